@@ -1,6 +1,16 @@
 // Package connfile reads and writes the controller's connection files.
 package connfile
 
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ipcore/ipcore/internal/atomicfile"
+)
+
 // Client is ipcontroller[-<cluster id>]-client.json: what a client needs. The
 // field order is that of upstream's file.
 type Client struct {
@@ -43,19 +53,43 @@ type Engine struct {
 }
 
 // Names answers the file names of a cluster's client and engine file.
-func Names(clusterID string) (client, engine string) { panic("not written yet") }
+func Names(clusterID string) (client, engine string) {
+	base := "ipcontroller-"
+	if clusterID != "" {
+		base += clusterID + "-"
+	}
+	return base + "client.json", base + "engine.json"
+}
+
+// NewKey answers a random key of the form "xxxxxxxx-<24 hex>".
+func NewKey() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails; the program ends when there is no randomness
+	text := hex.EncodeToString(b[:])
+	return text[:8] + "-" + text[8:]
+}
 
 // Write writes v (a Client or an Engine) as upstream does (two-space indent,
 // no newline), 0600, through a temporary file and a rename.
-func Write(path string, v any) error { panic("not written yet") }
+func Write(path string, v any) error {
+	text, err := Format(v)
+	if err != nil {
+		return fmt.Errorf("connection file %s: %w", path, err)
+	}
+	if err := atomicfile.Write(path, text, 0o600); err != nil {
+		return fmt.Errorf("connection file: %w", err)
+	}
+	return nil
+}
 
-// ReadClient and ReadEngine read and check a file; ParseEngine takes the JSON
-// text itself (IPP_CONNECTION_INFO).
-func ReadClient(path string) (*Client, error)  { panic("not written yet") }
-func ReadEngine(path string) (*Engine, error)  { panic("not written yet") }
-func ParseEngine(text []byte) (*Engine, error) { panic("not written yet") }
-
-// URL answers the endpoint to connect to for a port of the file, with the
-// disambiguation of 0.0.0.0 and * by location (protocol: interface rules).
-func (c *Client) URL(port int) string { panic("not written yet") }
-func (e *Engine) URL(port int) string { panic("not written yet") }
+// Format answers the text that Write writes.
+func Format(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}

@@ -1,9 +1,15 @@
 package wire
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Delimiter is the frame that ends the identities of a message.
 const Delimiter = "<IDS|MSG>"
+
+// partsAfterDelimiter is signature, header, parent, metadata and content.
+const partsAfterDelimiter = 5
 
 // ErrMalformed reports frames that are not a message: no delimiter, or fewer
 // than five frames after it.
@@ -28,7 +34,33 @@ type Message struct {
 
 // Parse cuts frames into a message. It answers ErrMalformed for anything that
 // is not one, and copies nothing.
-func Parse(frames [][]byte) (Message, error) { panic("not written yet") }
+func Parse(frames [][]byte) (Message, error) {
+	for i, frame := range frames {
+		if string(frame) != Delimiter {
+			continue
+		}
+		rest := frames[i+1:]
+		if len(rest) < partsAfterDelimiter {
+			return Message{}, fmt.Errorf("%w: %d frames after the delimiter, need %d", ErrMalformed, len(rest), partsAfterDelimiter)
+		}
+		return Message{
+			Idents:    frames[:i:i],
+			Signature: rest[0],
+			Header:    rest[1],
+			Parent:    rest[2],
+			Metadata:  rest[3],
+			Content:   rest[4],
+			Buffers:   rest[5:len(rest):len(rest)],
+		}, nil
+	}
+	return Message{}, fmt.Errorf("%w: no delimiter in %d frames", ErrMalformed, len(frames))
+}
+
+var delimiterFrame = []byte(Delimiter)
 
 // AppendFrames appends the frames of m to dst in wire order.
-func (m *Message) AppendFrames(dst [][]byte) [][]byte { panic("not written yet") }
+func (m *Message) AppendFrames(dst [][]byte) [][]byte {
+	dst = append(dst, m.Idents...)
+	dst = append(dst, delimiterFrame, m.Signature, m.Header, m.Parent, m.Metadata, m.Content)
+	return append(dst, m.Buffers...)
+}

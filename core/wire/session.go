@@ -1,29 +1,17 @@
 package wire
 
-// Header is a decoded message header (Jupyter message protocol 5.3).
-type Header struct {
-	MsgID    string `json:"msg_id"`
-	MsgType  string `json:"msg_type"`
-	Username string `json:"username"`
-	Session  string `json:"session"`
-	Date     string `json:"date"`
-	Version  string `json:"version"`
-}
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
 
-// Signer signs and verifies the four packed parts of a message with HMAC
-// (hashlib's guaranteed names but shake). A Signer is safe for concurrent use.
-// With an empty key Sign answers an empty signature and Verify accepts all.
-type Signer struct{}
-
-// NewSigner makes a signer from a connection file's signature_scheme
-// ("hmac-sha256") and key (used as text, not decoded).
-func NewSigner(scheme, key string) (*Signer, error) { panic("not written yet") }
-
-// Sign answers the signature frame of m's four packed parts: lower-case hex.
-func (s *Signer) Sign(m *Message) []byte { panic("not written yet") }
-
-// Verify checks m.Signature in constant time; ErrUnsigned or ErrBadSignature.
-func (s *Signer) Verify(m *Message) error { panic("not written yet") }
+// ProtocolVersion is the Jupyter message protocol that headers name.
+const ProtocolVersion = "5.3"
 
 // Session makes and opens messages in one peer's name, as jupyter_client's
 // Session does: it numbers msg_ids "<session>_<pid>_<n>", dates them
@@ -33,38 +21,124 @@ func (s *Signer) Verify(m *Message) error { panic("not written yet") }
 type Session struct {
 	ID       string // the session id; an engine's uuid
 	Username string
+
+	signer  *Signer
+	codec   codec
+	prefix  string // of msg_ids
+	count   atomic.Uint64
+	history history
 }
 
 // NewSession makes a session. An empty id is replaced by a random one of the
-// form "xxxxxxxx-<24 hex>". codec is "json" (msgpack: next issue).
-func NewSession(id string, signer *Signer, codec string) (*Session, error) { panic("not written yet") }
+// form "xxxxxxxx-<24 hex>". codec names the packer; "json" is supported.
+func NewSession(id string, signer *Signer, codec string) (*Session, error) {
+	c, err := findCodec(codec)
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		id = NewID()
+	}
+	username := os.Getenv("USER")
+	if username == "" {
+		username = "username"
+	}
+	return &Session{
+		ID:       id,
+		Username: username,
+		signer:   signer,
+		codec:    c,
+		prefix:   id + "_" + strconv.Itoa(os.Getpid()) + "_",
+		history:  history{size: historySize},
+	}, nil
+}
+
+// NewID answers a random id of the form "xxxxxxxx-<24 hex>", as session ids,
+// engine uuids and keys have it.
+func NewID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails; the program ends when there is no randomness
+	text := hex.EncodeToString(b[:])
+	return text[:8] + "-" + text[8:]
+}
+
+// Signer is the session's signer.
+func (s *Session) Signer() *Signer { return s.signer }
 
 // NewHeader answers a fresh header of this session.
-func (s *Session) NewHeader(msgType string) Header { panic("not written yet") }
+func (s *Session) NewHeader(msgType string) Header {
+	return Header{
+		MsgID:    s.prefix + strconv.FormatUint(s.count.Add(1)-1, 10),
+		MsgType:  msgType,
+		Username: s.Username,
+		Session:  s.ID,
+		Date:     FormatDate(time.Now()),
+		Version:  ProtocolVersion,
+	}
+}
 
 // Message builds and signs a message with a fresh header. parent is a packed
 // header or nil for {}; metadata and content are packed with the codec (nil
 // for {}; json.RawMessage is taken as it is).
 func (s *Session) Message(msgType string, parent []byte, metadata, content any, buffers ...[]byte) (Message, error) {
-	panic("not written yet")
+	return s.MessageWith(s.NewHeader(msgType), parent, metadata, content, buffers...)
 }
 
 // MessageWith is Message with a header made by the caller.
 func (s *Session) MessageWith(h Header, parent []byte, metadata, content any, buffers ...[]byte) (Message, error) {
-	panic("not written yet")
+	header, err := s.packHeader(h)
+	if err != nil {
+		return Message{}, fmt.Errorf("message %s: header: %w", h.MsgType, err)
+	}
+	if len(parent) == 0 {
+		if parent, err = s.codec.pack(nil); err != nil {
+			return Message{}, fmt.Errorf("message %s: parent header: %w", h.MsgType, err)
+		}
+	}
+	m := Message{Header: header, Parent: parent, Buffers: buffers}
+	if m.Metadata, err = s.codec.pack(metadata); err != nil {
+		return Message{}, fmt.Errorf("message %s: metadata: %w", h.MsgType, err)
+	}
+	if m.Content, err = s.codec.pack(content); err != nil {
+		return Message{}, fmt.Errorf("message %s: content: %w", h.MsgType, err)
+	}
+	m.Signature = s.signer.Sign(&m)
+	return m, nil
+}
+
+func (s *Session) packHeader(h Header) ([]byte, error) {
+	if _, ok := s.codec.(jsonCodec); ok {
+		return appendHeader(make([]byte, 0, 256), h), nil
+	}
+	return s.codec.pack(h)
 }
 
 // Open parses frames, verifies the signature and refuses replays: the way in
-// for a peer that acts on the content.
-func (s *Session) Open(frames [][]byte) (Message, error) { panic("not written yet") }
+// for a peer that acts on the content. Only signatures that verified are
+// remembered, so a forged message can neither burn nor evict a genuine one.
+func (s *Session) Open(frames [][]byte) (Message, error) {
+	m, err := s.Peek(frames)
+	if err != nil {
+		return Message{}, err
+	}
+	if s.signer.Enabled() && !s.history.add(m.Signature) {
+		return Message{}, ErrReplay
+	}
+	return m, nil
+}
 
 // Peek parses frames and verifies the signature without remembering it: the
 // way in for a relay, which sees the bytes that another peer will open.
-func (s *Session) Peek(frames [][]byte) (Message, error) { panic("not written yet") }
+func (s *Session) Peek(frames [][]byte) (Message, error) {
+	m, err := Parse(frames)
+	if err != nil {
+		return Message{}, err
+	}
+	if err := s.signer.Verify(&m); err != nil {
+		return Message{}, err
+	}
+	return m, nil
+}
 
 // Unpack decodes one packed part into v with the session's codec.
-func (s *Session) Unpack(part []byte, v any) error { panic("not written yet") }
-
-// PeekHeader reads the header's strings without reflection; fields that are
-// absent stay empty. It is what the hot path uses.
-func PeekHeader(packed []byte) (Header, error) { panic("not written yet") }
+func (s *Session) Unpack(part []byte, v any) error { return s.codec.unpack(part, v) }

@@ -1,0 +1,90 @@
+package wire
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// Header is a decoded message header (Jupyter message protocol 5.3).
+type Header struct {
+	MsgID    string `json:"msg_id"`
+	MsgType  string `json:"msg_type"`
+	Username string `json:"username"`
+	Session  string `json:"session"`
+	Date     string `json:"date"`
+	Version  string `json:"version"`
+}
+
+// PeekHeader reads the header's strings without reflection; fields that are
+// absent or null stay empty. It is what the hot path uses. The strings share
+// one copy of packed.
+func PeekHeader(packed []byte) (Header, error) {
+	var h Header
+	s := scanner{text: string(packed)}
+	err := s.object(func(key string) error {
+		switch key {
+		case "msg_id":
+			return s.stringOrNull(&h.MsgID)
+		case "msg_type":
+			return s.stringOrNull(&h.MsgType)
+		case "username":
+			return s.stringOrNull(&h.Username)
+		case "session":
+			return s.stringOrNull(&h.Session)
+		case "date":
+			return s.stringOrNull(&h.Date)
+		case "version":
+			return s.stringOrNull(&h.Version)
+		}
+		return s.skip()
+	})
+	if err == nil {
+		err = s.end()
+	}
+	if err != nil {
+		return Header{}, fmt.Errorf("header: %w", err)
+	}
+	return h, nil
+}
+
+// appendHeader packs a header as JSON.
+func appendHeader(dst []byte, h Header) []byte {
+	dst = append(dst, `{"msg_id": `...)
+	dst = appendString(dst, h.MsgID)
+	dst = append(dst, `, "msg_type": `...)
+	dst = appendString(dst, h.MsgType)
+	dst = append(dst, `, "username": `...)
+	dst = appendString(dst, h.Username)
+	dst = append(dst, `, "session": `...)
+	dst = appendString(dst, h.Session)
+	dst = append(dst, `, "date": `...)
+	dst = appendString(dst, h.Date)
+	dst = append(dst, `, "version": `...)
+	dst = appendString(dst, h.Version)
+	return append(dst, '}')
+}
+
+// appendString appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
+func appendString(dst []byte, s string) []byte {
+	const digits = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+			i++
+		case c < 0x20 || c == 0x7f:
+			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+			i++
+		case c < utf8.RuneSelf:
+			dst = append(dst, c)
+			i++
+		default:
+			r, size := utf8.DecodeRuneInString(s[i:])
+			dst = utf8.AppendRune(dst, r)
+			i += size
+		}
+	}
+	return append(dst, '"')
+}

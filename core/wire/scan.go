@@ -1,0 +1,394 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth bounds how deep skipped values may nest.
+const maxDepth = 256
+
+var errJSON = errors.New("not valid JSON")
+
+// scanner reads JSON text from left to right. It accepts exactly what
+// encoding/json accepts, up to maxDepth levels, and hands out substrings of
+// text, so strings without escapes cost nothing.
+type scanner struct {
+	text  string
+	pos   int
+	depth int
+}
+
+func (s *scanner) fail(what string) error {
+	return fmt.Errorf("%w: %s at byte %d", errJSON, what, s.pos)
+}
+
+// peek answers the next byte after white space, or 0 at the end.
+func (s *scanner) peek() byte {
+	for s.pos < len(s.text) {
+		switch c := s.text[s.pos]; c {
+		case ' ', '\t', '\n', '\r':
+			s.pos++
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// end checks that only white space is left.
+func (s *scanner) end() error {
+	if s.peek() != 0 || s.pos < len(s.text) {
+		return s.fail("trailing data")
+	}
+	return nil
+}
+
+// object calls field for each key, which must read the value.
+func (s *scanner) object(field func(key string) error) error {
+	if s.peek() != '{' {
+		return s.fail("expected an object")
+	}
+	s.pos++
+	if s.depth++; s.depth > maxDepth {
+		return s.fail("nested too deeply")
+	}
+	if s.peek() == '}' {
+		s.pos++
+		s.depth--
+		return nil
+	}
+	for {
+		if s.peek() != '"' {
+			return s.fail("expected a key")
+		}
+		key, err := s.string()
+		if err != nil {
+			return err
+		}
+		if s.peek() != ':' {
+			return s.fail("expected ':'")
+		}
+		s.pos++
+		if err := field(key); err != nil {
+			return err
+		}
+		switch s.peek() {
+		case ',':
+			s.pos++
+		case '}':
+			s.pos++
+			s.depth--
+			return nil
+		default:
+			return s.fail("expected ',' or '}'")
+		}
+	}
+}
+
+// array calls element before each value, which it must read.
+func (s *scanner) array(element func() error) error {
+	if s.peek() != '[' {
+		return s.fail("expected a list")
+	}
+	s.pos++
+	if s.depth++; s.depth > maxDepth {
+		return s.fail("nested too deeply")
+	}
+	if s.peek() == ']' {
+		s.pos++
+		s.depth--
+		return nil
+	}
+	for {
+		if err := element(); err != nil {
+			return err
+		}
+		switch s.peek() {
+		case ',':
+			s.pos++
+		case ']':
+			s.pos++
+			s.depth--
+			return nil
+		default:
+			return s.fail("expected ',' or ']'")
+		}
+	}
+}
+
+// skip reads any value.
+func (s *scanner) skip() error {
+	switch c := s.peek(); c {
+	case '{':
+		return s.object(func(string) error { return s.skip() })
+	case '[':
+		return s.array(s.skip)
+	case '"':
+		_, _, err := s.rawString()
+		return err
+	case 't':
+		return s.word("true")
+	case 'f':
+		return s.word("false")
+	case 'n':
+		return s.word("null")
+	default:
+		_, err := s.number()
+		return err
+	}
+}
+
+func (s *scanner) word(w string) error {
+	if !strings.HasPrefix(s.text[s.pos:], w) {
+		return s.fail("unknown word")
+	}
+	s.pos += len(w)
+	return nil
+}
+
+// null reads null if it is next.
+func (s *scanner) null() (bool, error) {
+	if s.peek() != 'n' {
+		return false, nil
+	}
+	return true, s.word("null")
+}
+
+func (s *scanner) bool() (bool, error) {
+	switch s.peek() {
+	case 't':
+		return true, s.word("true")
+	case 'f':
+		return false, s.word("false")
+	}
+	return false, s.fail("expected true or false")
+}
+
+// boolOrNull stores a boolean; null leaves false.
+func (s *scanner) boolOrNull(v *bool) error {
+	*v = false
+	if null, err := s.null(); null || err != nil {
+		return err
+	}
+	var err error
+	*v, err = s.bool()
+	return err
+}
+
+// stringOrNull stores a string; null leaves the empty one.
+func (s *scanner) stringOrNull(v *string) error {
+	*v = ""
+	if null, err := s.null(); null || err != nil {
+		return err
+	}
+	var err error
+	*v, err = s.string()
+	return err
+}
+
+// number reads a number and answers its text.
+func (s *scanner) number() (string, error) {
+	s.peek()
+	start := s.pos
+	if s.at('-') {
+		s.pos++
+	}
+	switch {
+	case s.at('0'):
+		s.pos++
+	case !s.digits():
+		return "", s.fail("expected a value")
+	}
+	if s.at('.') {
+		s.pos++
+		if !s.digits() {
+			return "", s.fail("expected a digit")
+		}
+	}
+	if s.at('e') || s.at('E') {
+		s.pos++
+		if s.at('+') || s.at('-') {
+			s.pos++
+		}
+		if !s.digits() {
+			return "", s.fail("expected a digit")
+		}
+	}
+	return s.text[start:s.pos], nil
+}
+
+func (s *scanner) at(c byte) bool { return s.pos < len(s.text) && s.text[s.pos] == c }
+
+// digits reads digits and reports whether there was one.
+func (s *scanner) digits() bool {
+	start := s.pos
+	for s.pos < len(s.text) && s.text[s.pos] >= '0' && s.text[s.pos] <= '9' {
+		s.pos++
+	}
+	return s.pos > start
+}
+
+// float reads a number; null is 0.
+func (s *scanner) float() (float64, error) {
+	if null, err := s.null(); null || err != nil {
+		return 0, err
+	}
+	text, err := s.number()
+	if err != nil {
+		return 0, err
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, s.fail("number out of range")
+	}
+	return v, nil
+}
+
+// int reads a whole number; null is 0.
+func (s *scanner) int() (int, error) {
+	v, err := s.float()
+	if err != nil {
+		return 0, err
+	}
+	const limit = 1 << 53
+	if v > limit || v < -limit || v != float64(int64(v)) {
+		return 0, s.fail("expected a whole number")
+	}
+	return int(v), nil
+}
+
+// string reads a string.
+func (s *scanner) string() (string, error) {
+	if s.peek() != '"' {
+		return "", s.fail("expected a string")
+	}
+	raw, plain, err := s.rawString()
+	if err != nil || plain {
+		return raw, err
+	}
+	return unescape(raw), nil
+}
+
+// rawString reads a string and answers what lies between its quotes. plain
+// says that it holds neither escapes nor anything outside ASCII.
+func (s *scanner) rawString() (raw string, plain bool, err error) {
+	s.pos++
+	start := s.pos
+	plain = true
+	for s.pos < len(s.text) {
+		switch c := s.text[s.pos]; {
+		case c == '"':
+			raw = s.text[start:s.pos]
+			s.pos++
+			return raw, plain, nil
+		case c == '\\':
+			plain = false
+			if err := s.escape(); err != nil {
+				return "", false, err
+			}
+		case c < 0x20:
+			return "", false, s.fail("control character in a string")
+		default:
+			if c >= utf8.RuneSelf {
+				plain = false
+			}
+			s.pos++
+		}
+	}
+	return "", false, s.fail("unfinished string")
+}
+
+// escape steps over one escape sequence.
+func (s *scanner) escape() error {
+	rest := s.text[s.pos+1:]
+	if rest == "" {
+		return s.fail("unfinished string")
+	}
+	switch rest[0] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		s.pos += 2
+		return nil
+	case 'u':
+		if hex4(rest[1:]) >= 0 {
+			s.pos += 6
+			return nil
+		}
+	}
+	return s.fail("invalid escape")
+}
+
+// hex4 answers the value of four hexadecimal digits, or -1.
+func hex4(s string) rune {
+	if len(s) < 4 {
+		return -1
+	}
+	var v rune
+	for _, c := range []byte(s[:4]) {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return -1
+		}
+		v = v<<4 | rune(c)
+	}
+	return v
+}
+
+// unescape decodes the inside of a string that rawString has checked. Lone
+// surrogates and bytes that are not UTF-8 become U+FFFD.
+func unescape(raw string) string {
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); {
+		c := raw[i]
+		if c != '\\' {
+			r, size := utf8.DecodeRuneInString(raw[i:])
+			out = utf8.AppendRune(out, r)
+			i += size
+			continue
+		}
+		if raw[i+1] != 'u' {
+			out = append(out, simpleEscape(raw[i+1]))
+			i += 2
+			continue
+		}
+		r := hex4(raw[i+2:])
+		i += 6
+		if utf16.IsSurrogate(r) {
+			low := rune(-1)
+			if strings.HasPrefix(raw[i:], `\u`) {
+				low = hex4(raw[i+2:])
+			}
+			if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+				i += 6
+			}
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return string(out)
+}
+
+func simpleEscape(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return c
+}
