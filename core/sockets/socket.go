@@ -1,119 +1,310 @@
 package sockets
 
 import (
-	"errors"
+	"context"
+	"encoding/binary"
+	"fmt"
 	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
 
-// LargeFrame is the size in bytes from which a received frame has memory of
-// its own (see the package comment).
-const LargeFrame = 64 << 10
-
-// Kind is a ZeroMQ socket type.
-type Kind string
-
-// The socket kinds.
-const (
-	Router Kind = "ROUTER"
-	Dealer Kind = "DEALER"
-	Pub    Kind = "PUB"
-	Sub    Kind = "SUB"
-)
-
-// Errors of sending.
-var (
-	ErrNoPeer = errors.New("no peer with this identity is connected")
-	ErrFull   = errors.New("the peer's send queue is full")
-	ErrClosed = errors.New("socket closed")
-)
-
-// Limits bound what peers can make us hold. Zero fields take the defaults.
-type Limits struct {
-	HandshakeTimeout time.Duration // 10 s
-	MaxHandshakes    int           // handshakes in progress; beyond it the oldest is closed
-	MaxFrame         int64         // bytes of one frame
-	MaxFrames        int           // frames of one message
-	SendQueue        int64         // bytes waiting for one peer
-}
-
-// Options describe a socket.
-type Options struct {
-	// Identity is the routing id told to peers; empty lets them invent one.
-	Identity []byte
-	// Handler gets each complete message on the reader goroutine of its
-	// connection: one at a time per connection, many connections at once.
-	// On a ROUTER the peer's identity is c.Identity(), not a frame.
-	// What Handler enqueued on other connections is flushed after each read.
-	Handler func(c *Conn, frames [][]byte)
-	// Connected is called when a peer has finished its handshake and can be
-	// sent to, Disconnected exactly once after it. Either may be nil.
-	Connected    func(c *Conn)
-	Disconnected func(c *Conn, err error)
-	// Subscribed (PUB) is called when a peer starts or ends a subscription.
-	Subscribed func(c *Conn, topic []byte, on bool)
-	Limits     Limits
-	Log        hclog.Logger
-}
-
 // Socket is a ZeroMQ socket: any number of listeners and dialled endpoints of
-// one kind. All methods are safe for concurrent use.
-type Socket struct{}
+// one kind. All methods are safe for concurrent use. None may be called with
+// a lock that a callback of Options takes.
+type Socket struct {
+	kind   Kind
+	o      Options
+	log    hclog.Logger
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // every goroutine of the socket
 
-// New makes a socket of the given kind.
-func New(kind Kind, o Options) *Socket { panic("not written yet") }
+	// mu guards what follows. Lock order: Socket.mu, then Conn.mu.
+	mu        sync.RWMutex
+	closed    bool
+	listeners []net.Listener
+	conns     []*Conn
+	byID      map[string]*Conn // ROUTER: newest connection of an identity
+	topics    map[string]int   // SUB: subscriptions, with their count
+	backlog   backlog          // DEALER: messages that wait for a peer
+	next      int              // DEALER: whose turn it is
 
-// Listen binds "tcp://host:port" ("tcp://*:0" for all interfaces, port 0 for
-// any) and answers the port.
-func (s *Socket) Listen(endpoint string) (port int, err error) { panic("not written yet") }
+	pending  handshakes
+	refusals refusals
+	lastID   atomic.Uint32
+	dropped  atomic.Uint64
+}
 
-// Dial connects to an endpoint in the background and again whenever the
-// connection is lost (100 ms, doubling to 2 s), until Close.
-func (s *Socket) Dial(endpoint string) error { panic("not written yet") }
+// New makes a socket of the given kind. It panics for a kind that is none.
+func New(kind Kind, o Options) *Socket {
+	switch kind {
+	case Router, Dealer, Pub, Sub:
+	default:
+		panic(fmt.Sprintf("sockets: unknown kind %q", kind))
+	}
+	o.Limits = o.Limits.withDefaults()
+	s := &Socket{kind: kind, o: o, log: o.Log, byID: make(map[string]*Conn), topics: make(map[string]int)}
+	if s.log == nil {
+		s.log = hclog.NewNullLogger()
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
 
-// Send sends to the peer of a DEALER (waiting in a bounded queue while there
-// is none) or to every matching subscriber of a PUB.
-func (s *Socket) Send(frames ...[]byte) error { panic("not written yet") }
+// Send sends to the peer of a DEALER (several peers take turns; while there
+// is none it waits in a queue of at most Limits.SendQueue bytes) or to every
+// matching subscriber of a PUB, where it reports neither missing nor full
+// subscribers. ErrFull, ErrClosed.
+func (s *Socket) Send(frames ...[]byte) error {
+	if s.kind == Pub {
+		return s.publish(frames)
+	}
+	if s.kind != Dealer {
+		return fmt.Errorf("send on a %s socket: use SendTo", s.kind)
+	}
+	for {
+		c := s.turn()
+		if c == nil {
+			sent, err := s.queueForPeer(frames)
+			if sent || err != nil {
+				return err
+			}
+			continue // a peer came in between
+		}
+		if err := c.Send(frames...); err != ErrNoPeer {
+			return err
+		}
+		s.remove(c)
+	}
+}
 
-// SendTo sends to the peer of a ROUTER that has this identity.
-func (s *Socket) SendTo(identity []byte, frames ...[]byte) error { panic("not written yet") }
+// turn answers the next connection of a DEALER, or nil.
+func (s *Socket) turn() *Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) == 0 {
+		return nil
+	}
+	s.next++
+	return s.conns[s.next%len(s.conns)]
+}
+
+// queueForPeer keeps a message until a peer connects; false when one has.
+func (s *Socket) queueForPeer(frames [][]byte) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, ErrClosed
+	}
+	if len(s.conns) > 0 {
+		return false, nil
+	}
+	if !s.backlog.push(frames, s.o.Limits.SendQueue) {
+		return false, ErrFull
+	}
+	return true, nil
+}
+
+// SendTo sends to the peer of a ROUTER that has this identity: ErrNoPeer,
+// ErrFull, ErrClosed.
+func (s *Socket) SendTo(identity []byte, frames ...[]byte) error {
+	s.mu.RLock()
+	c, closed := s.byID[string(identity)], s.closed
+	s.mu.RUnlock()
+	switch {
+	case closed:
+		return ErrClosed
+	case c == nil:
+		return ErrNoPeer
+	}
+	return c.Send(frames...)
+}
 
 // Lookup answers the connection of a ROUTER's peer, or nil.
-func (s *Socket) Lookup(identity []byte) *Conn { panic("not written yet") }
+func (s *Socket) Lookup(identity []byte) *Conn {
+	s.mu.RLock()
+	c := s.byID[string(identity)]
+	s.mu.RUnlock()
+	return c
+}
 
-// Subscribe (SUB) wants messages whose first frame begins with topic.
-func (s *Socket) Subscribe(topic []byte) { panic("not written yet") }
+// Conns answers the connections that exist now.
+func (s *Socket) Conns() []*Conn {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.conns)
+}
 
-// Close ends listeners, connections and their goroutines. Queued bytes are
+// Dropped answers how many messages a PUB has dropped because a subscriber
+// was over its mark.
+func (s *Socket) Dropped() uint64 { return s.dropped.Load() }
+
+// add enters a connection that finished its handshake: from now on it can be
+// sent to. A ROUTER drops the older connection with the same identity.
+func (s *Socket) add(c *Conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	if s.kind == Router {
+		if len(c.id) == 0 || c.id[0] == 0 {
+			c.id = s.inventID()
+		}
+		if old := s.byID[string(c.id)]; old != nil {
+			old.fail(errTakenOver)
+		}
+		s.byID[string(c.id)] = c
+	}
+	s.conns = append(s.conns, c)
+	for topic := range s.topics {
+		c.put(false, subscription(true, topic))
+	}
+	for _, m := range s.backlog.take() {
+		c.put(false, m...)
+	}
+	return nil
+}
+
+// inventID answers an identity that no peer can claim: zero and a counter.
+// The caller holds s.mu.
+func (s *Socket) inventID() []byte {
+	for {
+		id := binary.BigEndian.AppendUint32(make([]byte, 1, 5), s.lastID.Add(1))
+		if s.byID[string(id)] == nil {
+			return id
+		}
+	}
+}
+
+// remove takes a connection out; its identity may have a newer owner.
+func (s *Socket) remove(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.conns, c); i >= 0 {
+		last := len(s.conns) - 1
+		s.conns[i] = s.conns[last]
+		s.conns[last] = nil
+		s.conns = s.conns[:last]
+	}
+	if s.byID[string(c.id)] == c {
+		delete(s.byID, string(c.id))
+	}
+}
+
+// start runs f as a goroutine of the socket; false once it is closed.
+func (s *Socket) start(f func()) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return false
+	}
+	s.wg.Go(f)
+	return true
+}
+
+// Close ends listeners, connections and their goroutines, and returns when
+// all have ended; it must not be called from a callback. Queued bytes are
 // written for at most linger.
-func (s *Socket) Close(linger time.Duration) error { panic("not written yet") }
+func (s *Socket) Close(linger time.Duration) error {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	listeners, conns := s.listeners, slices.Clone(s.conns)
+	s.listeners, s.backlog = nil, backlog{}
+	s.mu.Unlock()
+	if first {
+		s.cancel()
+		for _, l := range listeners {
+			_ = l.Close() // the accept loop reports what matters
+		}
+		s.pending.closeAll()
+		finish(conns, time.Now().Add(linger))
+	}
+	s.wg.Wait()
+	return nil
+}
 
-// Conn is one peer of a socket after its handshake.
-type Conn struct{}
+// finish writes what is queued until deadline and drops the peers. With time
+// left it ends its own direction first and waits a moment for the peers to do
+// the same: closing with unread bytes would reset a connection and could take
+// the last message along.
+func finish(conns []*Conn, deadline time.Time) {
+	for _, c := range conns {
+		c.discard.Store(true)
+		c.Flush()
+	}
+	if time.Until(deadline) > 0 {
+		for _, c := range conns {
+			if c.waitDrained(deadline) {
+				_ = c.tcp.CloseWrite() // fails when the peer has gone: as good
+			}
+		}
+		grace := time.NewTimer(min(time.Until(deadline), finishGrace))
+		defer grace.Stop()
+		for _, c := range conns {
+			select {
+			case <-c.readEnd:
+				continue
+			case <-grace.C:
+			}
+			break
+		}
+	}
+	for _, c := range conns {
+		c.fail(ErrClosed)
+	}
+}
 
-// Identity is the peer's routing id: its own, or five generated bytes that
-// begin with zero.
-func (c *Conn) Identity() []byte { panic("not written yet") }
+// finishGrace is how long Close waits for peers that were sent everything.
+const finishGrace = 250 * time.Millisecond
 
-// RemoteAddr is the peer's address, for the log.
-func (c *Conn) RemoteAddr() net.Addr { panic("not written yet") }
+// backlog is a bounded queue of whole messages.
+type backlog struct {
+	messages [][][]byte
+	bytes    int64
+}
 
-// Send queues one message and flushes.
-func (c *Conn) Send(frames ...[]byte) error { panic("not written yet") }
+// push keeps a copy of a message, unless the bytes kept reach limit.
+func (b *backlog) push(frames [][]byte, limit int64) bool {
+	if b.bytes >= limit {
+		return false
+	}
+	b.bytes += wireSize(frames)
+	b.messages = append(b.messages, Own(frames))
+	return true
+}
 
-// Enqueue queues one message; Flush, or the end of the read in whose Handler
-// it was called, writes it.
-func (c *Conn) Enqueue(frames ...[]byte) error { panic("not written yet") }
-
-// Flush writes what is queued without blocking; what the kernel does not take
-// is written by a goroutine of the connection.
-func (c *Conn) Flush() { panic("not written yet") }
-
-// Close drops the peer.
-func (c *Conn) Close() { panic("not written yet") }
+// take empties the backlog.
+func (b *backlog) take() [][][]byte {
+	m := b.messages
+	*b = backlog{}
+	return m
+}
 
 // Own answers a copy of frames that outlives the handler: small frames are
 // copied into one allocation, large ones shared.
-func Own(frames [][]byte) [][]byte { panic("not written yet") }
+func Own(frames [][]byte) [][]byte {
+	n := 0
+	for _, f := range frames {
+		if len(f) < LargeFrame {
+			n += len(f)
+		}
+	}
+	own, buf := make([][]byte, len(frames)), make([]byte, 0, n)
+	for i, f := range frames {
+		if len(f) >= LargeFrame {
+			own[i] = f
+			continue
+		}
+		start := len(buf)
+		buf = append(buf, f...)
+		own[i] = buf[start:len(buf):len(buf)]
+	}
+	return own
+}

@@ -1,0 +1,62 @@
+package sockets
+
+import (
+	"fmt"
+	"net"
+	"time"
+)
+
+// Pauses between attempts to connect, doubling, and the time for one.
+const (
+	dialPause    = 100 * time.Millisecond
+	dialPauseMax = 2 * time.Second
+	dialTimeout  = 10 * time.Second
+)
+
+// Dial connects to "tcp://host:port" in the background and again whenever the
+// connection is lost (100 ms, doubling to 2 s), until Close.
+func (s *Socket) Dial(endpoint string) error {
+	addr, err := hostPort(endpoint)
+	if err != nil {
+		return err
+	}
+	if !s.start(func() { s.keepDialling(endpoint, addr) }) {
+		return fmt.Errorf("dial %s: %w", endpoint, ErrClosed)
+	}
+	return nil
+}
+
+// keepDialling holds one connection to an endpoint, one after the other.
+func (s *Socket) keepDialling(endpoint, addr string) {
+	pause := dialPause
+	for {
+		c, err := s.dialOnce(endpoint, addr)
+		if err == nil {
+			s.ended(c, c.run())
+			pause = dialPause
+		} else if s.ctx.Err() == nil {
+			s.log.Debug("cannot connect yet", "endpoint", endpoint, "error", err)
+		}
+		if !s.wait(pause) {
+			return
+		}
+		pause = min(2*pause, dialPauseMax)
+	}
+}
+
+// dialOnce connects and shakes hands.
+func (s *Socket) dialOnce(endpoint, addr string) (*Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
+	conn, err := d.DialContext(s.ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	tcp := conn.(*net.TCPConn)
+	e := s.pending.enter(tcp, 1<<30) // so that Close ends it
+	defer s.pending.leave(e)
+	c, err := s.handshake(tcp, endpoint)
+	if err != nil {
+		s.refuse(conn.RemoteAddr(), err)
+	}
+	return c, err
+}

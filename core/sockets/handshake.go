@@ -1,0 +1,231 @@
+package sockets
+
+import (
+	"container/list"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-zeromq/zmq4"
+	"github.com/go-zeromq/zmq4/security/null"
+)
+
+const (
+	greetingSize = 64
+	signature    = 0xff // first byte of a greeting
+	maxIdentity  = 255
+)
+
+// guard is the net.Conn that zmq4 sees during the handshake. It reads through
+// the connection's own buffer and hands a frame on only when its head has been
+// seen: after the greeting come commands of at most maxCommand bytes, so zmq4
+// never allocates what a peer merely claims. zmq4 reads exactly what it needs;
+// what follows the handshake stays in the buffer.
+type guard struct {
+	net.Conn
+	in       *inbox
+	greeting bool // the greeting has begun
+	allowed  int  // bytes that may be handed on
+}
+
+// Read implements net.Conn.
+func (g *guard) Read(p []byte) (int, error) {
+	in := g.in
+	for g.allowed == 0 || in.pos == in.end {
+		if g.allowed == 0 {
+			if err := g.admit(); err != nil {
+				return 0, err
+			}
+			if g.allowed > 0 {
+				continue
+			}
+		}
+		if in.pos == in.end {
+			in.pos, in.end, in.start = 0, 0, 0
+		} else if in.end == len(in.buf) {
+			in.start = in.pos
+			in.shift(in.pos)
+		}
+		if err := in.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, in.buf[in.pos:min(in.end, in.pos+g.allowed)])
+	in.pos += n
+	in.start = in.pos
+	g.allowed -= n
+	return n, nil
+}
+
+// admit looks at what comes next and sets how much of it may be handed on;
+// that stays 0 while too little is there to tell.
+func (g *guard) admit() error {
+	b := g.in.buf[g.in.pos:g.in.end]
+	if !g.greeting {
+		if len(b) == 0 {
+			return nil
+		}
+		if b[0] != signature {
+			return fmt.Errorf("not ZeroMQ: first byte is %#02x", b[0])
+		}
+		g.greeting, g.allowed = true, greetingSize
+		return nil
+	}
+	flags, size, head := parseHeader(b)
+	switch {
+	case head == 0:
+	case flags&^flagLong != flagCommand:
+		return fmt.Errorf("frame with flags %#x within the handshake", flags)
+	case size > maxCommand:
+		return fmt.Errorf("command of %d bytes within the handshake", size)
+	default:
+		g.allowed = head + int(size)
+	}
+	return nil
+}
+
+// newSecurity answers the mechanism of one connection. CURVE will be chosen
+// here; its session keys then seal frames in outbox.frame and outbox.command
+// and open them in inbox.frame.
+func (s *Socket) newSecurity() zmq4.Security { return null.Security() }
+
+// handshake makes a connection of tcp. It closes tcp when it fails.
+func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("malformed handshake: %v", p)
+		}
+		if err != nil {
+			_ = tcp.Close()
+			c = nil
+		}
+	}()
+	if err := tcp.SetDeadline(time.Now().Add(s.o.Limits.HandshakeTimeout)); err != nil {
+		return nil, err
+	}
+	if c, err = newConn(s, tcp, endpoint); err != nil {
+		return nil, err
+	}
+	c.in.buf = make([]byte, readSmall+longHeader)
+	z, err := zmq4.Open(&guard{Conn: tcp, in: &c.in}, s.newSecurity(), zmq4.SocketType(s.kind),
+		zmq4.SocketIdentity(s.o.Identity), endpoint == "", nil)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range z.Peer.Meta {
+		if strings.EqualFold(name, "Identity") {
+			if len(value) > maxIdentity {
+				return nil, fmt.Errorf("identity of %d bytes: at most %d", len(value), maxIdentity)
+			}
+			c.id = []byte(value)
+		}
+	}
+	return c, tcp.SetDeadline(time.Time{})
+}
+
+// handshakes are those in progress, oldest first.
+type handshakes struct {
+	mu     sync.Mutex
+	list   list.List
+	closed bool
+}
+
+var errCrowded = errors.New("too many handshakes in progress")
+
+// enter adds one and closes the oldest beyond limit.
+func (h *handshakes) enter(tcp *net.TCPConn, limit int) *list.Element {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		_ = tcp.Close()
+	}
+	e := h.list.PushBack(tcp)
+	if h.list.Len() > limit {
+		oldest := h.list.Front()
+		_ = oldest.Value.(*net.TCPConn).Close()
+		h.list.Remove(oldest)
+	}
+	return e
+}
+
+// leave takes one out; false when it had been closed to make room.
+func (h *handshakes) leave(e *list.Element) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := h.list.Len()
+	h.list.Remove(e)
+	return h.list.Len() < n
+}
+
+// closeAll ends all handshakes, now and later.
+func (h *handshakes) closeAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for e := h.list.Front(); e != nil; e = e.Next() {
+		_ = e.Value.(*net.TCPConn).Close()
+	}
+}
+
+// refusals logs why peers were refused: once a minute for each address, and a
+// few lines a second at most, whatever comes in.
+type refusals struct {
+	mu      sync.Mutex
+	seen    map[string]time.Time
+	second  time.Time
+	lines   int
+	skipped int
+}
+
+const (
+	refusalEvery   = time.Minute
+	refusalLines   = 5
+	refusalEntries = 1024
+)
+
+// allow reports whether to log a refusal of host, and how many were not
+// logged before.
+func (r *refusals) allow(host string, now time.Time) (skipped int, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Sub(r.second) >= time.Second {
+		r.second, r.lines = now, 0
+	}
+	if last, ok := r.seen[host]; r.lines >= refusalLines || ok && now.Sub(last) < refusalEvery {
+		r.skipped++
+		return 0, false
+	}
+	if r.seen == nil || len(r.seen) >= refusalEntries {
+		r.seen = make(map[string]time.Time)
+	}
+	r.seen[host] = now
+	r.lines++
+	skipped, r.skipped = r.skipped, 0
+	return skipped, true
+}
+
+// refuse logs a handshake that failed.
+func (s *Socket) refuse(addr net.Addr, err error) {
+	if s.ctx.Err() != nil {
+		return
+	}
+	host, _, splitErr := net.SplitHostPort(addr.String())
+	if splitErr != nil {
+		host = addr.String()
+	}
+	if skipped, ok := s.refusals.allow(host, time.Now()); ok {
+		s.log.Warn("refused a connection", "peer", addr.String(), "socket", string(s.kind), "reason", reason(err), "not_logged", skipped)
+	}
+}
+
+// reason puts the usual failures in plain words.
+func reason(err error) string {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return "no complete handshake in time"
+	}
+	return err.Error()
+}

@@ -1,0 +1,112 @@
+package sockets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// Pauses after a failed accept, doubling.
+const (
+	acceptPause    = 5 * time.Millisecond
+	acceptPauseMax = time.Second
+)
+
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
+
+// hostPort takes the host and port out of a "tcp://host:port".
+func hostPort(endpoint string) (string, error) {
+	addr, ok := strings.CutPrefix(endpoint, "tcp://")
+	if !ok {
+		return "", fmt.Errorf("endpoint %q: only tcp://host:port is known", endpoint)
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return "", fmt.Errorf("endpoint %q: %w", endpoint, err)
+	}
+	return addr, nil
+}
+
+// Listen binds "tcp://host:port" ("tcp://*:0" for all IPv4 interfaces, port 0
+// for any) and answers the port.
+func (s *Socket) Listen(endpoint string) (port int, err error) {
+	addr, err := hostPort(endpoint)
+	if err != nil {
+		return 0, err
+	}
+	network := "tcp"
+	if rest, ok := strings.CutPrefix(addr, "*:"); ok {
+		network, addr = "tcp4", "0.0.0.0:"+rest
+	}
+	config := net.ListenConfig{KeepAliveConfig: keepAlive}
+	l, err := config.Listen(s.ctx, network, addr)
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			err = ErrClosed
+		}
+		return 0, fmt.Errorf("listen on %s: %w", endpoint, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = l.Close()
+		return 0, ErrClosed
+	}
+	s.listeners = append(s.listeners, l)
+	s.wg.Go(func() { s.accept(l) })
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// accept takes connections until the listener is closed.
+func (s *Socket) accept(l net.Listener) {
+	pause := time.Duration(0)
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if s.ctx.Err() != nil {
+				return
+			}
+			if pause == 0 {
+				s.log.Error("cannot accept connections: trying again", "address", l.Addr().String(), "error", err)
+			}
+			pause = min(max(2*pause, acceptPause), acceptPauseMax)
+			if !s.wait(pause) {
+				return
+			}
+			continue
+		}
+		pause = 0
+		tcp := conn.(*net.TCPConn)
+		e := s.pending.enter(tcp, s.o.Limits.MaxHandshakes)
+		s.wg.Go(func() {
+			c, err := s.handshake(tcp, "")
+			if !s.pending.leave(e) && err != nil {
+				err = errCrowded
+			}
+			if err != nil {
+				s.refuse(conn.RemoteAddr(), err)
+				return
+			}
+			s.ended(c, c.run())
+		})
+	}
+}
+
+// ended logs why a connection ended, unless that is nothing special.
+func (s *Socket) ended(c *Conn, err error) {
+	s.log.Debug("connection ended", "peer", c.RemoteAddr().String(), "identity", printable(c.id), "reason", err)
+}
+
+// wait pauses; false when the socket is closed.
+func (s *Socket) wait(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-s.ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,144 @@
+package sockets
+
+import (
+	"bytes"
+	"errors"
+)
+
+// Bounds of what one subscriber may subscribe to.
+const (
+	maxTopics     = 4096
+	maxTopicBytes = 1 << 20
+)
+
+var errTooManyTopics = errors.New("peer holds too many subscriptions")
+
+// topicSet is what one peer of a PUB has subscribed to. Its Conn.mu guards it.
+type topicSet struct {
+	all    bool // the empty topic is in the set
+	topics map[string]struct{}
+	bytes  int
+}
+
+// matches reports whether a message whose first frame is first is wanted.
+func (t *topicSet) matches(first []byte) bool {
+	if t.all {
+		return true
+	}
+	for topic := range t.topics {
+		if len(topic) <= len(first) && string(first[:len(topic)]) == topic {
+			return true
+		}
+	}
+	return false
+}
+
+// set adds or removes a topic and reports whether that changed the set.
+func (t *topicSet) set(topic []byte, on bool) (changed bool, err error) {
+	_, had := t.topics[string(topic)]
+	if had == on {
+		return false, nil
+	}
+	if !on {
+		delete(t.topics, string(topic))
+		t.bytes -= len(topic)
+	} else {
+		if len(t.topics) >= maxTopics || t.bytes+len(topic) > maxTopicBytes {
+			return false, errTooManyTopics
+		}
+		if t.topics == nil {
+			t.topics = make(map[string]struct{})
+		}
+		t.topics[string(topic)] = struct{}{}
+		t.bytes += len(topic)
+	}
+	if len(topic) == 0 {
+		t.all = on
+	}
+	return true, nil
+}
+
+// publish queues a message for every matching subscriber and flushes.
+func (s *Socket) publish(frames [][]byte) error {
+	var first []byte
+	if len(frames) > 0 {
+		first = frames[0]
+	}
+	s.mu.RLock()
+	if s.closed {
+		s.mu.RUnlock()
+		return ErrClosed
+	}
+	for _, c := range s.conns {
+		if c.wants(first) && c.put(true, frames...) == ErrFull {
+			s.dropped.Add(1)
+		}
+	}
+	s.mu.RUnlock()
+	FlushAll()
+	return nil
+}
+
+// wants reports whether a peer of a PUB has subscribed to a message.
+func (c *Conn) wants(first []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.topics.matches(first)
+}
+
+// subscribe acts on what a peer of a PUB sent: a subscription or a
+// cancellation. Anything else that a subscriber sends is ignored.
+func (c *Conn) subscribe(topic []byte, on bool) {
+	c.mu.Lock()
+	changed, err := c.topics.set(topic, on)
+	c.mu.Unlock()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	if changed && c.s.o.Subscribed != nil {
+		c.s.o.Subscribed(c, topic, on)
+	}
+}
+
+// subscribeMessage reads a subscription in the form of ZMTP 3.0: a message of
+// one frame, 1 or 0 and the topic.
+func (c *Conn) subscribeMessage(frames [][]byte) {
+	if len(frames) != 1 || len(frames[0]) == 0 || frames[0][0] > 1 {
+		return
+	}
+	c.subscribe(frames[0][1:], frames[0][0] == 1)
+}
+
+// subscription answers the message that starts or ends a subscription.
+func subscription(on bool, topic string) []byte {
+	if on {
+		return append([]byte{1}, topic...)
+	}
+	return append([]byte{0}, topic...)
+}
+
+// Subscribe (SUB) wants messages whose first frame begins with topic.
+func (s *Socket) Subscribe(topic []byte) { s.changeTopic(bytes.Clone(topic), 1) }
+
+// Unsubscribe (SUB) ends one Subscribe of the same topic.
+func (s *Socket) Unsubscribe(topic []byte) { s.changeTopic(bytes.Clone(topic), -1) }
+
+func (s *Socket) changeTopic(topic []byte, by int) {
+	t := string(topic)
+	s.mu.Lock()
+	before := s.topics[t]
+	after := max(before+by, 0)
+	if after == 0 {
+		delete(s.topics, t)
+	} else {
+		s.topics[t] = after
+	}
+	if (before == 0) != (after == 0) {
+		for _, c := range s.conns {
+			c.put(true, subscription(after > 0, t))
+		}
+	}
+	s.mu.Unlock()
+	FlushAll()
+}

@@ -1,0 +1,290 @@
+package sockets
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+)
+
+// Read side. One goroutine per connection cuts messages out of a buffer and
+// hands them to the handler as views of it. A frame that does not fit gets
+// memory of its own and is read straight into it; when the buffer is full of
+// small frames of one message, these are moved to a spill. Commands may stand
+// between the frames of a message and are obeyed where they stand.
+
+const (
+	readSmall = 4 << 10 // buffer of an idle connection
+	readLarge = 32 << 10
+	// ownFrom is the size from which a frame that is not wholly in the buffer
+	// gets memory of its own.
+	ownFrom = readLarge / 2
+	// firstClaim is the memory taken for a large frame before any of it has
+	// come; afterwards it is at most claimGrowth times what has come.
+	firstClaim  = 1 << 20
+	claimGrowth = 16
+	// maxCommand bounds a command: PING has at most 22 bytes; a subscription
+	// may be as long as its topic.
+	maxCommand = 4 << 10
+	// yieldBelow is the number of messages of one read up to which other
+	// readers run before the flush: they may have something for the same peers.
+	yieldBelow = 16
+)
+
+// place says where one frame of the message that is being read lies.
+type place struct {
+	own    []byte // memory of its own, or nil
+	off, n int    // else within the buffer, or within the spill
+	spill  bool
+}
+
+// inbox is the read side of a connection. Its reader goroutine owns it.
+type inbox struct {
+	c      *Conn
+	buf    []byte
+	start  int // first byte of the message that is being read
+	pos    int // first byte that is not yet parsed
+	end    int // bytes in buf
+	frames []place
+	spill  []byte
+	bytes  int64 // of the message so far
+	views  [][]byte
+	done   int // messages handed on since the last flush
+}
+
+// fill reads once into the buffer, which must have room.
+func (in *inbox) fill() error {
+	in.flush()
+	n, err := in.c.tcp.Read(in.buf[in.end:])
+	in.end += n
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// flush writes what the handler has enqueued since the last read.
+func (in *inbox) flush() {
+	if in.done == 0 {
+		if dirtyList.Load() != nil {
+			FlushAll() // an answer to a command
+		}
+		return
+	}
+	few := in.done <= yieldBelow
+	in.done = 0
+	if dirtyList.Load() == nil {
+		return
+	}
+	if few {
+		runtime.Gosched()
+	}
+	FlushAll()
+}
+
+// loop reads until the connection ends and answers why.
+func (in *inbox) loop() error {
+	if in.buf == nil {
+		in.buf = make([]byte, readSmall)
+	}
+	for {
+		flags, size, head := parseHeader(in.buf[in.pos:in.end])
+		if head == 0 {
+			if err := in.more(longHeader); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := in.check(flags, size); err != nil {
+			return err
+		}
+		body := in.pos + head
+		if size <= uint64(in.end-body) {
+			if err := in.frame(flags, place{off: body, n: int(size)}); err != nil {
+				return err
+			}
+			continue
+		}
+		if size < ownFrom {
+			if err := in.more(head + int(size)); err != nil {
+				return err
+			}
+			continue
+		}
+		own, err := in.readOwn(int(size), body)
+		if err != nil {
+			return err
+		}
+		if err := in.frame(flags, place{own: own}); err != nil {
+			return err
+		}
+	}
+}
+
+// check refuses a frame by its head, before anything is allocated for it.
+func (in *inbox) check(flags byte, size uint64) error {
+	l := &in.c.s.o.Limits
+	switch {
+	case flags&^flagsKnown != 0:
+		return fmt.Errorf("frame with reserved flags %#x", flags)
+	case flags&flagCommand != 0 && flags&flagMore != 0:
+		return errors.New("command with a frame to follow")
+	case flags&flagCommand != 0 && size > maxCommand:
+		return fmt.Errorf("command of %d bytes: at most %d", size, maxCommand)
+	case size > uint64(l.MaxFrame):
+		return fmt.Errorf("frame of %d bytes: at most %d", size, l.MaxFrame)
+	case in.bytes+int64(size) > l.MaxMessage:
+		return fmt.Errorf("message of more than %d bytes", l.MaxMessage)
+	case len(in.frames) >= l.MaxFrames && flags&flagCommand == 0:
+		return fmt.Errorf("message of more than %d frames", l.MaxFrames)
+	}
+	return nil
+}
+
+// frame takes in one complete frame. A place without memory of its own is in
+// the buffer and ends the parsed part of it.
+func (in *inbox) frame(flags byte, p place) error {
+	body := p.own
+	if body == nil {
+		body = in.buf[p.off : p.off+p.n]
+		in.pos = p.off + p.n
+	}
+	if flags&flagCommand != 0 {
+		err := in.c.command(body)
+		if len(in.frames) == 0 {
+			in.start = in.pos
+		}
+		return err
+	}
+	in.frames = append(in.frames, p)
+	in.bytes += int64(len(body))
+	if flags&flagMore == 0 {
+		in.deliver()
+	}
+	return nil
+}
+
+// deliver hands the message to the handler and makes ready for the next.
+func (in *inbox) deliver() {
+	in.views = in.views[:0]
+	for _, p := range in.frames {
+		switch {
+		case p.own != nil:
+			in.views = append(in.views, p.own)
+		case p.spill:
+			in.views = append(in.views, in.spill[p.off:p.off+p.n:p.off+p.n])
+		default:
+			in.views = append(in.views, in.buf[p.off:p.off+p.n:p.off+p.n])
+		}
+	}
+	in.done++
+	in.c.receive(in.views)
+	clear(in.views)
+	clear(in.frames)
+	in.frames, in.start, in.bytes = in.frames[:0], in.pos, 0
+	in.spill = in.spill[:0]
+	if cap(in.spill) > readLarge || cap(in.views) > 256 {
+		in.spill, in.views, in.frames = nil, nil, nil
+	}
+}
+
+// receive hands a message on.
+func (c *Conn) receive(frames [][]byte) {
+	switch {
+	case c.discard.Load():
+	case c.s.kind == Pub:
+		c.subscribeMessage(frames)
+	case c.s.o.Handler != nil:
+		c.s.o.Handler(c, frames)
+	}
+}
+
+// more reads until at least need bytes from pos on could be in the buffer;
+// one read may bring fewer.
+func (in *inbox) more(need int) error {
+	if in.pos+need > len(in.buf) || in.end == len(in.buf) {
+		in.makeRoom(need)
+	}
+	full := len(in.buf) - in.end
+	if err := in.fill(); err != nil {
+		return err
+	}
+	if len(in.buf) < readLarge && full > 0 && in.end == len(in.buf) {
+		in.grow(readLarge) // a busy connection
+	}
+	return nil
+}
+
+// makeRoom moves bytes so that need bytes fit from pos on.
+func (in *inbox) makeRoom(need int) {
+	if in.start > 0 {
+		in.shift(in.start)
+	}
+	if in.pos+need > len(in.buf) && len(in.buf) < readLarge {
+		in.grow(readLarge)
+	}
+	if in.pos+need <= len(in.buf) && in.end < len(in.buf) {
+		return
+	}
+	// The buffer is full of frames of one message.
+	for i := range in.frames {
+		p := &in.frames[i]
+		if p.own == nil && !p.spill {
+			off := len(in.spill)
+			in.spill = append(in.spill, in.buf[p.off:p.off+p.n]...)
+			p.off, p.spill = off, true
+		}
+	}
+	in.start = in.pos
+	in.shift(in.pos)
+}
+
+// shift drops the first n bytes of the buffer.
+func (in *inbox) shift(n int) {
+	copy(in.buf, in.buf[n:in.end])
+	in.start, in.pos, in.end = in.start-n, in.pos-n, in.end-n
+	for i := range in.frames {
+		if p := &in.frames[i]; p.own == nil && !p.spill {
+			p.off -= n
+		}
+	}
+}
+
+func (in *inbox) grow(size int) {
+	buf := make([]byte, size)
+	copy(buf, in.buf[:in.end])
+	in.buf = buf
+}
+
+// readOwn reads a frame of size bytes, whose body begins at off in the buffer,
+// into memory of its own. It takes memory as bytes arrive: what a peer only
+// claims costs next to nothing.
+func (in *inbox) readOwn(size, off int) ([]byte, error) {
+	have := min(in.end-off, size)
+	own := make([]byte, min(size, max(firstClaim, have)))
+	copy(own, in.buf[off:in.end])
+	in.pos = in.end
+	in.flush()
+	for {
+		n, err := io.ReadFull(in.c.tcp, own[have:])
+		have += n
+		if err != nil {
+			return nil, err
+		}
+		if have == size {
+			break
+		}
+		larger := make([]byte, min(int64(size), int64(have)*claimGrowth))
+		copy(larger, own)
+		own = larger
+	}
+	// Nothing of the frame is in the buffer: give its space back when no
+	// other frame of the message is there either.
+	if len(in.frames) == 0 {
+		in.start, in.pos, in.end = 0, 0, 0
+	}
+	return own, nil
+}

@@ -1,0 +1,267 @@
+package sockets
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Write side. Each connection has a queue of byte segments: small pieces are
+// copied into pooled chunks, large frames are referred to. Whoever flushes
+// first writes without blocking; what the kernel does not take is written by
+// a goroutine that ends when the queue is empty.
+
+const (
+	chunkSize = 32 << 10
+	// writeBatch bounds what one write is given, so that progress is seen.
+	writeBatch = 4 << 20
+	// queueTotal is the high-water mark of the process: over it, peers that
+	// have more than queueFair bytes waiting are refused more.
+	queueTotal = 8 << 30
+	queueFair  = 1 << 20
+)
+
+type chunk [chunkSize]byte
+
+var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+// queued counts the bytes that wait in the whole process.
+var queued atomic.Int64
+
+// segment is a run of bytes to write: part of a pooled chunk, or a frame that
+// is shared with others.
+type segment struct {
+	b     []byte
+	chunk *chunk
+}
+
+// outbox is the send queue of a connection. Conn.mu guards it; the bytes of
+// segments that are being written are read without it.
+type outbox struct {
+	segments []segment
+	head     int   // segments before it are written
+	bytes    int64 // waiting, that is not known to be in the kernel
+	written  int64 // ever
+	writing  bool  // someone is writing: leave it to them
+	watched  bool
+	watch    *time.Timer
+
+	// Of who is writing.
+	try     tryWriter
+	buffers net.Buffers
+}
+
+func (o *outbox) init(_ *net.TCPConn, raw syscall.RawConn) { o.try.init(raw) }
+
+// admits reports whether the queue takes another message.
+func (o *outbox) admits(limit int64) bool {
+	return o.bytes < limit && (o.bytes < queueFair || queued.Load() < queueTotal)
+}
+
+// frame queues one frame. An encrypted connection will seal it here.
+func (o *outbox) frame(flags byte, body []byte) {
+	var h [longHeader]byte
+	o.copy(header(&h, flags, len(body)))
+	if len(body) >= LargeFrame {
+		o.segments = append(o.segments, segment{b: body})
+		o.grew(len(body))
+		return
+	}
+	o.copy(body)
+}
+
+// command queues a command whose body is the parts in a row; it is short.
+func (o *outbox) command(parts ...[]byte) {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	var h [longHeader]byte
+	o.copy(header(&h, flagCommand, n))
+	for _, p := range parts {
+		o.copy(p)
+	}
+}
+
+// copy appends bytes to the last chunk, and to new ones when it is full.
+func (o *outbox) copy(p []byte) {
+	o.grew(len(p))
+	for len(p) > 0 {
+		var last *segment
+		if n := len(o.segments); n > o.head {
+			last = &o.segments[n-1]
+		}
+		if last == nil || last.chunk == nil || len(last.b) == cap(last.b) {
+			k := chunks.Get().(*chunk)
+			o.segments = append(o.segments, segment{b: k[:0], chunk: k})
+			last = &o.segments[len(o.segments)-1]
+		}
+		n := min(len(p), cap(last.b)-len(last.b))
+		last.b = append(last.b, p[:n]...)
+		p = p[n:]
+	}
+}
+
+func (o *outbox) grew(n int) {
+	o.bytes += int64(n)
+	queued.Add(int64(n))
+}
+
+// consume takes n written bytes off the queue.
+func (o *outbox) consume(n int) {
+	o.bytes -= int64(n)
+	o.written += int64(n)
+	queued.Add(int64(-n))
+	for n > 0 {
+		s := &o.segments[o.head]
+		if n < len(s.b) {
+			s.b = s.b[n:]
+			return
+		}
+		n -= len(s.b)
+		o.drop()
+	}
+}
+
+// drop takes the first segment off.
+func (o *outbox) drop() {
+	if k := o.segments[o.head].chunk; k != nil {
+		chunks.Put(k)
+	}
+	o.segments[o.head] = segment{}
+	o.head++
+	switch {
+	case o.head == len(o.segments):
+		o.segments, o.head = o.segments[:0], 0
+		if cap(o.segments) > 64 {
+			o.segments = nil
+		}
+	case o.head >= 1024 && o.head*2 > len(o.segments):
+		o.segments = o.segments[:copy(o.segments, o.segments[o.head:])]
+		o.head = 0
+	}
+}
+
+// discard empties the queue of a connection that has ended. When someone is
+// still writing, they come here again.
+func (o *outbox) discard() {
+	if o.writing {
+		return
+	}
+	queued.Add(-o.bytes)
+	o.bytes = 0
+	for o.head < len(o.segments) {
+		o.drop()
+	}
+	o.segments, o.buffers = nil, nil
+}
+
+// Flush writes what is queued without blocking; what the kernel does not take
+// is written by a goroutine of the connection.
+func (c *Conn) Flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out.writing || c.err != nil {
+		return
+	}
+	c.out.writing = true
+	for round := 0; c.err == nil && c.out.bytes > 0; round++ {
+		b := c.out.segments[c.out.head].b
+		if round == 8 {
+			c.startWriter()
+			return
+		}
+		c.mu.Unlock()
+		n, err := c.out.try.write(b)
+		c.mu.Lock()
+		if err != nil {
+			c.stopWriting()
+			c.mu.Unlock()
+			c.fail(err)
+			c.mu.Lock()
+			return
+		}
+		c.out.consume(n)
+		if n < len(b) {
+			c.startWriter()
+			return
+		}
+	}
+	c.stopWriting()
+}
+
+// stopWriting lets others write. The caller holds c.mu.
+func (c *Conn) stopWriting() {
+	c.out.writing = false
+	if c.err != nil {
+		c.out.discard()
+	}
+	if c.out.bytes == 0 {
+		c.signalDrained()
+	}
+}
+
+// startWriter leaves the queue to a goroutine. The caller holds c.mu and has
+// set writing.
+func (c *Conn) startWriter() {
+	c.s.wg.Go(c.drain)
+}
+
+// drain writes until the queue is empty or the connection ends.
+func (c *Conn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.err == nil && c.out.bytes > 0 {
+		all, size := c.out.buffers[:0], 0
+		for i := c.out.head; i < len(c.out.segments) && size < writeBatch && len(all) < 64; i++ {
+			b := c.out.segments[i].b
+			b = b[:min(len(b), writeBatch-size)]
+			all, size = append(all, b), size+len(b)
+		}
+		c.out.buffers = all
+		c.mu.Unlock()
+		n, err := all.WriteTo(c.tcp)
+		c.mu.Lock()
+		c.out.consume(int(n))
+		clear(c.out.buffers)
+		if err != nil {
+			c.mu.Unlock()
+			c.fail(err)
+			c.mu.Lock()
+		}
+	}
+	c.stopWriting()
+}
+
+// dirtyList is a stack of the connections that have something enqueued.
+var dirtyList atomic.Pointer[Conn]
+
+// mark puts a connection on the list of FlushAll unless it is there.
+func (c *Conn) mark() {
+	if c.dirty.Swap(true) {
+		return
+	}
+	for {
+		head := dirtyList.Load()
+		c.nextDirty = head
+		if dirtyList.CompareAndSwap(head, c) {
+			return
+		}
+	}
+}
+
+// FlushAll writes, as Flush does, what has been enqueued on any connection of
+// the process. Readers do this after each read; a goroutine that answers
+// messages in batches does it after each batch.
+func FlushAll() {
+	c := dirtyList.Swap(nil)
+	for c != nil {
+		next := c.nextDirty
+		c.nextDirty = nil
+		c.dirty.Store(false)
+		c.Flush()
+		c = next
+	}
+}
