@@ -1,0 +1,71 @@
+# The targets a developer types. `make help` lists them.
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO       ?= go
+LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+RESULTS  := build/results
+FUZZTIME ?= 10s
+SUITES   ?=
+export CGO_ENABLED ?= 0
+
+LAUNCHERS = $(addprefix ./,$(wildcard plugins/*/ipcore-launcher-*))
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+.PHONY: go-check
+go-check:
+	@test/go-version.sh "$(GO)"
+
+.PHONY: build
+build: go-check ## Build ipcore and every launcher into bin/
+	$(GO) build -trimpath -o bin/ ./cmd/... $(LAUNCHERS)
+
+.PHONY: demo
+demo: build ## Start a cluster, run a real computation on it, stop it (about 20 s)
+	@examples/sunspots/demo.sh
+
+.PHONY: test
+test: build ## vet, unit tests, race detector, and the real Python clients against local engines
+	@test/make-test.sh $(SUITES)
+
+.PHONY: test-systems
+test-systems: build ## End-to-end checks of each launcher on its system (now: local)
+	@test/make-test-systems.sh $(SUITES)
+
+.PHONY: bench
+bench: build ## Measure start, stop, memory and task rates beside upstream, against test/bench/thresholds.json
+	@test/bench/run.sh
+
+.PHONY: lint
+lint: go-check ## Static analysis (compiles golangci-lint the first time)
+	$(GO) run $(LINT) run ./...
+
+.PHONY: fuzz
+fuzz: go-check ## Run every fuzz target for FUZZTIME (default 10s)
+	@test/fuzz.sh "$(GO)" "$(FUZZTIME)"
+
+.PHONY: cross
+cross: go-check ## Compile everything for macOS and Windows
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+	GOOS=windows GOARCH=amd64 $(GO) build ./...
+
+.PHONY: generate
+generate: go-check ## Generate the protobuf code again
+	GO="$(GO)" sdk/proto/generate.sh
+
+.PHONY: generate-check
+generate-check: generate ## Fail when the committed generated code is not what generate makes
+	@git diff --exit-code --stat -- sdk/proto || { echo "error: generated code differs; commit the result of make generate" >&2; exit 1; }
+
+.PHONY: deps
+deps: go-check ## Fetch modules and make the Python environments of the tests
+	$(GO) mod download
+	@. test/env.sh
+
+.PHONY: clean
+clean: ## Remove bin/ and build/
+	rm -rf bin build

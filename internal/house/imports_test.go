@@ -1,0 +1,162 @@
+package house
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rooms says which of our own packages a folder must not import. Test files are
+// bound too, unless testsToo is false: a test may bring a real neighbour in.
+var rooms = []struct {
+	folder    string
+	except    []string // folders below it that the rule does not bind
+	forbidden []string
+	allowed   []string // exceptions to forbidden
+	testsToo  bool
+	reason    string
+}{
+	{
+		folder: "sdk", forbidden: []string{"core", "plugins", "cmd", "internal"}, testsToo: true,
+		reason: "authors of launchers build the sdk alone; it must not pull the host in",
+	},
+	{
+		folder: "plugins", forbidden: []string{"core", "cmd", "internal"}, testsToo: true,
+		reason: "our launchers are built as any third party's: from the sdk",
+	},
+	{
+		folder: "examples/mine", forbidden: []string{"core", "plugins", "cmd", "internal"}, testsToo: true,
+		reason: "the example shows what an author outside the repository can do",
+	},
+	{
+		folder: "core", forbidden: []string{"cmd", "plugins"}, testsToo: true,
+		reason: "the core must work without the command, and launchers are found at run time, never linked",
+	},
+	{
+		folder: "core", except: []string{"core/cluster", "core/registry"}, forbidden: []string{"sdk"}, allowed: []string{"sdk/process"},
+		reason: "only what starts clusters knows of launchers",
+	},
+	{
+		folder: "core/wire", forbidden: []string{"core", "sdk"}, allowed: []string{"core/wire"},
+		reason: "the message format stands alone",
+	},
+	{
+		folder: "core/sockets", forbidden: []string{"core", "sdk"}, allowed: []string{"core/sockets"},
+		reason: "the transport knows frames, not messages",
+	},
+	{
+		folder: "core/profile", forbidden: []string{"core", "sdk"}, allowed: []string{"core/profile"},
+		reason: "folders are found before anything else runs",
+	},
+	{
+		folder: "core/connfile", forbidden: []string{"core", "sdk"}, allowed: []string{"core/connfile"},
+		reason: "a file's form depends on nothing",
+	},
+	{
+		folder: "core/hub", forbidden: []string{"core/controller", "core/queue", "core/scheduler", "core/engine", "core/client", "core/cluster"},
+		reason: "the hub records what queues do and must not reach into them",
+	},
+	{
+		folder: "core/scheduler", forbidden: []string{"core/hub", "core/controller", "core/sockets", "core/engine", "core/client"},
+		reason: "the task queue's decisions are made without sockets or records",
+	},
+	{
+		folder: "core/client", forbidden: []string{"core/controller", "core/hub", "core/queue", "core/scheduler", "core/engine", "core/cluster"},
+		reason: "a client knows the wire, not the other end's insides",
+	},
+	{
+		folder: "core/engine", forbidden: []string{"core/controller", "core/hub", "core/queue", "core/scheduler", "core/client", "core/cluster"},
+		reason: "an engine knows the wire, not the other end's insides",
+	},
+}
+
+func TestRooms(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, rule := range rooms {
+			if !within(f.folder(), rule.folder) || within(f.folder(), rule.except...) || f.test() && !rule.testsToo {
+				continue
+			}
+			for _, i := range f.imports {
+				own, ok := strings.CutPrefix(i, module+"/")
+				if ok && within(own, rule.forbidden...) && !within(own, rule.allowed...) && own != f.folder() {
+					t.Errorf("%s imports %s: %s", f.path, own, rule.reason)
+				}
+			}
+		}
+	}
+}
+
+// TestPluginsStandAlone checks that a launcher never imports another one.
+func TestPluginsStandAlone(t *testing.T) {
+	for _, f := range sources(t) {
+		if !within(f.folder(), "plugins/*") {
+			continue
+		}
+		home := strings.Join(strings.Split(f.folder(), "/")[:2], "/")
+		for _, i := range f.imports {
+			own, ok := strings.CutPrefix(i, module+"/")
+			if ok && within(own, "plugins") && !within(own, home) {
+				t.Errorf("%s imports %s: what two launchers share belongs in sdk", f.path, own)
+			}
+		}
+	}
+}
+
+// homes says where a library may be imported. One home keeps it replaceable.
+var homes = []struct {
+	library string
+	folders []string
+	reason  string
+}{
+	{"github.com/go-zeromq/zmq4", []string{"core/sockets"}, "the ZeroMQ layer must stay replaceable"},
+	{"github.com/hashicorp/go-plugin", []string{"sdk", "core/registry"}, "the two ends of a plugin connection"},
+	{"google.golang.org/grpc", []string{"sdk", "core/registry"}, "gRPC is how plugins are spoken to, nothing else"},
+	{"google.golang.org/protobuf", []string{"sdk", "core/registry"}, "generated messages end at the facade"},
+	{"github.com/shirou/gopsutil", []string{"sdk/process"}, "looking at processes is one package's business"},
+	{"github.com/spf13/pflag", []string{"cmd"}, "flags end at the command line"},
+	{"github.com/schollz/progressbar", []string{"cmd", "examples"}, "drawing belongs to programs with a terminal"},
+	{"golang.org/x/term", []string{"cmd", "examples"}, "terminals belong to programs"},
+	{"github.com/rogpeppe/go-internal", []string{"cmd", "core/cluster"}, "scripts test commands"},
+}
+
+func TestLibrariesHaveOneHome(t *testing.T) {
+	for _, f := range sources(t) {
+		if within(f.folder(), "internal/keep") {
+			continue
+		}
+		for _, i := range f.imports {
+			for _, h := range homes {
+				if within(i, h.library) && !within(f.folder(), h.folders...) {
+					t.Errorf("%s imports %s, which belongs in %s: %s", f.path, i, strings.Join(h.folders, ", "), h.reason)
+				}
+			}
+		}
+	}
+}
+
+// standardOnly lists packages that import nothing but the standard library.
+var standardOnly = []string{"core/wire", "core/profile", "core/connfile"}
+
+func TestStandardLibraryOnly(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.test() || !slices.Contains(standardOnly, f.folder()) {
+			continue
+		}
+		for _, i := range f.imports {
+			if first, _, _ := strings.Cut(i, "/"); strings.Contains(first, ".") {
+				t.Errorf("%s imports %s: %s needs nothing but the standard library", f.path, i, f.folder())
+			}
+		}
+	}
+}
+
+// TestNoTestLibrary checks that tests are written with the standard library.
+func TestNoTestLibrary(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, i := range f.imports {
+			if within(i, "github.com/stretchr/testify") {
+				t.Errorf("%s imports %s: tests here use the standard library", f.path, i)
+			}
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package house
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// module is this repository's module path.
+const module = "github.com/ipcore/ipcore"
+
+// file is one Go source file, read without regard to build constraints, so that
+// the rules hold on every platform.
+type file struct {
+	path    string // slash-separated, from the repository's root
+	ast     *ast.File
+	imports []string
+	lines   int
+}
+
+// folder is the folder of the file, which names its package within the module.
+func (f file) folder() string { return path.Dir(f.path) }
+
+// test tells whether the file is compiled only for tests.
+func (f file) test() bool { return strings.HasSuffix(f.path, "_test.go") }
+
+// sources reads every Go file of the repository.
+func sources(t *testing.T) []file {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	var files []file
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			switch d.Name() {
+			case ".git", "bin", "build", "testdata", "vendor":
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		f := file{path: filepath.ToSlash(rel), ast: parsed, lines: bytes.Count(text, []byte("\n"))}
+		for _, i := range parsed.Imports {
+			f.imports = append(f.imports, strings.Trim(i.Path.Value, `"`))
+		}
+		files = append(files, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 10 {
+		t.Fatalf("only %d Go files found below %s", len(files), root)
+	}
+	return files
+}
+
+// within tells whether p is one of the given folders or import paths or lies
+// below one. A pattern's single * stands for one element.
+func within(p string, patterns ...string) bool {
+	parts := strings.Split(p, "/")
+	for _, pattern := range patterns {
+		want := strings.Split(pattern, "/")
+		if len(parts) < len(want) {
+			continue
+		}
+		same := true
+		for i, w := range want {
+			if w != "*" && w != parts[i] {
+				same = false
+				break
+			}
+		}
+		if same {
+			return true
+		}
+	}
+	return false
+}

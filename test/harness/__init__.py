@@ -1,0 +1,1 @@
+"""What the Python suites share: starting clusters, looking at processes, running tests."""

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# make-test.sh [PATTERN...]: what `make test` runs, from the repository's root.
+# It changes nothing outside this folder (see env.sh for the one exception), and
+# what is missing on this machine is named and skipped. Counts go to build/results.
+# With patterns only the Python tests whose names match are run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+results=build/results
+mkdir -p "$results"
+rm -f "$results"/test-*.json
+status=0
+
+stage() { # name, command...
+    local name=$1 began=$SECONDS
+    shift
+    echo
+    echo "== $name"
+    if "$@"; then
+        echo "== $name: $((SECONDS - began)) s"
+    else
+        echo "== $name: FAILED after $((SECONDS - began)) s"
+        status=1
+    fi
+}
+
+gotest() { # name, flags...
+    local name=$1
+    shift
+    go test -json "$@" ./... | build/tally run -name "$name" -dir "$results"
+}
+
+race() {
+    if ! command -v "$(go env CC)" >/dev/null; then
+        echo "skipped: the race detector needs a C compiler (Debian: apt-get install gcc)"
+        printf '{"name": "test-race", "passed": 0, "failed": [], "skipped": ["race detector: no C compiler"]}\n' >"$results/test-race.json"
+        return
+    fi
+    CGO_ENABLED=1 gotest test-race -race
+}
+
+absent() { # suite, why: a suite that cannot run here is counted as one skipped test
+    echo "skipped: $1: $2"
+    printf '{"name": "test-%s", "passed": 0, "failed": [], "skipped": ["%s: %s"]}\n' "$1" "$1" "$2" >"$results/test-$1.json"
+}
+
+python() { # suite name, python, engines
+    local patterns=()
+    for p in "${only[@]}"; do patterns+=(-k "$p"); done
+    IPCORE_TEST_ENGINES=$3 "$2" test/run.py --name "test-$1" --dir "$results" "${patterns[@]}" client
+}
+
+only=("$@")
+. test/env.sh
+go build -o build/tally ./test/tally
+
+if [ ${#only[@]} = 0 ]; then
+    stage vet go vet ./...
+    stage unit gotest test-unit
+    stage race race
+fi
+for version in 7.1 9.1; do
+    var=IPCORE_TEST_PY${version/./}
+    if [ "$(uname)" != Linux ]; then
+        absent "client-$version" "the suite reads /proc, so it needs Linux"
+    elif [ -n "${!var:-}" ]; then
+        stage "client-$version" python "client-$version" "${!var}" native
+    else
+        absent "client-$version" "no ipyparallel $version here"
+    fi
+done
+
+echo
+build/tally sum -dir "$results" -only 'test-*' || status=1
+exit $status
