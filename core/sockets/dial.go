@@ -56,7 +56,7 @@ func (s *Socket) dialOnce(endpoint, addr string) (*Conn, error) {
 	defer s.pending.leave(e)
 	c, err := s.handshake(tcp, endpoint)
 	if err != nil {
-		s.refuse(conn.RemoteAddr(), err)
+		s.refuse(tcp, err)
 	}
 	return c, err
 }

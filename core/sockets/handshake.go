@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -92,15 +93,11 @@ func (g *guard) admit() error {
 // and open them in inbox.frame.
 func (s *Socket) newSecurity() zmq4.Security { return null.Security() }
 
-// handshake makes a connection of tcp. It closes tcp when it fails.
+// handshake makes a connection of tcp. When it fails the caller closes tcp.
 func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("malformed handshake: %v", p)
-		}
-		if err != nil {
-			_ = tcp.Close()
-			c = nil
 		}
 	}()
 	if err := tcp.SetDeadline(time.Now().Add(s.o.Limits.HandshakeTimeout)); err != nil {
@@ -207,25 +204,33 @@ func (r *refusals) allow(host string, now time.Time) (skipped int, ok bool) {
 	return skipped, true
 }
 
-// refuse logs a handshake that failed.
-func (s *Socket) refuse(addr net.Addr, err error) {
+// refuse logs a handshake that failed and closes the connection.
+func (s *Socket) refuse(tcp *net.TCPConn, err error) {
+	defer func() { _ = tcp.Close() }() // nothing was promised to the peer
 	if s.ctx.Err() != nil {
 		return
 	}
-	host, _, splitErr := net.SplitHostPort(addr.String())
+	addr := tcp.RemoteAddr().String()
+	host, _, splitErr := net.SplitHostPort(addr)
 	if splitErr != nil {
-		host = addr.String()
+		host = addr
 	}
 	if skipped, ok := s.refusals.allow(host, time.Now()); ok {
-		s.log.Warn("refused a connection", "peer", addr.String(), "socket", string(s.kind), "reason", reason(err), "not_logged", skipped)
+		s.log.Warn("refused a connection", "peer", addr, "socket", string(s.kind), "reason", reason(err), "not_logged", skipped)
 	}
 }
 
-// reason puts the usual failures in plain words.
+// reason puts the cause of a failure in plain words.
 func reason(err error) string {
 	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
 		return "no complete handshake in time"
+	case errors.Is(err, io.EOF):
+		return "closed by the peer within the handshake"
+	}
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
 	}
 	return err.Error()
 }

@@ -86,7 +86,7 @@ func (s *Socket) accept(l net.Listener) {
 				err = errCrowded
 			}
 			if err != nil {
-				s.refuse(conn.RemoteAddr(), err)
+				s.refuse(tcp, err)
 				return
 			}
 			s.ended(c, c.run())

@@ -1,0 +1,152 @@
+package sockets
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// benchMessage is a typical task: a delimiter, a signature, four packed parts
+// and two buffers; its first frame names the engine.
+func benchMessage(engine string) [][]byte {
+	m := frames(engine, "<IDS|MSG>")
+	for _, n := range []int{64, 250, 250, 100, 20, 300, 100} {
+		m = append(m, make([]byte, n))
+	}
+	return m
+}
+
+// BenchmarkForward measures a relay of two ROUTERs between clients and echoing
+// engines in this process: one operation is one message there and back, that
+// is two forwards, and the peers' own work.
+func BenchmarkForward(b *testing.B) {
+	for _, n := range []struct{ clients, engines int }{{1, 1}, {1, 16}, {4, 16}, {8, 128}} {
+		b.Run(fmt.Sprintf("clients=%d/engines=%d", n.clients, n.engines), func(b *testing.B) {
+			in, out := relays(b)
+			clientEnd, engineEnd := listen(b, in), listen(b, out)
+			var ready sync.WaitGroup
+			connected := func(*Conn) { ready.Done() }
+			for i := range n.engines {
+				ready.Add(1)
+				id := fmt.Appendf(nil, "%036d", i)
+				dial(b, open(b, Router, Options{Identity: id, Handler: echo, Connected: connected}), engineEnd)
+			}
+			ready.Wait()
+			for i := range n.engines {
+				for out.Lookup(fmt.Appendf(nil, "%036d", i)) == nil {
+					runtime.Gosched()
+				}
+			}
+			const underWay = 128
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			var done sync.WaitGroup
+			var clients []*Socket
+			for range n.clients {
+				next := 0
+				send := func(c *Conn, m [][]byte) {
+					if left.Add(-1) < 0 {
+						done.Done()
+						return
+					}
+					next++
+					m[0] = fmt.Appendf(m[0][:0], "%036d", next%n.engines)
+					_ = c.Enqueue(m...)
+				}
+				ready.Add(1)
+				s := open(b, Dealer, Options{Connected: connected, Handler: send})
+				dial(b, s, clientEnd)
+				clients = append(clients, s)
+			}
+			ready.Wait()
+			b.ReportAllocs()
+			b.ResetTimer()
+			done.Add(n.clients * underWay)
+			for _, s := range clients {
+				m := benchMessage(fmt.Sprintf("%036d", 0))
+				for range underWay {
+					_ = s.Conns()[0].Enqueue(m...)
+				}
+			}
+			FlushAll()
+			done.Wait()
+		})
+	}
+}
+
+// BenchmarkRoundTrip measures one message at a time through the relay.
+func BenchmarkRoundTrip(b *testing.B) {
+	in, out := relays(b)
+	replies := make(chan struct{})
+	dialled := make(chan *Conn, 2)
+	connected := func(c *Conn) { dialled <- c }
+	dial(b, open(b, Router, Options{Identity: []byte("engine"), Handler: echo, Connected: connected}), listen(b, out))
+	<-dialled
+	dial(b, open(b, Dealer, Options{Connected: connected, Handler: func(*Conn, [][]byte) { replies <- struct{}{} }}), listen(b, in))
+	c := <-dialled
+	for out.Lookup([]byte("engine")) == nil {
+		runtime.Gosched()
+	}
+	m := benchMessage("engine")
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = c.Send(m...)
+		<-replies
+	}
+}
+
+// BenchmarkLarge measures arrays through the relay.
+func BenchmarkLarge(b *testing.B) {
+	for _, size := range []int{1 << 20, 100 << 20} {
+		b.Run(fmt.Sprintf("%dMiB", size>>20), func(b *testing.B) {
+			in, out := relays(b)
+			replies := make(chan struct{})
+			dialled := make(chan *Conn, 2)
+			connected := func(c *Conn) { dialled <- c }
+			dial(b, open(b, Router, Options{Identity: []byte("engine"), Handler: echo, Connected: connected}), listen(b, out))
+			<-dialled
+			dial(b, open(b, Dealer, Options{Connected: connected, Handler: func(*Conn, [][]byte) { replies <- struct{}{} }}), listen(b, in))
+			c := <-dialled
+			for out.Lookup([]byte("engine")) == nil {
+				runtime.Gosched()
+			}
+			array := make([]byte, size)
+			b.SetBytes(2 * int64(size))
+			for b.Loop() {
+				_ = c.Send([]byte("engine"), array)
+				<-replies
+			}
+		})
+	}
+}
+
+// BenchmarkPublish measures one message to many subscribers.
+func BenchmarkPublish(b *testing.B) {
+	const subscribers = 128
+	ready := make(chan struct{}, subscribers)
+	pub := open(b, Pub, Options{Subscribed: func(*Conn, []byte, bool) { ready <- struct{}{} }})
+	endpoint := listen(b, pub)
+	var got sync.WaitGroup
+	for range subscribers {
+		s := open(b, Sub, Options{Handler: func(*Conn, [][]byte) { got.Done() }})
+		s.Subscribe(nil)
+		dial(b, s, endpoint)
+	}
+	for range subscribers {
+		select {
+		case <-ready:
+		case <-time.After(patience):
+			b.Fatal("no subscription")
+		}
+	}
+	m := [][]byte{[]byte("engine.0.stdout"), make([]byte, 500)}
+	b.ReportAllocs()
+	for b.Loop() {
+		got.Add(subscribers)
+		_ = pub.Send(m...)
+		got.Wait()
+	}
+}

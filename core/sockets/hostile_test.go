@@ -1,0 +1,602 @@
+package sockets
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// rawPeer speaks ZMTP by hand, well or badly.
+type rawPeer struct {
+	*net.TCPConn
+	t *testing.T
+}
+
+func rawDial(t *testing.T, endpoint string) *rawPeer {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(endpoint, "tcp://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &rawPeer{conn.(*net.TCPConn), t}
+}
+
+func (p *rawPeer) write(b []byte) {
+	p.t.Helper()
+	_ = p.SetWriteDeadline(time.Now().Add(patience))
+	if _, err := p.Write(b); err != nil {
+		p.t.Fatalf("write: %v", err)
+	}
+}
+
+func greeting(mechanism string) []byte {
+	g := make([]byte, 64)
+	g[0], g[8], g[9], g[10], g[11] = 0xff, 1, 0x7f, 3, 1
+	copy(g[12:], mechanism)
+	return g
+}
+
+func property(name, value string) string {
+	v := binary.BigEndian.AppendUint32(append([]byte{byte(len(name))}, name...), uint32(len(value)))
+	return string(v) + value
+}
+
+// rawFrame answers one frame with these flags.
+func rawFrame(flags byte, body string) []byte {
+	var h [longHeader]byte
+	return append(bytes.Clone(header(&h, flags, len(body))), body...)
+}
+
+func claim(flags byte, size uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{flags | flagLong}, size)
+}
+
+func ready(kind Kind, identity string) []byte {
+	return rawFrame(flagCommand, "\x05READY"+property("Socket-Type", string(kind))+property("Identity", identity))
+}
+
+// shake does a good handshake and reads the other side's.
+func (p *rawPeer) shake(kind Kind, identity string) {
+	p.t.Helper()
+	p.write(append(greeting("NULL"), ready(kind, identity)...))
+	_ = p.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.CopyN(io.Discard, p, 64); err != nil {
+		p.t.Fatalf("greeting: %v", err)
+	}
+	if flags, _ := p.frame(); flags != flagCommand {
+		p.t.Fatalf("READY has flags %#x", flags)
+	}
+}
+
+// frame reads one frame.
+func (p *rawPeer) frame() (byte, []byte) {
+	p.t.Helper()
+	_ = p.SetReadDeadline(time.Now().Add(patience))
+	var h [longHeader]byte
+	if _, err := io.ReadFull(p, h[:2]); err != nil {
+		p.t.Fatalf("read: %v", err)
+	}
+	if h[0]&flagLong != 0 {
+		if _, err := io.ReadFull(p, h[2:]); err != nil {
+			p.t.Fatalf("read: %v", err)
+		}
+	}
+	_, size, _ := parseHeader(h[:])
+	body := make([]byte, size)
+	if _, err := io.ReadFull(p, body); err != nil {
+		p.t.Fatalf("read: %v", err)
+	}
+	return h[0], body
+}
+
+// wantClosed waits until the other side has closed.
+func (p *rawPeer) wantClosed() {
+	p.t.Helper()
+	_ = p.SetReadDeadline(time.Now().Add(patience))
+	_, err := io.Copy(io.Discard, p)
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		p.t.Fatal("the connection was left open")
+	}
+}
+
+// wantServed checks that a good peer gets an echo within a second.
+func wantServed(t *testing.T, endpoint string) {
+	t.Helper()
+	r := newRecorder()
+	d := New(Dealer, r.options())
+	defer func() { _ = d.Close(0) }()
+	dial(t, d, endpoint)
+	begin := time.Now()
+	_ = d.Send([]byte("hello"))
+	await(t, r.messages, "answer to a good peer")
+	if took := time.Since(begin); took > time.Second {
+		t.Fatalf("a good peer waited %s", took)
+	}
+}
+
+// syncBuffer is a log that many goroutines write.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func warnings(b *syncBuffer) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Output: b, Level: hclog.Warn})
+}
+
+func TestBadHandshakesAreClosedAndLoggedOnce(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	head := string(greeting("NULL"))
+	for name, bytes := range map[string]string{
+		"zeros":                 strings.Repeat("\x00", 64),
+		"http":                  "GET / HTTP/1.1\r\n\r\n",
+		"plain":                 string(greeting("PLAIN")),
+		"curve":                 string(greeting("CURVE")),
+		"version 2":             "\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x01" + strings.Repeat("\x00", 53),
+		"no metadata":           head + string(rawFrame(flagCommand, "\x05READY")),
+		"unknown type":          head + string(ready("STREAM", "")),
+		"wrong type":            head + string(ready(Sub, "")),
+		"metadata out of range": head + string(rawFrame(flagCommand, "\x05READY\x0aSocket-Ty")),
+		"value out of range":    head + string(rawFrame(flagCommand, "\x05READY\x0bSocket-Type\xff\xff\xff\xff")),
+		"not a command":         head + string(rawFrame(0, "\x05READY")),
+		"command and more":      head + string(rawFrame(flagCommand|flagMore, "\x05READY")),
+		"reserved flags":        head + string(rawFrame(flagCommand|0x80, "\x05READY")),
+		"empty command":         head + string(rawFrame(flagCommand, "")),
+		"ERROR":                 head + string(rawFrame(flagCommand, "\x05ERROR\x03bad")),
+		"4 EiB":                 head + string(claim(flagCommand, 1<<62)),
+		"1 TiB":                 head + string(claim(flagCommand, 1<<40)),
+		"8 KiB":                 head + string(claim(flagCommand, 8<<10)),
+		"all ones":              head + string(claim(flagCommand, ^uint64(0))),
+		"long identity":         head + string(ready(Dealer, long)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log syncBuffer
+			router := open(t, Router, Options{Handler: echo, Log: warnings(&log)})
+			endpoint := listen(t, router)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			first := rawDial(t, endpoint)
+			first.write([]byte(bytes))
+			first.wantClosed()
+			for range 3 {
+				p := rawDial(t, endpoint)
+				_, _ = p.Write([]byte(bytes))
+				p.wantClosed()
+			}
+			runtime.ReadMemStats(&after)
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > 2<<20 {
+				t.Errorf("%d bytes were allocated", grown)
+			}
+			wantServed(t, endpoint)
+			_ = router.Close(0) // the log is complete
+			if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), first.LocalAddr().String()) {
+				t.Errorf("log has %d lines, wanted one with %s:\n%s", n, first.LocalAddr(), log.String())
+			}
+		})
+	}
+}
+
+func TestSilentPeersDoNotHoldOthersUp(t *testing.T) {
+	var log syncBuffer
+	router := open(t, Router, Options{Handler: echo, Log: warnings(&log), Limits: Limits{HandshakeTimeout: 300 * time.Millisecond}})
+	endpoint := listen(t, router)
+	silent := rawDial(t, endpoint)
+	half := rawDial(t, endpoint)
+	half.write(greeting("NULL")[:11])
+	slow := rawDial(t, endpoint)
+	slow.write(append(greeting("NULL"), flagCommand))
+	wantServed(t, endpoint)
+	for _, p := range []*rawPeer{silent, half, slow} {
+		p.wantClosed()
+	}
+	_ = router.Close(0)
+	if !strings.Contains(log.String(), "no complete handshake in time") {
+		t.Errorf("log: %s", log.String())
+	}
+}
+
+func TestOldestHandshakeMakesRoom(t *testing.T) {
+	router := open(t, Router, Options{Handler: echo, Limits: Limits{MaxHandshakes: 3}})
+	endpoint := listen(t, router)
+	var silent []*rawPeer
+	for range 4 {
+		silent = append(silent, rawDial(t, endpoint))
+	}
+	silent[0].wantClosed()
+	wantServed(t, endpoint) // closes silent[1]
+	silent[1].wantClosed()
+	silent[3].shake(Dealer, "") // the youngest still may
+}
+
+func TestGarbageCannotFloodTheLog(t *testing.T) {
+	var r refusals
+	now := time.Now()
+	lines := 0
+	for i := range 100_000 {
+		if _, ok := r.allow(fmt.Sprint(i), now.Add(time.Duration(i)*time.Millisecond/10)); ok {
+			lines++
+		}
+	}
+	if lines == 0 || lines > 11*refusalLines || len(r.seen) > refusalEntries {
+		t.Fatalf("%d lines in 10 s, %d addresses remembered", lines, len(r.seen))
+	}
+}
+
+func TestBadFramesEndTheConnection(t *testing.T) {
+	limits := Limits{MaxFrame: 1 << 20, MaxFrames: 1000, MaxMessage: 2 << 20}
+	more := func(n int, body string) []byte { return bytes.Repeat(rawFrame(flagMore, body), n) }
+	for name, b := range map[string][]byte{
+		"reserved flags":  rawFrame(0x40, "x"),
+		"command of 5 KB": rawFrame(flagCommand, strings.Repeat("x", 5<<10)),
+		"command, more":   rawFrame(flagCommand|flagMore, "\x04PING\x00\x00"),
+		"short PING":      rawFrame(flagCommand, "\x04PING\x00"),
+		"long PING":       rawFrame(flagCommand, "\x04PING\x00\x00"+strings.Repeat("x", 17)),
+		"4 EiB":           claim(0, 1<<62),
+		"over MaxFrame":   claim(0, 1<<20+1),
+		"over MaxFrames":  more(1001, ""),
+		"over MaxMessage": more(70, strings.Repeat("x", 30<<10)),
+		"inside message":  append(more(2, "x"), rawFrame(0x08, "")...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRecorder()
+			o := r.options()
+			o.Handler = echo
+			o.Limits = limits
+			router := open(t, Router, o)
+			endpoint := listen(t, router)
+			p := rawDial(t, endpoint)
+			p.shake(Dealer, "bad")
+			await(t, r.connected, "connection")
+			_, _ = p.Write(b)
+			p.wantClosed()
+			await(t, r.disconnected, "report of the end")
+			wantServed(t, endpoint)
+		})
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestClaimsCostNothing(t *testing.T) {
+	r := newRecorder()
+	o := r.options()
+	o.Handler = echo
+	router := open(t, Router, o)
+	endpoint := listen(t, router)
+	before := heap()
+	for i := range 16 {
+		p := rawDial(t, endpoint)
+		p.shake(Dealer, fmt.Sprint("claim", i))
+		p.write(claim(0, 8<<30))
+		p.write(make([]byte, 100))
+		await(t, r.connected, "connection")
+		defer runtime.KeepAlive(p)
+	}
+	wantServed(t, endpoint)
+	if held := int64(heap()) - int64(before); held > 24<<20 {
+		t.Errorf("16 claims of 8 GiB hold %d MiB", held>>20)
+	}
+}
+
+func TestEmptyFramesStayBounded(t *testing.T) {
+	router := open(t, Router, Options{Handler: echo})
+	endpoint := listen(t, router)
+	before := heap()
+	p := rawDial(t, endpoint)
+	p.shake(Dealer, "")
+	_, _ = p.Write(bytes.Repeat(rawFrame(flagMore, ""), 10<<20)) // 20 MiB
+	p.wantClosed()
+	wantServed(t, endpoint)
+	if held := int64(heap()) - int64(before); held > 16<<20 {
+		t.Errorf("they hold %d MiB", held>>20)
+	}
+}
+
+// brokenListener fails as a process without descriptors does.
+type brokenListener struct {
+	net.Listener
+	calls chan struct{}
+}
+
+func (l *brokenListener) Accept() (net.Conn, error) {
+	l.calls <- struct{}{}
+	return nil, errors.New("too many open files")
+}
+
+func TestAcceptBacksOff(t *testing.T) {
+	var log syncBuffer
+	s := New(Router, Options{Log: warnings(&log)})
+	real, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = real.Close() }()
+	l := &brokenListener{real, make(chan struct{}, 10_000)}
+	s.start(func() { s.accept(l) })
+	begin := time.Now()
+	for range 7 { // 5 + 10 + 20 + 40 + 80 + 160 ms between them
+		await(t, l.calls, "accept")
+	}
+	if took := time.Since(begin); took < 300*time.Millisecond {
+		t.Errorf("seven tries within %s", took)
+	}
+	_ = s.Close(0)
+	if n := strings.Count(log.String(), "cannot accept"); n != 1 {
+		t.Errorf("%d lines in the log:\n%s", n, log.String())
+	}
+}
+
+func TestPingIsAnsweredWithItsContext(t *testing.T) {
+	r := newRecorder()
+	router := open(t, Router, r.options())
+	p := rawDial(t, listen(t, router))
+	p.shake(Dealer, "pinger")
+	p.write(rawFrame(flagCommand, "\x04PING\x00\x64context"))
+	if flags, body := p.frame(); flags != flagCommand || string(body) != "\x04PONGcontext" {
+		t.Fatalf("flags %#x, body %q", flags, body)
+	}
+	// In the middle of a message, which stays whole.
+	p.write(rawFrame(flagMore, "one"))
+	p.write(rawFrame(flagCommand, "\x04PING\x00\x64"))
+	if _, body := p.frame(); string(body) != "\x04PONG" {
+		t.Fatalf("body %q", body)
+	}
+	p.write(rawFrame(flagCommand, "\x07UNKNOWN"))
+	p.write(rawFrame(0, "two"))
+	wantFrames(t, await(t, r.messages, "message").frames, frames("one", "two"))
+}
+
+func TestPublisherSurvivesPings(t *testing.T) {
+	subscribed := make(chan *Conn, 10)
+	pub := open(t, Pub, Options{Subscribed: func(c *Conn, _ []byte, _ bool) { subscribed <- c }})
+	endpoint := listen(t, pub)
+	pinger := rawDial(t, endpoint)
+	pinger.shake(Sub, "")
+	pinger.write(bytes.Repeat(rawFrame(flagCommand, "\x04PING\x00\x00"), 12))
+	pinger.write(rawFrame(flagCommand, "\x09SUBSCRIBEa"))
+	await(t, subscribed, "subscription by command")
+	other := rawDial(t, endpoint)
+	other.shake("XSUB", "")
+	other.write(rawFrame(0, "\x01a"))
+	await(t, subscribed, "subscription by message")
+	other.write(rawFrame(0, "\x02what is this"))
+	other.write(append(rawFrame(flagMore, "\x01"), rawFrame(0, "x")...))
+	_ = pub.Send([]byte("abc"))
+	if _, body := other.frame(); string(body) != "abc" {
+		t.Fatalf("body %q", body)
+	}
+	for range 12 {
+		if _, body := pinger.frame(); string(body) != "\x04PONG" {
+			t.Fatalf("body %q", body)
+		}
+	}
+	if _, body := pinger.frame(); string(body) != "abc" {
+		t.Fatalf("body %q", body)
+	}
+	pinger.write(rawFrame(flagCommand, "\x06CANCELa"))
+	await(t, subscribed, "cancellation by command")
+}
+
+func TestSubscriptionsAreBounded(t *testing.T) {
+	pub := open(t, Pub, Options{})
+	p := rawDial(t, listen(t, pub))
+	p.shake(Sub, "")
+	var b []byte
+	for i := range maxTopics + 1 {
+		b = append(b, rawFrame(0, fmt.Sprint("\x01", i))...)
+	}
+	_, _ = p.Write(b)
+	p.wantClosed()
+}
+
+func TestGeneratedIdentitiesCannotBeClaimed(t *testing.T) {
+	r := newRecorder()
+	router := open(t, Router, r.options())
+	endpoint := listen(t, router)
+	rawDial(t, endpoint).shake(Dealer, "")
+	first := await(t, r.connected, "connection")
+	if id := first.Identity(); len(id) != 5 || id[0] != 0 {
+		t.Fatalf("identity %q", id)
+	}
+	rawDial(t, endpoint).shake(Dealer, string(first.Identity()))
+	second := await(t, r.connected, "connection")
+	if bytes.Equal(first.Identity(), second.Identity()) {
+		t.Fatal("a peer claimed a generated identity")
+	}
+}
+
+func TestIdentityMovesToTheNewestConnection(t *testing.T) {
+	r := newRecorder()
+	router := open(t, Router, r.options())
+	endpoint := listen(t, router)
+	first, second := rawDial(t, endpoint), rawDial(t, endpoint)
+	first.shake(Dealer, "engine")
+	old := await(t, r.connected, "first connection")
+	second.shake(Dealer, "engine") // as if the first were stopped
+	now := await(t, r.connected, "second connection")
+	if err := router.SendTo([]byte("engine"), []byte("task")); err != nil {
+		t.Fatal(err)
+	}
+	if _, body := second.frame(); string(body) != "task" {
+		t.Fatalf("body %q", body)
+	}
+	first.wantClosed()
+	if c := await(t, r.disconnected, "end of the first"); c != old {
+		t.Fatal("the wrong connection ended")
+	}
+	if router.Lookup([]byte("engine")) != now {
+		t.Fatal("the end of the old connection removed the new one")
+	}
+	if err := old.Send([]byte("x")); err != ErrNoPeer {
+		t.Fatalf("send on the old connection: %v", err)
+	}
+}
+
+func TestPeerThatNeverReads(t *testing.T) {
+	var log syncBuffer
+	r := newRecorder()
+	o := r.options()
+	o.Handler, o.Log = echo, warnings(&log)
+	o.Limits = Limits{SendQueue: 8 << 20, StuckAfter: 200 * time.Millisecond}
+	router := open(t, Router, o)
+	endpoint := listen(t, router)
+	stuck := rawDial(t, endpoint)
+	stuck.shake(Dealer, "stuck")
+	c := await(t, r.connected, "connection")
+	part := make([]byte, 40<<10)
+	var err error
+	for sent := 0; err == nil; sent += len(part) {
+		if err = router.SendTo([]byte("stuck"), part); sent > 64<<20 {
+			t.Fatal("the queue has no bound")
+		}
+	}
+	if err != ErrFull {
+		t.Fatalf("over the mark: %v", err)
+	}
+	wantServed(t, endpoint)
+	for await(t, r.disconnected, "end of the stuck peer") != c {
+	}
+	_ = router.Close(0)
+	if n := strings.Count(log.String(), "does not read"); n != 1 {
+		t.Errorf("%d lines in the log:\n%s", n, log.String())
+	}
+	if n := queued.Load(); n != 0 {
+		t.Errorf("%d bytes are still counted as queued", n)
+	}
+}
+
+func TestSubscriberThatNeverReads(t *testing.T) {
+	subscribed := make(chan *Conn, 10)
+	pub := open(t, Pub, Options{
+		Subscribed: func(c *Conn, _ []byte, _ bool) { subscribed <- c },
+		Limits:     Limits{SendQueue: 1 << 20},
+	})
+	endpoint := listen(t, pub)
+	stuck := rawDial(t, endpoint)
+	stuck.shake(Sub, "")
+	stuck.write(rawFrame(0, "\x01"))
+	await(t, subscribed, "subscription")
+	r := newRecorder()
+	sub := open(t, Sub, r.options())
+	sub.Subscribe(nil)
+	dial(t, sub, endpoint)
+	await(t, subscribed, "subscription")
+	part := make([]byte, 30<<10)
+	for n := 0; pub.Dropped() == 0; n++ {
+		if n > 5000 {
+			t.Fatal("nothing was dropped")
+		}
+		_ = pub.Send(part)
+		await(t, r.messages, "message of the healthy subscriber")
+	}
+	runtime.KeepAlive(stuck)
+}
+
+func TestPingsOfAPeerThatNeverReadsAreBounded(t *testing.T) {
+	router := open(t, Router, Options{Handler: echo})
+	p := rawDial(t, listen(t, router))
+	p.shake(Dealer, "")
+	pings := bytes.Repeat(rawFrame(flagCommand, "\x04PING\x00\x000123456789abcdef"), 1<<14)
+	for range 40 { // 15 MiB of them
+		p.write(pings)
+	}
+	if n := queued.Load(); n > 2<<20 {
+		t.Errorf("%d bytes of answers are queued", n)
+	}
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	before := runtime.NumGoroutine()
+	router := New(Router, Options{Handler: func(c *Conn, f [][]byte) {
+		for range 100 {
+			_ = c.Enqueue(make([]byte, 100<<10))
+		}
+	}})
+	endpoint := listen(t, router)
+	dealer := New(Dealer, Options{})
+	dial(t, dealer, endpoint)
+	for range 20 {
+		p := rawDial(t, endpoint)
+		p.shake(Dealer, "")
+		p.write(rawFrame(0, "fill my queue")) // which p never reads
+		rawDial(t, endpoint)                  // says nothing
+	}
+	gone := New(Dealer, Options{})
+	dial(t, gone, "tcp://127.0.0.1:1") // nobody listens
+	for _, s := range []*Socket{router, dealer, gone} {
+		begin := time.Now()
+		if err := s.Close(50 * time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("Close took %s", took)
+		}
+		if err := s.Close(0); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Dial(endpoint); !errors.Is(err, ErrClosed) {
+			t.Errorf("Dial after Close: %v", err)
+		}
+		if _, err := s.Listen("tcp://127.0.0.1:0"); !errors.Is(err, ErrClosed) {
+			t.Errorf("Listen after Close: %v", err)
+		}
+	}
+	for i := 0; runtime.NumGoroutine() > before; i++ {
+		if i == 1000 {
+			buf := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestCloseWritesWhatIsQueued(t *testing.T) {
+	r := newRecorder()
+	router := open(t, Router, r.options())
+	endpoint := listen(t, router)
+	d := newRecorder()
+	dealer := New(Dealer, d.options())
+	dial(t, dealer, endpoint)
+	await(t, d.connected, "connection")
+	big := bytes.Repeat([]byte("x"), 30<<20)
+	for range 3 {
+		if err := dealer.Send(big, []byte("end")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := dealer.Close(patience); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		wantFrames(t, await(t, r.messages, "message").frames, [][]byte{big, []byte("end")})
+	}
+}
