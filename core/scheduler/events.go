@@ -1,0 +1,193 @@
+package scheduler
+
+import (
+	"slices"
+	"time"
+)
+
+// result takes an engine's reply. It answers false when that engine does not
+// run such a task.
+func (m *machine) result(r *reply) bool {
+	t, e := m.tasks[r.task], m.engines[r.engine]
+	if t == nil || e == nil || t.engine != e {
+		return false
+	}
+	m.release(t)
+	switch {
+	case r.unmet:
+		t.unfit = append(t.unfit, e)
+		m.schedule(t)
+	case !r.ok && m.retry(t, e):
+	default:
+		m.effects.relay(t, r)
+		o := completed
+		if !r.ok {
+			o = failed
+		}
+		m.end(t, o, e.number)
+	}
+	m.fill(e)
+	m.tell()
+	return true
+}
+
+// retry starts t anew after it failed on e, if it has retries left and there
+// is an engine for it. It prefers engines that have not run it.
+func (m *machine) retry(t *task, e *engine) bool {
+	if t.retries <= 0 {
+		return false
+	}
+	t.retries--
+	t.spent = append(t.spent, e)
+	if _, v := m.classify(t); v == impossible {
+		return false
+	}
+	m.schedule(t)
+	return true
+}
+
+// engineUp adds an engine, before all others in the order of use.
+func (m *machine) engineUp(uuid string) {
+	if m.engines[uuid] != nil {
+		return
+	}
+	m.lastNumber++
+	m.firstUse--
+	e := &engine{uuid: uuid, number: m.lastNumber, used: m.firstUse, slot: -1}
+	m.engines[uuid] = e
+	m.numbers[e.number] = e
+	m.lonely = false
+	m.arrange(e)
+	m.fill(e)
+}
+
+// engineBack tells that an engine can be sent to (again).
+func (m *machine) engineBack(uuid string) {
+	if e := m.engines[uuid]; e != nil && e.away {
+		e.away = false
+		m.arrange(e)
+		m.fill(e)
+	}
+}
+
+// engineDown removes an engine. What it ran is retried or fails at once.
+func (m *machine) engineDown(uuid string) {
+	e := m.engines[uuid]
+	if e == nil {
+		return
+	}
+	e.gone = true
+	m.arrange(e)
+	delete(m.engines, uuid)
+	delete(m.numbers, e.number)
+	m.reclassify(e)
+	running := slices.Clone(e.running)
+	slices.SortFunc(running, func(a, b *task) int { return int(int64(a.arrival) - int64(b.arrival)) })
+	for _, t := range running {
+		m.release(t)
+		if !m.retry(t, e) {
+			m.effects.lost(t, uuid)
+			m.end(t, failed, e.number)
+		}
+	}
+	m.tell()
+}
+
+// reclassify moves the tasks for which the loss of e changes who may take them.
+func (m *machine) reclassify(e *engine) {
+	var moved []*task
+	take := func(c *class) { moved = append(moved, c.waiting.items...) }
+	for _, c := range e.classes {
+		take(c)
+	}
+	for _, c := range m.wide {
+		left := len(m.engines)
+		for _, b := range c.barred {
+			if !b.gone {
+				left--
+			}
+		}
+		if left == 0 || slices.Contains(c.barred, e) {
+			take(c)
+		}
+	}
+	slices.SortFunc(moved, func(a, b *task) int { return int(int64(a.arrival) - int64(b.arrival)) })
+	for _, t := range moved {
+		m.unqueue(t)
+	}
+	for _, t := range moved {
+		m.schedule(t)
+	}
+}
+
+// nextAlarm is when expire wants to be called.
+func (m *machine) nextAlarm() (at time.Time, any bool) {
+	if m.alarms.len() == 0 {
+		return time.Time{}, false
+	}
+	return m.alarms.head().deadline, true
+}
+
+// expire fails the tasks that waited too long.
+func (m *machine) expire(now time.Time) {
+	for m.alarms.len() > 0 && !m.alarms.head().deadline.After(now) {
+		m.fail(m.alarms.head(), "TaskTimeout")
+	}
+	m.tell()
+}
+
+// fail ends a task that does not run with an error of the scheduler's own.
+func (m *machine) fail(t *task, ename string) {
+	if t.class != nil {
+		m.unqueue(t)
+	}
+	m.effects.fail(t, ename)
+	m.end(t, failed, 0)
+}
+
+// end forgets a task and queues the news for those that depend on it.
+func (m *machine) end(t *task, o outcome, engine uint32) {
+	if t.alarm >= 0 {
+		m.alarms.remove(t.alarm)
+	}
+	delete(m.tasks, t.id)
+	m.ends.put(t.id, o, engine)
+	t.msg, t.header = nil, nil
+	if len(t.dependants) > 0 {
+		m.ended = append(m.ended, ending{t, o})
+	}
+}
+
+// tell tells dependants of ends. They may end in turn; the list grows then,
+// so chains of any length need no recursion.
+func (m *machine) tell() {
+	for len(m.ended) > 0 {
+		news := m.ended
+		m.ended = nil
+		for _, end := range news {
+			for _, d := range end.dependants {
+				if m.tasks[d.id] == d.task {
+					d.on.ended(end.outcome)
+					m.reconsider(d.task, d.on)
+				}
+			}
+			end.dependants = nil
+		}
+	}
+}
+
+// reconsider looks at t again after a task that it depends on has ended.
+func (m *machine) reconsider(t *task, on *progress) {
+	switch {
+	case t.engine != nil:
+	case t.after.hopeless() || t.follow.hopeless():
+		m.fail(t, "ImpossibleDependency")
+	case t.class != nil:
+		if on == t.follow { // another engine may have become usable
+			m.unqueue(t)
+			m.schedule(t)
+		}
+	default:
+		m.schedule(t)
+	}
+}

@@ -1,0 +1,435 @@
+package scheduler
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// effects is how a machine acts on the world.
+type effects interface {
+	// assign sends a task to an engine. An error means that the engine has
+	// not got it and can't be sent to for now.
+	assign(uuid string, t *task) error
+	// relay sends an engine's reply to the task's client.
+	relay(t *task, r *reply)
+	// fail answers a task that never ran, or can't run again.
+	fail(t *task, ename string)
+	// lost answers a task whose engine went away.
+	lost(t *task, uuid string)
+}
+
+// machine is the state of the task queue. Its methods are the events; none
+// waits, and all belong to one goroutine.
+type machine struct {
+	scheme  Scheme
+	hwm     int // tasks outstanding per engine; 0 is unlimited
+	rng     *rand.Rand
+	effects effects
+	log     hclog.Logger
+	now     func() time.Time
+
+	tasks    map[string]*task // by msg_id, not ended
+	ends     *ledger
+	ended    []ending // tasks whose dependants have not been told yet
+	arrivals uint64
+
+	engines    map[string]*engine
+	numbers    map[uint32]*engine
+	lastNumber uint32
+	lastUse    int64
+	firstUse   int64
+	pool       pool
+
+	any     *class            // tasks that any engine may take
+	wide    []*class          // waiting tasks that some engines are barred from
+	classes map[string]*class // all waiting classes but any, by key
+	alarms  heap[*task]       // waiting tasks with a timeout, by deadline
+	lonely  bool              // it has been said that there are no engines
+}
+
+type ending struct {
+	*task
+	outcome
+}
+
+func newMachine(scheme string, hwm int, fx effects, log hclog.Logger, rng *rand.Rand) *machine {
+	if scheme == "" {
+		scheme = DefaultScheme
+	}
+	return &machine{
+		scheme: schemes[scheme], hwm: hwm, rng: rng, effects: fx, log: log, now: time.Now,
+		tasks: map[string]*task{}, ends: newLedger(ledgerSize),
+		engines: map[string]*engine{}, numbers: map[uint32]*engine{}, pool: newPool(scheme, rng),
+		any: newClass(""), classes: map[string]*class{},
+		alarms: heap[*task]{
+			less:  func(a, b *task) bool { return a.deadline.Before(b.deadline) },
+			place: func(t *task, i int) { t.alarm = i },
+		},
+	}
+}
+
+// submit takes a new task. It answers false for a msg_id that was submitted
+// before: messages are not run twice.
+func (m *machine) submit(t *task) bool {
+	if _, _, known := m.look(t.id); known {
+		return false
+	}
+	m.arrivals++
+	t.arrival = m.arrivals
+	m.tasks[t.id] = t
+	defer m.tell()
+	for _, p := range []*progress{t.after, t.follow} {
+		if p != nil && !m.watch(t, p) {
+			m.fail(t, "InvalidDependency")
+			return true
+		}
+	}
+	if t.after.hopeless() || t.follow.hopeless() || !m.aim(t) {
+		m.fail(t, "ImpossibleDependency")
+		return true
+	}
+	m.schedule(t)
+	return true
+}
+
+// look answers how a task ended, pending while it has not; known is false for
+// ids that were never submitted here.
+func (m *machine) look(id string) (o outcome, engine uint32, known bool) {
+	if _, active := m.tasks[id]; active {
+		return pending, 0, true
+	}
+	return m.ends.get(id)
+}
+
+// watch counts what has ended and registers t with what has not. It answers
+// false for a dependency that can't be: on itself, on an unknown task, or one
+// that nothing fulfils.
+func (m *machine) watch(t *task, p *progress) bool {
+	if !p.Success && !p.Failure {
+		return false
+	}
+	for _, id := range p.IDs {
+		o, _, known := m.look(id)
+		if !known || id == t.id {
+			return false
+		}
+		if o != pending {
+			p.ended(o)
+		}
+	}
+	for _, id := range p.IDs {
+		if on := m.tasks[id]; on != nil {
+			on.dependants = append(on.dependants, dependant{t, p})
+		}
+	}
+	return true
+}
+
+// aim resolves the targets of t; false when none of them is registered.
+func (m *machine) aim(t *task) bool {
+	if len(t.wants) == 0 {
+		return true
+	}
+	t.targets = make([]*engine, 0, len(t.wants))
+	for _, uuid := range t.wants {
+		if e := m.engines[uuid]; e != nil && !slices.Contains(t.targets, e) {
+			t.targets = append(t.targets, e)
+		}
+	}
+	t.wants = nil
+	return len(t.targets) > 0
+}
+
+// schedule runs t, lets it wait for room or for other tasks, or fails it. t
+// neither runs nor waits when it is called.
+func (m *machine) schedule(t *task) {
+	if t.timeout > 0 && t.alarm < 0 {
+		t.deadline = m.now().Add(t.timeout)
+		m.alarms.push(t)
+	}
+	if !t.after.fulfilled() {
+		return
+	}
+	c, verdict := m.classify(t)
+	switch verdict {
+	case parked:
+	case impossible:
+		m.fail(t, "ImpossibleDependency")
+	default:
+		m.place(t, c)
+	}
+}
+
+// place runs t on an engine that c admits and has room, or queues it there.
+func (m *machine) place(t *task, c *class) {
+	for c.waiting.len() == 0 {
+		e := m.pick(c)
+		if e == nil {
+			break
+		}
+		if m.assign(t, e) {
+			return
+		}
+	}
+	if len(m.engines) == 0 && !m.lonely {
+		m.lonely = true
+		m.log.Warn("tasks wait: no engines are registered", "msg_id", t.id)
+	}
+	if c != m.any && c.waiting.len() == 0 {
+		m.open(c)
+	}
+	t.class = c
+	c.waiting.push(t)
+}
+
+// pick answers the scheme's choice among the engines that c admits and that
+// have room; nil when there is none.
+func (m *machine) pick(c *class) *engine {
+	if c.members == nil {
+		e := m.pool.pick()
+		if e == nil || !slices.Contains(c.barred, e) {
+			return e
+		}
+	}
+	from := c.members
+	if from == nil {
+		from = m.pool.all()
+	}
+	var candidates []*engine
+	for _, e := range from {
+		if e.slot >= 0 && !slices.Contains(c.barred, e) {
+			candidates = append(candidates, e)
+		}
+	}
+	if len(candidates) == 0 {
+		return nil
+	}
+	return choose(m.scheme, candidates, m.rng)
+}
+
+// assign starts t on e, which has room. When e can't be sent to it takes e out
+// of the pool, leaves t as it was and answers false.
+func (m *machine) assign(t *task, e *engine) bool {
+	if err := m.effects.assign(e.uuid, t); err != nil {
+		m.log.Debug("engine can't be sent to, task goes elsewhere", "engine", e.uuid, "msg_id", t.id, "error", err)
+		e.away = true
+		m.arrange(e)
+		return false
+	}
+	if t.alarm >= 0 {
+		m.alarms.remove(t.alarm)
+	}
+	m.lastUse++
+	e.used = m.lastUse
+	e.load++
+	t.engine, t.slot = e, len(e.running)
+	e.running = append(e.running, t)
+	m.arrange(e)
+	return true
+}
+
+// release takes t off its engine.
+func (m *machine) release(t *task) {
+	e := t.engine
+	last := len(e.running) - 1
+	e.running[t.slot] = e.running[last]
+	e.running[t.slot].slot = t.slot
+	e.running[last] = nil
+	e.running = e.running[:last]
+	t.engine = nil
+	e.load--
+	e.away = false // it answered, so it can be reached
+	m.arrange(e)
+}
+
+// arrange brings the pool up to date with e.
+func (m *machine) arrange(e *engine) {
+	room := !e.gone && !e.away && (m.hwm == 0 || e.load < m.hwm)
+	switch {
+	case room && e.slot >= 0:
+		m.pool.changed(e)
+	case room:
+		m.pool.add(e)
+	case e.slot >= 0:
+		m.pool.remove(e)
+	}
+}
+
+// fill gives e waiting tasks, oldest first, while it has room.
+func (m *machine) fill(e *engine) {
+	for e.slot >= 0 {
+		c := m.oldest(e)
+		if c == nil {
+			return
+		}
+		t := c.waiting.head()
+		if !m.assign(t, e) {
+			return
+		}
+		m.unqueue(t)
+	}
+}
+
+// oldest answers the class that admits e and whose head came first.
+func (m *machine) oldest(e *engine) (best *class) {
+	consider := func(c *class) {
+		if best == nil || c.waiting.head().arrival < best.waiting.head().arrival {
+			best = c
+		}
+	}
+	if m.any.waiting.len() > 0 {
+		consider(m.any)
+	}
+	for _, c := range e.classes {
+		consider(c)
+	}
+	for _, c := range m.wide {
+		if !slices.Contains(c.barred, e) {
+			consider(c)
+		}
+	}
+	return best
+}
+
+// unqueue takes t out of the class in which it waits.
+func (m *machine) unqueue(t *task) {
+	c := t.class
+	c.waiting.remove(t.place)
+	t.class = nil
+	if c.waiting.len() == 0 && c != m.any {
+		m.shut(c)
+	}
+}
+
+// open lists a class in which tasks begin to wait; shut undoes it.
+func (m *machine) open(c *class) {
+	m.classes[c.key] = c
+	if c.members == nil {
+		m.wide = append(m.wide, c)
+	}
+	for _, e := range c.members {
+		e.classes = append(e.classes, c)
+	}
+}
+
+func (m *machine) shut(c *class) {
+	delete(m.classes, c.key)
+	drop := func(list []*class) []*class {
+		i := slices.Index(list, c)
+		return slices.Delete(list, i, i+1)
+	}
+	if c.members == nil {
+		m.wide = drop(m.wide)
+	}
+	for _, e := range c.members {
+		e.classes = drop(e.classes)
+	}
+}
+
+// verdict is what classify found.
+type verdict uint8
+
+const (
+	ready      verdict = iota // there is a class
+	parked                    // it waits for tasks that it follows
+	impossible                // no engine can ever take it
+)
+
+// classify finds the engines that may take t, whose after is fulfilled.
+func (m *machine) classify(t *task) (*class, verdict) {
+	t.unfit = slices.DeleteFunc(t.unfit, func(e *engine) bool { return e.gone })
+	t.spent = slices.DeleteFunc(t.spent, func(e *engine) bool { return e.gone })
+	if t.targets == nil && t.follow == nil {
+		if len(t.unfit) == 0 && len(t.spent) == 0 {
+			return m.any, ready
+		}
+		return m.wideClass(t)
+	}
+	admitted, v := m.admitted(t)
+	if v != ready {
+		return nil, v
+	}
+	admitted = slices.DeleteFunc(admitted, func(e *engine) bool { return e.gone || slices.Contains(t.unfit, e) })
+	fresh := slices.DeleteFunc(slices.Clone(admitted), func(e *engine) bool { return slices.Contains(t.spent, e) })
+	if len(fresh) == 0 {
+		fresh, t.spent = admitted, nil // all of them had their turn: begin again
+	}
+	if len(fresh) == 0 {
+		return nil, impossible
+	}
+	return m.class('=', fresh), ready
+}
+
+// wideClass is classify for a task that may run anywhere but on some engines.
+func (m *machine) wideClass(t *task) (*class, verdict) {
+	if len(m.engines) > 0 && len(t.unfit) == len(m.engines) {
+		return nil, impossible
+	}
+	barred := slices.Clone(t.unfit)
+	for _, e := range t.spent {
+		if !slices.Contains(barred, e) {
+			barred = append(barred, e)
+		}
+	}
+	if len(barred) == len(m.engines) {
+		barred, t.spent = slices.Clone(t.unfit), nil
+	}
+	if len(barred) == 0 {
+		return m.any, ready
+	}
+	return m.class('-', barred), ready
+}
+
+// class answers the waiting class of these engines, or a new one.
+func (m *machine) class(kind byte, engines []*engine) *class {
+	slices.SortFunc(engines, func(a, b *engine) int { return int(int64(a.number) - int64(b.number)) })
+	key := make([]byte, 1, 1+4*len(engines))
+	key[0] = kind
+	for _, e := range engines {
+		key = binary.BigEndian.AppendUint32(key, e.number)
+	}
+	if c := m.classes[string(key)]; c != nil {
+		return c
+	}
+	c := newClass(string(key))
+	if kind == '=' {
+		c.members = engines
+	} else {
+		c.barred = engines
+	}
+	return c
+}
+
+// admitted answers the engines that t's targets and follow leave.
+func (m *machine) admitted(t *task) ([]*engine, verdict) {
+	if t.follow == nil {
+		return slices.Clone(t.targets), ready
+	}
+	ran := map[uint32]bool{}
+	for _, id := range t.follow.IDs {
+		if o, number, _ := m.look(id); o != pending && fulfils(&t.follow.Dependency, o) {
+			ran[number] = true
+		}
+	}
+	if t.follow.hopeless() || t.follow.All && len(ran) > 1 {
+		return nil, impossible
+	}
+	if !t.follow.fulfilled() {
+		return nil, parked
+	}
+	var engines []*engine
+	for number := range ran {
+		e := m.numbers[number]
+		if e != nil && (t.targets == nil || slices.Contains(t.targets, e)) {
+			engines = append(engines, e)
+		}
+	}
+	if len(engines) == 0 && t.follow.met+t.follow.blocked < len(t.follow.IDs) {
+		return nil, parked // one of the others may still end on a usable engine
+	}
+	return engines, ready
+}

@@ -1,0 +1,311 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// Unlimited, as Options.HWM, lets any number of tasks be outstanding on an
+// engine.
+const Unlimited = -1
+
+// Monitor hears of every message on the task queue, as the hub does. A message
+// is heard of before anything that follows from it. The frames begin at the
+// delimiter; they may be kept and not be changed.
+type Monitor interface {
+	// Monitor is called with topic "intask" for a task and "outtask" for the
+	// reply that its client gets. engine is nil where no engine has to do
+	// with it.
+	Monitor(topic string, engine, client []byte, msg [][]byte)
+	// Assigned tells that a task has been sent to an engine.
+	Assigned(msgID, uuid string)
+}
+
+// Link is how messages leave. It is used by the scheduler's goroutine alone.
+type Link interface {
+	// ToEngine queues a task. An error means that the engine does not get
+	// it, and that EngineBack will be called when it can be sent to.
+	ToEngine(uuid string, client []byte, msg [][]byte) error
+	// ToClient queues a reply; engine is "" for one of the scheduler's own.
+	// A client that has left is none of the scheduler's business.
+	ToClient(client []byte, engine string, msg [][]byte)
+	// Flush writes what is queued.
+	Flush()
+}
+
+// Options describe a Scheduler.
+type Options struct {
+	Session *wire.Session // verifies tasks and replies, signs errors
+	Scheme  string        // "" is DefaultScheme
+	HWM     int           // tasks outstanding per engine: 0 is 1, else Unlimited or a number
+	Link    Link
+	Monitor Monitor
+	Log     hclog.Logger
+}
+
+// Scheduler is a running task queue. Submit and Result are for reader
+// goroutines, which they make wait when the scheduler is behind.
+type Scheduler struct {
+	session *wire.Session
+	link    Link
+	monitor Monitor
+	log     hclog.Logger
+	machine *machine
+	inbox   chan event
+	news    engineNews
+	done    chan struct{}
+}
+
+// event is a message for the machine: one of the two.
+type event struct {
+	task  *task
+	reply *reply
+}
+
+const (
+	inboxSize = 1024 // messages waiting for the machine
+	batchSize = 256  // messages between two flushes
+)
+
+// New makes a Scheduler; Run starts it.
+func New(o Options) (*Scheduler, error) {
+	if err := CheckScheme(o.Scheme); err != nil {
+		return nil, err
+	}
+	hwm := max(o.HWM, 0)
+	if o.HWM == 0 {
+		hwm = 1
+	}
+	s := &Scheduler{
+		session: o.Session, link: o.Link, monitor: o.Monitor, log: o.Log,
+		inbox: make(chan event, inboxSize), news: engineNews{wake: make(chan struct{}, 1)},
+		done: make(chan struct{}),
+	}
+	rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	s.machine = newMachine(o.Scheme, hwm, effectsOf{s}, o.Log, rng)
+	return s, nil
+}
+
+// Run works until ctx ends. It is called once.
+func (s *Scheduler) Run(ctx context.Context) error {
+	defer close(s.done)
+	alarm := time.NewTimer(time.Hour)
+	defer alarm.Stop()
+	for {
+		if at, any := s.machine.nextAlarm(); any {
+			alarm.Reset(time.Until(at))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case ev := <-s.inbox:
+			s.accept(ev)
+		case <-s.news.wake:
+			s.accept(event{})
+		case <-alarm.C:
+			s.machine.expire(time.Now())
+		}
+		s.drain(batchSize)
+		s.link.Flush()
+	}
+}
+
+// drain handles what waits in the inbox, at most n messages.
+func (s *Scheduler) drain(n int) {
+	for range n {
+		select {
+		case ev := <-s.inbox:
+			s.accept(ev)
+		default:
+			return
+		}
+	}
+}
+
+func (s *Scheduler) handle(ev event) {
+	if ev == (event{}) {
+		return
+	}
+	if ev.task != nil {
+		if !s.machine.submit(ev.task) {
+			s.log.Warn("task dropped: its msg_id was submitted before", "msg_id", ev.task.id)
+		}
+		return
+	}
+	if !s.machine.result(ev.reply) {
+		s.log.Debug("reply dropped: the engine does not run this task", "msg_id", ev.reply.task, "engine", ev.reply.engine)
+	}
+}
+
+// Submit takes a task: frames from the delimiter on, which it now owns, of the
+// client with this routing id. nil is for tasks whose replies nobody awaits.
+// An error says why the message was dropped.
+func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
+	m, err := s.session.Peek(msg)
+	if err != nil {
+		return fmt.Errorf("task dropped: %w", err)
+	}
+	header, err := wire.PeekHeader(m.Header)
+	if err != nil {
+		return fmt.Errorf("task dropped: %w", err)
+	}
+	if header.MsgID == "" {
+		return errors.New("task dropped: no msg_id in its header")
+	}
+	meta, err := wire.PeekMetadata(m.Metadata)
+	if err != nil {
+		return fmt.Errorf("task dropped: %w", err)
+	}
+	s.monitor.Monitor("intask", nil, client, msg)
+	return s.post(event{task: newTask(client, msg, m.Header, header.MsgID, meta)})
+}
+
+// Result takes an engine's reply: frames from the delimiter on, which it now
+// owns. An error says why the message was dropped.
+func (s *Scheduler) Result(engine string, msg [][]byte) error {
+	m, err := s.session.Peek(msg)
+	if err != nil {
+		return fmt.Errorf("reply dropped: %w", err)
+	}
+	parent, err := wire.PeekHeader(m.Parent)
+	if err != nil {
+		return fmt.Errorf("reply dropped: %w", err)
+	}
+	meta, err := wire.PeekMetadata(m.Metadata)
+	if err != nil {
+		return fmt.Errorf("reply dropped: %w", err)
+	}
+	return s.post(event{reply: &reply{
+		engine: engine, msg: msg, task: parent.MsgID,
+		ok: meta.Status == "ok" || meta.Status == "", unmet: meta.DependenciesUnmet,
+	}})
+}
+
+func (s *Scheduler) post(ev event) error {
+	select {
+	case s.inbox <- ev:
+		return nil
+	case <-s.done:
+		return errors.New("message dropped: the task queue has stopped")
+	}
+}
+
+// EngineUp adds a registered engine. A task submitted after it returned sees
+// the engine. It never waits.
+func (s *Scheduler) EngineUp(uuid string) { s.news.add(engineEvent{uuid, up}) }
+
+// EngineBack tells that a registered engine's connection is there again.
+func (s *Scheduler) EngineBack(uuid string) { s.news.add(engineEvent{uuid, back}) }
+
+// EngineDown removes an engine. Replies that it sent before are still taken.
+func (s *Scheduler) EngineDown(uuid string) { s.news.add(engineEvent{uuid, down}) }
+
+// accept handles a message, or none, and the engines' comings and goings: those
+// that came before it first, and lost engines after the replies they had sent.
+func (s *Scheduler) accept(ev event) {
+	for _, n := range s.news.take() {
+		switch n.what {
+		case up:
+			s.machine.engineUp(n.uuid)
+		case back:
+			s.machine.engineBack(n.uuid)
+		case down:
+			s.handle(ev)
+			ev = event{}
+			for range len(s.inbox) {
+				s.handle(<-s.inbox)
+			}
+			s.machine.engineDown(n.uuid)
+		}
+	}
+	s.handle(ev)
+}
+
+// engineNews carries engine events past the inbox. Those who bring them must
+// not wait: the hub, which the scheduler may be waiting for, is one.
+type engineNews struct {
+	mu   sync.Mutex
+	list []engineEvent
+	wake chan struct{} // holds one token while list may have items
+}
+
+type engineEvent struct {
+	uuid string
+	what change
+}
+
+type change uint8
+
+const (
+	up change = iota
+	back
+	down
+)
+
+func (n *engineNews) add(e engineEvent) {
+	n.mu.Lock()
+	n.list = append(n.list, e)
+	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (n *engineNews) take() []engineEvent {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := n.list
+	n.list = nil
+	return list
+}
+
+// effectsOf turns the machine's decisions into messages.
+type effectsOf struct{ *Scheduler }
+
+func (s effectsOf) assign(uuid string, t *task) error {
+	if err := s.link.ToEngine(uuid, t.client, t.msg); err != nil {
+		return err
+	}
+	s.monitor.Assigned(t.id, uuid)
+	return nil
+}
+
+func (s effectsOf) relay(t *task, r *reply) {
+	s.link.ToClient(t.client, r.engine, r.msg)
+	s.monitor.Monitor("outtask", []byte(r.engine), t.client, r.msg)
+}
+
+func (s effectsOf) fail(t *task, ename string) {
+	s.answer(t, "", nil, wire.NewRemoteError(ename, ""))
+}
+
+func (s effectsOf) lost(t *task, uuid string) {
+	s.answer(t, uuid, map[string]string{
+		"status": "error", "engine": uuid, "date": wire.FormatDate(time.Now()),
+	}, wire.NewRemoteError("EngineError", fmt.Sprintf("Engine b'%s' died while running task '%s'", uuid, t.id)))
+}
+
+// answer replies to a task in an engine's stead.
+func (s effectsOf) answer(t *task, engine string, metadata any, cause *wire.RemoteError) {
+	m, err := s.session.Message("apply_reply", t.header, metadata, cause)
+	if err != nil {
+		s.log.Error("a task's error could not be packed, its client gets no reply", "msg_id", t.id, "error", err)
+		return
+	}
+	msg := m.AppendFrames(nil)
+	s.link.ToClient(t.client, engine, msg)
+	var from []byte
+	if engine != "" {
+		from = []byte(engine)
+	}
+	s.monitor.Monitor("outtask", from, t.client, msg)
+}

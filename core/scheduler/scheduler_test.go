@@ -1,0 +1,342 @@
+package scheduler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// wires is a Link and a Monitor that keep what they are given.
+type wires struct {
+	mu       sync.Mutex
+	toEngine chan sent
+	toClient chan sent
+	topics   []string
+	gone     map[string]bool
+}
+
+type sent struct {
+	engine string
+	client string
+	msg    [][]byte
+}
+
+func newWires() *wires {
+	return &wires{toEngine: make(chan sent, 100), toClient: make(chan sent, 100), gone: map[string]bool{}}
+}
+
+func (w *wires) ToEngine(uuid string, client []byte, msg [][]byte) error {
+	w.mu.Lock()
+	gone := w.gone[uuid]
+	w.mu.Unlock()
+	if gone {
+		return errors.New("not connected")
+	}
+	w.toEngine <- sent{uuid, string(client), msg}
+	return nil
+}
+
+func (w *wires) ToClient(client []byte, engine string, msg [][]byte) {
+	w.toClient <- sent{engine, string(client), msg}
+}
+func (w *wires) Flush() {}
+
+func (w *wires) Monitor(topic string, engine, client []byte, _ [][]byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.topics = append(w.topics, fmt.Sprintf("%s %s %s", topic, engine, client))
+}
+
+func (w *wires) Assigned(id, uuid string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.topics = append(w.topics, fmt.Sprintf("tracktask %s %s", id, uuid))
+}
+
+func testSession(t testing.TB, id string) *wire.Session {
+	t.Helper()
+	signer, err := wire.NewSigner("hmac-sha256", "a key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := wire.NewSession(id, signer, "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func pack(t testing.TB, s *wire.Session, kind string, parent []byte, metadata, content any) [][]byte {
+	t.Helper()
+	m, err := s.Message(kind, parent, metadata, content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.AppendFrames(nil)
+}
+
+// running starts a scheduler that ends with the test.
+func running(t testing.TB, w *wires) *Scheduler {
+	t.Helper()
+	s, err := New(Options{Session: testSession(t, "sched"), Link: w, Monitor: w, Log: hclog.NewNullLogger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func next(t testing.TB, from chan sent) (sent, wire.Message) {
+	t.Helper()
+	select {
+	case s := <-from:
+		m, err := testSession(t, "x").Peek(s.msg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, m
+	case <-time.After(5 * time.Second):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
+}
+
+func TestSchedulerRoundTrip(t *testing.T) {
+	w := newWires()
+	s := running(t, w)
+	client, engine := testSession(t, "client"), testSession(t, "engine")
+	s.EngineUp("U")
+	request := pack(t, client, "apply_request", nil, map[string]any{"after": []string{}, "timeout": nil, "retries": 0, "targets": []string{}}, nil)
+	if err := s.Submit([]byte("C"), request); err != nil {
+		t.Fatal(err)
+	}
+	to, m := next(t, w.toEngine)
+	if to.engine != "U" || to.client != "C" {
+		t.Fatalf("sent %+v", to)
+	}
+	answer := pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "ok"}, map[string]any{"status": "ok"})
+	if err := s.Result("U", answer); err != nil {
+		t.Fatal(err)
+	}
+	to, _ = next(t, w.toClient)
+	if to.engine != "U" || to.client != "C" || &to.msg[0][0] != &answer[0][0] {
+		t.Fatalf("relayed %+v", to)
+	}
+	header, err := wire.PeekHeader(m.Header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.EngineDown("U") // the monitor has heard all of it once this is through
+	want := []string{"intask  C", "tracktask " + header.MsgID + " U", "outtask U C"}
+	waitFor(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.topics) == len(want) })
+	for i, topic := range w.topics {
+		if topic != want[i] {
+			t.Fatalf("monitor heard %q, want %q", w.topics, want)
+		}
+	}
+}
+
+func waitFor(t testing.TB, what func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(5 * time.Second); !what(); time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("it did not happen")
+		}
+	}
+}
+
+func TestErrorReplies(t *testing.T) {
+	w := newWires()
+	s := running(t, w)
+	client := testSession(t, "client")
+	type content struct {
+		Status, Ename, Evalue string
+		Traceback             []string
+		EngineInfo            map[string]any `json:"engine_info"`
+	}
+	check := func(request [][]byte, engine, ename, evalue, metaStatus string) {
+		t.Helper()
+		to, m := next(t, w.toClient)
+		asked, err := wire.Parse(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, err := wire.PeekHeader(m.Header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		meta, err := wire.PeekMetadata(m.Metadata)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c content
+		if err := json.Unmarshal(m.Content, &c); err != nil {
+			t.Fatal(err)
+		}
+		if to.client != "C" || to.engine != engine || header.MsgType != "apply_reply" || header.Session != "sched" ||
+			string(m.Parent) != string(asked.Header) || meta.Status != metaStatus || meta.Engine != engine {
+			t.Errorf("reply %+v, header %+v, metadata %s", to, header, m.Metadata)
+		}
+		if c.Status != "error" || c.Ename != ename || c.Evalue != evalue || len(c.Traceback) < 2 || c.EngineInfo == nil || len(c.EngineInfo) > 0 {
+			t.Errorf("content %s", m.Content)
+		}
+	}
+	submit := func(meta map[string]any) [][]byte {
+		t.Helper()
+		request := pack(t, client, "apply_request", nil, meta, nil)
+		if err := s.Submit([]byte("C"), request); err != nil {
+			t.Fatal(err)
+		}
+		return request
+	}
+	check(submit(map[string]any{"after": []string{"nobody"}}), "", "InvalidDependency", "", "")
+	check(submit(map[string]any{"targets": []string{"nobody"}}), "", "ImpossibleDependency", "", "")
+	check(submit(map[string]any{"timeout": 0.001}), "", "TaskTimeout", "", "")
+	s.EngineUp("U")
+	request := submit(map[string]any{})
+	_, m := next(t, w.toEngine)
+	header, err := wire.PeekHeader(m.Header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.EngineDown("U")
+	check(request, "U", "EngineError", fmt.Sprintf("Engine b'U' died while running task '%s'", header.MsgID), "error")
+}
+
+// TestReplyBeforeLoss posts a reply and then the loss of its engine: the reply
+// counts, however busy the scheduler is.
+func TestReplyBeforeLoss(t *testing.T) {
+	w := newWires()
+	s := running(t, w)
+	client, engine := testSession(t, "client"), testSession(t, "engine")
+	for i := range 50 {
+		uuid := fmt.Sprint("U", i)
+		s.EngineUp(uuid)
+		if err := s.Submit([]byte("C"), pack(t, client, "apply_request", nil, nil, nil)); err != nil {
+			t.Fatal(err)
+		}
+		_, m := next(t, w.toEngine)
+		if err := s.Result(uuid, pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "ok"}, nil)); err != nil {
+			t.Fatal(err)
+		}
+		s.EngineDown(uuid)
+		_, m = next(t, w.toClient)
+		meta, err := wire.PeekMetadata(m.Metadata)
+		if err != nil || meta.Status != "ok" {
+			t.Fatalf("metadata %s, %v", m.Metadata, err)
+		}
+	}
+}
+
+func TestHostileTasks(t *testing.T) {
+	w := newWires()
+	s := running(t, w)
+	forged, err := wire.NewSigner("hmac-sha256", "another key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := wire.NewSession("stranger", forged, "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := testSession(t, "client")
+	for name, msg := range map[string][][]byte{
+		"empty":      {},
+		"garbage":    {[]byte("x"), {0xff}},
+		"forged":     pack(t, stranger, "apply_request", nil, nil, nil),
+		"retries":    pack(t, good, "apply_request", nil, map[string]any{"retries": "many"}, nil),
+		"dependency": pack(t, good, "apply_request", nil, map[string]any{"after": 7}, nil),
+	} {
+		if s.Submit([]byte("C"), msg) == nil {
+			t.Errorf("%s: task accepted", name)
+		}
+		if name != "retries" && name != "dependency" && s.Result("U", msg) == nil {
+			t.Errorf("%s: reply accepted", name)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.topics) > 0 {
+		t.Errorf("the monitor heard %q", w.topics)
+	}
+}
+
+// sink is a Link and Monitor without work.
+type sink struct{ replies chan struct{} }
+
+func (sink) ToEngine(string, []byte, [][]byte) error  { return nil }
+func (s sink) ToClient([]byte, string, [][]byte)      { s.replies <- struct{}{} }
+func (sink) Flush()                                   {}
+func (sink) Monitor(string, []byte, []byte, [][]byte) {}
+func (sink) Assigned(string, string)                  {}
+
+// BenchmarkTask is a whole task: verifying and peeking at the request and the
+// reply, the decisions, and two sends, with the readers' work on the same
+// goroutine.
+func BenchmarkTask(b *testing.B) {
+	for _, engines := range []int{4, 128, 1024} {
+		b.Run(fmt.Sprint(engines), func(b *testing.B) { benchmarkTask(b, engines) })
+	}
+}
+
+func benchmarkTask(b *testing.B, engines int) {
+	out := sink{make(chan struct{}, 1)}
+	s, err := New(Options{Session: testSession(b, "sched"), Link: out, Monitor: out, Log: hclog.NewNullLogger()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range engines {
+		s.machine.engineUp(fmt.Sprint("engine-", i))
+	}
+	client, worker := testSession(b, "client"), testSession(b, "engine")
+	meta := map[string]any{"after": []string{}, "follow": []string{}, "timeout": nil, "targets": []string{}, "retries": 0, "label": nil}
+	const window = 1000
+	requests, replies, ids := make([][][]byte, window), make([][][]byte, window), make([]string, window)
+	b.ReportAllocs()
+	for done := 0; done < b.N; done += window {
+		b.StopTimer()
+		for i := range window {
+			requests[i] = pack(b, client, "apply_request", nil, meta, nil)
+			m, err := wire.Parse(requests[i])
+			if err != nil {
+				b.Fatal(err)
+			}
+			h, err := wire.PeekHeader(m.Header)
+			if err != nil {
+				b.Fatal(err)
+			}
+			ids[i] = h.MsgID
+			replies[i] = pack(b, worker, "apply_reply", m.Header, map[string]any{"started": h.Date, "engine": "x", "status": "ok", "dependencies_met": true}, map[string]any{"status": "ok"})
+		}
+		b.StartTimer()
+		for i := range window {
+			if err := s.Submit([]byte("C"), requests[i]); err != nil {
+				b.Fatal(err)
+			}
+			s.drain(1)
+		}
+		for i := range window {
+			if err := s.Result(s.machine.tasks[ids[i]].engine.uuid, replies[i]); err != nil {
+				b.Fatal(err)
+			}
+			s.drain(1)
+			<-out.replies
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package scheduler
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// Scheme chooses one of the engines that may take a task. loads holds the
+// tasks outstanding on each, least recently used engine first, and is not
+// empty; the answer is an index.
+type Scheme func(loads []int, rng *rand.Rand) int
+
+// DefaultScheme is the scheme used when none is named.
+const DefaultScheme = "leastload"
+
+// SchemePure is the name of the relay without a scheduler, which this package
+// does not run.
+const SchemePure = "pure"
+
+var schemes = map[string]Scheme{
+	"leastload":   LeastLoad,
+	"lru":         LRU,
+	"plainrandom": PlainRandom,
+	"twobin":      TwoBin,
+	"weighted":    Weighted,
+}
+
+// SchemeNames lists the names that Options.Scheme accepts.
+func SchemeNames() []string {
+	return []string{"leastload", "lru", "plainrandom", "twobin", "weighted"}
+}
+
+// CheckScheme reports a name that is no scheme; "" is the default.
+func CheckScheme(name string) error {
+	if name == "" || schemes[name] != nil {
+		return nil
+	}
+	if name == SchemePure {
+		return fmt.Errorf("scheduler: scheme %q is not available in this version: use one of %s",
+			name, strings.Join(SchemeNames(), ", "))
+	}
+	return fmt.Errorf("scheduler: unknown scheme %q: use one of %s", name, strings.Join(SchemeNames(), ", "))
+}
+
+// LeastLoad takes the least loaded engine, the least recently used among equals.
+func LeastLoad(loads []int, _ *rand.Rand) int {
+	best := 0
+	for i, load := range loads {
+		if load < loads[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+// LRU takes the least recently used engine, whatever its load.
+func LRU([]int, *rand.Rand) int { return 0 }
+
+// PlainRandom takes any engine, all equally likely.
+func PlainRandom(loads []int, rng *rand.Rand) int { return rng.IntN(len(loads)) }
+
+// TwoBin draws two engines at random and takes the less recently used.
+func TwoBin(loads []int, rng *rand.Rand) int {
+	return min(rng.IntN(len(loads)), rng.IntN(len(loads)))
+}
+
+// Weighted draws two engines at random, idle ones far more likely, and takes
+// the less loaded, the first drawn when both are equal.
+func Weighted(loads []int, rng *rand.Rand) int {
+	total := 0.0
+	for _, load := range loads {
+		total += weight(load)
+	}
+	draw := func() int {
+		x := rng.Float64() * total
+		for i, load := range loads {
+			if x -= weight(load); x < 0 {
+				return i
+			}
+		}
+		return len(loads) - 1
+	}
+	first, second := draw(), draw()
+	if loads[second] < loads[first] {
+		return second
+	}
+	return first
+}
+
+// weight is how likely Weighted draws an engine of this load.
+func weight(load int) float64 { return 1 / (1e-6 + float64(load)) }
