@@ -208,9 +208,11 @@ func (s *Scheduler) EngineBack(uuid string) { s.news.add(engineEvent{uuid, back}
 // EngineDown removes an engine. Replies that it sent before are still taken.
 func (s *Scheduler) EngineDown(uuid string) { s.news.add(engineEvent{uuid, down}) }
 
-// accept handles a message, or none, and the engines' comings and goings: those
-// that came before it first, and lost engines after the replies they had sent.
+// accept handles a message, or none, after the engines' comings and goings that
+// came before it. A lost engine goes after the replies that it had sent, and
+// before the tasks that wait in the inbox.
 func (s *Scheduler) accept(ev event) {
+	var tasks []event
 	for _, n := range s.news.take() {
 		switch n.what {
 		case up:
@@ -218,13 +220,23 @@ func (s *Scheduler) accept(ev event) {
 		case back:
 			s.machine.engineBack(n.uuid)
 		case down:
-			s.handle(ev)
-			ev = event{}
-			for range len(s.inbox) {
-				s.handle(<-s.inbox)
+			for left := len(s.inbox); ; left-- {
+				if ev.task != nil {
+					tasks = append(tasks, ev)
+				} else {
+					s.handle(ev)
+				}
+				ev = event{}
+				if left == 0 {
+					break
+				}
+				ev = <-s.inbox
 			}
 			s.machine.engineDown(n.uuid)
 		}
+	}
+	for _, t := range tasks {
+		s.handle(t)
 	}
 	s.handle(ev)
 }
