@@ -1,0 +1,144 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+const (
+	describeTimeout = 5 * time.Second
+	describeLimit   = 1 << 20 // bytes of description
+)
+
+// described keeps descriptions for the life of this program, by file: a
+// description costs one start of the executable, 5 ms for one in Go.
+var described = struct {
+	sync.Mutex
+	byFile map[fileKey]sdk.Info
+}{byFile: make(map[fileKey]sdk.Info)}
+
+// fileKey changes when an executable is replaced.
+type fileKey struct {
+	path  string
+	size  int64
+	mtime time.Time
+}
+
+// describe asks the executable what it is. It gets no cookie and no input.
+func describe(ctx context.Context, path string) (sdk.Info, error) {
+	i, err := os.Stat(path)
+	if err != nil {
+		return sdk.Info{}, err
+	}
+	key := fileKey{path, i.Size(), i.ModTime()}
+	described.Lock()
+	info, ok := described.byFile[key]
+	described.Unlock()
+	if ok {
+		return info, nil
+	}
+	if info, err = runDescribe(ctx, path); err != nil {
+		return sdk.Info{}, err
+	}
+	described.Lock()
+	described.byFile[key] = info
+	described.Unlock()
+	return info, nil
+}
+
+func runDescribe(ctx context.Context, path string) (sdk.Info, error) {
+	limited, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	var out, errs limitedBuffer
+	out.limit, errs.limit = describeLimit, 4<<10
+	cmd := exec.CommandContext(limited, path, "describe") //nolint:gosec // a launcher that was looked for
+	cmd.Env = process.Environ(nil)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = 500 * time.Millisecond // a child that holds the output is not waited for
+	ownGroup(cmd)
+	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return sdk.Info{}, ctx.Err()
+	case limited.Err() != nil:
+		return sdk.Info{}, fmt.Errorf("%s describe: no answer within %v", path, describeTimeout)
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		return sdk.Info{}, fmt.Errorf("%s describe: %w%s%s", path, err, lastWords(errs.String()), whyNoStart(path, err))
+	}
+	info, err := sdk.ParseInfo(out.Bytes())
+	if err != nil {
+		return sdk.Info{}, fmt.Errorf("%s describe: %w%s", path, err, lastWords(errs.String()))
+	}
+	return info, nil
+}
+
+// lastWords puts what a plugin wrote to stderr behind an error.
+func lastWords(stderr string) string {
+	stderr = strings.ToValidUTF8(strings.TrimSpace(stderr), "\uFFFD")
+	if stderr == "" {
+		return ""
+	}
+	return "\nits last words:\n  " + strings.ReplaceAll(stderr, "\n", "\n  ")
+}
+
+// whyNoStart names the usual reason why a script can't be started: the
+// interpreter in its first line is not there.
+func whyNoStart(path string, err error) string {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return ""
+	}
+	f, openErr := os.Open(path) //nolint:gosec // a launcher that was looked for
+	if openErr != nil {
+		return ""
+	}
+	defer f.Close() //nolint:errcheck // read only
+	head := make([]byte, 256)
+	n, _ := f.Read(head) // an empty head says nothing, which is right
+	line, _, _ := bytes.Cut(head[:n], []byte("\n"))
+	words := strings.Fields(strings.TrimPrefix(string(line), "#!"))
+	if !bytes.HasPrefix(line, []byte("#!")) || len(words) == 0 {
+		return ""
+	}
+	if _, statErr := os.Stat(words[0]); statErr != nil {
+		return fmt.Sprintf("\nits first line names %s, which is not there", words[0])
+	}
+	return ""
+}
+
+// limitedBuffer keeps the last bytes written to it, and fails no write.
+type limitedBuffer struct {
+	mu    sync.Mutex
+	b     []byte
+	limit int
+}
+
+func (l *limitedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b = append(l.b, p...)
+	if over := len(l.b) - l.limit; over > 0 {
+		l.b = append(l.b[:0], l.b[over:]...)
+	}
+	return len(p), nil
+}
+
+// Bytes answers a copy of what is kept.
+func (l *limitedBuffer) Bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.b)
+}
+
+func (l *limitedBuffer) String() string { return string(l.Bytes()) }

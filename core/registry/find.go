@@ -1,0 +1,260 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// prefix begins the name of every launcher's executable.
+const prefix = "ipcore-launcher-"
+
+// ErrNotFound tells that no launcher of a name was found.
+var ErrNotFound = errors.New("launcher not found")
+
+// Search says where to look. The zero value looks everywhere but in a profile.
+type Search struct {
+	ProfileDir string // "" for none
+
+	// For tests; nil means os.Getenv and os.Executable.
+	Getenv     func(string) string
+	Executable func() (string, error)
+}
+
+// Place is a folder in which launchers are looked for.
+type Place struct {
+	Dir string `json:"dir"`
+	Why string `json:"why"` // "IPCORE_LAUNCHER_PATH", "profile", ...
+}
+
+// Found is an executable that has a launcher's name.
+type Found struct {
+	Name     string   `json:"name"`
+	Path     string   `json:"path"` // absolute
+	Place    Place    `json:"place"`
+	Info     sdk.Info `json:"info"` // as the executable describes itself; zero with Err
+	Shadowed []string `json:"shadowed,omitempty"`
+	Err      error    `json:"-"` // why it can't be used
+}
+
+// Places answers where a search looks, in order. Folders need not exist.
+func (s Search) Places() []Place {
+	getenv, executable := s.Getenv, s.Executable
+	if getenv == nil {
+		getenv = os.Getenv
+	}
+	if executable == nil {
+		executable = os.Executable
+	}
+	var places []Place
+	add := func(why string, dirs ...string) {
+		for _, dir := range dirs {
+			abs, err := filepath.Abs(dir)
+			if dir == "" || err != nil || slices.ContainsFunc(places, func(p Place) bool { return p.Dir == abs }) {
+				continue
+			}
+			places = append(places, Place{Dir: abs, Why: why})
+		}
+	}
+	add("IPCORE_LAUNCHER_PATH", filepath.SplitList(getenv("IPCORE_LAUNCHER_PATH"))...)
+	if s.ProfileDir != "" {
+		add("profile", filepath.Join(s.ProfileDir, "launchers"))
+	}
+	if data := userData(getenv); data != "" {
+		add("user data", filepath.Join(data, "ipcore", "launchers"))
+	}
+	if exe, err := executable(); err == nil {
+		if real, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = real
+		}
+		bin := filepath.Dir(exe)
+		add("libexec", filepath.Join(filepath.Dir(bin), "libexec", "ipcore"))
+		add("beside ipcore", bin)
+	}
+	return places
+}
+
+// userData is the folder for a user's own data.
+func userData(getenv func(string) string) string {
+	if dir := getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return dir
+	}
+	if runtime.GOOS == "windows" {
+		return getenv("LOCALAPPDATA")
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local", "share")
+	}
+	return ""
+}
+
+// Find answers the launcher of a name, or of a path, that starts workloads of a
+// kind. ErrNotFound lists what was found and everywhere it was looked for.
+func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found, error) {
+	f, err := find(name, s)
+	if err != nil {
+		return nil, err
+	}
+	if f.Err = checkSafe(f.Path); f.Err == nil {
+		f.Info, f.Err = describe(ctx, f.Path)
+	}
+	if f.Err != nil {
+		return nil, fmt.Errorf("launcher %q: %w", name, f.Err)
+	}
+	if !f.Info.Offers(kind) {
+		return nil, fmt.Errorf("launcher %q (%s) does not start a %s; it starts: %s", name, f.Path, kind, kinds(f.Info))
+	}
+	return f, nil
+}
+
+// find answers where the executable of a name or path is.
+func find(name string, s Search) (*Found, error) {
+	if strings.ContainsRune(name, filepath.Separator) || strings.Contains(name, "/") {
+		return findPath(name)
+	}
+	want := strings.ToLower(strings.TrimSpace(name))
+	if !sdk.ValidName(want) {
+		return nil, fmt.Errorf("launcher %q: not a launcher's name (lower-case letters, digits, - and _) and not a path", name)
+	}
+	places := s.Places()
+	all, errs := scan(places)
+	for _, f := range all {
+		if f.Name == want {
+			return f, nil
+		}
+	}
+	return nil, notFound(name, all, places, errs)
+}
+
+// findPath answers the launcher of a path. Its file may have any name.
+func findPath(path string) (*Found, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("launcher %q: %w", path, err)
+	}
+	i, err := os.Stat(abs)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %q: %w", ErrNotFound, path, err)
+	case !executable(i, abs):
+		return nil, fmt.Errorf("launcher %q is not an executable file", path)
+	}
+	name, ok := launcherName(filepath.Base(abs))
+	if !ok {
+		name = filepath.Base(abs)
+	}
+	return &Found{Name: name, Path: abs, Place: Place{Dir: filepath.Dir(abs), Why: "path"}}, nil
+}
+
+// List answers every launcher that a name can stand for, sorted by name, each
+// described or with what is wrong with it.
+func List(ctx context.Context, s Search) ([]Found, error) {
+	all, errs := scan(s.Places())
+	var group sync.WaitGroup
+	for _, f := range all {
+		group.Go(func() {
+			if f.Err = checkSafe(f.Path); f.Err == nil {
+				f.Info, f.Err = describe(ctx, f.Path)
+			}
+		})
+	}
+	group.Wait()
+	out := make([]Found, 0, len(all))
+	for _, f := range all {
+		out = append(out, *f)
+	}
+	return out, errors.Join(errs...)
+}
+
+// scan answers the launchers in the places, sorted by name, each with those that
+// it shadows. Folders that are not there are passed over.
+func scan(places []Place) ([]*Found, []error) {
+	var all []*Found
+	var errs []error
+	seen := make(map[string]*Found)
+	for _, place := range places {
+		entries, err := os.ReadDir(place.Dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("look for launchers: %w", err))
+		}
+		for _, e := range entries {
+			name, ok := launcherName(e.Name())
+			if !ok {
+				continue
+			}
+			path := filepath.Join(place.Dir, e.Name())
+			i, err := os.Stat(path) // follows links
+			if err != nil || !executable(i, path) {
+				continue
+			}
+			if first := seen[name]; first != nil {
+				first.Shadowed = append(first.Shadowed, path)
+				continue
+			}
+			f := &Found{Name: name, Path: path, Place: place}
+			seen[name] = f
+			all = append(all, f)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Found) int { return strings.Compare(a.Name, b.Name) })
+	return all, errs
+}
+
+// launcherName answers the name in the name of an executable.
+func launcherName(file string) (string, bool) {
+	if runtime.GOOS == "windows" {
+		base, ok := strings.CutSuffix(strings.ToLower(file), ".exe")
+		if !ok {
+			return "", false
+		}
+		file = base
+	}
+	name, ok := strings.CutPrefix(file, prefix)
+	return name, ok && sdk.ValidName(name)
+}
+
+// notFound says what was found instead, and where.
+func notFound(name string, all []*Found, places []Place, errs []error) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "no launcher is called %q", name)
+	if len(all) > 0 {
+		names := make([]string, len(all))
+		for i, f := range all {
+			names[i] = f.Name
+		}
+		fmt.Fprintf(&b, "; found: %s", strings.Join(names, ", "))
+	} else {
+		b.WriteString("; none was found at all")
+	}
+	fmt.Fprintf(&b, "\nlooked for %s%s in:", prefix, strings.ToLower(name))
+	for _, p := range places {
+		fmt.Fprintf(&b, "\n  %s (%s)", p.Dir, p.Why)
+	}
+	for _, err := range errs {
+		fmt.Fprintf(&b, "\n%v", err)
+	}
+	b.WriteString("\nput it into one of these folders, or give its path instead of its name")
+	return &notFoundError{b.String()}
+}
+
+type notFoundError struct{ text string }
+
+func (e *notFoundError) Error() string { return e.text }
+func (e *notFoundError) Unwrap() error { return ErrNotFound }
+
+func kinds(i sdk.Info) string {
+	words := make([]string, len(i.Kinds))
+	for n, k := range i.Kinds {
+		words[n] = string(k)
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,174 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// goneWait is how long a failed call waits for the news that the plugin ended.
+const goneWait = 500 * time.Millisecond
+
+// Launcher is one workload of a plugin, as the host sees it. Every call ends when
+// its context does, or with sdk.ErrPluginGone when the plugin does. Errors wrap
+// the sentinels of package sdk.
+type Launcher struct {
+	plugin *Plugin
+	kind   sdk.Kind
+	id     string
+}
+
+// Launcher names a workload of the plugin. Nothing happens until Start or
+// FromDict.
+func (p *Plugin) Launcher(kind sdk.Kind, id string) *Launcher {
+	return &Launcher{plugin: p, kind: kind, id: id}
+}
+
+// ID answers the workload's id.
+func (l *Launcher) ID() string { return l.id }
+
+// Kind answers the workload's kind.
+func (l *Launcher) Kind() sdk.Kind { return l.kind }
+
+// Start requests the workload and answers its state. Kind and ID of r are set by
+// Start.
+func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) (sdk.State, error) {
+	r.Kind, r.ID = l.kind, l.id
+	return call(ctx, l.plugin, "start", func(ctx context.Context, c *sdk.Client) (sdk.State, error) { return c.Start(ctx, r) })
+}
+
+// FromDict takes up the workload of a state and answers its state now.
+// sdk.ErrNotRunning: it has ended for certain, drop it.
+func (l *Launcher) FromDict(ctx context.Context, s sdk.State) (sdk.State, error) {
+	return call(ctx, l.plugin, "restore", func(ctx context.Context, c *sdk.Client) (sdk.State, error) {
+		return c.FromDict(ctx, l.kind, l.id, s)
+	})
+}
+
+// ToDict answers the workload's state.
+func (l *Launcher) ToDict(ctx context.Context) (sdk.State, error) {
+	return call(ctx, l.plugin, "state", func(ctx context.Context, c *sdk.Client) (sdk.State, error) { return c.ToDict(ctx, l.id) })
+}
+
+// Stop ends the workload and returns when nothing of it is left.
+func (l *Launcher) Stop(ctx context.Context) error {
+	return l.do(ctx, "stop", func(ctx context.Context, c *sdk.Client) error { return c.Stop(ctx, l.id) })
+}
+
+// Detach makes the plugin forget the workload, which runs on.
+func (l *Launcher) Detach(ctx context.Context) error {
+	return l.do(ctx, "detach", func(ctx context.Context, c *sdk.Client) error { return c.Detach(ctx, l.id) })
+}
+
+// Signal sends a signal, by number or name, to the workload.
+func (l *Launcher) Signal(ctx context.Context, signal string) error {
+	return l.do(ctx, "signal", func(ctx context.Context, c *sdk.Client) error { return c.Signal(ctx, l.id, signal) })
+}
+
+// Output answers the last output of the workload.
+func (l *Launcher) Output(ctx context.Context, remove bool) (string, error) {
+	return call(ctx, l.plugin, "output", func(ctx context.Context, c *sdk.Client) (string, error) { return c.Output(ctx, l.id, remove) })
+}
+
+// ConnectionInfo answers a controller's connection files. sdk.ErrUnsupported: the
+// launcher has no part in that, the files are in the profile.
+func (l *Launcher) ConnectionInfo(ctx context.Context) (sdk.ConnectionInfo, error) {
+	return call(ctx, l.plugin, "connection info", func(ctx context.Context, c *sdk.Client) (sdk.ConnectionInfo, error) {
+		return c.ConnectionInfo(ctx, l.id)
+	})
+}
+
+// Status answers what the launcher's system says of the workload.
+func (l *Launcher) Status(ctx context.Context) (sdk.Status, error) {
+	return call(ctx, l.plugin, "status", func(ctx context.Context, c *sdk.Client) (sdk.Status, error) { return c.Status(ctx, l.id) })
+}
+
+// Events are the events of a workload as they come.
+type Events struct {
+	// C brings the events in order and is closed behind the last, or when the
+	// stream ends for another reason.
+	C <-chan sdk.Event
+
+	mu  sync.Mutex
+	err error
+}
+
+// Err answers, once C is closed, why: nil behind the end of the workload, else
+// sdk.ErrPluginGone, the context's error, or what the plugin said.
+func (e *Events) Err() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
+}
+
+// Events opens the stream of events after a number; 0 brings them all. The
+// stream ends with ctx.
+func (l *Launcher) Events(ctx context.Context, after uint64) *Events {
+	ch := make(chan sdk.Event)
+	e := &Events{C: ch}
+	go func() { // ends with ctx, the workload or the plugin; C tells
+		defer close(ch)
+		err := l.do(ctx, "events", func(ctx context.Context, c *sdk.Client) error {
+			return c.Events(ctx, l.id, after, func(ev sdk.Event) error {
+				select {
+				case ch <- ev:
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			})
+		})
+		e.mu.Lock()
+		e.err = err
+		e.mu.Unlock()
+	}()
+	return e
+}
+
+func (l *Launcher) do(ctx context.Context, what string, f func(context.Context, *sdk.Client) error) error {
+	_, err := call(ctx, l.plugin, what, func(ctx context.Context, c *sdk.Client) (struct{}, error) { return struct{}{}, f(ctx, c) })
+	return err
+}
+
+// call makes one call, which ends with ctx or the plugin.
+func call[T any](ctx context.Context, p *Plugin, what string, f func(context.Context, *sdk.Client) (T, error)) (T, error) {
+	joined, cancel := context.WithCancel(ctx)
+	defer cancel()
+	finished := make(chan struct{})
+	defer close(finished)
+	go func() { // ends with the call
+		select {
+		case <-p.Gone():
+			cancel()
+		case <-finished:
+		}
+	}()
+	v, err := f(joined, p.rpc)
+	if err == nil {
+		return v, nil
+	}
+	var none T
+	if p.isGone(err) && ctx.Err() == nil {
+		return none, fmt.Errorf("launcher %q: %s: %w (pid %d); its workloads run on", p.Found.Name, what, sdk.ErrPluginGone, p.PID())
+	}
+	return none, fmt.Errorf("%s: %w", what, err)
+}
+
+// isGone tells whether a call failed because the plugin ended. The call may fail
+// a moment before the end is noticed.
+func (p *Plugin) isGone(err error) bool {
+	select {
+	case <-p.Gone():
+		return true
+	default:
+	}
+	if !errors.Is(err, sdk.ErrPluginGone) {
+		return false
+	}
+	wait(p.Gone(), goneWait) // the connection is broken either way
+	return true
+}

@@ -1,0 +1,294 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+const (
+	startTimeout = 10 * time.Second       // until the plugin has printed its line
+	pingTimeout  = 5 * time.Second        // for its first answer
+	closePatient = 500 * time.Millisecond // for its orderly end
+	closeLimit   = 2 * time.Second        // for its end after being killed
+)
+
+// OpenOptions are for Open; the zero value is good.
+type OpenOptions struct {
+	Log hclog.Logger // nil: nothing is logged
+}
+
+// Plugin is a running plugin process.
+type Plugin struct {
+	Found Found
+
+	log    hclog.Logger
+	client *plugin.Client
+	rpc    *sdk.Client
+	proc   *os.Process
+	dir    string // the socket's folder
+	words  *limitedBuffer
+	lines  *quietLogger
+
+	once sync.Once
+}
+
+// Open starts the plugin process and makes sure that it answers. ctx bounds the
+// start only. The caller has to Close the plugin, whatever became of it.
+func Open(ctx context.Context, f *Found, o OpenOptions) (*Plugin, error) {
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	p := &Plugin{Found: *f, log: o.Log, words: &limitedBuffer{limit: 4 << 10}}
+	if err := p.open(ctx); err != nil {
+		p.kill()
+		return nil, fmt.Errorf("launcher %q (%s): %w", f.Name, f.Path, err)
+	}
+	return p, nil
+}
+
+func (p *Plugin) open(ctx context.Context) error {
+	switch {
+	case p.Found.Info.Speaks != "grpc":
+		return fmt.Errorf("it speaks %q; this ipcore starts launchers that speak grpc", p.Found.Info.Speaks)
+	case !slices.Contains(p.Found.Info.Protocol, sdk.Protocol):
+		return fmt.Errorf("it speaks the versions %v of the contract, this ipcore speaks %d; one of the two needs an update",
+			p.Found.Info.Protocol, sdk.Protocol)
+	case !slices.Contains(p.Found.Info.Security, sdk.SecurityMTLS):
+		return fmt.Errorf("it offers the security %v, this ipcore wants %q", p.Found.Info.Security, sdk.SecurityMTLS)
+	}
+	if err := checkSafe(p.Found.Path); err != nil {
+		return err
+	}
+	certs, err := newCertificates()
+	if err != nil {
+		return fmt.Errorf("make certificates: %w", err)
+	}
+	if p.dir, err = socketDir(); err != nil {
+		return err
+	}
+	if err := certs.write(p.dir); err != nil {
+		return err
+	}
+
+	cmd := exec.Command(p.Found.Path) //nolint:gosec // a launcher that was looked for
+	cmd.Env = process.Environ(map[string]string{
+		"PLUGIN_UNIX_SOCKET_DIR": p.dir,
+		"PLUGIN_CLIENT_CERT":     string(certs.caPEM),
+		sdk.EnvTLSDir:            p.dir,
+		sdk.EnvLogLevel:          p.log.GetLevel().String(),
+	})
+	ownGroup(cmd)
+	p.lines = newQuietLogger(p.log)
+	var dial peerDialer
+	p.client = plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig:     sdk.Handshake(),
+		VersionedPlugins:    sdk.HostPlugins(),
+		Cmd:                 cmd,
+		SkipHostEnv:         true, // the list above is all
+		TLSConfig:           certs.client(),
+		AutoMTLS:            false,
+		AllowedProtocols:    []plugin.Protocol{plugin.ProtocolGRPC},
+		StartTimeout:        startTimeout,
+		MinPort:             10000,
+		MaxPort:             25000,
+		Managed:             false,
+		GRPCBrokerMultiplex: false,
+		GRPCDialOptions: []grpc.DialOption{
+			grpc.WithContextDialer(dial.dial),
+			grpc.WithIdleTimeout(0), // the connection is the plugin's leash
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(sdk.MaxMessage), grpc.MaxCallSendMsgSize(sdk.MaxMessage)),
+		},
+		Logger:     p.lines,
+		Stderr:     p.words,
+		SyncStdout: p.lines.writer("stdout"),
+		SyncStderr: p.lines.writer("stderr"),
+	})
+
+	addr, err := within(ctx, startTimeout+time.Second, func() (addr net.Addr, err error) {
+		defer func() { // go-plugin dereferences nil for some lines
+			if v := recover(); v != nil {
+				err = fmt.Errorf("its first line can't be used: %v", v)
+			}
+		}()
+		return p.client.Start()
+	})
+	p.proc = cmd.Process
+	_ = os.Remove(filepath.Join(p.dir, "key.pem")) // the folder goes anyhow
+	if err != nil {
+		return p.explain(startError(err))
+	}
+	if err := dial.expect(addr, p.dir, p.proc.Pid); err != nil {
+		return p.explain(err)
+	}
+	p.rpc, err = within(ctx, pingTimeout, func() (*sdk.Client, error) {
+		c, err := p.client.Client()
+		if err != nil {
+			return nil, err
+		}
+		raw, err := c.Dispense(sdk.PluginName)
+		if err != nil {
+			return nil, err
+		}
+		rpc, ok := raw.(*sdk.Client)
+		if !ok {
+			return nil, fmt.Errorf("dispensed a %T", raw)
+		}
+		return rpc, nil
+	})
+	if err != nil {
+		return p.explain(err)
+	}
+	pingCtx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := p.rpc.Ping(pingCtx); err != nil {
+		return p.explain(pingError(err))
+	}
+	return nil
+}
+
+// within runs f, which has no context of its own, and waits for it no longer than
+// d. An f that is late is ended by the kill that follows.
+func within[T any](ctx context.Context, d time.Duration, f func() (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	type result struct {
+		v   T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := f()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.v, r.err
+	case <-ctx.Done():
+		var none T
+		return none, fmt.Errorf("waiting for the plugin: %w", ctx.Err())
+	}
+}
+
+// startError says in our words what go-plugin says of a line that is none.
+func startError(err error) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "Unrecognized remote plugin message"):
+		line, _, _ := strings.Cut(strings.TrimPrefix(text, "Unrecognized remote plugin message: "), "\n")
+		if line == "" {
+			return errors.New("the plugin ended, or printed nothing, before it served")
+		}
+		return fmt.Errorf("the plugin's first line on stdout is not the handshake but %.200q", line)
+	case strings.Contains(text, "timeout while waiting for plugin"):
+		return fmt.Errorf("the plugin printed no line within %v", startTimeout)
+	}
+	return err
+}
+
+// pingError says why the first call failed.
+func pingError(err error) error {
+	text := err.Error()
+	for _, sign := range []string{"error reading server preface", "certificate required", "bad certificate", "connection reset", "EOF"} {
+		if strings.Contains(text, sign) {
+			return fmt.Errorf("the plugin did not accept the host's certificate: %w", err)
+		}
+	}
+	return fmt.Errorf("the plugin does not answer: %w", err)
+}
+
+// explain puts the plugin's last words behind an error.
+func (p *Plugin) explain(err error) error {
+	return fmt.Errorf("%w%s", err, lastWords(p.words.String()))
+}
+
+// socketDir makes the folder for the plugin's socket and certificate: the user's
+// own, and short, since a socket's path has at most some 100 bytes.
+func socketDir() (string, error) {
+	parents := []string{os.Getenv("XDG_RUNTIME_DIR"), "/tmp", os.TempDir()}
+	if runtime.GOOS == "windows" {
+		parents = []string{os.Getenv("LOCALAPPDATA"), os.TempDir()}
+	}
+	var errs []error
+	for _, parent := range parents {
+		if parent == "" || len(parent) > 60 {
+			continue
+		}
+		dir, err := os.MkdirTemp(parent, "ipc-")
+		if err == nil {
+			return dir, nil
+		}
+		errs = append(errs, err)
+	}
+	return "", fmt.Errorf("make a folder for the plugin's socket: %w", errors.Join(errs...))
+}
+
+// Gone is closed when the plugin process has ended.
+func (p *Plugin) Gone() <-chan struct{} { return p.rpc.Done() }
+
+// PID is the plugin's process id.
+func (p *Plugin) PID() int { return p.proc.Pid }
+
+// Close lets the plugin go: it ends, and its workloads run on. It takes a few
+// milliseconds, and never more than two and a half seconds.
+func (p *Plugin) Close() { p.once.Do(func() { p.end(closePatient) }) }
+
+// kill ends a plugin that never answered.
+func (p *Plugin) kill() { p.once.Do(func() { p.end(0) }) }
+
+func (p *Plugin) end(patience time.Duration) {
+	if p.dir != "" {
+		defer os.RemoveAll(p.dir) //nolint:errcheck // nothing can be done about it
+	}
+	if p.client == nil {
+		return
+	}
+	p.lines.quiet()
+	killed := func() {
+		if p.proc != nil {
+			_ = killGroup(p.proc) // ended already: fine
+		}
+	}
+	if patience == 0 {
+		killed()
+	}
+	done := make(chan struct{})
+	go func() { // go-plugin's Kill has no deadline; killing the process ends it
+		defer close(done)
+		p.client.Kill()
+	}()
+	if patience > 0 && wait(done, patience) {
+		return
+	}
+	killed()
+	if !wait(done, closeLimit) {
+		p.log.Warn("the plugin's pipes are still open: a process that it started holds them", "pid", p.proc.Pid)
+	}
+}
+
+func wait(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}

@@ -1,0 +1,39 @@
+package registry
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// checkPeer makes sure that the process at the other end is the plugin, or in its
+// process group: a wrapper script may stand before the real one.
+func checkPeer(c *net.UnixConn, pid int) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var peer *unix.Ucred
+	var peerErr error
+	if err := raw.Control(func(fd uintptr) {
+		peer, peerErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) //nolint:gosec // a descriptor
+	}); err != nil {
+		return err
+	}
+	if peerErr != nil {
+		return fmt.Errorf("who listens on the plugin's socket: %w", peerErr)
+	}
+	if int(peer.Uid) != os.Getuid() {
+		return fmt.Errorf("the plugin's socket is served by uid %d", peer.Uid)
+	}
+	if int(peer.Pid) == pid {
+		return nil
+	}
+	if group, err := syscall.Getpgid(int(peer.Pid)); err != nil || group != pid {
+		return fmt.Errorf("the plugin's socket is served by pid %d, which is not of the plugin (pid %d)", peer.Pid, pid)
+	}
+	return nil
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package registry
+
+import "net"
+
+// checkPeer has no way to ask here; the certificates and the socket's folder are
+// what keeps others out.
+func checkPeer(*net.UnixConn, int) error { return nil }

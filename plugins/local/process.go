@@ -1,0 +1,139 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+// Process is the launcher of one process: a controller, or an engine on its own.
+type Process struct {
+	kind    sdk.Kind
+	request state // what Start was asked for, or the state that was restored
+	p       *process.Process
+}
+
+var (
+	_ sdk.Launcher  = (*Process)(nil)
+	_ sdk.Waiter    = (*Process)(nil)
+	_ sdk.Signaler  = (*Process)(nil)
+	_ sdk.Outputter = (*Process)(nil)
+)
+
+// Start starts the process.
+func (l *Process) Start(_ context.Context, r sdk.StartRequest) error {
+	if err := r.DecodeOptions(&struct{}{}); err != nil {
+		return err
+	}
+	if l.kind == sdk.Controller && r.N != nil {
+		return fmt.Errorf("%w: n is for engines", sdk.ErrBadOption)
+	}
+	if r.N != nil && *r.N != 1 {
+		return fmt.Errorf("%w: n is %d, a single engine is one", sdk.ErrBadOption, *r.N)
+	}
+	name := fmt.Sprintf("ipengine-%s-%s-0.log", r.ClusterID, r.ID)
+	if l.kind == sdk.Controller {
+		name = "ipcontroller"
+		if r.ClusterID != "" {
+			name += "-" + r.ClusterID
+		}
+		name += fmt.Sprintf("-%d.log", os.Getpid())
+	}
+	return l.start(r, name)
+}
+
+func (l *Process) start(r sdk.StartRequest, log string) error {
+	if !filepath.IsLocal(log) || filepath.Base(log) != log {
+		return fmt.Errorf("%w: %q is no name for a log file; the cluster id and the id have no slashes", sdk.ErrBadOption, log)
+	}
+	p, err := process.Start(process.Options{
+		Command: r.Command, Env: r.Env, Dir: r.WorkDir, OutputFile: filepath.Join(r.LogDir, log),
+	})
+	if err != nil {
+		return err
+	}
+	l.p = p
+	l.request = state{ProfileDir: r.ProfileDir, ClusterID: r.ClusterID}
+	return nil
+}
+
+// FromDict finds the process again.
+func (l *Process) FromDict(_ context.Context, s sdk.State) error {
+	var st state
+	if err := s.Decode(&st); err != nil {
+		return err
+	}
+	return l.restore(st)
+}
+
+func (l *Process) restore(st state) error {
+	if err := st.check(); err != nil {
+		return err
+	}
+	p, err := process.Attach(st.process())
+	if err != nil {
+		return err
+	}
+	l.p, l.request = p, st
+	return nil
+}
+
+// ToDict answers the state.
+func (l *Process) ToDict(context.Context) (sdk.State, error) { return sdk.NewState(l.state()) }
+
+func (l *Process) state() *state {
+	s := &state{
+		Version: stateVersion, ProfileDir: l.request.ProfileDir, ClusterID: l.request.ClusterID,
+		State: stateWord(l.p.Alive()),
+	}
+	s.ofProcess(l.p.State())
+	if l.kind != sdk.Controller {
+		s.N = 1
+	}
+	return s
+}
+
+// Stop ends the process: SIGTERM, and SIGKILL after 5 s.
+func (l *Process) Stop(ctx context.Context) error { return l.p.Stop(ctx, process.DefaultGrace) }
+
+// Wait waits for the end.
+func (l *Process) Wait(ctx context.Context) (sdk.Exit, error) { return l.p.Wait(ctx) }
+
+// Signal signals the process and its children.
+func (l *Process) Signal(_ context.Context, signal string) error { return l.p.Signal(signal) }
+
+// Output answers the last lines of the log file.
+func (l *Process) Output(_ context.Context, remove bool) (string, error) {
+	text := l.p.Tail()
+	if remove {
+		return text, removeOutput(l.p)
+	}
+	return text, nil
+}
+
+func removeOutput(p *process.Process) error {
+	name := p.State().OutputFile
+	if name == "" {
+		return nil
+	}
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the output: %w", err)
+	}
+	return nil
+}
+
+// index reads the key of an engine in a set's state.
+func index(key string) (int, error) {
+	i, err := strconv.Atoi(key)
+	if err != nil || i < 0 {
+		return 0, fmt.Errorf("%w: state: engine %q", sdk.ErrBadOption, key)
+	}
+	return i, nil
+}

@@ -1,0 +1,263 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// maxDelay bounds the delay option.
+const maxDelay = time.Hour
+
+// Set is the launcher of a set of engines: one process each.
+type Set struct {
+	env     sdk.Env
+	request state
+
+	engines map[int]*Process // made by Start or FromDict, then unchanged
+
+	watching context.Context // ends with Close
+	close    context.CancelFunc
+	watchers sync.WaitGroup
+	ended    chan struct{} // closed when all engines have ended
+
+	mu       sync.Mutex
+	left     int // engines that run
+	stopping bool
+	exit     sdk.Exit // of the set: the first that is not zero
+}
+
+var (
+	_ sdk.Launcher  = (*Set)(nil)
+	_ sdk.Waiter    = (*Set)(nil)
+	_ sdk.Signaler  = (*Set)(nil)
+	_ sdk.Outputter = (*Set)(nil)
+)
+
+func newSet(env sdk.Env) *Set {
+	s := &Set{env: env, engines: make(map[int]*Process), ended: make(chan struct{})}
+	s.watching, s.close = context.WithCancel(context.Background())
+	return s
+}
+
+// Start starts n engines, the number of CPUs by default: at once, or delay
+// seconds apart. When one can't be started the others are ended.
+func (s *Set) Start(ctx context.Context, r sdk.StartRequest) error {
+	var o struct {
+		Delay float64 `json:"delay"`
+	}
+	if err := r.DecodeOptions(&o); err != nil {
+		return err
+	}
+	if !(o.Delay >= 0 && o.Delay <= maxDelay.Seconds()) { // NaN too
+		return fmt.Errorf("%w: delay is %v, want 0 to %v seconds", sdk.ErrBadOption, o.Delay, maxDelay.Seconds())
+	}
+	n := runtime.NumCPU()
+	if r.N != nil {
+		n = *r.N
+	}
+	s.request = state{ProfileDir: r.ProfileDir, ClusterID: r.ClusterID}
+
+	var err error
+	for i := range n {
+		if i > 0 && o.Delay > 0 {
+			select {
+			case <-time.After(time.Duration(o.Delay * float64(time.Second))):
+			case <-ctx.Done():
+			}
+		}
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		e := &Process{kind: sdk.SingleEngine}
+		if err = e.start(r, fmt.Sprintf("ipengine-%s-%s-%d.log", r.ClusterID, r.ID, i)); err != nil {
+			err = fmt.Errorf("engine %d of %d: %w", i, n, err)
+			break
+		}
+		s.engines[i] = e
+	}
+	if err != nil {
+		return errors.Join(err, s.each(func(e *Process) error { return e.Stop(context.WithoutCancel(ctx)) }))
+	}
+	s.watch()
+	return nil
+}
+
+// FromDict finds the engines again. Those that have ended are left out; when none
+// is left it is sdk.ErrNotRunning.
+func (s *Set) FromDict(_ context.Context, given sdk.State) error {
+	var st state
+	if err := given.Decode(&st); err != nil {
+		return err
+	}
+	if err := st.check(); err != nil {
+		return err
+	}
+	s.request = st
+	for _, key := range slices.Sorted(maps.Keys(st.Engines)) {
+		i, err := index(key)
+		if err != nil {
+			return err
+		}
+		e := &Process{kind: sdk.SingleEngine}
+		one := st.Engines[key]
+		if one == nil {
+			return fmt.Errorf("%w: state: engine %q is null", sdk.ErrBadOption, key)
+		}
+		err = e.restore(*one)
+		if errors.Is(err, sdk.ErrNotRunning) {
+			s.env.Log.Info("engine has ended meanwhile", "index", i, "reason", err)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("engine %d: %w", i, err)
+		}
+		s.engines[i] = e
+	}
+	if len(s.engines) == 0 {
+		return fmt.Errorf("%w: none of %d engines is left", sdk.ErrNotRunning, len(st.Engines))
+	}
+	s.watch()
+	return nil
+}
+
+// watch starts one watcher for each engine.
+func (s *Set) watch() {
+	s.left = len(s.engines)
+	for i, e := range s.engines {
+		s.watchers.Go(func() {
+			exit, err := e.Wait(s.watching)
+			if err != nil {
+				return // closed
+			}
+			s.engineEnded(i, exit)
+		})
+	}
+}
+
+func (s *Set) engineEnded(i int, exit sdk.Exit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left--
+	if s.exit.Code == 0 && s.exit.Signal == "" {
+		s.exit = exit
+	}
+	if !s.stopping {
+		s.env.Changed(sdk.Change{Index: i, Exit: exit})
+	}
+	if s.left == 0 {
+		close(s.ended)
+	}
+}
+
+// Wait waits until all engines have ended. Each one before is told of as a
+// change, unless Stop ends them.
+func (s *Set) Wait(ctx context.Context) (sdk.Exit, error) {
+	select {
+	case <-s.ended:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.exit, nil
+	case <-ctx.Done():
+		return sdk.Exit{Code: -1}, ctx.Err()
+	}
+}
+
+// Close ends the watching; the engines run on.
+func (s *Set) Close() error {
+	s.close()
+	s.watchers.Wait()
+	return nil
+}
+
+// ToDict answers the state: the engines that run, or all of them when none does.
+func (s *Set) ToDict(context.Context) (sdk.State, error) {
+	st := state{
+		Version: stateVersion, ProfileDir: s.request.ProfileDir, ClusterID: s.request.ClusterID,
+		PID: -1, Engines: make(map[string]*state, len(s.engines)),
+	}
+	for i, e := range s.engines {
+		one := e.state()
+		st.Engines[strconv.Itoa(i)] = one
+		if one.State == stateWord(true) {
+			st.N++
+		}
+	}
+	st.State = stateWord(st.N > 0)
+	if st.N > 0 {
+		maps.DeleteFunc(st.Engines, func(_ string, one *state) bool { return one.State != stateWord(true) })
+	}
+	return sdk.NewState(st)
+}
+
+// Stop ends all engines, at the same time.
+func (s *Set) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	s.mu.Unlock()
+	return s.each(func(e *Process) error { return e.Stop(ctx) })
+}
+
+// Signal signals the engines that run. sdk.ErrProcessState: none does.
+func (s *Set) Signal(ctx context.Context, signal string) error {
+	var mu sync.Mutex
+	reached := 0
+	err := s.each(func(e *Process) error {
+		err := e.Signal(ctx, signal)
+		if errors.Is(err, sdk.ErrProcessState) {
+			return nil
+		}
+		if err == nil {
+			mu.Lock()
+			reached++
+			mu.Unlock()
+		}
+		return err
+	})
+	if err == nil && reached == 0 {
+		return fmt.Errorf("%w: all engines have ended", sdk.ErrProcessState)
+	}
+	return err
+}
+
+// Output answers the last lines of every engine.
+func (s *Set) Output(ctx context.Context, remove bool) (string, error) {
+	var out strings.Builder
+	var errs []error
+	for _, i := range slices.Sorted(maps.Keys(s.engines)) {
+		text, err := s.engines[i].Output(ctx, remove)
+		errs = append(errs, err)
+		if text != "" && len(s.engines) > 1 {
+			fmt.Fprintf(&out, "engine %d:\n", i)
+		}
+		out.WriteString(text)
+		if text != "" && !strings.HasSuffix(text, "\n") {
+			out.WriteByte('\n')
+		}
+	}
+	return out.String(), errors.Join(errs...)
+}
+
+// each calls f for every engine at the same time, and waits.
+func (s *Set) each(f func(*Process) error) error {
+	errs := make([]error, len(s.engines))
+	var group sync.WaitGroup
+	for k, i := range slices.Sorted(maps.Keys(s.engines)) {
+		group.Go(func() {
+			if err := f(s.engines[i]); err != nil {
+				errs[k] = fmt.Errorf("engine %d: %w", i, err)
+			}
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,54 @@
+package local
+
+import (
+	"fmt"
+
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+// stateVersion is the form of the state below. A state without a version was
+// written by upstream and has no create time.
+const stateVersion = 1
+
+// state is the JSON form of a launcher, with the keys that upstream's local
+// launchers write and what finding a process for certain needs beside them.
+type state struct {
+	Version    int               `json:"version"`
+	ProfileDir string            `json:"profile_dir"`
+	ClusterID  string            `json:"cluster_id"`
+	State      string            `json:"state"` // "before", "running", "after"
+	PID        int               `json:"pid"`   // -1: a set
+	CreateTime int64             `json:"create_time,omitempty"`
+	Boot       string            `json:"boot_id,omitempty"`
+	Host       string            `json:"host,omitempty"`
+	OutputFile string            `json:"output_file,omitempty"`
+	N          int               `json:"n,omitempty"`
+	Engines    map[string]*state `json:"engines,omitempty"` // by index
+}
+
+// check tells whether this version can read the state.
+func (s *state) check() error {
+	if s.Version < 0 || s.Version > stateVersion {
+		return fmt.Errorf("%w: the state has version %d, this launcher reads up to %d; use a newer ipcore-launcher-local",
+			sdk.ErrBadOption, s.Version, stateVersion)
+	}
+	return nil
+}
+
+// ofProcess fills in what is known of a process.
+func (s *state) ofProcess(p process.State) {
+	s.PID, s.CreateTime, s.Boot, s.Host, s.OutputFile = p.PID, p.CreateTime, p.Boot, p.Host, p.OutputFile
+}
+
+// process answers what is needed to find the process.
+func (s *state) process() process.State {
+	return process.State{PID: s.PID, CreateTime: s.CreateTime, Boot: s.Boot, Host: s.Host, OutputFile: s.OutputFile}
+}
+
+func stateWord(alive bool) string {
+	if alive {
+		return "running"
+	}
+	return "after"
+}

@@ -1,0 +1,125 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	pb "github.com/ipcore/ipcore/sdk/proto/launcher/v1"
+)
+
+// Client is the host's side of a plugin: the contract's calls in Go's words.
+// Errors wrap the sentinels of this package. ipcore itself uses it through its
+// registry.
+type Client struct {
+	rpc    pb.LauncherClient
+	health grpc_health_v1.HealthClient
+	done   <-chan struct{}
+}
+
+// NewClient makes a Client of a connection to a plugin.
+func NewClient(c grpc.ClientConnInterface) *Client {
+	return &Client{rpc: pb.NewLauncherClient(c), health: grpc_health_v1.NewHealthClient(c)}
+}
+
+// Done is closed when the plugin process has ended; nil if that is not known.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Ping asks whether the plugin serves.
+func (c *Client) Ping(ctx context.Context) error {
+	_, err := c.health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: "plugin"})
+	return fromStatus(err)
+}
+
+// Start requests a workload and answers its state.
+func (c *Client) Start(ctx context.Context, r StartRequest) (State, error) {
+	out, err := c.rpc.Start(ctx, startToWire(r))
+	return State(out.GetState()), fromStatus(err)
+}
+
+// Stop ends a workload.
+func (c *Client) Stop(ctx context.Context, id string) error {
+	_, err := c.rpc.Stop(ctx, &pb.StopRequest{Id: id})
+	return fromStatus(err)
+}
+
+// FromDict takes up a workload and answers its state now.
+func (c *Client) FromDict(ctx context.Context, kind Kind, id string, s State) (State, error) {
+	out, err := c.rpc.FromDict(ctx, &pb.FromDictRequest{Kind: string(kind), Id: id, State: s})
+	return State(out.GetState()), fromStatus(err)
+}
+
+// ToDict answers the state of a workload.
+func (c *Client) ToDict(ctx context.Context, id string) (State, error) {
+	out, err := c.rpc.ToDict(ctx, &pb.ToDictRequest{Id: id})
+	return State(out.GetState()), fromStatus(err)
+}
+
+// Detach forgets an id; its workload runs on.
+func (c *Client) Detach(ctx context.Context, id string) error {
+	_, err := c.rpc.Detach(ctx, &pb.DetachRequest{Id: id})
+	return fromStatus(err)
+}
+
+// Signal sends a signal, by number or name, to a workload.
+func (c *Client) Signal(ctx context.Context, id, signal string) error {
+	_, err := c.rpc.Signal(ctx, &pb.SignalRequest{Id: id, Signal: signal})
+	return fromStatus(err)
+}
+
+// Output answers the last output of a workload.
+func (c *Client) Output(ctx context.Context, id string, remove bool) (string, error) {
+	out, err := c.rpc.Output(ctx, &pb.OutputRequest{Id: id, Remove: remove})
+	return out.GetText(), fromStatus(err)
+}
+
+// ConnectionInfo answers a controller's connection files.
+func (c *Client) ConnectionInfo(ctx context.Context, id string) (ConnectionInfo, error) {
+	out, err := c.rpc.ConnectionInfo(ctx, &pb.ConnectionInfoRequest{Id: id})
+	return ConnectionInfo{Client: out.GetClient(), Engine: out.GetEngine()}, fromStatus(err)
+}
+
+// Status answers what the system says of a workload.
+func (c *Client) Status(ctx context.Context, id string) (Status, error) {
+	out, err := c.rpc.Status(ctx, &pb.StatusRequest{Id: id})
+	if err != nil {
+		return Status{}, fromStatus(err)
+	}
+	st := Status{State: out.GetState(), Text: out.GetText()}
+	if out.Running != nil {
+		st.Running = new(int(out.GetRunning()))
+	}
+	return st, nil
+}
+
+// Events calls f with every event of an id whose number is greater than after,
+// in order. It returns nil behind the last one; f's error; or what ended the
+// stream too early.
+func (c *Client) Events(ctx context.Context, id string, after uint64, f func(Event) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.rpc.Events(ctx, &pb.EventsRequest{Id: id, After: after})
+	if err != nil {
+		return fromStatus(err)
+	}
+	stopped := false
+	for {
+		in, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF) && !stopped && after == 0:
+			return errors.New("the plugin ended the events without telling of the end")
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fromStatus(err)
+		}
+		e := eventFromWire(in)
+		stopped = stopped || e.Kind == EventStopped
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+}

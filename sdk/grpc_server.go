@@ -1,0 +1,407 @@
+package sdk
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	pb "github.com/ipcore/ipcore/sdk/proto/launcher/v1"
+)
+
+// New makes a Launcher for one workload. It does no work yet.
+type New func(kind Kind, env Env) Launcher
+
+// server translates the contract's calls to Launchers and keeps the table of
+// them. mu guards the table only and is never held while a Launcher works.
+type server struct {
+	pb.UnimplementedLauncherServer
+	info Info
+	new  New
+	log  hclog.Logger
+
+	ctx    context.Context // ends with the plugin
+	cancel context.CancelFunc
+	group  sync.WaitGroup // the watchers
+
+	mu    sync.Mutex
+	table map[string]*workload
+}
+
+var _ pb.LauncherServer = (*server)(nil)
+
+func newServer(ctx context.Context, info Info, launcher New, log hclog.Logger) *server {
+	if info.PollEvery <= 0 {
+		info.PollEvery = 5 * time.Second
+	}
+	s := &server{info: info, new: launcher, log: log, table: make(map[string]*workload)}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	return s
+}
+
+// close ends all watching; workloads run on. It waits for at most d, since a
+// launcher's Wait may be deaf.
+func (s *server) close(d time.Duration) {
+	s.cancel()
+	ended := make(chan struct{})
+	go func() { // owned by close; a deaf Wait keeps it until the process exits
+		s.group.Wait()
+		close(ended)
+	}()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ended:
+	case <-t.C:
+	}
+}
+
+func (e Env) withDefaults() Env {
+	if e.Log == nil {
+		e.Log = hclog.NewNullLogger()
+	}
+	if e.Changed == nil {
+		e.Changed = func(Change) {}
+	}
+	return e
+}
+
+// claim puts a new id into the table.
+func (s *server) claim(id string, kind Kind) (*workload, error) {
+	if id == "" {
+		return nil, fmt.Errorf("%w: the id is empty", ErrBadOption)
+	}
+	if !slices.Contains(s.info.Kinds, kind) {
+		return nil, fmt.Errorf("%w: kind %q is not started by this launcher, which starts %v", ErrBadOption, kind, s.info.Kinds)
+	}
+	w := newWorkload(s.ctx, id, kind)
+	w.launcher = s.new(kind, Env{ID: id, Log: s.log.With("id", id), Changed: w.changed}.withDefaults())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.table[id]; ok {
+		return nil, fmt.Errorf("%w: %q was started already", ErrProcessState, id)
+	}
+	s.table[id] = w
+	return w, nil
+}
+
+// forget takes a workload out of the table.
+func (s *server) forget(w *workload) {
+	s.mu.Lock()
+	if s.table[w.id] == w {
+		delete(s.table, w.id)
+	}
+	s.mu.Unlock()
+	w.letGo()
+}
+
+// get answers a workload whose Start or FromDict has returned.
+func (s *server) get(id string) (*workload, error) {
+	w, err := s.find(id)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.begun {
+		return nil, fmt.Errorf("%w: %q is still being started", ErrProcessState, id)
+	}
+	return w, nil
+}
+
+func (s *server) find(id string) (*workload, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w, ok := s.table[id]; ok {
+		return w, nil
+	}
+	return nil, fmt.Errorf("%w: nothing is known of %q", ErrNotRunning, id)
+}
+
+// fail makes an error of a launcher into the answer to a call.
+func (s *server) fail(err error) error { return toStatus(s.info.Name, err) }
+
+func (s *server) Start(ctx context.Context, in *pb.StartRequest) (*pb.StartResponse, error) {
+	r, err := startRequest(in)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	w, err := s.claim(r.ID, r.Kind)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	state, err := s.open(ctx, w, func() error { return w.launcher.Start(ctx, r) })
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	return &pb.StartResponse{State: state}, nil
+}
+
+func (s *server) FromDict(ctx context.Context, in *pb.FromDictRequest) (*pb.FromDictResponse, error) {
+	if held, err := s.get(in.GetId()); err == nil && !held.hasStopped() {
+		state, err := held.launcher.ToDict(ctx)
+		return &pb.FromDictResponse{State: state}, s.fail(err)
+	} else if err == nil {
+		return nil, s.fail(fmt.Errorf("%w: %q has ended", ErrNotRunning, in.GetId()))
+	}
+	given := State(in.GetState())
+	if !given.isObject() {
+		return nil, s.fail(fmt.Errorf("%w: the state is not a JSON object", ErrBadOption))
+	}
+	w, err := s.claim(in.GetId(), Kind(in.GetKind()))
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	state, err := s.open(ctx, w, func() error { return w.launcher.FromDict(ctx, given) })
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	return &pb.FromDictResponse{State: state}, nil
+}
+
+// open runs Start or FromDict of a claimed workload, and begins to watch it. When
+// that fails, or panics, the id is free again.
+func (s *server) open(ctx context.Context, w *workload, f func() error) (State, error) {
+	opened := false
+	defer func() {
+		if !opened {
+			s.forget(w)
+		}
+	}()
+	if err := f(); err != nil {
+		return nil, err
+	}
+	state, err := w.launcher.ToDict(ctx)
+	if err == nil && !state.isObject() {
+		err = fmt.Errorf("the launcher's state is not a JSON object: %.60q", []byte(state))
+	}
+	if err != nil {
+		// What can't be found again must not run on.
+		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		if stopErr := w.launcher.Stop(stopCtx); stopErr != nil {
+			s.log.Error("a workload without a state could not be stopped", "id", w.id, "error", stopErr)
+		}
+		return nil, err
+	}
+	opened = true
+	w.begin(&s.group, func() {
+		w.watch(s.info.PollEvery, func(ctx context.Context, st State) error { return s.look(ctx, w, st) })
+	})
+	return state, nil
+}
+
+// look asks a fresh launcher whether the workload of a state is there.
+func (s *server) look(ctx context.Context, w *workload, state State) error {
+	l := s.new(w.kind, Env{ID: w.id, Log: s.log.With("id", w.id)}.withDefaults())
+	defer closeLauncher(l)
+	return l.FromDict(ctx, state)
+}
+
+func (s *server) Stop(ctx context.Context, in *pb.StopRequest) (*pb.StopResponse, error) {
+	w, err := s.get(in.GetId())
+	if err == nil && !w.hasStopped() {
+		err = w.stop(ctx)
+	}
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	return &pb.StopResponse{}, nil
+}
+
+func (s *server) ToDict(ctx context.Context, in *pb.ToDictRequest) (*pb.ToDictResponse, error) {
+	w, err := s.get(in.GetId())
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	state, err := w.launcher.ToDict(ctx)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	return &pb.ToDictResponse{State: state}, nil
+}
+
+func (s *server) Detach(_ context.Context, in *pb.DetachRequest) (*pb.DetachResponse, error) {
+	w, err := s.find(in.GetId())
+	if err != nil {
+		return &pb.DetachResponse{}, nil //nolint:nilerr // an unknown id is detached already
+	}
+	if _, err := s.get(in.GetId()); err != nil {
+		return nil, s.fail(err)
+	}
+	s.forget(w)
+	return &pb.DetachResponse{}, nil
+}
+
+func (s *server) Events(in *pb.EventsRequest, stream pb.Launcher_EventsServer) error {
+	w, err := s.find(in.GetId())
+	if err != nil {
+		return s.fail(err)
+	}
+	after := in.GetAfter()
+	for {
+		events, complete, more := w.since(after)
+		for _, e := range events {
+			if err := stream.Send(eventToWire(e)); err != nil {
+				return err
+			}
+			after = e.Seq
+		}
+		if complete {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-stream.Context().Done():
+			return s.fail(stream.Context().Err())
+		case <-w.watching.Done():
+			// The end may have been told at the same moment.
+			if _, complete, _ := w.since(after); complete {
+				continue
+			}
+			return s.fail(fmt.Errorf("%w: %q was let go", ErrNotRunning, w.id))
+		}
+	}
+}
+
+func (s *server) Signal(ctx context.Context, in *pb.SignalRequest) (*pb.SignalResponse, error) {
+	l, err := power[Signaler](s, in.GetId(), PowerSignal)
+	if err == nil {
+		err = l.Signal(ctx, in.GetSignal())
+	}
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	return &pb.SignalResponse{}, nil
+}
+
+func (s *server) Output(ctx context.Context, in *pb.OutputRequest) (*pb.OutputResponse, error) {
+	l, err := power[Outputter](s, in.GetId(), PowerOutput)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	text, err := l.Output(ctx, in.GetRemove())
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	return &pb.OutputResponse{Text: validText(text)}, nil
+}
+
+func (s *server) ConnectionInfo(ctx context.Context, in *pb.ConnectionInfoRequest) (*pb.ConnectionInfoResponse, error) {
+	l, err := power[ConnectionInfoer](s, in.GetId(), PowerConnectionInfo)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	info, err := l.ConnectionInfo(ctx)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	return &pb.ConnectionInfoResponse{Client: info.Client, Engine: info.Engine}, nil
+}
+
+func (s *server) Status(ctx context.Context, in *pb.StatusRequest) (*pb.StatusResponse, error) {
+	l, err := power[Statuser](s, in.GetId(), PowerStatus)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	st, err := l.Status(ctx)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	out := &pb.StatusResponse{State: validText(st.State), Text: validText(st.Text)}
+	if st.Running != nil {
+		out.Running = new(int32(*st.Running))
+	}
+	return out, nil
+}
+
+// power answers the launcher of an id as the optional interface P.
+func power[P any](s *server, id string, name Power) (P, error) {
+	var none P
+	w, err := s.get(id)
+	if err != nil {
+		return none, err
+	}
+	p, ok := w.launcher.(P)
+	if !ok {
+		return none, fmt.Errorf("%w: %s", ErrUnsupported, name)
+	}
+	return p, nil
+}
+
+// startRequest reads and checks a request.
+func startRequest(in *pb.StartRequest) (StartRequest, error) {
+	r := StartRequest{
+		Kind: Kind(in.GetKind()), ID: in.GetId(),
+		ProfileDir: in.GetProfileDir(), ClusterID: in.GetClusterId(),
+		Command: in.GetCommand(), Env: in.GetEnvironment(),
+		WorkDir: in.GetWorkDir(), LogDir: in.GetLogDir(), Options: in.GetOptions(),
+	}
+	if len(r.Command) == 0 || r.Command[0] == "" {
+		return r, fmt.Errorf("%w: the command is empty", ErrBadOption)
+	}
+	if in.N != nil {
+		if in.GetN() < 1 {
+			return r, fmt.Errorf("%w: n is %d, want at least 1", ErrBadOption, in.GetN())
+		}
+		r.N = new(int(in.GetN()))
+	}
+	if len(r.Options) > 0 && !State(r.Options).isObject() {
+		return r, fmt.Errorf("%w: options are not a JSON object", ErrBadOption)
+	}
+	if r.LogDir == "" && r.ProfileDir != "" {
+		r.LogDir = filepath.Join(r.ProfileDir, "log")
+	}
+	return r, nil
+}
+
+var eventKinds = map[EventKind]pb.EventKind{
+	EventRunning: pb.EventKind_EVENT_KIND_RUNNING,
+	EventChanged: pb.EventKind_EVENT_KIND_CHANGED,
+	EventStopped: pb.EventKind_EVENT_KIND_STOPPED,
+}
+
+func eventToWire(e Event) *pb.Event {
+	out := &pb.Event{
+		Seq: e.Seq, Id: e.ID, Kind: eventKinds[e.Kind], ExitCode: int32(e.Exit.Code), //nolint:gosec // exit codes are small
+		Text: e.Text, Signal: validText(e.Exit.Signal),
+	}
+	if e.Index >= 0 {
+		out.Index = new(int32(e.Index)) //nolint:gosec // engines of one set
+	}
+	return out
+}
+
+func eventFromWire(in *pb.Event) Event {
+	e := Event{
+		Seq: in.GetSeq(), ID: in.GetId(), Index: -1, Text: in.GetText(),
+		Exit: Exit{Code: int(in.GetExitCode()), Signal: in.GetSignal(), Output: in.GetText()},
+	}
+	for kind, wire := range eventKinds {
+		if wire == in.GetKind() {
+			e.Kind = kind
+		}
+	}
+	if in.Index != nil {
+		e.Index = int(in.GetIndex())
+	}
+	return e
+}
+
+// startToWire is the inverse of startRequest.
+func startToWire(r StartRequest) *pb.StartRequest {
+	out := &pb.StartRequest{
+		Kind: string(r.Kind), Id: r.ID, ProfileDir: r.ProfileDir, ClusterId: r.ClusterID,
+		Command: r.Command, Environment: r.Env, WorkDir: r.WorkDir, LogDir: r.LogDir,
+		Options: json.RawMessage(r.Options),
+	}
+	if r.N != nil {
+		out.N = new(int32(*r.N)) //nolint:gosec // a number of engines
+	}
+	return out
+}

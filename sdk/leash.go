@@ -1,0 +1,90 @@
+package sdk
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc/stats"
+)
+
+// neverConnected is how long a plugin waits for its host's first connection.
+const neverConnected = 60 * time.Second
+
+// leash ends the plugin when its host is gone: when the last connection has
+// ended, or none came at all. A connection counts from its TLS handshake on.
+type leash struct {
+	log   hclog.Logger
+	never *time.Timer
+
+	mu       sync.Mutex
+	conns    int
+	stop     func() // ends the gRPC server
+	released bool
+}
+
+var _ stats.Handler = (*leash)(nil)
+
+func newLeash(log hclog.Logger) *leash {
+	l := &leash{log: log}
+	l.never = time.AfterFunc(neverConnected, func() {
+		log.Error("no connection from the host, ending", "waited", neverConnected.String())
+		l.release()
+	})
+	return l
+}
+
+// hold says how the server is stopped.
+func (l *leash) hold(stop func()) {
+	l.mu.Lock()
+	l.stop = stop
+	released := l.released
+	l.mu.Unlock()
+	if released {
+		stop()
+	}
+}
+
+// release stops the server.
+func (l *leash) release() {
+	l.mu.Lock()
+	first := !l.released
+	l.released = true
+	stop := l.stop
+	l.mu.Unlock()
+	if first && stop != nil {
+		stop()
+	}
+}
+
+// end stops the timer.
+func (l *leash) end() { l.never.Stop() }
+
+// TagRPC does nothing; a stats.Handler has it.
+func (l *leash) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+// HandleRPC does nothing; a stats.Handler has it.
+func (l *leash) HandleRPC(context.Context, stats.RPCStats) {}
+
+// TagConn does nothing; a stats.Handler has it.
+func (l *leash) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+// HandleConn counts connections.
+func (l *leash) HandleConn(_ context.Context, s stats.ConnStats) {
+	l.mu.Lock()
+	last := false
+	switch s.(type) {
+	case *stats.ConnBegin:
+		l.never.Stop()
+		l.conns++
+	case *stats.ConnEnd:
+		l.conns--
+		last = l.conns == 0
+	}
+	l.mu.Unlock()
+	if last {
+		// Not on this goroutine: the server waits for its connections.
+		go l.release()
+	}
+}

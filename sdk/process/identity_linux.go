@@ -1,0 +1,107 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// ticksPerSecond is what the kernel counts start times in; it is 100 on every
+// platform that Go runs on.
+const ticksPerSecond = 100
+
+// bootID answers what tells this boot from others, "" if unknown.
+var bootID = sync.OnceValue(func() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+})
+
+// stat is what this package needs of /proc/<pid>/stat.
+type stat struct {
+	state   byte
+	session int
+	start   int64 // in ticks since boot
+}
+
+// alive tells whether it can still run: a zombie can't.
+func (s stat) alive() bool { return s.state != 'Z' && s.state != 'X' && s.state != 'x' }
+
+// readStat reads /proc/<pid>/stat. The name in it may hold anything, so fields
+// are counted from the last closing bracket.
+func readStat(pid int) (stat, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return stat{}, errGone
+	}
+	if err != nil {
+		return stat{}, err
+	}
+	return parseStat(b)
+}
+
+func parseStat(b []byte) (stat, error) {
+	i := bytes.LastIndexByte(b, ')')
+	f := strings.Fields(string(b[i+1:]))
+	if i < 0 || len(f) < 20 {
+		return stat{}, fmt.Errorf("/proc stat has an unknown form: %.80q", b)
+	}
+	session, err := strconv.Atoi(f[3])
+	if err != nil {
+		return stat{}, fmt.Errorf("/proc stat: session: %w", err)
+	}
+	start, err := strconv.ParseInt(f[19], 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("/proc stat: start time: %w", err)
+	}
+	return stat{state: f[0][0], session: session, start: start}, nil
+}
+
+// identify answers who has the pid now; errGone if nobody, or a zombie, has it.
+func identify(pid int) (State, error) {
+	s, err := readStat(pid)
+	if err != nil {
+		return State{}, err
+	}
+	if !s.alive() {
+		return State{}, errGone
+	}
+	return State{PID: pid, CreateTime: s.start * 1000 / ticksPerSecond, Boot: bootID(), Host: hostname()}, nil
+}
+
+// sameTime tells whether two states of one pid are of one process.
+func sameTime(a, b State) bool {
+	return a.CreateTime == b.CreateTime && (a.Boot == "" || b.Boot == "" || a.Boot == b.Boot)
+}
+
+// members answers the living processes of a session, except its leader.
+func members(session int) ([]int, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close() //nolint:errcheck // read only
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == session {
+			continue
+		}
+		if s, err := readStat(pid); err == nil && s.session == session && s.alive() {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}

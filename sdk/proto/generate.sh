@@ -1,0 +1,35 @@
+#!/bin/sh
+# generate.sh writes the Go code of launcher.proto; `generate.sh check` instead
+# fails when the committed code is not what would be written, or the proto does
+# not pass buf's lint. The tools are built once into build/tools at the root.
+set -eu
+cd "$(dirname "$0")"
+buf_version=v1.73.0 go_version=v1.36.12 grpc_version=v1.6.2
+tools=$(cd ../.. && pwd)/build/tools/proto-$buf_version-$go_version-$grpc_version
+if [ ! -x "$tools/buf" ]; then
+	GOBIN=$tools GOFLAGS= go install google.golang.org/protobuf/cmd/protoc-gen-go@$go_version
+	GOBIN=$tools GOFLAGS= go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@$grpc_version
+	GOBIN=$tools GOFLAGS= go install github.com/bufbuild/buf/cmd/buf@$buf_version
+fi
+PATH=$tools:$PATH
+case ${1-} in
+"")
+	buf generate
+	;;
+check)
+	buf lint
+	out=$(mktemp -d)
+	trap 'rm -rf "$out"' EXIT
+	buf generate -o "$out"
+	for f in launcher/v1/*.pb.go; do
+		if ! cmp -s "$f" "$out/$f"; then
+			echo "sdk/proto/$f is not what launcher.proto generates: run make generate and commit it" >&2
+			exit 1
+		fi
+	done
+	;;
+*)
+	echo "usage: generate.sh [check]" >&2
+	exit 2
+	;;
+esac

@@ -1,0 +1,24 @@
+//go:build unix
+
+package sdk
+
+import (
+	"os"
+	"sync"
+	"syscall"
+)
+
+// caughtSignals are those that must not end the plugin by default: SIGPIPE comes
+// when the host that reads our log is gone.
+var caughtSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE}
+
+// endsPlugin tells whether the signal asks for an orderly end.
+func endsPlugin(s os.Signal) bool { return s == syscall.SIGTERM || s == syscall.SIGHUP }
+
+// privateUmask makes new files the user's own until the answered function is
+// called, once or more; workloads get the umask that the user had.
+func privateUmask() func() {
+	old := syscall.Umask(0o077)
+	var once sync.Once
+	return func() { once.Do(func() { syscall.Umask(old) }) }
+}
