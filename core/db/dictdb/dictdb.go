@@ -1,0 +1,246 @@
+// Package dictdb keeps task records in memory. It is the default database: what
+// it holds is bounded, and gone when the controller ends.
+package dictdb
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ipcore/ipcore/core/db"
+)
+
+// Options bound the database. Only records of tasks that have ended count and
+// are dropped, oldest submission first; a pending task is never dropped. A
+// negative limit means none.
+type Options struct {
+	RecordLimit  int     // records, 1024
+	SizeLimit    int64   // bytes, 1 GiB
+	CullFraction float64 // the part of a limit that is dropped when it is exceeded, 0.1
+}
+
+// rememberCulled is how many dropped ids get an error of their own.
+const rememberCulled = 1 << 17
+
+// DB is the database.
+type DB struct {
+	o         Options
+	byID      map[string]*entry
+	submitted index               // all entries but stubs
+	completed index               // all that have ended
+	open      map[*entry]struct{} // without a completion time: pending ones and stubs
+	undated   map[*entry]struct{} // without a submission time: stubs
+	done      doneQueue           // what may be dropped
+	doneSize  int64
+	seq       uint64
+	culled    *db.Recent
+}
+
+// entry is a stored record and where it stands.
+type entry struct {
+	db.Record
+	seq   uint64 // order of arrival, for equal times
+	done  bool   // in the done queue
+	place int    // there
+	size  int64  // as counted in doneSize
+}
+
+var _ db.DB = (*DB)(nil)
+
+// New makes an empty database.
+func New(o Options) (*DB, error) {
+	if o.RecordLimit == 0 {
+		o.RecordLimit = 1024
+	}
+	if o.SizeLimit == 0 {
+		o.SizeLimit = 1 << 30
+	}
+	if o.CullFraction == 0 {
+		o.CullFraction = 0.1
+	}
+	if o.CullFraction < 0 || o.CullFraction > 1 {
+		return nil, fmt.Errorf("DictDB.cull_fraction: %v is not between 0 and 1", o.CullFraction)
+	}
+	return &DB{
+		o:         o,
+		byID:      make(map[string]*entry),
+		submitted: index{time: func(e *entry) time.Time { return e.Submitted }},
+		completed: index{time: func(e *entry) time.Time { return e.Completed }},
+		open:      make(map[*entry]struct{}),
+		undated:   make(map[*entry]struct{}),
+		culled:    db.NewRecent(rememberCulled),
+	}, nil
+}
+
+// Name is the backend's name.
+func (d *DB) Name() string { return "DictDB" }
+
+// Add stores a new record.
+func (d *DB) Add(r *db.Record) error {
+	if _, dup := d.byID[r.MsgID]; dup {
+		return db.Duplicate(r.MsgID)
+	}
+	d.seq++
+	e := &entry{Record: *r, seq: d.seq}
+	d.byID[e.MsgID] = e
+	d.enlist(e)
+	d.cull()
+	return nil
+}
+
+// find answers the entry of an id.
+func (d *DB) find(id string) (*entry, error) {
+	if e, ok := d.byID[id]; ok {
+		return e, nil
+	}
+	if d.culled.Has(id) {
+		return nil, db.Culled(id)
+	}
+	return nil, db.Unknown(id)
+}
+
+// Get answers one record.
+func (d *DB) Get(id string) (*db.Record, error) {
+	e, err := d.find(id)
+	if err != nil {
+		return nil, err
+	}
+	return &e.Record, nil
+}
+
+// ordering are the fields that decide where an entry is listed.
+var ordering = db.FieldSet(db.Header, db.Submitted, db.Completed)
+
+// Update changes fields of a record.
+func (d *DB) Update(id string, c *db.Change) error {
+	e, err := d.find(id)
+	if err != nil {
+		return err
+	}
+	if c.Set&ordering == 0 {
+		c.Apply(&e.Record)
+		d.resize(e)
+		d.cull()
+		return nil
+	}
+	d.delist(e)
+	c.Apply(&e.Record)
+	d.enlist(e)
+	d.cull()
+	return nil
+}
+
+// enlist puts an entry into the indexes that its fields call for.
+func (d *DB) enlist(e *entry) {
+	if e.Submitted.IsZero() {
+		d.undated[e] = struct{}{}
+	} else {
+		d.submitted.add(e)
+	}
+	if e.Completed.IsZero() {
+		d.open[e] = struct{}{}
+	} else {
+		d.completed.add(e)
+	}
+	if e.Done() {
+		e.done = true
+		e.size = e.Size()
+		d.doneSize += e.size
+		d.done.push(e)
+	}
+}
+
+// delist undoes enlist.
+func (d *DB) delist(e *entry) {
+	if e.Submitted.IsZero() {
+		delete(d.undated, e)
+	} else {
+		d.submitted.remove(e)
+	}
+	if !e.Completed.IsZero() {
+		d.completed.remove(e)
+	}
+	delete(d.open, e)
+	if e.done {
+		e.done = false
+		d.doneSize -= e.size
+		d.done.remove(e)
+	}
+}
+
+// resize counts an entry's bytes anew.
+func (d *DB) resize(e *entry) {
+	if e.done {
+		size := e.Size()
+		d.doneSize += size - e.size
+		e.size = size
+	}
+}
+
+// cull drops what is beyond the limits.
+func (d *DB) cull() {
+	if d.o.RecordLimit >= 0 && d.done.len() > d.o.RecordLimit {
+		n := max(1, int(d.o.CullFraction*float64(d.o.RecordLimit)))
+		for ; n > 0 && d.done.len() > 0; n-- {
+			d.cullOldest()
+		}
+	}
+	if d.o.SizeLimit >= 0 && d.doneSize > d.o.SizeLimit {
+		target := int64((1 - d.o.CullFraction) * float64(d.o.SizeLimit))
+		for d.doneSize > target && d.done.len() > 0 {
+			d.cullOldest()
+		}
+	}
+}
+
+func (d *DB) cullOldest() {
+	e := d.done.oldest()
+	d.drop(e)
+	d.culled.Add(e.MsgID)
+}
+
+func (d *DB) drop(e *entry) {
+	d.delist(e)
+	delete(d.byID, e.MsgID)
+}
+
+// Drop forgets a record.
+func (d *DB) Drop(id string) error {
+	e, err := d.find(id)
+	if err != nil {
+		return err
+	}
+	d.drop(e)
+	return nil
+}
+
+// DropMatching forgets every record that the query matches.
+func (d *DB) DropMatching(q db.Query) (int, error) {
+	matching := d.match(q)
+	for _, e := range matching {
+		d.drop(e)
+	}
+	return len(matching), nil
+}
+
+// Find answers the records that the query matches.
+func (d *DB) Find(q db.Query, _ db.Fields) ([]*db.Record, error) {
+	matching := d.match(q)
+	records := make([]*db.Record, len(matching))
+	for i, e := range matching {
+		records[i] = &e.Record
+	}
+	return records, nil
+}
+
+// History answers the ids of all submitted tasks, oldest first.
+func (d *DB) History() ([]string, error) {
+	all := d.submitted.all()
+	ids := make([]string, len(all))
+	for i, e := range all {
+		ids[i] = e.MsgID
+	}
+	return ids, nil
+}
+
+// Close does nothing.
+func (d *DB) Close() error { return nil }

@@ -1,0 +1,36 @@
+// Package nodb is the task database that keeps nothing.
+package nodb
+
+import "github.com/ipcore/ipcore/core/db"
+
+// DB forgets what it is given and answers every question with NoData.
+type DB struct{}
+
+var _ db.DB = DB{}
+
+// Name is the backend's name.
+func (DB) Name() string { return "NoDB" }
+
+// Add does nothing.
+func (DB) Add(*db.Record) error { return nil }
+
+// Update does nothing.
+func (DB) Update(string, *db.Change) error { return nil }
+
+// Drop does nothing.
+func (DB) Drop(string) error { return nil }
+
+// DropMatching does nothing.
+func (DB) DropMatching(db.Query) (int, error) { return 0, nil }
+
+// Get answers NoData.
+func (DB) Get(string) (*db.Record, error) { return nil, db.NoData() }
+
+// Find answers NoData.
+func (DB) Find(db.Query, db.Fields) ([]*db.Record, error) { return nil, db.NoData() }
+
+// History answers NoData.
+func (DB) History() ([]string, error) { return nil, db.NoData() }
+
+// Close does nothing.
+func (DB) Close() error { return nil }
