@@ -1,9 +1,6 @@
 package sockets
 
-import (
-	"bytes"
-	"errors"
-)
+import "bytes"
 
 // Commands after the handshake: one byte of name length, the name, the rest.
 var (
@@ -18,8 +15,6 @@ const (
 	pingContext = 16 // longest context
 )
 
-var errPing = errors.New("malformed PING")
-
 // command obeys a command that came between messages or frames. What is
 // unknown is ignored: later revisions of the protocol may send it.
 func (c *Conn) command(body []byte) error {
@@ -27,7 +22,7 @@ func (c *Conn) command(body []byte) error {
 	case bytes.HasPrefix(body, ping):
 		rest := body[len(ping):]
 		if len(rest) < pingTTL || len(rest) > pingTTL+pingContext {
-			return errPing
+			return violation("malformed PING")
 		}
 		c.putCommand(pong, rest[pingTTL:])
 	case c.s.kind != Pub || c.discard.Load():

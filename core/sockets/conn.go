@@ -5,7 +5,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -19,7 +18,6 @@ var (
 type Conn struct {
 	s        *Socket
 	tcp      *net.TCPConn
-	raw      syscall.RawConn
 	id       []byte
 	endpoint string
 	in       inbox // of the reader goroutine
@@ -44,9 +42,9 @@ func newConn(s *Socket, tcp *net.TCPConn, endpoint string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{s: s, tcp: tcp, raw: raw, endpoint: endpoint, readEnd: make(chan struct{})}
-	c.in.c = c
-	c.out.init(tcp, raw)
+	c := &Conn{s: s, tcp: tcp, endpoint: endpoint, readEnd: make(chan struct{})}
+	c.in.c, c.in.r = c, tcp
+	c.out.try.init(raw)
 	return c, nil
 }
 

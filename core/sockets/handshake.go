@@ -204,7 +204,7 @@ func (r *refusals) allow(host string, now time.Time) (skipped int, ok bool) {
 	return skipped, true
 }
 
-// refuse logs a handshake that failed and closes the connection.
+// refuse logs why a peer is not served (any more) and closes its connection.
 func (s *Socket) refuse(tcp *net.TCPConn, err error) {
 	defer func() { _ = tcp.Close() }() // nothing was promised to the peer
 	if s.ctx.Err() != nil {

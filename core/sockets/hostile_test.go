@@ -264,8 +264,8 @@ func TestBadFramesEndTheConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRecorder()
 			o := r.options()
-			o.Handler = echo
-			o.Limits = limits
+			var log syncBuffer
+			o.Handler, o.Limits, o.Log = echo, limits, warnings(&log)
 			router := open(t, Router, o)
 			endpoint := listen(t, router)
 			p := rawDial(t, endpoint)
@@ -275,6 +275,10 @@ func TestBadFramesEndTheConnection(t *testing.T) {
 			p.wantClosed()
 			await(t, r.disconnected, "report of the end")
 			wantServed(t, endpoint)
+			_ = router.Close(0)
+			if n := strings.Count(log.String(), p.LocalAddr().String()); n != 1 {
+				t.Errorf("%d lines in the log:\n%s", n, log.String())
+			}
 		})
 	}
 }

@@ -94,8 +94,14 @@ func (s *Socket) accept(l net.Listener) {
 	}
 }
 
-// ended logs why a connection ended, unless that is nothing special.
+// ended logs why a connection ended: as a refusal when the peer did what it
+// may not.
 func (s *Socket) ended(c *Conn, err error) {
+	var v violation
+	if errors.As(err, &v) {
+		s.refuse(c.tcp, err)
+		return
+	}
 	s.log.Debug("connection ended", "peer", c.RemoteAddr().String(), "identity", printable(c.id), "reason", err)
 }
 

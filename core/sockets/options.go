@@ -38,8 +38,8 @@ type Limits struct {
 	// progress; beyond it the oldest is closed: 1024.
 	MaxHandshakes int
 	// MaxFrame and MaxMessage bound the bytes of one frame and of one
-	// message: 16 GiB and 32 GiB, for arrays are sent whole. Memory is never
-	// taken for a claim: a frame's is at most sixteen times what has arrived.
+	// message: 16 GiB and 32 GiB, for arrays are sent whole. A claimed size
+	// alone costs 1 MiB; further memory is at most sixteen times what has come.
 	MaxFrame   int64
 	MaxMessage int64
 	// MaxFrames bounds the frames of one message: 65,536.

@@ -1,9 +1,6 @@
 package sockets
 
-import (
-	"bytes"
-	"errors"
-)
+import "bytes"
 
 // Bounds of what one subscriber may subscribe to.
 const (
@@ -11,7 +8,7 @@ const (
 	maxTopicBytes = 1 << 20
 )
 
-var errTooManyTopics = errors.New("peer holds too many subscriptions")
+const errTooManyTopics = violation("too many subscriptions")
 
 // topicSet is what one peer of a PUB has subscribed to. Its Conn.mu guards it.
 type topicSet struct {

@@ -1,7 +1,6 @@
 package sockets
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -41,6 +40,7 @@ type place struct {
 // inbox is the read side of a connection. Its reader goroutine owns it.
 type inbox struct {
 	c      *Conn
+	r      io.Reader // the connection
 	buf    []byte
 	start  int // first byte of the message that is being read
 	pos    int // first byte that is not yet parsed
@@ -55,7 +55,7 @@ type inbox struct {
 // fill reads once into the buffer, which must have room.
 func (in *inbox) fill() error {
 	in.flush()
-	n, err := in.c.tcp.Read(in.buf[in.end:])
+	n, err := in.r.Read(in.buf[in.end:])
 	in.end += n
 	if n > 0 {
 		return nil
@@ -124,22 +124,30 @@ func (in *inbox) loop() error {
 	}
 }
 
+// violation is what a peer did against the protocol or the limits.
+type violation string
+
+// Error implements error.
+func (v violation) Error() string { return string(v) }
+
+func violationf(format string, args ...any) error { return violation(fmt.Sprintf(format, args...)) }
+
 // check refuses a frame by its head, before anything is allocated for it.
 func (in *inbox) check(flags byte, size uint64) error {
 	l := &in.c.s.o.Limits
 	switch {
 	case flags&^flagsKnown != 0:
-		return fmt.Errorf("frame with reserved flags %#x", flags)
+		return violationf("frame with reserved flags %#x", flags)
 	case flags&flagCommand != 0 && flags&flagMore != 0:
-		return errors.New("command with a frame to follow")
+		return violation("command with a frame to follow")
 	case flags&flagCommand != 0 && size > maxCommand:
-		return fmt.Errorf("command of %d bytes: at most %d", size, maxCommand)
+		return violationf("command of %d bytes: at most %d", size, maxCommand)
 	case size > uint64(l.MaxFrame):
-		return fmt.Errorf("frame of %d bytes: at most %d", size, l.MaxFrame)
+		return violationf("frame of %d bytes: at most %d", size, l.MaxFrame)
 	case in.bytes+int64(size) > l.MaxMessage:
-		return fmt.Errorf("message of more than %d bytes", l.MaxMessage)
+		return violationf("message of more than %d bytes", l.MaxMessage)
 	case len(in.frames) >= l.MaxFrames && flags&flagCommand == 0:
-		return fmt.Errorf("message of more than %d frames", l.MaxFrames)
+		return violationf("message of more than %d frames", l.MaxFrames)
 	}
 	return nil
 }
@@ -269,7 +277,7 @@ func (in *inbox) readOwn(size, off int) ([]byte, error) {
 	in.pos = in.end
 	in.flush()
 	for {
-		n, err := io.ReadFull(in.c.tcp, own[have:])
+		n, err := io.ReadFull(in.r, own[have:])
 		have += n
 		if err != nil {
 			return nil, err

@@ -209,8 +209,9 @@ func (s *Socket) start(f func()) bool {
 }
 
 // Close ends listeners, connections and their goroutines, and returns when
-// all have ended; it must not be called from a callback. Queued bytes are
-// written for at most linger.
+// all have ended; it must not be called from a callback. Bytes queued on
+// connections are written for at most linger; what a DEALER keeps for a peer
+// that never came is dropped.
 func (s *Socket) Close(linger time.Duration) error {
 	s.mu.Lock()
 	first := !s.closed

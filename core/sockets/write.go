@@ -4,7 +4,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -52,8 +51,6 @@ type outbox struct {
 	try     tryWriter
 	buffers net.Buffers
 }
-
-func (o *outbox) init(_ *net.TCPConn, raw syscall.RawConn) { o.try.init(raw) }
 
 // admits reports whether the queue takes another message.
 func (o *outbox) admits(limit int64) bool {

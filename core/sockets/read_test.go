@@ -1,0 +1,182 @@
+package sockets
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// pieces reads b in pieces of the given sizes, again and again.
+type pieces struct {
+	b     []byte
+	sizes []byte
+	next  int
+}
+
+func (p *pieces) Read(to []byte) (int, error) {
+	if len(p.b) == 0 {
+		return 0, io.EOF
+	}
+	size := 1
+	if len(p.sizes) > 0 {
+		size += int(p.sizes[p.next%len(p.sizes)]) * 37
+		p.next++
+	}
+	n := copy(to, p.b[:min(size, len(p.b))])
+	p.b = p.b[n:]
+	return n, nil
+}
+
+var fuzzLimits = Limits{MaxFrame: 3 << 20, MaxMessage: 4 << 20, MaxFrames: 200}
+
+// parseWhole is the plain way to read what inbox reads in pieces: the complete
+// messages, and whether they are followed by something refused.
+func parseWhole(b []byte) (messages [][][]byte, bad bool) {
+	var m [][]byte
+	total := int64(0)
+	for {
+		flags, size, head := parseHeader(b)
+		if head == 0 {
+			return messages, false
+		}
+		command := flags&flagCommand != 0
+		switch {
+		case flags&^flagsKnown != 0,
+			command && (flags&flagMore != 0 || size > maxCommand),
+			size > uint64(fuzzLimits.MaxFrame),
+			total+int64(size) > fuzzLimits.MaxMessage,
+			!command && len(m) == fuzzLimits.MaxFrames:
+			return messages, true
+		}
+		if size > uint64(len(b)-head) {
+			return messages, false
+		}
+		body := b[head : head+int(size)]
+		b = b[head+int(size):]
+		if command {
+			rest, isPing := bytes.CutPrefix(body, ping)
+			if isPing && (len(rest) < pingTTL || len(rest) > pingTTL+pingContext) {
+				return messages, true
+			}
+			continue
+		}
+		m, total = append(m, body), total+int64(size)
+		if flags&flagMore == 0 {
+			messages, m, total = append(messages, m), nil, 0
+		}
+	}
+}
+
+// checkParse reads b through an inbox and compares.
+func checkParse(t *testing.T, b, sizes []byte) {
+	t.Helper()
+	var got [][][]byte
+	s := New(Router, Options{Limits: fuzzLimits, Handler: func(_ *Conn, f [][]byte) {
+		for i := range f {
+			if len(f[i]) >= LargeFrame && &f[i][0] == &Own(f)[i][0] {
+				continue // may be kept as it is
+			}
+			f[i] = bytes.Clone(f[i])
+		}
+		got = append(got, append([][]byte(nil), f...))
+	}})
+	c := &Conn{s: s}
+	c.err = ErrClosed // there is nobody to answer
+	c.in.c, c.in.r = c, &pieces{b: b, sizes: sizes}
+	err := c.in.loop()
+	want, bad := parseWhole(b)
+	var v violation
+	if isBad := errors.As(err, &v); isBad != bad {
+		t.Fatalf("ended with %v, wanted a violation: %t", err, bad)
+	}
+	if len(got) != len(want) {
+		t.Fatalf("got %d messages, want %d", len(got), len(want))
+	}
+	for i := range want {
+		wantFrames(t, got[i], want[i])
+	}
+}
+
+func TestMessagesInPieces(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	interesting := []int{0, 1, 254, 255, 256, ownFrom - 10, ownFrom - 1, ownFrom, ownFrom + 1, readSmall - 9, readSmall,
+		readLarge - 9, readLarge - 2, readLarge, readLarge + 1, LargeFrame - 1, LargeFrame, firstClaim - 1, firstClaim, firstClaim + 1, 2 << 20}
+	for range 100 {
+		var b []byte
+		for range rng.IntN(30) {
+			n := rng.IntN(300)
+			if rng.IntN(4) == 0 {
+				n = interesting[rng.IntN(len(interesting))]
+			}
+			body := make([]byte, n)
+			for i := range body {
+				body[i] = byte(rng.Uint32())
+			}
+			if rng.IntN(5) == 0 {
+				b = append(b, rawFrame(flagCommand, "\x04PING\x00\x00context")...)
+			}
+			flags := byte(0)
+			if rng.IntN(3) > 0 {
+				flags = flagMore
+			}
+			b = append(b, rawFrame(flags, string(body))...)
+		}
+		sizes := make([]byte, 1+rng.IntN(20))
+		for i := range sizes {
+			sizes[i] = byte(rng.Uint32())
+		}
+		checkParse(t, b, sizes)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add(rawFrame(0, "hello"), []byte{1})
+	f.Add(append(rawFrame(flagMore, "one"), rawFrame(0, "two")...), []byte{0})
+	f.Add(append(rawFrame(flagMore, "one"), rawFrame(flagCommand, "\x04PING\x00\x00")...), []byte{0, 255})
+	f.Add(claim(0, 1<<62), []byte{3})
+	f.Add(append(claim(flagMore, 20<<10), make([]byte, 30<<10)...), []byte{9, 200})
+	f.Add(bytes.Repeat(rawFrame(flagMore, ""), 300), []byte{7})
+	f.Fuzz(checkParse)
+}
+
+// A thousand idle peers: quickly there, cheap to keep.
+func TestManyConnections(t *testing.T) {
+	const n = 1000
+	r := newRecorder()
+	router := open(t, Router, r.options())
+	endpoint := listen(t, router)
+	idle := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse
+	}
+	before := idle()
+	begin := time.Now()
+	peers := make([]*rawPeer, n)
+	for i := range peers {
+		peers[i] = rawDial(t, endpoint)
+		peers[i].write(append(greeting("NULL"), ready(Dealer, fmt.Sprint("engine-", i))...))
+	}
+	for range n {
+		await(t, r.connected, "connection")
+	}
+	took := time.Since(begin)
+	each := (int64(idle()) - int64(before)) / n
+	t.Logf("%d connections within %s, %d bytes each", n, took, each)
+	if each > 64<<10 {
+		t.Errorf("an idle connection costs %d bytes", each)
+	}
+	if took > 5*time.Second {
+		t.Errorf("%d handshakes took %s", n, took)
+	}
+	if err := router.SendTo([]byte("engine-999"), []byte("task")); err != nil {
+		t.Fatal(err)
+	}
+	runtime.KeepAlive(peers)
+}
