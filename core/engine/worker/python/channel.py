@@ -1,0 +1,224 @@
+"""Frames over the socket to the engine process, and the rules that keep forked children and stray threads out of it."""
+
+import _signal
+import _thread
+import os
+from struct import Struct
+
+from . import interrupt
+
+HEAD = Struct("<BBH")
+SMALL = 65536  # one read takes a request up to this size whole
+INLINE = 1024  # parts up to this size are handed out as bytes, longer ones as memory that may be written to
+MAPPED = 1 << 20  # parts from this size on get a mapping of their own, which the kernel fills with zeros only on demand
+HIGH = 200  # descriptors below are what user code closes when it turns itself into a daemon
+IOV_MAX = 512
+
+UNUSABLE = 70  # exit status when the channel was closed or overwritten from inside the process
+
+_fd = -1
+_owner = 0
+_lock = _thread.allocate_lock()
+_rest = b""  # what was read beyond the last frame
+
+sent = 0  # frames written whole
+
+if hasattr(_signal, "pthread_sigmask"):
+    _sigmask, _SIG_BLOCK, _SIG_SETMASK = _signal.pthread_sigmask, _signal.SIG_BLOCK, _signal.SIG_SETMASK
+    # Not the signals of a crash: faulthandler has to see them.
+    _SIGNALS = set(range(1, _signal.NSIG)) - {_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGABRT}
+    _SIGNALS &= _signal.valid_signals() if hasattr(_signal, "valid_signals") else _SIGNALS
+else:
+    _SIG_BLOCK = _SIG_SETMASK = 0
+    _SIGNALS = ()
+
+    def _sigmask(how, signals):
+        return signals
+
+
+def move_high(fd):
+    """Return a duplicate of fd with a high number that children don't inherit; close fd."""
+    try:
+        import fcntl
+
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH)
+    except (ImportError, OSError):  # a low limit of open files
+        high = os.dup(fd)
+    os.close(fd)
+    return high
+
+
+def open(fd):
+    """Take over the inherited descriptor."""
+    global _fd, _owner
+    _fd = move_high(fd)
+    os.set_blocking(_fd, True)
+    _owner = os.getpid()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forked)
+
+
+def _forked():
+    """Leave the channel to the parent: a child that kept it would keep the engine from seeing the worker's death."""
+    global _fd, _lock
+    if _fd >= 0:
+        try:
+            os.close(_fd)
+        except OSError:
+            pass
+    _fd = -1
+    _lock = _thread.allocate_lock()  # another thread of the parent may have held it
+
+
+def is_child():
+    """Report whether this process is a fork of the worker."""
+    return os.getpid() != _owner
+
+
+def lost(error):
+    """End a process that can't reach its engine any more."""
+    if is_child():
+        os._exit(0)
+    try:
+        os.write(2, ("worker lost its channel to the engine: %s\n" % error).encode("utf-8", "backslashreplace"))
+    finally:
+        os._exit(UNUSABLE)
+
+
+def _some(limit):
+    try:
+        data = os.read(_fd, limit)
+    except OSError as e:
+        if isinstance(e, ConnectionResetError):
+            os._exit(0)
+        lost(e)
+    if not data:
+        os._exit(0)
+    return data
+
+
+def _memory(size):
+    """Return zeroed memory that can be written to and belongs to one request alone."""
+    if size >= MAPPED:
+        try:
+            import mmap
+
+            return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except (ImportError, AttributeError, OSError, ValueError):
+            pass
+    return bytearray(size)
+
+
+def _fill(memory, have):
+    """Copy have into memory, read what is missing from the channel."""
+    view = memoryview(memory)
+    view[: len(have)] = have
+    at = len(have)
+    try:
+        while at < len(view):
+            n = os.readv(_fd, [view[at:]])
+            if n == 0:
+                os._exit(0)
+            at += n
+    except OSError as e:
+        lost(e)
+
+
+def receive():
+    """Wait for one frame. Return its kind (an integer), its flags and its parts."""
+    global _rest
+    data, _rest = _rest, b""
+    while len(data) < 4:
+        data += _some(SMALL)
+    kind, flags, count = HEAD.unpack_from(data)
+    at = 4 + 8 * count
+    while len(data) < at:
+        data += _some(SMALL)
+    sizes = [int.from_bytes(data[i : i + 8], "little") for i in range(4, at, 8)]
+    end = at + sum(sizes)
+    if end <= SMALL:
+        while len(data) < end:
+            data += _some(SMALL)
+    parts = []
+    for size in sizes:
+        stop = at + size
+        if stop <= len(data):
+            part = data[at:stop]
+            parts.append(part if size <= INLINE else bytearray(part))
+        else:
+            part = _memory(size)
+            _fill(part, data[at:])
+            data = data[:0]
+            at = stop = 0
+            parts.append(part if size > INLINE else bytes(part))
+        at = stop
+    _rest = data[at:]
+    return kind, flags, parts
+
+
+def _flat(part):
+    """Return part as something whose length is its size in bytes."""
+    if isinstance(part, memoryview) and (part.itemsize != 1 or part.ndim != 1 or not part.contiguous):
+        try:
+            return part.cast("B")
+        except (TypeError, ValueError):
+            return part.tobytes()
+    return part
+
+
+def send(kind, parts, flags=0):
+    """Write one frame. A forked child writes nothing. An exception means that a signal handler of the user raised it; sent
+    tells whether that was before or after the frame."""
+    global sent
+    if _fd < 0 or os.getpid() != _owner:
+        return
+    parts = [_flat(p) for p in parts]
+    head = [HEAD.pack(kind, flags, len(parts))]
+    size = 4
+    for p in parts:
+        head.append(len(p).to_bytes(8, "little"))
+        size += 8 + len(p)
+    if size <= SMALL:
+        parts = [b"".join(head + parts)]
+    else:
+        parts.insert(0, b"".join(head))
+    before = interrupt.enter(interrupt.HELD)
+    try:
+        mask = _sigmask(_SIG_BLOCK, _SIGNALS)
+        try:
+            with _lock:
+                try:
+                    _write(parts)
+                except BrokenPipeError:
+                    os._exit(0)
+                except BaseException as e:  # part of a frame may be out
+                    lost(e)
+                sent += 1
+        finally:
+            _sigmask(_SIG_SETMASK, mask)
+    finally:
+        interrupt.leave(before)
+
+
+def _write(parts):
+    if len(parts) == 1:
+        n = os.write(_fd, parts[0])
+        if n == len(parts[0]):
+            return
+        parts = [memoryview(parts[0])[n:]]
+    views = [memoryview(p) for p in parts if len(p)]
+    at = 0
+    while at < len(views):
+        n = os.writev(_fd, views[at : at + IOV_MAX])
+        while at < len(views) and n >= len(views[at]):
+            n -= len(views[at])
+            at += 1
+        if n:
+            views[at] = views[at][n:]
+
+
+def write_text(text):
+    """Return text as UTF-8, whatever it holds, and not without limit."""
+    if len(text) > 1 << 20:
+        text = text[: 1 << 20] + "…"
+    return text.encode("utf-8", "backslashreplace")

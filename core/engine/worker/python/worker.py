@@ -1,0 +1,190 @@
+"""The worker: start, the loop over requests, exactly one reply to each."""
+
+import os
+import sys
+
+from . import canning, channel, display, failure, interrupt, namespace, streams
+
+_fault_file = []
+
+
+def run(fd, fault):
+    """Serve the engine at the other end of fd until it says quit or is gone."""
+    channel.open(fd)
+    interrupt.install()
+    streams.install()
+    if fault >= 0:
+        _watch_faults(fault)
+    sys.argv = [""]
+    kind, _, parts = channel.receive()
+    if kind != 72:  # H
+        channel.lost("a frame of kind %r came before the hello" % chr(kind))
+    _hello(parts[0])
+    while True:
+        try:
+            _serve()
+        except SystemExit:
+            break
+        except BaseException:  # a signal handler of the user, between two requests
+            pass
+    try:
+        interrupt.begin()
+        _exit_threads()
+    finally:
+        sys.exit(0)
+
+
+def _watch_faults(fd):
+    """Have the stacks of a crash written to the descriptor, and not inherited by children."""
+    try:
+        import faulthandler
+
+        fd = channel.move_high(fd)
+        faulthandler.enable(fd, all_threads=True)
+        _fault_file.append(fd)
+    except (ImportError, OSError, RuntimeError, ValueError):
+        pass
+
+
+def _hello(options):
+    import json
+
+    from . import packages, shell
+
+    shell.options = json.loads(bytes(options).decode("utf-8"))
+    namespace.install()
+    found = packages.install()
+    about = {
+        "pid": os.getpid(),
+        "python": "%d.%d.%d" % sys.version_info[:3],
+        "implementation": sys.implementation.cache_tag or sys.implementation.name,
+        "packages": found,
+    }
+    channel.send(72, [json.dumps(about).encode("ascii")])
+
+
+def _serve():
+    """Answer one request."""
+    kind, flags, parts = channel.receive()
+    if kind == 81:  # Q
+        raise SystemExit
+    parent = bytes(parts[0]) if parts else b""
+    display.parent = parent
+    answer = _answers.get(kind)
+    if answer is None:
+        return
+    result = None
+    error = None
+    interrupt.begin()
+    try:
+        try:
+            result = answer(parts, flags)
+        finally:
+            interrupt.end()
+    except BaseException as e:
+        interrupt.end()
+        error = e
+    if channel.is_child():  # user code forked and let the child return
+        os._exit(0 if error is None else 1)
+    if error is not None:
+        result = _failed(error, kind, parts)
+        error = None
+    streams.flush()
+    interrupt.end()
+    _reply([parent] + result)
+    interrupt.install()
+
+
+def _reply(parts):
+    """Send the reply. A signal handler of the user may raise before or after; it must not cost or double the reply."""
+    before = channel.sent
+    for _ in range(100):
+        try:
+            channel.send(82, parts)
+        except BaseException:
+            pass
+        if channel.sent != before:
+            return
+
+
+def _failed(error, kind, parts):
+    """Return the parts of an error reply."""
+    for _ in range(3):
+        try:
+            interrupt.begin()
+            try:
+                lines = failure.lines(error)
+                failure.keep(error)
+                expressions = b""
+                return [
+                    b"error",
+                    channel.write_text(failure.name(error)),
+                    channel.write_text(failure.value(error)),
+                    channel.write_text("\0".join([line.replace("\0", "\\0") for line in lines])),
+                    expressions,
+                    failure.flags(error),
+                ]
+            finally:
+                interrupt.end()
+        except BaseException:
+            interrupt.end()
+    name = type(error).__name__.encode("utf-8", "backslashreplace")
+    return [b"error", name, b"(the error could not be shown as text)", name + b" Traceback (most recent call last)", b"", b""]
+
+
+def _apply(parts, flags):
+    canning.sessions.current = bytes(parts[1])
+    f, args, kwargs = canning.unpack_apply(parts[2:], namespace.user_ns)
+    del parts[2:]
+    before = interrupt.enter(interrupt.USER)
+    try:
+        result = f(*args, **kwargs)
+    finally:
+        interrupt.leave(before)
+    del f, args, kwargs
+    out = canning.serialize(result)
+    out.insert(0, b"ok")
+    return out
+
+
+def _execute(parts, flags):
+    from . import cells
+
+    silent, store = bool(flags & 1), bool(flags & 2)
+    source = bytes(parts[1]).decode("utf-8", "surrogatepass")
+    cells.execute(source, int(parts[2]), silent, store)
+    if not parts[3]:
+        return [b"ok", b"{}"]
+    import json
+
+    results = cells.evaluate(json.loads(bytes(parts[3]).decode("utf-8")))
+    return [b"ok", display.encode(results)]
+
+
+def _clear(parts, flags):
+    streams.restore()
+    from . import shell
+
+    shell.reset()
+    return [b"ok"]
+
+
+def _jupyter(parts, flags):
+    import json
+
+    from . import jupyter
+
+    content = json.loads(bytes(parts[2]).decode("utf-8")) if parts[2] else {}
+    return [b"ok", display.encode(jupyter.answer(bytes(parts[1]).decode("ascii"), content))]
+
+
+_answers = {65: _apply, 69: _execute, 67: _clear, 74: _jupyter}  # A, E, C, J
+
+
+def _exit_threads():
+    """Bound the time of what runs at exit: the engine waits for the process."""
+    import _signal
+
+    if hasattr(_signal, "setitimer"):
+        _signal.signal(_signal.SIGALRM, lambda signum, frame: os._exit(0))
+        _signal.setitimer(_signal.ITIMER_REAL, 3)
