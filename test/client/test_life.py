@@ -29,8 +29,9 @@ class Life(Case):
         others = rc[[0, 2, 3]].apply_async(lambda: __import__("time").sleep(1) or "fine")
         wait_until(lambda: rc.queue_status(targets=1)["queue"] == 1, 10, "the task on the engine")
         kill([pid], signal.SIGKILL)
-        with self.assertRaises(error.EngineError):
+        with self.assertRaises(error.RemoteError) as caught:
             ar.get(20)
+        self.assertEqual(caught.exception.ename, "EngineError")
         wait_until(lambda: rc.ids == [0, 2, 3], 20, lambda: f"ids without 1, now {rc.ids}")
         self.assertEqual(others.get(20), ["fine"] * 3)
         self.assertEqual(sorted(rc.load_balanced_view().map_sync(abs, range(-20, 0))), list(range(1, 21)))
@@ -83,7 +84,6 @@ class Life(Case):
         c = self.cluster()
         rc = c.client()
         before = rc[1].apply_sync(os.getpid)
-        queued = None
         ar = rc[1].apply_async(crash)
         with self.assertRaises(error.RemoteError) as caught:
             ar.get(20)
@@ -123,8 +123,8 @@ class Life(Case):
         c = self.cluster()
         rc = c.client()
         rc[:].apply_sync(os.getpid)
-        ar = rc[:].apply_async(time.sleep, 60)
+        if c.starter == "ipcore":  # upstream leaves engines behind that are at work
+            rc[:].apply_async(time.sleep, 60)
         c.stop()
-        del ar
         if c.starter == "ipcore":
             self.assert_nothing_left(c)

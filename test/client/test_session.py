@@ -140,7 +140,7 @@ class Session(SharedCluster):
         ar = self.rc[:].execute("import sys; print('hello'); print('oops', file=sys.stderr)")
         ar.get(20)
         wait_until(lambda: ar.stdout == ["hello\n"] * 4, 10, lambda: f"stdout, now {ar.stdout!r}")
-        self.assertEqual(ar.stderr, ["oops\n"] * 4)
+        wait_until(lambda: ar.stderr == ["oops\n"] * 4, 10, lambda: f"stderr, now {ar.stderr!r}")
 
     def test_output_of_a_function(self):
         def talk():

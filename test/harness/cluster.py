@@ -147,6 +147,7 @@ class Cluster(Sandbox):
             # Upstream wants the profile made beforehand and returns before the engines are there.
             os.makedirs(self.profile, exist_ok=True)
             self.run(*self.command("--daemonize=True", *extra))
+            processes.wait_until(lambda: os.path.exists(self.connection_file), 30, "connection file")
             rc = self.client(timeout=60)
             processes.wait_until(lambda: len(rc.ids) == self.n, 60, "registration of the engines" + self.logs())
             return self
