@@ -147,7 +147,7 @@ class Cluster(Sandbox):
             # Upstream wants the profile made beforehand and returns before the engines are there.
             os.makedirs(self.profile, exist_ok=True)
             self.run(*self.command("--daemonize=True", *extra))
-            processes.wait_until(lambda: os.path.exists(self.connection_file), 30, "connection file")
+            processes.wait_until(self.connectable, 30, "connection file")
             rc = self.client(timeout=60)
             processes.wait_until(lambda: len(rc.ids) == self.n, 60, "registration of the engines" + self.logs())
             return self
@@ -172,6 +172,13 @@ class Cluster(Sandbox):
         rc = ipp.Client(self.connection_file, **kw)
         self.clients.append(rc)
         return rc
+
+    def connectable(self):
+        """Whether the client's connection file is there and whole (upstream writes it in place)."""
+        try:
+            return bool(self.connection())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return False
 
     def close_clients(self):
         for rc in self.clients:

@@ -39,7 +39,7 @@ class Kills(Case):
         start = c.spawn(*c.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(start.wait)
         self.addCleanup(start.kill)
-        wait_until(lambda: os.path.exists(c.connection_file), 20, "the connection file")
+        wait_until(c.connectable, 20, "the connection file")
         rc = c.client(timeout=20)
         wait_until(lambda: rc.ids == [0, 1, 2, 3], 20, "four engines")
         return c, start, rc
@@ -66,7 +66,7 @@ class Kills(Case):
                 c = self.cluster(start=False)
                 start = c.spawn(*c.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 if moment == "controller":
-                    wait_until(lambda: os.path.exists(c.connection_file), 20, "the connection file", interval=0.002)
+                    wait_until(c.connectable, 20, "the connection file", interval=0.002)
                 else:
                     time.sleep(moment)
                 start.kill()

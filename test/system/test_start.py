@@ -22,7 +22,7 @@ class Foreground(Case):
         os.makedirs(c.profile, exist_ok=True)
         t = Terminal(c.command(), c.env, c.root)
         self.addCleanup(t.close)
-        wait_until(lambda: t.read() and os.path.exists(c.connection_file), 30, lambda: "connection file\n" + t.output)
+        wait_until(lambda: t.read() and c.connectable(), 30, lambda: "connection file\n" + t.output)
         rc = c.client(timeout=30)
         wait_until(lambda: t.read() and len(rc.ids) == 4, 30, lambda: "four engines\n" + t.output)
         return c, t, rc
