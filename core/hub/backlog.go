@@ -1,0 +1,240 @@
+package hub
+
+import (
+	"bytes"
+	"sync"
+
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// Topic says where a relayed message was seen.
+type Topic uint8
+
+// The topics. Requests pass towards engines ("in"), replies towards clients
+// ("out").
+const (
+	In      Topic = iota // a direct request
+	Out                  // its reply
+	InTask               // a load-balanced request, verified by the task scheduler
+	OutTask              // its reply, from the engine or from the scheduler; verified too
+	InControl
+	OutControl
+	InBroadcast
+	OutBroadcast
+	IOPub // output of an engine
+)
+
+// keepFrame is the size from which a frame has memory of its own that nobody
+// writes again, so that it is kept rather than copied.
+const keepFrame = 64 << 10
+
+type eventKind uint8
+
+const (
+	eventMonitor eventKind = iota
+	eventRequest
+	eventAssigned
+	eventReady
+	eventLost
+)
+
+// event is one entry of the backlog. Its frames are a part of the batch's.
+type event struct {
+	kind        eventKind
+	topic       Topic
+	first, last int    // frames of the message, from the delimiter on
+	peer        []byte // engine of a monitored message, or sender of a request
+	text, text2 string
+	batch       *batch
+}
+
+func (e *event) frames() [][]byte { return e.batch.frames[e.first:e.last] }
+
+// batch is a part of the backlog that is handled at once.
+type batch struct {
+	events       []event
+	frames       [][]byte
+	bytes        int64
+	dropped      int
+	droppedBytes int64
+}
+
+// maxRecycled bounds the length of lists that are kept for the next batch.
+const maxRecycled = 1 << 14
+
+// backlog is what waits for the hub's goroutine. Beyond limit bytes messages
+// are dropped and counted; output of engines has half of that.
+type backlog struct {
+	limit int64
+	wake  chan struct{} // one token when there is something
+
+	mu      sync.Mutex
+	current *batch
+	spare   *batch
+}
+
+// swap takes what has gathered; nil is nothing.
+func (b *backlog) swap() *batch {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	full := b.current
+	if full == nil || len(full.events) == 0 && full.dropped == 0 {
+		return nil
+	}
+	b.current, b.spare = b.spare, nil
+	return full
+}
+
+// recycle hands an emptied batch back.
+func (b *backlog) recycle(used *batch) {
+	if cap(used.events) > maxRecycled || cap(used.frames) > 8*maxRecycled {
+		return
+	}
+	clear(used.events)
+	clear(used.frames)
+	*used = batch{events: used.events[:0], frames: used.frames[:0]}
+	b.mu.Lock()
+	if b.spare == nil {
+		b.spare = used
+	}
+	b.mu.Unlock()
+}
+
+// eventSize is what an event without a message counts in a backlog.
+const eventSize = 256
+
+// add appends an event that carries no message. There is always room for it.
+func (b *backlog) add(e event) {
+	b.mu.Lock()
+	t := b.batch()
+	t.bytes += eventSize
+	t.events = append(t.events, e)
+	b.mu.Unlock()
+	b.signal()
+}
+
+// batch answers the batch that is gathering; mu is held.
+func (b *backlog) batch() *batch {
+	if b.current == nil {
+		b.current = &batch{}
+	}
+	return b.current
+}
+
+// addMessage appends an event with a copy of what it keeps of frames.
+func (b *backlog) addMessage(e event, peer []byte, frames [][]byte, limit int64) {
+	size := int64(len(peer)) + eventSize
+	small := len(peer)
+	for _, f := range frames {
+		size += int64(len(f))
+		if len(f) < keepFrame {
+			small += len(f)
+		}
+	}
+	// The copy is made before the lock is taken, unless there is no room.
+	if b.full(size, limit) {
+		return
+	}
+	chunk := make([]byte, 0, small)
+	chunk = append(chunk, peer...)
+	e.peer = chunk[:len(peer):len(peer)]
+	for _, f := range frames {
+		if len(f) < keepFrame {
+			chunk = append(chunk, f...)
+		}
+	}
+	rest := chunk[len(peer):]
+
+	b.mu.Lock()
+	t := b.batch()
+	t.bytes += size
+	e.first = len(t.frames)
+	for _, f := range frames {
+		if len(f) < keepFrame {
+			f, rest = rest[:len(f):len(f)], rest[len(f):]
+		}
+		t.frames = append(t.frames, f)
+	}
+	e.last = len(t.frames)
+	e.batch = t
+	t.events = append(t.events, e)
+	b.mu.Unlock()
+	b.signal()
+}
+
+// full tells whether size bytes are too many, and counts them as dropped then.
+func (b *backlog) full(size, limit int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.batch()
+	if t.bytes == 0 || t.bytes+size <= limit {
+		return false
+	}
+	t.dropped++
+	t.droppedBytes += size
+	return true
+}
+
+func (b *backlog) signal() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Request is a message from the query socket: its sender, its address for the
+// log, and its frames after the sender's identity. The frames are borrowed.
+func (h *Hub) Request(peer []byte, remote string, frames [][]byte) {
+	h.backlog.addMessage(event{kind: eventRequest, text: remote}, peer, frames, h.backlog.limit)
+}
+
+// Monitor is a message that a queue relays: the engine it goes to or comes
+// from (none where there is none yet), the client, and its frames from the
+// delimiter on. Call it before the message is passed on, so that a request is
+// in the books before its reply. The frames are borrowed; those of at least
+// 64 KiB are kept and must not be written again.
+func (h *Hub) Monitor(topic Topic, engine, _ []byte, msg [][]byte) {
+	limit := h.backlog.limit
+	switch topic {
+	case In, Out, InTask, OutTask:
+	case IOPub:
+		if isStatus(msg) {
+			return
+		}
+		limit /= 2
+	default:
+		return // no books are kept of these
+	}
+	h.backlog.addMessage(event{kind: eventMonitor, topic: topic}, engine, msg, limit)
+}
+
+var statusTypes = [][]byte{[]byte(`"msg_type": "status"`), []byte(`"msg_type":"status"`)}
+
+// isStatus recognises most of the busy and idle messages, half of all output,
+// by their header's text. Those that it misses are recognised later.
+func isStatus(msg [][]byte) bool {
+	const header = 2
+	if len(msg) <= header || string(msg[0]) != wire.Delimiter {
+		return false
+	}
+	return bytes.Contains(msg[header], statusTypes[0]) || bytes.Contains(msg[header], statusTypes[1])
+}
+
+// Assigned says that the scheduler sends a task to an engine.
+func (h *Hub) Assigned(msgID, engineUUID string) {
+	if h.backlog.full(eventSize, h.backlog.limit) {
+		return
+	}
+	h.backlog.add(event{kind: eventAssigned, text: msgID, text2: engineUUID})
+}
+
+// Ready says that a registering engine can be reached: all its sockets are
+// connected, and a ping was answered.
+func (h *Hub) Ready(uuid string) {
+	h.backlog.add(event{kind: eventReady, text: uuid})
+}
+
+// Lost says that an engine is gone.
+func (h *Hub) Lost(uuid, cause string) {
+	h.backlog.add(event{kind: eventLost, text: uuid, text2: cause})
+}

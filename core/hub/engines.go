@@ -1,0 +1,130 @@
+package hub
+
+import (
+	"maps"
+	"slices"
+)
+
+// engine is one that is, or was, registered.
+type engine struct {
+	id   int
+	uuid string
+	live bool
+
+	queue     jobList // direct requests without a reply
+	tasks     jobList // assigned tasks without a reply
+	completed int
+	recent    []string // ids of the last completed ones, oldest first
+}
+
+// maxRecent bounds the completed ids that are kept for an engine.
+const maxRecent = 4096
+
+func (e *engine) complete(id string) {
+	e.completed++
+	if len(e.recent) == 2*maxRecent {
+		e.recent = append(e.recent[:0], e.recent[maxRecent:]...)
+	}
+	e.recent = append(e.recent, id)
+}
+
+// recentIDs answers the ids of the last completed requests, oldest first.
+func (e *engine) recentIDs() []string {
+	return append([]string{}, e.recent[max(0, len(e.recent)-maxRecent):]...)
+}
+
+// engineTable is all engines that ever registered, and the counter of ids.
+type engineTable struct {
+	byID   map[int]*engine
+	byUUID map[string]*engine // the newest of that uuid
+	next   int
+}
+
+// maxID bounds the ids that engines may ask for.
+const maxID = 1 << 30
+
+func (t *engineTable) add(id int, uuid string) *engine {
+	e := &engine{id: id, uuid: uuid, live: true}
+	t.byID[id] = e
+	t.byUUID[uuid] = e
+	t.next = max(t.next, id+1)
+	return e
+}
+
+// registered answers the registered engine of a uuid.
+func (t *engineTable) registered(uuid string) *engine {
+	if e := t.byUUID[uuid]; e != nil && e.live {
+		return e
+	}
+	return nil
+}
+
+// all answers every engine ever registered, by id.
+func (t *engineTable) all() []*engine {
+	list := make([]*engine, 0, len(t.byID))
+	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
+		list = append(list, t.byID[id])
+	}
+	return list
+}
+
+// live answers the registered engines, by id.
+func (t *engineTable) live() []*engine {
+	return slices.DeleteFunc(t.all(), func(e *engine) bool { return !e.live })
+}
+
+// job is a request or task without a reply.
+type job struct {
+	id         string
+	task       bool
+	engine     *engine // nil for a task that is not assigned
+	list       *jobList
+	prev, next *job
+}
+
+// jobList is jobs in the order they came.
+type jobList struct {
+	first, last *job
+	n           int
+}
+
+// put appends j, taking it out of the list it is in.
+func (l *jobList) put(j *job) {
+	j.leave()
+	j.list, j.prev = l, l.last
+	if l.last != nil {
+		l.last.next = j
+	} else {
+		l.first = j
+	}
+	l.last = j
+	l.n++
+}
+
+// leave takes j out of its list.
+func (j *job) leave() {
+	l := j.list
+	if l == nil {
+		return
+	}
+	if j.prev != nil {
+		j.prev.next = j.next
+	} else {
+		l.first = j.next
+	}
+	if j.next != nil {
+		j.next.prev = j.prev
+	} else {
+		l.last = j.prev
+	}
+	l.n--
+	j.list, j.prev, j.next = nil, nil, nil
+}
+
+func (l *jobList) ids() []string {
+	ids := make([]string, 0, l.n)
+	for j := l.first; j != nil; j = j.next {
+		ids = append(ids, j.id)
+	}
+	return ids
+}

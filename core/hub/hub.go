@@ -1,0 +1,215 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// Options describe a hub. Log, Session, DB, Reply and Notify are needed; the
+// functions are called from the hub's goroutine and must not block.
+type Options struct {
+	Log     hclog.Logger
+	Session *wire.Session
+	DB      db.DB // the hub's own from here on; Run closes it
+
+	// URL is the endpoint of the query socket, for the log.
+	URL string
+	// ConnectionInfo is what registration replies carry: a JSON dictionary.
+	ConnectionInfo json.RawMessage
+	// HeartbeatPeriod is told to engines: 3 s.
+	HeartbeatPeriod time.Duration
+	// RegistrationTimeout is how long an engine may take from its request until
+	// it is reachable: 30 s, or 10 heartbeat periods when that is longer.
+	RegistrationTimeout time.Duration
+	// AnnounceHold is how long a reachable engine waits for one with a lower id
+	// that is not reachable yet, so that ids are announced in order: 250 ms.
+	AnnounceHold time.Duration
+	// MaxBacklog bounds the bytes of events that wait for the hub: 256 MiB.
+	MaxBacklog int64
+	// StateFile is where the engine table is kept for a restart ("" = nowhere).
+	StateFile string
+	// Restore takes the engine table over from StateFile.
+	Restore bool
+
+	// Reply sends a message to a peer of the query socket. The frames begin
+	// with the delimiter.
+	Reply func(peer []byte, frames [][]byte) error
+	// Notify publishes a message to all clients.
+	Notify func(frames [][]byte)
+	// Resubmit hands a message to the task queue as if a client had sent it.
+	Resubmit func(frames [][]byte)
+
+	// Pending: a registration was accepted. Call Ready when the engine can be
+	// reached, Lost when it went away.
+	Pending func(id int, uuid string)
+	// Abandoned: an accepted registration did not complete.
+	Abandoned func(id int, uuid string, cause string)
+	// Registered: the engine is in the table; clients are told next.
+	Registered func(id int, uuid string)
+	// Unregistered: the engine left the table; clients are told next.
+	Unregistered func(id int, uuid string, cause string)
+	// Shutdown: a client asked for the controller's end, and was answered.
+	Shutdown func()
+}
+
+// Hub is the hub. Its exported methods are safe for concurrent use.
+type Hub struct {
+	o       Options
+	log     hclog.Logger
+	session *wire.Session
+	db      db.DB
+	backlog backlog
+
+	// All below belongs to Run's goroutine.
+	engines    engineTable
+	pending    map[string]*registration // by uuid
+	jobs       map[string]*job          // not ended, by msg_id
+	unassigned jobList
+	finished   *db.Recent // ids of ended jobs
+	refused    map[string]int
+	state      *stateWriter
+}
+
+// rememberFinished is how many ended ids status questions are answered for
+// without the database.
+const rememberFinished = 1 << 17
+
+// New makes a hub.
+func New(o Options) (*Hub, error) {
+	if o.Log == nil || o.Session == nil || o.DB == nil || o.Reply == nil || o.Notify == nil {
+		return nil, errors.New("hub: Log, Session, DB, Reply and Notify are needed")
+	}
+	defaults(&o)
+	h := &Hub{
+		o:        o,
+		log:      o.Log,
+		session:  o.Session,
+		db:       o.DB,
+		backlog:  backlog{limit: o.MaxBacklog, wake: make(chan struct{}, 1)},
+		engines:  engineTable{byID: make(map[int]*engine), byUUID: make(map[string]*engine)},
+		pending:  make(map[string]*registration),
+		jobs:     make(map[string]*job),
+		finished: db.NewRecent(rememberFinished),
+		refused:  make(map[string]int),
+	}
+	if o.Restore {
+		if err := h.restore(); err != nil {
+			return nil, fmt.Errorf("hub: restore engines: %w", err)
+		}
+	}
+	return h, nil
+}
+
+func defaults(o *Options) {
+	if o.HeartbeatPeriod == 0 {
+		o.HeartbeatPeriod = 3 * time.Second
+	}
+	if o.RegistrationTimeout == 0 {
+		o.RegistrationTimeout = max(30*time.Second, 10*o.HeartbeatPeriod)
+	}
+	if o.AnnounceHold == 0 {
+		o.AnnounceHold = 250 * time.Millisecond
+	}
+	if o.MaxBacklog == 0 {
+		o.MaxBacklog = 256 << 20
+	}
+	if len(o.ConnectionInfo) == 0 {
+		o.ConnectionInfo = json.RawMessage("{}")
+	}
+	if o.Resubmit == nil {
+		o.Resubmit = func([][]byte) {}
+	}
+	if o.Pending == nil {
+		o.Pending = func(int, string) {}
+	}
+	if o.Abandoned == nil {
+		o.Abandoned = func(int, string, string) {}
+	}
+	if o.Registered == nil {
+		o.Registered = func(int, string) {}
+	}
+	if o.Unregistered == nil {
+		o.Unregistered = func(int, string, string) {}
+	}
+	if o.Shutdown == nil {
+		o.Shutdown = func() {}
+	}
+}
+
+// Run handles events until ctx ends, then handles what is already there,
+// writes the engine table and closes the database.
+func (h *Hub) Run(ctx context.Context) error {
+	if h.o.URL != "" {
+		h.log.Info(fmt.Sprintf("Hub listening on %s for registration.", h.o.URL))
+	}
+	h.log.Info(fmt.Sprintf("Hub using DB backend: '%s'", h.db.Name()))
+	h.log.Info("hub::created hub")
+	if h.o.StateFile != "" {
+		h.state = startStateWriter(h.o.StateFile, h.log)
+	}
+	for _, e := range h.engines.live() {
+		h.o.Registered(e.id, e.uuid)
+	}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for running := true; running; {
+		select {
+		case <-ctx.Done():
+			running = false
+		case <-h.backlog.wake:
+		case <-timer.C:
+		}
+		h.work()
+		timer.Reset(h.nextDeadline(time.Now()))
+	}
+	if h.state != nil {
+		h.state.close()
+	}
+	if err := h.db.Close(); err != nil {
+		return fmt.Errorf("hub: close database: %w", err)
+	}
+	return nil
+}
+
+// work handles the backlog and what time has brought.
+func (h *Hub) work() {
+	for {
+		batch := h.backlog.swap()
+		if batch == nil {
+			break
+		}
+		for i := range batch.events {
+			h.handle(&batch.events[i])
+		}
+		if batch.dropped > 0 {
+			h.log.Warn("hub is behind: messages are not in the database", "messages", batch.dropped, "bytes", batch.droppedBytes)
+		}
+		h.backlog.recycle(batch)
+	}
+	now := time.Now()
+	h.expire(now)
+	h.announce(now)
+}
+
+func (h *Hub) handle(e *event) {
+	switch e.kind {
+	case eventRequest:
+		h.request(e)
+	case eventMonitor:
+		h.monitor(e)
+	case eventAssigned:
+		h.assigned(e.text, e.text2)
+	case eventReady:
+		h.ready(e.text)
+	case eventLost:
+		h.lost(e.text, e.text2)
+	}
+}

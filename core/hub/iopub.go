@@ -1,0 +1,77 @@
+package hub
+
+import (
+	"errors"
+
+	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// output stores what an engine publishes about a request. Output may come
+// before the request, or without any as that of broadcasts does; then it makes
+// a stub.
+func (h *Hub) output(m *wire.Message, header wire.Header) {
+	switch header.MsgType {
+	case "status":
+		return
+	case "shutdown_reply":
+		h.lost(header.Session, "it shut down")
+		return
+	}
+	parent, err := wire.PeekHeader(m.Parent)
+	if err != nil {
+		h.log.Warn("output not recorded", "type", header.MsgType, "error", err)
+		return
+	}
+	if parent.MsgID == "" { // printed by no request
+		return
+	}
+	c, err := h.outputChange(m, header.MsgType)
+	if err != nil {
+		h.log.Warn("output not recorded", "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
+		return
+	}
+	if c == nil {
+		return
+	}
+	err = h.db.Update(parent.MsgID, c)
+	if errors.Is(err, db.ErrUnknown) {
+		r := &db.Record{MsgID: parent.MsgID}
+		c.Apply(r)
+		err = h.db.Add(r)
+	}
+	if err != nil && !errors.Is(err, db.ErrCulled) {
+		h.log.Error("output not recorded", "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
+	}
+}
+
+// outputChange answers what a message changes in the record, nil for types
+// that records do not keep.
+func (h *Hub) outputChange(m *wire.Message, msgType string) (*db.Change, error) {
+	c := &db.Change{}
+	switch msgType {
+	case "stream":
+		var content struct{ Name, Text string }
+		if err := h.session.Unpack(m.Content, &content); err != nil {
+			return nil, err
+		}
+		if content.Name == "stderr" {
+			c.Set, c.Stderr = db.FieldSet(db.Stderr), []byte(content.Text)
+		} else {
+			c.Set, c.Stdout = db.FieldSet(db.Stdout), []byte(content.Text)
+		}
+	case "execute_input":
+		var content struct{ Code string }
+		if err := h.session.Unpack(m.Content, &content); err != nil {
+			return nil, err
+		}
+		c.Set, c.ExecuteInput = db.FieldSet(db.ExecuteInput), &content.Code
+	case "execute_result":
+		c.Set, c.ExecuteResult = db.FieldSet(db.ExecuteResult), m.Content
+	case "error":
+		c.Set, c.Error = db.FieldSet(db.ErrorField), m.Content
+	default:
+		return nil, nil
+	}
+	return c, nil
+}

@@ -1,0 +1,258 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// monitor handles a relayed message.
+func (h *Hub) monitor(e *event) {
+	var m wire.Message
+	var err error
+	if e.topic == InTask || e.topic == OutTask {
+		m, err = wire.Parse(e.frames())
+	} else {
+		m, err = h.session.Peek(e.frames())
+	}
+	if err != nil {
+		h.log.Warn("relayed message not recorded", "topic", topicNames[e.topic], "error", err)
+		return
+	}
+	header, err := wire.PeekHeader(m.Header)
+	if err != nil {
+		h.log.Warn("relayed message not recorded", "topic", topicNames[e.topic], "error", err)
+		return
+	}
+	switch e.topic {
+	case In, InTask:
+		h.submitted(e, &m, header)
+	case Out, OutTask:
+		h.replied(e, &m, header)
+	case IOPub:
+		h.output(&m, header)
+	}
+}
+
+var topicNames = map[Topic]string{In: "in", Out: "out", InTask: "intask", OutTask: "outtask", IOPub: "iopub"}
+
+// Names of the queues in records.
+const (
+	queueMux  = "mux"
+	queueTask = "task"
+)
+
+// submitted records a request.
+func (h *Hub) submitted(e *event, m *wire.Message, header wire.Header) {
+	if header.MsgID == "" {
+		h.log.Warn("request without a msg_id not recorded", "topic", topicNames[e.topic])
+		return
+	}
+	r := h.newRecord(m, header)
+	j := &job{id: r.MsgID, task: e.topic == InTask}
+	list := &h.unassigned
+	if j.task {
+		r.Queue = queueTask
+	} else {
+		j.engine = h.engines.byUUID[string(e.peer)]
+		if j.engine == nil || !j.engine.live {
+			h.log.Error(fmt.Sprintf("queue::target %s not registered", pyString(string(e.peer))), "msg_id", r.MsgID)
+			return
+		}
+		r.Queue = queueMux
+		r.EngineUUID = &j.engine.uuid
+		list = &j.engine.queue
+	}
+	if !h.store(r) || h.jobs[j.id] != nil {
+		return
+	}
+	h.jobs[j.id] = j
+	list.put(j)
+}
+
+// newRecord makes the record of a request. Strings that it keeps are cut loose
+// from the header's text.
+func (h *Hub) newRecord(m *wire.Message, header wire.Header) *db.Record {
+	r := &db.Record{
+		MsgID:      strings.Clone(header.MsgID),
+		Header:     m.Header,
+		Metadata:   m.Metadata,
+		Content:    m.Content,
+		Buffers:    keepList(m.Buffers),
+		Submitted:  h.date(header.Date, "submitted", header.MsgID),
+		ClientUUID: strings.Clone(header.Session),
+	}
+	if metadata, err := wire.PeekMetadata(m.Metadata); err == nil {
+		r.Label = strings.Clone(metadata.Label)
+	}
+	return r
+}
+
+// keepList copies a list of frames out of its batch. The frames stay.
+func keepList(frames [][]byte) [][]byte {
+	if len(frames) == 0 {
+		return nil
+	}
+	return append(make([][]byte, 0, len(frames)), frames...)
+}
+
+// date reads a date that a peer wrote. What can't be read becomes the present:
+// a record without a time would be lost.
+func (h *Hub) date(text, what, id string) time.Time {
+	t, err := wire.ParseDate(text)
+	if err != nil {
+		if text != "" {
+			h.log.Warn("date not understood, using the present", "what", what, "msg_id", id, "error", err)
+		}
+		return time.Now()
+	}
+	return t
+}
+
+// outputFields are what the engine's output fills in, maybe before the request
+// is seen.
+var outputFields = db.FieldSet(db.ExecuteInput, db.ExecuteResult, db.ErrorField, db.Stdout, db.Stderr)
+
+// store adds a request's record, or completes the stub that output has left. It
+// reports whether the task is now pending.
+func (h *Hub) store(r *db.Record) bool {
+	err := h.db.Add(r)
+	if err == nil {
+		return true
+	}
+	if !errors.Is(err, db.ErrDuplicate) {
+		h.log.Error("request not recorded", "msg_id", r.MsgID, "error", err)
+		return true
+	}
+	old, err := h.db.Get(r.MsgID)
+	if err != nil {
+		h.log.Error("request not recorded", "msg_id", r.MsgID, "error", err)
+		return true
+	}
+	if old.Stub() {
+		set := db.AllFields &^ outputFields &^ db.FieldSet(db.MsgID)
+		if err := h.db.Update(r.MsgID, &db.Change{Set: set, Record: *r}); err != nil {
+			h.log.Error("request not recorded", "msg_id", r.MsgID, "error", err)
+		}
+		return true
+	}
+	if string(old.Header) != string(r.Header) { // else it is one that we resubmitted
+		h.log.Warn("another request with the same msg_id, keeping the first", "msg_id", r.MsgID)
+	}
+	return old.Completed.IsZero()
+}
+
+// assigned moves a task to its engine.
+func (h *Hub) assigned(id, uuid string) {
+	j := h.jobs[id]
+	if j == nil || !j.task {
+		h.log.Debug("assignment of an unknown task ignored", "msg_id", id, "engine", uuid)
+		return
+	}
+	e := h.engines.byUUID[uuid]
+	if e == nil {
+		h.log.Error("task assigned to an unknown engine", "msg_id", id, "engine", uuid)
+		return
+	}
+	j.engine = e
+	e.tasks.put(j)
+	h.update(id, &db.Change{Set: db.FieldSet(db.EngineUUID), Record: db.Record{EngineUUID: &e.uuid}})
+}
+
+// resultFields are what a reply fills in.
+var resultFields = db.FieldSet(db.Started, db.Completed, db.Received, db.ResultHeader, db.ResultMetadata, db.ResultContent, db.ResultBuffers)
+
+// replied completes a record, or replaces its earlier result.
+func (h *Hub) replied(e *event, m *wire.Message, header wire.Header) {
+	parent, err := wire.PeekHeader(m.Parent)
+	if err != nil || parent.MsgID == "" {
+		h.log.Warn("reply without a parent not recorded", "topic", topicNames[e.topic], "error", err)
+		return
+	}
+	metadata, err := wire.PeekMetadata(m.Metadata)
+	if err != nil {
+		h.log.Warn("reply with unreadable metadata", "msg_id", parent.MsgID, "error", err)
+	}
+	id := parent.MsgID
+	j := h.jobs[id]
+	c := &db.Change{Set: resultFields, Record: db.Record{
+		Completed:      h.date(header.Date, "completed", id),
+		Received:       time.Now(),
+		ResultHeader:   m.Header,
+		ResultMetadata: m.Metadata,
+		ResultContent:  m.Content,
+		ResultBuffers:  keepList(m.Buffers),
+	}}
+	if metadata.Started != "" {
+		c.Started = h.date(metadata.Started, "started", id)
+	}
+	answered := h.engines.byUUID[string(e.peer)]
+	if e.topic == OutTask {
+		answered = h.engines.byUUID[metadata.Engine]
+		c.Set |= db.FieldSet(db.EngineUUID)
+		c.EngineUUID = engineName(answered, metadata.Engine)
+	}
+	if j != nil {
+		h.end(j)
+		if answered != nil && (e.topic == Out || metadata.Status != "aborted") {
+			answered.complete(j.id)
+		}
+	}
+	h.update(id, c)
+}
+
+// engineName is the uuid of e, or else a copy of what a reply says.
+func engineName(e *engine, uuid string) *string {
+	if e != nil {
+		return &e.uuid
+	}
+	uuid = strings.Clone(uuid)
+	return &uuid
+}
+
+// end takes a job out of the books.
+func (h *Hub) end(j *job) {
+	j.leave()
+	delete(h.jobs, j.id)
+	h.finished.Add(j.id)
+}
+
+// update changes a record that may not be there: of a request that was made
+// before our time, dropped, or culled.
+func (h *Hub) update(id string, c *db.Change) {
+	err := h.db.Update(id, c)
+	switch {
+	case err == nil:
+	case errors.Is(err, db.ErrUnknown), errors.Is(err, db.ErrCulled):
+		h.log.Debug("message of an unknown request not recorded", "msg_id", id, "error", err)
+	default:
+		h.log.Error("record not updated", "msg_id", id, "error", err)
+	}
+}
+
+// strand ends the direct requests that a lost engine has not answered. Its
+// tasks are the scheduler's to end.
+func (h *Hub) strand(e *engine) {
+	now := time.Now()
+	for e.queue.first != nil {
+		j := e.queue.first
+		h.end(j)
+		c := &db.Change{Set: resultFields &^ db.FieldSet(db.Started), Record: db.Record{Completed: now, Received: now}}
+		var err error
+		if c.ResultContent, err = pack(wire.NewRemoteError("EngineError", fmt.Sprintf("Engine %d died while running task %s", e.id, pyString(j.id)))); err == nil {
+			c.ResultHeader, err = pack(map[string]string{"engine": e.uuid, "date": wire.FormatDate(now)})
+		}
+		if err == nil {
+			c.ResultMetadata, err = pack(map[string]string{"engine": e.uuid, "status": "error"})
+		}
+		if err != nil {
+			h.log.Error("lost request not recorded", "msg_id", j.id, "error", err)
+			continue
+		}
+		h.update(j.id, c)
+	}
+}

@@ -1,0 +1,173 @@
+package hub
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// request is an opened message of the query socket.
+type request struct {
+	peer    []byte
+	remote  string
+	msg     wire.Message
+	msgType string
+}
+
+// handlers answer requests. An error that a handler answers becomes a
+// hub_error.
+var handlers = map[string]func(*Hub, *request) error{
+	"registration_request":     (*Hub).register,
+	"unregistration_request":   (*Hub).unregister,
+	"connection_request":       (*Hub).connect,
+	"queue_request":            (*Hub).queueStatus,
+	"load_request":             (*Hub).load,
+	"result_request":           (*Hub).results,
+	"history_request":          (*Hub).history,
+	"db_request":               (*Hub).query,
+	"purge_request":            (*Hub).purge,
+	"resubmit_request":         (*Hub).resubmit,
+	"shutdown_request":         (*Hub).shutdown,
+	"become_dask_request":      (*Hub).becomeDask,
+	"stop_distributed_request": (*Hub).stopDistributed,
+}
+
+// maxRefused bounds the addresses that refused messages are counted for.
+const maxRefused = 1024
+
+// request opens a message of the query socket and answers it. What can't be
+// opened gets no answer, and one line in the log for each sender.
+func (h *Hub) request(e *event) {
+	m, err := h.session.Open(e.frames())
+	var header wire.Header
+	if err == nil {
+		header, err = wire.PeekHeader(m.Header)
+	}
+	if err == nil && (header.MsgID == "" || header.MsgType == "") {
+		err = errors.New("header without msg_id or msg_type")
+	}
+	if err != nil {
+		if len(h.refused) >= maxRefused {
+			clear(h.refused)
+		}
+		if h.refused[e.text]++; h.refused[e.text] == 1 {
+			h.log.Error("message to the hub refused", "address", e.text, "error", err)
+		}
+		return
+	}
+	r := &request{peer: e.peer, remote: e.text, msg: m, msgType: header.MsgType}
+	h.log.Debug("client::request", "type", r.msgType, "address", r.remote)
+	handler, ok := handlers[r.msgType]
+	if !ok {
+		err = keyError(fmt.Sprintf("Bad Message Type: %s", pyString(r.msgType)))
+	} else {
+		err = handler(h, r)
+	}
+	if err == nil {
+		return
+	}
+	h.log.Warn("hub_error", "type", r.msgType, "address", r.remote, "error", err)
+	if err := h.reply(r, "hub_error", remoteError(err)); err != nil {
+		h.log.Warn("hub_error not sent", "address", r.remote, "error", err)
+	}
+}
+
+// unpack decodes a request's content.
+func (h *Hub) unpack(r *request, v any) error {
+	if err := h.session.Unpack(r.msg.Content, v); err != nil {
+		return wire.NewRemoteError("TypeError", fmt.Sprintf("content of %s: %v", r.msgType, err))
+	}
+	return nil
+}
+
+// reply answers a request.
+func (h *Hub) reply(r *request, msgType string, content any, buffers ...[]byte) error {
+	return h.send(r.peer, msgType, r.msg.Header, content, buffers...)
+}
+
+// answer answers a request with content, or with err under the same type.
+func (h *Hub) answer(r *request, msgType string, content any, err error, buffers ...[]byte) error {
+	if err != nil {
+		h.log.Warn("request failed", "type", r.msgType, "address", r.remote, "error", err)
+		return h.reply(r, msgType, databaseError(err))
+	}
+	return h.reply(r, msgType, content, buffers...)
+}
+
+func (h *Hub) send(peer []byte, msgType string, parent []byte, content any, buffers ...[]byte) error {
+	m, err := h.session.Message(msgType, parent, nil, content, buffers...)
+	if err != nil {
+		return err
+	}
+	if err := h.o.Reply(peer, m.AppendFrames(nil)); err != nil {
+		h.log.Warn("reply not sent", "type", msgType, "error", err)
+	}
+	return nil
+}
+
+// databaseError answers err as the content of a reply, a database's error under
+// the name that clients know.
+func databaseError(err error) *wire.RemoteError {
+	var e *db.Error
+	if errors.As(err, &e) {
+		return wire.NewRemoteError(e.Ename, e.Evalue)
+	}
+	return remoteError(err)
+}
+
+// pack is for content that we make ourselves.
+func pack(v any) (json.RawMessage, error) { return json.Marshal(v) }
+
+// status is the content {"status": "ok"}.
+var statusOK = json.RawMessage(`{"status": "ok"}`)
+
+func (h *Hub) connect(r *request) error {
+	engines := make(map[string]string)
+	for _, e := range h.engines.live() {
+		engines[strconv.Itoa(e.id)] = e.uuid
+	}
+	return h.reply(r, "connection_reply", struct {
+		Status  string            `json:"status"`
+		Engines map[string]string `json:"engines"`
+	}{"ok", engines})
+}
+
+func (h *Hub) shutdown(r *request) error {
+	h.log.Info("hub::shutdown requested", "address", r.remote)
+	if err := h.reply(r, "shutdown_reply", statusOK); err != nil {
+		return err
+	}
+	h.notify("shutdown_notification", r.msg.Header, statusOK)
+	h.o.Shutdown()
+	return nil
+}
+
+func (h *Hub) becomeDask(*request) error {
+	return wire.NewRemoteError("NotImplementedError", "this controller does not start Dask; start a Dask cluster beside it")
+}
+
+func (h *Hub) stopDistributed(r *request) error {
+	return h.reply(r, "stop_distributed_reply", statusOK)
+}
+
+// keyError is Python's KeyError, whose text is quoted.
+func keyError(text string) error { return wire.NewRemoteError("KeyError", pyString(text)) }
+
+// pyString writes s as Python's repr does.
+func pyString(s string) string {
+	quote := "'"
+	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
+		quote = `"`
+	}
+	inner := strconv.Quote(s)
+	inner = strings.ReplaceAll(inner[1:len(inner)-1], `\"`, `"`)
+	if quote == "'" {
+		inner = strings.ReplaceAll(inner, "'", `\'`)
+	}
+	return quote + inner + quote
+}
