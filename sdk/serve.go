@@ -204,6 +204,7 @@ type TestServer struct {
 // ServeTest serves a launcher inside this process over a real socket, without
 // TLS, cookie and leash. Package plugintest builds on it.
 func ServeTest(info Info, launcher New, log hclog.Logger) (*TestServer, error) {
+	clearPrivate()
 	info = info.complete(launcher)
 	if err := info.Check(); err != nil {
 		return nil, fmt.Errorf("sdk.Info: %w", err)
