@@ -131,6 +131,9 @@ func (s *server) Start(ctx context.Context, in *pb.StartRequest) (*pb.StartRespo
 	if err != nil {
 		return nil, s.fail(err)
 	}
+	if err := s.info.checkOptions(r.Options); err != nil {
+		return nil, s.fail(err)
+	}
 	w, err := s.claim(r.ID, r.Kind)
 	if err != nil {
 		return nil, s.fail(err)
@@ -350,9 +353,6 @@ func startRequest(in *pb.StartRequest) (StartRequest, error) {
 			return r, fmt.Errorf("%w: n is %d, want at least 1", ErrBadOption, in.GetN())
 		}
 		r.N = new(int(in.GetN()))
-	}
-	if len(r.Options) > 0 && !State(r.Options).isObject() {
-		return r, fmt.Errorf("%w: options are not a JSON object", ErrBadOption)
 	}
 	if r.LogDir == "" && r.ProfileDir != "" {
 		r.LogDir = filepath.Join(r.ProfileDir, "log")

@@ -1,12 +1,15 @@
 package sdk
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -17,7 +20,8 @@ type Info struct {
 	Version string `json:"version"` // of the plugin, for people
 	Kinds   []Kind `json:"kinds"`
 
-	// Options are the launcher's own options, for help and checking.
+	// Options are the launcher's own options. A request with another is refused
+	// before the launcher sees it.
 	Options []Option `json:"options,omitempty"`
 
 	// PollEvery is how often the end of a workload is looked for when the launcher
@@ -103,6 +107,31 @@ func (i Info) complete(launcher New) Info {
 		}
 	}
 	return i
+}
+
+// checkOptions refuses options that the launcher does not have.
+func (i Info) checkOptions(options json.RawMessage) error {
+	if len(bytes.TrimSpace(options)) == 0 {
+		return nil
+	}
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(options, &given); err != nil || given == nil {
+		return fmt.Errorf("%w: options are not a JSON object", ErrBadOption)
+	}
+	known := make([]string, len(i.Options))
+	for n, o := range i.Options {
+		known[n] = o.Name
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		switch {
+		case slices.Contains(known, name):
+		case len(known) == 0:
+			return fmt.Errorf("%w: option %q: the launcher has no options", ErrBadOption, name)
+		default:
+			return fmt.Errorf("%w: option %q is not one of %s", ErrBadOption, name, strings.Join(known, ", "))
+		}
+	}
+	return nil
 }
 
 // print writes the description as one line of JSON.

@@ -142,6 +142,15 @@ type StartRequest struct {
 	Options    json.RawMessage   // the launcher's own options, a JSON object or empty
 }
 
+// Count answers how many engines to start: N, or what the launcher takes when
+// nobody says.
+func (r StartRequest) Count(otherwise int) int {
+	if r.N != nil {
+		return *r.N
+	}
+	return otherwise
+}
+
 // DecodeOptions puts the launcher's own options into v, a pointer to a struct
 // with JSON tags. An unknown key or a wrong type is ErrBadOption.
 func (r StartRequest) DecodeOptions(v any) error {

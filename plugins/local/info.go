@@ -2,6 +2,8 @@ package local
 
 import (
 	"encoding/json"
+	"fmt"
+	"time"
 
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -17,9 +19,37 @@ func Info() sdk.Info {
 		Options: []sdk.Option{{
 			Name: "delay", Type: "float", Default: json.RawMessage("0"),
 			Help: "seconds between the starts of two engines; 0 starts them at once",
+		}, {
+			Name: "stop_seconds_until_kill", Type: "float", Default: json.RawMessage("5"),
+			Help: "seconds between SIGTERM and SIGKILL when stopping",
 		}},
 	}
 }
+
+// options are the launcher's own options, in seconds.
+type options struct {
+	Delay float64  `json:"delay"`
+	Grace *float64 `json:"stop_seconds_until_kill"` // nil: the default
+}
+
+// readOptions reads and checks the options of a request.
+func readOptions(r sdk.StartRequest) (options, error) {
+	var o options
+	if err := r.DecodeOptions(&o); err != nil {
+		return o, err
+	}
+	const limit = 3600
+	if o.Delay < 0 || o.Delay > limit {
+		return o, fmt.Errorf("%w: delay is %v, want 0 to %d seconds", sdk.ErrBadOption, o.Delay, limit)
+	}
+	if o.Grace != nil && (*o.Grace <= 0 || *o.Grace > limit) {
+		return o, fmt.Errorf("%w: stop_seconds_until_kill is %v, want more than 0 and at most %d", sdk.ErrBadOption, *o.Grace, limit)
+	}
+	return o, nil
+}
+
+// seconds makes a time of an option.
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // New makes the launcher of one controller, engine or set of engines.
 func New(kind sdk.Kind, env sdk.Env) sdk.Launcher {

@@ -29,7 +29,8 @@ var (
 
 // Start starts the process.
 func (l *Process) Start(_ context.Context, r sdk.StartRequest) error {
-	if err := r.DecodeOptions(&struct{}{}); err != nil {
+	o, err := readOptions(r)
+	if err != nil {
 		return err
 	}
 	if l.kind == sdk.Controller && r.N != nil {
@@ -46,10 +47,10 @@ func (l *Process) Start(_ context.Context, r sdk.StartRequest) error {
 		}
 		name += fmt.Sprintf("-%d.log", os.Getpid())
 	}
-	return l.start(r, name)
+	return l.start(r, o, name)
 }
 
-func (l *Process) start(r sdk.StartRequest, log string) error {
+func (l *Process) start(r sdk.StartRequest, o options, log string) error {
 	if !filepath.IsLocal(log) || filepath.Base(log) != log {
 		return fmt.Errorf("%w: %q is no name for a log file; the cluster id and the id have no slashes", sdk.ErrBadOption, log)
 	}
@@ -60,7 +61,7 @@ func (l *Process) start(r sdk.StartRequest, log string) error {
 		return err
 	}
 	l.p = p
-	l.request = state{ProfileDir: r.ProfileDir, ClusterID: r.ClusterID}
+	l.request = state{ProfileDir: r.ProfileDir, ClusterID: r.ClusterID, Grace: o.Grace}
 	return nil
 }
 
@@ -91,7 +92,7 @@ func (l *Process) ToDict(context.Context) (sdk.State, error) { return sdk.NewSta
 func (l *Process) state() *state {
 	s := &state{
 		Version: stateVersion, ProfileDir: l.request.ProfileDir, ClusterID: l.request.ClusterID,
-		State: stateWord(l.p.Alive()),
+		State: stateWord(l.p.Alive()), Grace: l.request.Grace,
 	}
 	s.ofProcess(l.p.State())
 	if l.kind != sdk.Controller {
@@ -100,8 +101,14 @@ func (l *Process) state() *state {
 	return s
 }
 
-// Stop ends the process: SIGTERM, and SIGKILL after 5 s.
-func (l *Process) Stop(ctx context.Context) error { return l.p.Stop(ctx, process.DefaultGrace) }
+// Stop ends the process: SIGTERM, and SIGKILL after a while.
+func (l *Process) Stop(ctx context.Context) error {
+	grace := process.DefaultGrace
+	if g := l.request.Grace; g != nil {
+		grace = seconds(*g)
+	}
+	return l.p.Stop(ctx, grace)
+}
 
 // Wait waits for the end.
 func (l *Process) Wait(ctx context.Context) (sdk.Exit, error) { return l.p.Wait(ctx) }

@@ -15,9 +15,6 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// maxDelay bounds the delay option.
-const maxDelay = time.Hour
-
 // Set is the launcher of a set of engines: one process each.
 type Set struct {
 	env     sdk.Env
@@ -52,26 +49,17 @@ func newSet(env sdk.Env) *Set {
 // Start starts n engines, the number of CPUs by default: at once, or delay
 // seconds apart. When one can't be started the others are ended.
 func (s *Set) Start(ctx context.Context, r sdk.StartRequest) error {
-	var o struct {
-		Delay float64 `json:"delay"`
-	}
-	if err := r.DecodeOptions(&o); err != nil {
+	o, err := readOptions(r)
+	if err != nil {
 		return err
 	}
-	if !(o.Delay >= 0 && o.Delay <= maxDelay.Seconds()) { // NaN too
-		return fmt.Errorf("%w: delay is %v, want 0 to %v seconds", sdk.ErrBadOption, o.Delay, maxDelay.Seconds())
-	}
-	n := runtime.NumCPU()
-	if r.N != nil {
-		n = *r.N
-	}
+	n := r.Count(runtime.NumCPU())
 	s.request = state{ProfileDir: r.ProfileDir, ClusterID: r.ClusterID}
 
-	var err error
 	for i := range n {
 		if i > 0 && o.Delay > 0 {
 			select {
-			case <-time.After(time.Duration(o.Delay * float64(time.Second))):
+			case <-time.After(seconds(o.Delay)):
 			case <-ctx.Done():
 			}
 		}
@@ -79,7 +67,7 @@ func (s *Set) Start(ctx context.Context, r sdk.StartRequest) error {
 			break
 		}
 		e := &Process{kind: sdk.SingleEngine}
-		if err = e.start(r, fmt.Sprintf("ipengine-%s-%s-%d.log", r.ClusterID, r.ID, i)); err != nil {
+		if err = e.start(r, o, fmt.Sprintf("ipengine-%s-%s-%d.log", r.ClusterID, r.ID, i)); err != nil {
 			err = fmt.Errorf("engine %d of %d: %w", i, n, err)
 			break
 		}

@@ -23,6 +23,7 @@ type state struct {
 	Boot       string            `json:"boot_id,omitempty"`
 	Host       string            `json:"host,omitempty"`
 	OutputFile string            `json:"output_file,omitempty"`
+	Grace      *float64          `json:"stop_seconds_until_kill,omitempty"`
 	N          int               `json:"n,omitempty"`
 	Engines    map[string]*state `json:"engines,omitempty"` // by index
 }
