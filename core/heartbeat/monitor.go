@@ -167,6 +167,16 @@ func (m *Monitor) Pending(uuid string, id int) {
 	m.change(uuid, func(h *heart) { h.state, h.id, h.beats = pending, id, 0 })
 }
 
+// Registered tells that an engine is registered. For one that was not pending,
+// restored after a restart, the beats that it may miss are counted from now.
+func (m *Monitor) Registered(uuid string, id int) {
+	m.change(uuid, func(h *heart) {
+		if h.id = id; h.state != ready {
+			h.announce()
+		}
+	})
+}
+
 // Forget tells that an engine is not registered any more.
 func (m *Monitor) Forget(uuid string) {
 	m.change(uuid, func(h *heart) { h.state = unknown })

@@ -17,16 +17,17 @@ import (
 // engine.
 const Unlimited = -1
 
-// Monitor hears of every message on the task queue, as the hub does. A message
-// is heard of before anything that follows from it. The frames begin at the
-// delimiter; they may be kept and not be changed.
+// Monitor hears of every message on the task queue, as the hub does, and of
+// each before anything that follows from it. Frames begin at the delimiter;
+// they may be kept and must not be changed.
 type Monitor interface {
-	// Monitor is called with topic "intask" for a task and "outtask" for the
-	// reply that its client gets. engine is nil where no engine has to do
-	// with it.
-	Monitor(topic string, engine, client []byte, msg [][]byte)
+	// Submitted tells of a verified task.
+	Submitted(client []byte, msg [][]byte)
 	// Assigned tells that a task has been sent to an engine.
 	Assigned(msgID, uuid string)
+	// Answered tells of the reply that a task's client gets; engine is nil
+	// when it never reached one.
+	Answered(engine, client []byte, msg [][]byte)
 }
 
 // Link is how messages leave. It is used by the scheduler's goroutine alone.
@@ -164,7 +165,7 @@ func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("task dropped: %w", err)
 	}
-	s.monitor.Monitor("intask", nil, client, msg)
+	s.monitor.Submitted(client, msg)
 	return s.post(event{task: newTask(client, msg, m.Header, header.MsgID, meta)})
 }
 
@@ -293,7 +294,7 @@ func (s effectsOf) assign(uuid string, t *task) error {
 
 func (s effectsOf) relay(t *task, r *reply) {
 	s.link.ToClient(t.client, r.engine, r.msg)
-	s.monitor.Monitor("outtask", []byte(r.engine), t.client, r.msg)
+	s.monitor.Answered([]byte(r.engine), t.client, r.msg)
 }
 
 func (s effectsOf) fail(t *task, ename string) {
@@ -319,5 +320,5 @@ func (s effectsOf) answer(t *task, engine string, metadata any, cause *wire.Remo
 	if engine != "" {
 		from = []byte(engine)
 	}
-	s.monitor.Monitor("outtask", from, t.client, msg)
+	s.monitor.Answered(from, t.client, msg)
 }

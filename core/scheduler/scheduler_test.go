@@ -49,16 +49,22 @@ func (w *wires) ToClient(client []byte, engine string, msg [][]byte) {
 }
 func (w *wires) Flush() {}
 
-func (w *wires) Monitor(topic string, engine, client []byte, _ [][]byte) {
+func (w *wires) Submitted(client []byte, _ [][]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.topics = append(w.topics, fmt.Sprintf("%s %s %s", topic, engine, client))
+	w.topics = append(w.topics, fmt.Sprintf("submitted by %s", client))
+}
+
+func (w *wires) Answered(engine, client []byte, _ [][]byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.topics = append(w.topics, fmt.Sprintf("answered by %s to %s", engine, client))
 }
 
 func (w *wires) Assigned(id, uuid string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.topics = append(w.topics, fmt.Sprintf("tracktask %s %s", id, uuid))
+	w.topics = append(w.topics, fmt.Sprintf("assigned %s to %s", id, uuid))
 }
 
 func testSession(t testing.TB, id string) *wire.Session {
@@ -143,7 +149,7 @@ func TestSchedulerRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.EngineDown("U") // the monitor has heard all of it once this is through
-	want := []string{"intask  C", "tracktask " + header.MsgID + " U", "outtask U C"}
+	want := []string{"submitted by C", "assigned " + header.MsgID + " to U", "answered by U to C"}
 	waitFor(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.topics) == len(want) })
 	for i, topic := range w.topics {
 		if topic != want[i] {
@@ -280,11 +286,12 @@ func TestHostileTasks(t *testing.T) {
 // sink is a Link and Monitor without work.
 type sink struct{ replies chan struct{} }
 
-func (sink) ToEngine(string, []byte, [][]byte) error  { return nil }
-func (s sink) ToClient([]byte, string, [][]byte)      { s.replies <- struct{}{} }
-func (sink) Flush()                                   {}
-func (sink) Monitor(string, []byte, []byte, [][]byte) {}
-func (sink) Assigned(string, string)                  {}
+func (sink) ToEngine(string, []byte, [][]byte) error { return nil }
+func (s sink) ToClient([]byte, string, [][]byte)     { s.replies <- struct{}{} }
+func (sink) Flush()                                  {}
+func (sink) Submitted([]byte, [][]byte)              {}
+func (sink) Answered([]byte, []byte, [][]byte)       {}
+func (sink) Assigned(string, string)                 {}
 
 // BenchmarkTask is a whole task: verifying and peeking at the request and the
 // reply, the decisions, and two sends, with the readers' work on the same

@@ -1,0 +1,193 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/heartbeat"
+	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/queue"
+	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// linger is how long the end waits for peers to take what they were sent.
+const linger = 500 * time.Millisecond
+
+// controller is a controller that is being run.
+type controller struct {
+	o       Options
+	log     hclog.Logger
+	files   *files
+	session *wire.Session
+
+	query   *sockets.Socket // ROUTER: registration and requests
+	notify  *sockets.Socket // PUB: notifications
+	hub     *hub.Hub
+	heart   *heartbeat.Monitor
+	mux     *queue.Direct
+	control *queue.Direct
+	iopub   *queue.IOPub
+	task    *queue.Task
+	bcast   *queue.Broadcast
+}
+
+// Run is a controller's whole life. It returns nil when ctx has ended or a
+// client has asked for the end, an error when it could not start or broke.
+func Run(ctx context.Context, o Options) error {
+	if err := o.resolve(); err != nil {
+		return err
+	}
+	if err := o.Profile.Create(); err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	f, err := claim(&o)
+	if err != nil {
+		return err
+	}
+	defer f.release()
+	c := &controller{o: o, log: o.Log, files: f}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	client, engine, err := c.build(stop)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.listen(client, engine); err != nil {
+		return err
+	}
+	if !o.Reuse {
+		defer f.remove()
+	}
+	return c.serve(ctx, stop, func() error { return f.write(client, engine) })
+}
+
+// build makes all parts and joins them. Nothing listens yet, so that no part
+// hears of a peer before all are there. The answer is what is known of the
+// connection files.
+func (c *controller) build(stop func()) (client *connfile.Client, engine *connfile.Engine, err error) {
+	if client, engine, err = c.describe(); err != nil {
+		return nil, nil, err
+	}
+	signer, err := wire.NewSigner(client.SignatureScheme, client.Key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("controller: %w", err)
+	}
+	if c.session, err = wire.NewSession("", signer, "json"); err != nil {
+		return nil, nil, fmt.Errorf("controller: %w", err)
+	}
+	leaves := 1 << c.o.BroadcastDepth
+	c.heart = heartbeat.New(heartbeat.Options{
+		Period: c.o.HeartbeatPeriod, MaxMisses: c.o.MaxMisses, Leaves: leaves,
+		Ready: func(uuid string) { c.hub.Ready(uuid) },
+		Lost:  func(uuid, cause string) { c.hub.Lost(uuid, cause) },
+		Log:   c.log.Named("heartbeat"),
+	})
+	if err := c.buildHub(stop); err != nil {
+		return nil, nil, err
+	}
+	if err := c.buildQueues(); err != nil {
+		return nil, nil, err
+	}
+	return client, engine, nil
+}
+
+// describe answers the connection files without their ports, or with those to
+// be used again.
+func (c *controller) describe() (*connfile.Client, *connfile.Engine, error) {
+	if c.o.Reuse {
+		client, engine, err := c.files.read()
+		if err == nil {
+			c.log.Info("reusing connection info of "+c.files.client, "engines", c.files.engine)
+			c.o.EnginePorts, c.o.ClientPorts = reused(client, engine)
+			return client, engine, nil
+		}
+		c.log.Info("no connection files to reuse", "error", err)
+	}
+	key, err := c.o.key()
+	if err != nil {
+		return nil, nil, err
+	}
+	client := &connfile.Client{
+		SSH: c.o.SSHServer, Interface: "tcp://" + c.o.ClientIP, Location: c.o.Location, TaskScheme: c.o.Scheme,
+		Key: key, Pack: "json", Unpack: "json", SignatureScheme: c.o.SignatureScheme,
+	}
+	engine := &connfile.Engine{
+		SSH: c.o.EngineSSHServer, Interface: "tcp://" + c.o.EngineIP, Location: c.o.Location,
+		Key: key, Pack: "json", Unpack: "json", SignatureScheme: c.o.SignatureScheme,
+	}
+	return client, engine, nil
+}
+
+func (c *controller) buildQueues() (err error) {
+	options := func(on heartbeat.Channel) queue.Options {
+		return queue.Options{
+			Session: c.session, Monitor: c.hub, Log: c.log.Named("queue"),
+			Connected:    func(uuid string) { c.heart.Connected(on, uuid) },
+			Disconnected: func(uuid string) { c.heart.Disconnected(on, uuid) },
+		}
+	}
+	c.mux = queue.NewMux(options(heartbeat.Mux))
+	c.control = queue.NewControl(options(heartbeat.Control))
+	c.iopub = queue.NewIOPub(options(heartbeat.Mux)) // which tells of no connections
+	if c.task, err = queue.NewTask(c.o.Scheme, c.o.HWM, options(heartbeat.Task)); err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	c.bcast, err = queue.NewBroadcast(c.o.BroadcastDepth, queue.LeafOptions{
+		Connected: c.heart.LeafConnected, Disconnected: c.heart.LeafDisconnected,
+	}, options(heartbeat.Mux))
+	if err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	return nil
+}
+
+func (c *controller) buildHub(stop func()) error {
+	base, err := c.o.openDB()
+	if err != nil {
+		return err
+	}
+	c.query = sockets.New(sockets.Router, sockets.Options{
+		Handler: func(conn *sockets.Conn, frames [][]byte) {
+			c.hub.Request(conn.Identity(), conn.RemoteAddr().String(), frames)
+		},
+		Log: c.log.Named("hub"),
+	})
+	c.notify = sockets.New(sockets.Pub, sockets.Options{Log: c.log.Named("hub")})
+	c.hub, err = hub.New(hub.Options{
+		Log: c.log.Named("hub"), Session: c.session, DB: base,
+		HeartbeatPeriod: c.o.HeartbeatPeriod, RegistrationTimeout: c.o.RegistrationTimeout,
+		Reply: func(peer []byte, frames [][]byte) error { return c.query.SendTo(peer, frames...) },
+		Notify: func(frames [][]byte) {
+			if err := c.notify.Send(frames...); err != nil {
+				c.log.Debug("notification not sent", "error", err)
+			}
+		},
+		Resubmit: func(frames [][]byte) {
+			if err := c.task.Submit(frames); err != nil {
+				c.log.Warn("task not resubmitted", "error", err)
+			}
+		},
+		Pending:   func(id int, uuid string) { c.heart.Pending(uuid, id) },
+		Abandoned: func(_ int, uuid, _ string) { c.heart.Forget(uuid) },
+		Registered: func(id int, uuid string) {
+			c.heart.Registered(uuid, id)
+			c.task.Scheduler.EngineUp(uuid)
+		},
+		Unregistered: func(_ int, uuid, _ string) {
+			c.heart.Forget(uuid)
+			c.task.Scheduler.EngineDown(uuid)
+			c.bcast.EngineDown(uuid)
+		},
+		Shutdown: stop,
+	})
+	if err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package controller
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/internal/filelock"
+)
+
+// files are the connection files of one cluster. Who holds them keeps other
+// controllers of the same profile and cluster id away.
+type files struct {
+	client, engine string // paths
+	lock           *filelock.Lock
+	written        map[string][]byte // what was written, by path
+	log            hclog.Logger
+}
+
+// claim takes the files of the cluster, or says which controller has them.
+func claim(o *Options) (*files, error) {
+	dir := o.Profile.SecurityDir()
+	client, engine := connfile.Names(o.ClusterID)
+	f := &files{
+		client: filepath.Join(dir, client), engine: filepath.Join(dir, engine),
+		written: map[string][]byte{}, log: o.Log,
+	}
+	name := ".ipcontroller"
+	if o.ClusterID != "" {
+		name += "-" + o.ClusterID
+	}
+	lock, err := filelock.Try(filepath.Join(dir, name+".lock"))
+	if errors.Is(err, filelock.ErrHeld) {
+		return nil, f.refusal()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("controller: %w", err)
+	}
+	f.lock = lock
+	// A controller on another machine may hold a lock that is not seen here.
+	if info, err := connfile.ReadClient(f.client); err == nil && answers(info) {
+		f.release()
+		return nil, f.refusal()
+	}
+	return f, nil
+}
+
+// ErrRunning is in the error of a start beside a running controller.
+var ErrRunning = errors.New("a controller of this profile and cluster id is running")
+
+func (f *files) refusal() error {
+	return fmt.Errorf("controller: %w: its file is %s; stop it first, or use another --cluster-id", ErrRunning, f.client)
+}
+
+// read answers the files that a former controller left, if both are whole and
+// fit together.
+func (f *files) read() (*connfile.Client, *connfile.Engine, error) {
+	c, err := connfile.ReadClient(f.client)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := connfile.ReadEngine(f.engine)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Key != e.Key || c.Registration != e.Registration || c.Pack != e.Pack || c.Unpack != e.Unpack || c.SignatureScheme != e.SignatureScheme {
+		return nil, nil, fmt.Errorf("%s and %s don't fit together", f.client, f.engine)
+	}
+	return c, e, nil
+}
+
+// write writes both files, the engines' first: who waits for the clients' can
+// start engines then.
+func (f *files) write(c *connfile.Client, e *connfile.Engine) error {
+	for _, file := range []struct {
+		path string
+		v    any
+	}{{f.engine, e}, {f.client, c}} {
+		text, err := connfile.Format(file.v)
+		if err != nil {
+			return fmt.Errorf("controller: %w", err)
+		}
+		f.log.Info("writing connection info to " + file.path)
+		if err := connfile.Write(file.path, file.v); err != nil {
+			return fmt.Errorf("controller: %w", err)
+		}
+		f.written[file.path] = text
+	}
+	return nil
+}
+
+// remove deletes what was written and is still there unchanged.
+func (f *files) remove() {
+	for path, text := range f.written {
+		now, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) || err == nil && !bytes.Equal(now, text) {
+			continue
+		}
+		if err == nil {
+			err = os.Remove(path)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			f.log.Warn("connection file is left behind", "path", path, "error", err)
+		}
+	}
+}
+
+// release lets another controller have the files.
+func (f *files) release() {
+	if err := f.lock.Remove(); err != nil {
+		f.log.Warn("lock file is left behind", "error", err)
+	}
+}
+
+// reused answers the ports of former files in the order in which they are
+// drawn: engines' and clients'.
+func reused(c *connfile.Client, e *connfile.Engine) (engine, client []int) {
+	engine = []int{e.Registration, e.Control, e.Mux, e.Task, e.IOPub, e.HBPing, e.HBPong}
+	client = []int{c.Control, c.Mux, c.Task, c.IOPub, c.Notification, c.Broadcast}
+	return slices.Concat(engine, e.Broadcast), client
+}

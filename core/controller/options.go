@@ -1,0 +1,154 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/db/dictdb"
+	"github.com/ipcore/ipcore/core/db/nodb"
+	"github.com/ipcore/ipcore/core/heartbeat"
+	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/core/queue"
+	"github.com/ipcore/ipcore/core/scheduler"
+)
+
+// Options describe a controller. The zero value of every field but Profile is
+// its default.
+type Options struct {
+	Profile   profile.Profile // made when it is missing
+	ClusterID string          // part of the file names; may be empty
+
+	IP       string // address to listen on: 127.0.0.1, "*" for all
+	EngineIP string // for what engines connect to: IP
+	ClientIP string // for what clients connect to: IP
+	Location string // this machine for peers elsewhere: the host name
+
+	// Ports are taken in the order of the protocol, engines' before clients'.
+	// EnginePorts and ClientPorts go before Ports; when they are used up, the
+	// system chooses.
+	Ports, EnginePorts, ClientPorts []int
+
+	Scheme string // of the task queue: leastload
+	HWM    int    // tasks outstanding per engine: 1, or scheduler.Unlimited
+
+	HeartbeatPeriod     time.Duration // 3 s
+	MaxMisses           int           // heartbeats in a row: 10
+	RegistrationTimeout time.Duration // 30 s, or 10 periods when that is longer
+	// BroadcastDepth is that of the tree that peers see: 1, or NoTree for a
+	// single leaf.
+	BroadcastDepth int
+
+	DB string // "dictdb" or "nodb"
+
+	// The key that messages are signed with: Key, else the text of KeyFile,
+	// else IPP_SESSION_KEY, else a random one.
+	Key, KeyFile    string
+	SignatureScheme string // hmac-sha256
+
+	// Reuse takes key and ports from connection files that are there, and
+	// leaves the files behind at the end.
+	Reuse bool
+
+	SSHServer       string // for clients, into their file
+	EngineSSHServer string // for engines, into theirs
+
+	Log hclog.Logger // nil discards
+	// Ready is called when peers can connect and both files are written.
+	Ready func(clientFile, engineFile string)
+}
+
+// NoTree, as Options.BroadcastDepth, is a tree of depth 0.
+const NoTree = -1
+
+// resolve checks o and fills in its defaults.
+func (o *Options) resolve() error {
+	if o.Profile.Dir == "" {
+		return errors.New("controller: no profile directory")
+	}
+	if strings.ContainsAny(o.ClusterID, `/\`) {
+		return fmt.Errorf("controller: cluster id %q: it is a part of file names and can't hold slashes", o.ClusterID)
+	}
+	def := func(v *string, d string) {
+		if *v == "" {
+			*v = d
+		}
+	}
+	def(&o.IP, "127.0.0.1")
+	def(&o.EngineIP, o.IP)
+	def(&o.ClientIP, o.IP)
+	def(&o.SignatureScheme, "hmac-sha256")
+	def(&o.DB, "dictdb")
+	if o.Location == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("controller: find the host name, or name a location: %w", err)
+		}
+		o.Location = host
+	}
+	def(&o.Scheme, scheduler.DefaultScheme)
+	if err := scheduler.CheckScheme(o.Scheme); err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	if o.HeartbeatPeriod <= 0 {
+		o.HeartbeatPeriod = heartbeat.DefaultPeriod
+	}
+	switch {
+	case o.BroadcastDepth == 0:
+		o.BroadcastDepth = 1
+	case o.BroadcastDepth < 0:
+		o.BroadcastDepth = 0
+	case o.BroadcastDepth > queue.MaxBroadcastDepth:
+		return fmt.Errorf("controller: broadcast depth %d is more than %d", o.BroadcastDepth, queue.MaxBroadcastDepth)
+	}
+	for _, ports := range [][]int{o.Ports, o.EnginePorts, o.ClientPorts} {
+		for _, p := range ports {
+			if p < 0 || p > 65535 {
+				return fmt.Errorf("controller: %d is no port number", p)
+			}
+		}
+	}
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	return nil
+}
+
+// key answers the key to sign with.
+func (o *Options) key() (string, error) {
+	if o.Key != "" {
+		return o.Key, nil
+	}
+	if o.KeyFile != "" {
+		text, err := os.ReadFile(o.KeyFile)
+		if err != nil {
+			return "", fmt.Errorf("controller: key file: %w", err)
+		}
+		key := strings.TrimSpace(string(text))
+		if key == "" {
+			return "", fmt.Errorf("controller: key file %s is empty", o.KeyFile)
+		}
+		return key, nil
+	}
+	if key := os.Getenv("IPP_SESSION_KEY"); key != "" {
+		return key, nil
+	}
+	return connfile.NewKey(), nil
+}
+
+// openDB opens the database that o names.
+func (o *Options) openDB() (db.DB, error) {
+	switch strings.ToLower(o.DB) {
+	case "dictdb":
+		return dictdb.New(dictdb.Options{})
+	case "nodb":
+		return nodb.DB{}, nil
+	}
+	return nil, fmt.Errorf("controller: unknown database %q: use dictdb or nodb", o.DB)
+}

@@ -1,0 +1,139 @@
+package queue
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// Direct is a relay between clients and the engines they name: mux or control.
+// Each has sockets of its own, so control never stands behind user work.
+type Direct struct {
+	Clients *sockets.Socket // ROUTER; to be listened on by the owner
+	Engines *sockets.Socket // ROUTER; likewise
+
+	o      Options
+	in     hub.Topic
+	out    hub.Topic
+	answer func(requestType string) (replyType string, ok bool)
+	bad    complaints
+}
+
+// NewMux makes the relay of direct requests.
+func NewMux(o Options) *Direct { return newDirect("mux", hub.In, hub.Out, muxAnswer, o) }
+
+// NewControl makes the relay of control requests.
+func NewControl(o Options) *Direct {
+	return newDirect("control", hub.InControl, hub.OutControl, controlAnswer, o)
+}
+
+// muxAnswer is restrictive: Python clients raise on other replies on mux.
+func muxAnswer(request string) (string, bool) {
+	switch request {
+	case "apply_request":
+		return "apply_reply", true
+	case "execute_request":
+		return "execute_reply", true
+	}
+	return "", false
+}
+
+func controlAnswer(request string) (string, bool) {
+	name, ok := strings.CutSuffix(request, "_request")
+	return name + "_reply", ok
+}
+
+func newDirect(name string, in, out hub.Topic, answer func(string) (string, bool), o Options) *Direct {
+	d := &Direct{o: o, in: in, out: out, answer: answer, bad: complaints{log: o.Log}}
+	d.Clients = o.clientSocket(name+"_in", d.fromClient)
+	d.Engines = o.engineSocket(name+"_out", d.fromEngine)
+	return d
+}
+
+// fromClient forwards [U, M] to the engine U as [C, M].
+func (d *Direct) fromClient(c *sockets.Conn, frames [][]byte) {
+	if len(frames) < 2 {
+		d.bad.drop(c.RemoteAddr(), wire.ErrMalformed)
+		return
+	}
+	engine, msg := frames[0], frames[1:]
+	d.o.Monitor.Monitor(d.in, engine, c.Identity(), msg)
+	err := sockets.ErrNoPeer
+	if e := d.Engines.Lookup(engine); e != nil {
+		frames[0] = c.Identity()
+		err = e.Enqueue(frames...)
+	}
+	if err != nil {
+		d.refuse(c, engine, msg, err)
+	}
+}
+
+// fromEngine forwards [C, M] to the client C as [U, M].
+func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
+	if len(frames) < 2 {
+		d.bad.drop(e.RemoteAddr(), wire.ErrMalformed)
+		return
+	}
+	client, msg := frames[0], frames[1:]
+	d.o.Monitor.Monitor(d.out, e.Identity(), client, msg)
+	c := d.Clients.Lookup(client)
+	if c == nil {
+		return // it has left; the hub has the reply
+	}
+	frames[0] = e.Identity()
+	if err := c.Enqueue(frames...); err != nil {
+		d.o.Log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
+	}
+}
+
+// refuse answers a request in the stead of an engine that can't be sent to.
+func (d *Direct) refuse(c *sockets.Conn, engine []byte, msg [][]byte, cause error) {
+	reply, err := d.refusal(engine, msg, cause)
+	if err != nil {
+		d.bad.drop(c.RemoteAddr(), err)
+		return
+	}
+	if reply == nil {
+		return
+	}
+	d.o.Monitor.Monitor(d.out, engine, c.Identity(), reply)
+	if err := c.Enqueue(append([][]byte{engine}, reply...)...); err != nil {
+		d.o.Log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
+	}
+}
+
+// refusal is the reply of refuse; nil for a request that has none.
+func (d *Direct) refusal(engine []byte, msg [][]byte, cause error) ([][]byte, error) {
+	m, err := d.o.Session.Peek(msg)
+	if err != nil {
+		return nil, err
+	}
+	header, err := wire.PeekHeader(m.Header)
+	if err != nil {
+		return nil, err
+	}
+	d.o.Log.Warn("request refused: its engine can't be sent to", "engine", string(engine), "msg_id", header.MsgID, "error", cause)
+	kind, ok := d.answer(header.MsgType)
+	if !ok {
+		return nil, nil
+	}
+	return engineError(d.o.Session, kind, m.Header, string(engine),
+		fmt.Sprintf("Engine '%s' is not connected: message '%s' was not delivered", engine, header.MsgID))
+}
+
+// engineError packs an EngineError in an engine's stead.
+func engineError(s *wire.Session, kind string, parent []byte, engine, text string) ([][]byte, error) {
+	meta := map[string]string{"status": "error", "engine": engine, "date": wire.FormatDate(time.Now())}
+	m, err := s.Message(kind, parent, meta, wire.NewRemoteError("EngineError", text))
+	if err != nil {
+		return nil, err
+	}
+	return m.AppendFrames(nil), nil
+}
+
+// Close closes the sockets, writing what is queued for at most linger.
+func (d *Direct) Close(linger time.Duration) { closeAll(linger, d.Engines, d.Clients) }

@@ -1,0 +1,151 @@
+package queue
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// gatherings are the coalescing broadcasts whose replies have not all come.
+type gatherings struct {
+	mu      sync.Mutex
+	waiting map[gatherKey]*gathering
+}
+
+type gatherKey struct{ client, original string }
+
+// gathering collects the replies to one broadcast.
+type gathering struct {
+	key     gatherKey
+	kind    string   // msg_type of the request
+	header  []byte   // its packed header
+	targets []target // in the order of the reply's buffers
+	replies []wire.Message
+	missing map[string]int // engines that have not answered, and their index
+	base    int            // whose content the reply has
+	failed  bool           // base is an error
+}
+
+// begin waits for the replies to r.
+func (b *Broadcast) begin(r *request) {
+	g := &gathering{
+		key: gatherKey{string(r.client), r.meta.OriginalMsgID}, kind: r.kind,
+		header: append([]byte(nil), r.m.Header...), missing: map[string]int{},
+	}
+	for _, targets := range r.byLeaf {
+		for _, t := range targets {
+			if _, twice := g.missing[t.uuid]; !twice {
+				g.missing[t.uuid] = len(g.targets)
+				g.targets = append(g.targets, t)
+			}
+		}
+	}
+	g.replies = make([]wire.Message, len(g.targets))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting[g.key] = g
+}
+
+// collect takes one engine's reply, which it owns, and answers the client when
+// it was the last.
+func (b *Broadcast) collect(key gatherKey, engine string, m wire.Message) {
+	b.mu.Lock()
+	g := b.waiting[key]
+	done := g != nil && g.add(engine, m)
+	if done {
+		delete(b.waiting, key)
+	}
+	b.mu.Unlock()
+	if !done {
+		return
+	}
+	reply, err := b.join(g)
+	if err != nil {
+		b.o.Log.Error("broadcast: replies can't be joined, the client gets none", "msg_id", key.original, "error", err)
+		return
+	}
+	b.toClient([]byte(key.client), reply)
+}
+
+// add reports whether this was the last reply. Upstream answers with the
+// content of the last one, so that errors before it are lost; here the first
+// error decides.
+func (g *gathering) add(engine string, m wire.Message) (last bool) {
+	i, expected := g.missing[engine]
+	if !expected {
+		return false
+	}
+	delete(g.missing, engine)
+	g.replies[i] = m
+	if !g.failed {
+		meta, err := wire.PeekMetadata(m.Metadata)
+		g.base, g.failed = i, err != nil || meta.Status != "" && meta.Status != "ok"
+	}
+	return len(g.missing) == 0
+}
+
+// join makes one reply of all.
+func (b *Broadcast) join(g *gathering) (wire.Message, error) {
+	m := g.replies[g.base]
+	fields, err := object(m.Metadata)
+	if err != nil {
+		return m, err
+	}
+	for key, value := range map[string]any{
+		"is_broadcast": true, "is_coalescing": true, "original_msg_id": g.key.original, "broadcast_targets": g.targets,
+	} {
+		if fields[key], err = json.Marshal(value); err != nil {
+			return m, err
+		}
+	}
+	if m.Metadata, err = json.Marshal(fields); err != nil {
+		return m, err
+	}
+	m.Buffers = nil
+	for _, r := range g.replies {
+		m.Buffers = append(m.Buffers, r.Buffers...)
+	}
+	m.Signature = b.o.Session.Signer().Sign(&m)
+	return m, nil
+}
+
+// EngineDown answers, in a lost engine's stead, the coalescing broadcasts that
+// wait for it. Clients know by themselves that the others will not be answered.
+func (b *Broadcast) EngineDown(uuid string) {
+	var stranded []*gathering
+	b.mu.Lock()
+	for _, g := range b.waiting {
+		if _, waits := g.missing[uuid]; waits {
+			stranded = append(stranded, g)
+		}
+	}
+	b.mu.Unlock()
+	for _, g := range stranded {
+		kind, ok := muxAnswer(g.kind)
+		if !ok {
+			kind = "apply_reply"
+		}
+		text := fmt.Sprintf("Engine b'%s' died while running task '%s'", uuid, g.key.original)
+		m, err := b.deathNotice(kind, g.header, g.key.original, true, uuid, text)
+		if err != nil {
+			b.o.Log.Error("broadcast: a lost engine's error could not be packed", "msg_id", g.key.original, "error", err)
+			continue
+		}
+		b.collect(g.key, uuid, m)
+	}
+	sockets.FlushAll()
+}
+
+// dropClient forgets the broadcasts of a client that has left.
+func (b *Broadcast) dropClient(id []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for key := range b.waiting {
+		if key.client == string(id) {
+			delete(b.waiting, key)
+		}
+	}
+}

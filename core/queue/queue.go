@@ -1,0 +1,117 @@
+package queue
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// Monitor sees every message that passes, as the hub does, before it is passed
+// on. It is called on goroutines that carry messages and must not wait. The
+// frames begin at the delimiter and are borrowed as those of a sockets.Handler
+// are.
+type Monitor interface {
+	// Monitor is told the routing ids of both ends where they are known.
+	Monitor(topic hub.Topic, engine, client []byte, msg [][]byte)
+	// Assigned tells which engine a task goes to.
+	Assigned(msgID, uuid string)
+}
+
+var _ Monitor = (*hub.Hub)(nil)
+
+// Options are common to all queues.
+type Options struct {
+	Session *wire.Session // signs what the queue itself answers
+	Monitor Monitor
+	// Connected and Disconnected tell of engines' connections: at least one
+	// is told of while there is one. Either may be nil.
+	Connected    func(uuid string)
+	Disconnected func(uuid string)
+	Limits       sockets.Limits
+	Log          hclog.Logger
+}
+
+// engineSocket makes the ROUTER that engines connect to.
+func (o *Options) engineSocket(id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
+	return sockets.New(sockets.Router, sockets.Options{
+		Identity: []byte(id),
+		Handler:  handler,
+		Connected: func(c *sockets.Conn) {
+			if o.Connected != nil {
+				o.Connected(string(c.Identity()))
+			}
+		},
+		Disconnected: func(c *sockets.Conn, _ error) {
+			if o.Disconnected != nil {
+				o.Disconnected(string(c.Identity()))
+			}
+		},
+		Limits: o.Limits,
+		Log:    o.Log,
+	})
+}
+
+// clientSocket makes the ROUTER that clients connect to.
+func (o *Options) clientSocket(id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
+	return sockets.New(sockets.Router, sockets.Options{
+		Identity: []byte(id), Handler: handler, Limits: o.Limits, Log: o.Log,
+	})
+}
+
+// closeAll closes sockets at the same time.
+func closeAll(linger time.Duration, list ...*sockets.Socket) {
+	var wg sync.WaitGroup
+	for _, s := range list {
+		wg.Go(func() { _ = s.Close(linger) })
+	}
+	wg.Wait()
+}
+
+// complaints logs dropped messages, once a minute for each host, so that a
+// broken or hostile peer can't fill the log.
+type complaints struct {
+	log hclog.Logger
+
+	mu    sync.Mutex
+	hosts map[string]*complaint
+}
+
+type complaint struct {
+	next   time.Time
+	silent int // dropped since the last line
+}
+
+const (
+	complainEvery = time.Minute
+	complainHosts = 1024
+)
+
+func (c *complaints) drop(peer net.Addr, err error) {
+	host, _, splitErr := net.SplitHostPort(peer.String())
+	if splitErr != nil {
+		host = peer.String()
+	}
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hosts == nil || len(c.hosts) >= complainHosts && c.hosts[host] == nil {
+		c.hosts = map[string]*complaint{}
+	}
+	h := c.hosts[host]
+	if h == nil {
+		h = &complaint{}
+		c.hosts[host] = h
+	}
+	if now.Before(h.next) {
+		h.silent++
+		return
+	}
+	c.log.Warn("message dropped", "peer", peer, "error", err, "dropped_silently_before", h.silent)
+	h.next, h.silent = now.Add(complainEvery), 0
+}

@@ -1,0 +1,118 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/scheduler"
+	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// Task is the load-balanced queue: sockets around a scheduler.
+type Task struct {
+	Clients   *sockets.Socket // ROUTER; to be listened on by the owner
+	Engines   *sockets.Socket // ROUTER; likewise
+	Scheduler *scheduler.Scheduler
+
+	bad complaints
+}
+
+// nobody is the routing id of tasks whose replies nobody awaits. No peer of a
+// ROUTER can have it.
+var nobody = []byte("\x00hub")
+
+// NewTask makes the queue. scheme and hwm are the scheduler's.
+func NewTask(scheme string, hwm int, o Options) (*Task, error) {
+	t := &Task{bad: complaints{log: o.Log}}
+	var err error
+	t.Scheduler, err = scheduler.New(scheduler.Options{
+		Session: o.Session, Scheme: scheme, HWM: hwm, Link: &taskLink{Task: t}, Monitor: taskMonitor{o.Monitor}, Log: o.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	connected := o.Connected
+	o.Connected = func(uuid string) {
+		t.Scheduler.EngineBack(uuid)
+		if connected != nil {
+			connected(uuid)
+		}
+	}
+	t.Clients = o.clientSocket("task_in", t.fromClient)
+	t.Engines = o.engineSocket("task_out", t.fromEngine)
+	return t, nil
+}
+
+// Run schedules until ctx ends.
+func (t *Task) Run(ctx context.Context) error { return t.Scheduler.Run(ctx) }
+
+// Submit takes a task that no client sent: the hub's, when it resubmits. It
+// owns the frames, which begin at the delimiter.
+func (t *Task) Submit(msg [][]byte) error { return t.Scheduler.Submit(nobody, msg) }
+
+func (t *Task) fromClient(c *sockets.Conn, frames [][]byte) {
+	if err := t.Scheduler.Submit(c.Identity(), sockets.Own(frames)); err != nil {
+		t.bad.drop(c.RemoteAddr(), err)
+	}
+}
+
+// fromEngine takes [C, M]. Who C is the scheduler knows better.
+func (t *Task) fromEngine(c *sockets.Conn, frames [][]byte) {
+	err := wire.ErrMalformed
+	if len(frames) > 1 {
+		err = t.Scheduler.Result(string(c.Identity()), sockets.Own(frames[1:]))
+	}
+	if err != nil {
+		t.bad.drop(c.RemoteAddr(), err)
+	}
+}
+
+// Close closes the sockets, writing what is queued for at most linger.
+func (t *Task) Close(linger time.Duration) { closeAll(linger, t.Engines, t.Clients) }
+
+// taskLink sends for the scheduler, on its goroutine.
+type taskLink struct {
+	*Task
+	frames [][]byte // scratch
+}
+
+func (l *taskLink) ToEngine(uuid string, client []byte, msg [][]byte) error {
+	e := l.Engines.Lookup([]byte(uuid))
+	if e == nil {
+		return sockets.ErrNoPeer
+	}
+	return e.Enqueue(l.with(client, msg)...)
+}
+
+func (l *taskLink) ToClient(client []byte, engine string, msg [][]byte) {
+	c := l.Clients.Lookup(client)
+	if c == nil {
+		return
+	}
+	if engine != "" {
+		msg = l.with([]byte(engine), msg)
+	}
+	if err := c.Enqueue(msg...); err != nil {
+		l.bad.log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
+	}
+}
+
+func (l *taskLink) with(first []byte, msg [][]byte) [][]byte {
+	l.frames = append(append(l.frames[:0], first), msg...)
+	return l.frames
+}
+
+func (l *taskLink) Flush() { sockets.FlushAll() }
+
+// taskMonitor gives what the scheduler tells the topics of the protocol.
+type taskMonitor struct{ Monitor }
+
+func (m taskMonitor) Submitted(client []byte, msg [][]byte) {
+	m.Monitor.Monitor(hub.InTask, nil, client, msg)
+}
+
+func (m taskMonitor) Answered(engine, client []byte, msg [][]byte) {
+	m.Monitor.Monitor(hub.OutTask, engine, client, msg)
+}

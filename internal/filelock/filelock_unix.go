@@ -1,0 +1,30 @@
+//go:build unix
+
+package filelock
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+func lock(f *os.File) error {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return ErrHeld
+		case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.EINVAL):
+			return nil // a file system without locks
+		}
+		return err
+	}
+}
+
+// remove deletes first: whoever waits finds that the name is gone.
+func remove(f *os.File) error {
+	return errors.Join(os.Remove(f.Name()), f.Close())
+}
