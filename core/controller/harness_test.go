@@ -1,0 +1,232 @@
+package controller
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/profile"
+)
+
+// cluster is a controller in this process, with engines and clients of real
+// Python releases around it.
+type cluster struct {
+	t      testing.TB
+	dir    string // profile directory
+	log    *logBuffer
+	client string // connection files
+	engine string
+	stop   func()     // asks for the end
+	ended  chan error // of Run
+}
+
+// logBuffer keeps a log for the case that a test fails.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// start runs a controller until the test ends.
+func start(t testing.TB, o Options) *cluster {
+	t.Helper()
+	c := &cluster{t: t, log: &logBuffer{}, ended: make(chan error, 1)}
+	if o.Profile.Dir == "" {
+		o.Profile = profile.Profile{Dir: t.TempDir()}
+	}
+	c.dir = o.Profile.Dir
+	o.Log = hclog.New(&hclog.LoggerOptions{Output: c.log, Level: hclog.Debug})
+	ready := make(chan struct{})
+	o.Ready = func(client, engine string) {
+		c.client, c.engine = client, engine
+		close(ready)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c.stop = cancel
+	go func() { c.ended <- Run(ctx, o) }()
+	select {
+	case <-ready:
+	case err := <-c.ended:
+		cancel()
+		t.Fatalf("controller ended: %v\n%s", err, c.log)
+	case <-time.After(10 * time.Second):
+		cancel()
+		t.Fatalf("controller does not start\n%s", c.log)
+	}
+	t.Cleanup(func() {
+		c.end()
+		if t.Failed() {
+			t.Logf("controller's log:\n%s", c.log)
+		}
+	})
+	return c
+}
+
+// end stops the controller, waits for it and reports how it ended.
+func (c *cluster) end() {
+	c.t.Helper()
+	c.stop()
+	c.wait(5 * time.Second)
+}
+
+// wait waits for the controller to end by itself.
+func (c *cluster) wait(limit time.Duration) {
+	c.t.Helper()
+	if c.ended == nil {
+		return
+	}
+	select {
+	case err := <-c.ended:
+		c.ended = nil
+		if err != nil {
+			c.t.Errorf("controller ended with: %v", err)
+		}
+	case <-time.After(limit):
+		c.t.Fatalf("controller did not end within %v\n%s", limit, c.log)
+	}
+}
+
+// python is an interpreter with ipyparallel.
+type python struct {
+	name string
+	path string
+}
+
+// pythons answers the interpreters to test with. Each is named by a variable;
+// the first has a default.
+func pythons(t testing.TB) []python {
+	t.Helper()
+	list := []python{{"7.1", os.Getenv("IPCORE_TEST_PY71")}, {"9.1", os.Getenv("IPCORE_TEST_PY91")}}
+	if list[0].path == "" {
+		list[0].path = "/usr/bin/python3"
+	}
+	var found []python
+	for _, p := range list {
+		if p.path == "" {
+			continue
+		}
+		if err := exec.Command(p.path, "-c", "import ipyparallel, numpy").Run(); err == nil {
+			found = append(found, p)
+		}
+	}
+	if len(found) == 0 {
+		t.Skip("no Python with ipyparallel: set IPCORE_TEST_PY71 or IPCORE_TEST_PY91")
+	}
+	return found
+}
+
+// engineProcess is a running Python engine.
+type engineProcess struct {
+	*exec.Cmd
+	log  string
+	done chan struct{} // closed when it has ended
+}
+
+// startEngine starts an engine, which ends with the test at the latest.
+func (c *cluster) startEngine(p python) *engineProcess {
+	c.t.Helper()
+	log, err := os.CreateTemp(c.t.TempDir(), "engine-*.log")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	e := &engineProcess{log: log.Name(), done: make(chan struct{})}
+	e.Cmd = exec.Command(p.path, "-m", "ipyparallel.engine", "--profile-dir="+c.dir, "--log-level=20")
+	e.Stdout, e.Stderr = log, log
+	e.Env = append(os.Environ(), "IPYTHONDIR="+filepath.Join(c.dir, "ipython"), "PYTHONDONTWRITEBYTECODE=1")
+	ownGroup(e.Cmd)
+	if err := e.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	_ = log.Close()
+	go func() {
+		_ = e.Wait() // how it ended is the test's business
+		close(e.done)
+	}()
+	c.t.Cleanup(func() {
+		killGroup(e.Cmd)
+		<-e.done
+		if c.t.Failed() {
+			text, err := os.ReadFile(e.log)
+			c.t.Logf("engine %d's log (%v):\n%s", e.Process.Pid, err, text)
+		}
+	})
+	return e
+}
+
+// startEngines starts n engines.
+func (c *cluster) startEngines(p python, n int) []*engineProcess {
+	c.t.Helper()
+	var list []*engineProcess
+	for range n {
+		list = append(list, c.startEngine(p))
+	}
+	return list
+}
+
+// preamble begins every client script.
+const preamble = `
+import sys, os, time, json
+import ipyparallel as ipp
+from ipyparallel import error
+rc = ipp.Client(sys.argv[1], timeout=20)
+def until(what, limit=20):
+    end = time.monotonic() + limit
+    while not what():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+def raises(kind, f, *a, **k):
+    try:
+        f(*a, **k)
+    except kind as e:
+        return e
+    except error.RemoteError as e:
+        assert e.ename == kind.__name__, e
+        return e
+    raise AssertionError("nothing was raised")
+`
+
+// run runs a client script to its end and answers what it printed.
+func (c *cluster) run(p python, script string) string {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.path, "-W", "ignore", "-c", preamble+script, c.client)
+	cmd.Env = append(os.Environ(), "IPYTHONDIR="+filepath.Join(c.dir, "ipython"), "PYTHONDONTWRITEBYTECODE=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		c.t.Fatalf("client: %v\n%s", err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// withEngines runs a test with each Python, a controller and n engines.
+func withEngines(t *testing.T, n int, o Options, f func(*testing.T, *cluster, python, []*engineProcess)) {
+	for _, p := range pythons(t) {
+		t.Run(p.name, func(t *testing.T) {
+			c := start(t, o)
+			engines := c.startEngines(p, n)
+			c.run(p, fmt.Sprintf("until(lambda: len(rc.ids) == %d)\n", n))
+			f(t, c, p, engines)
+		})
+	}
+}
