@@ -18,6 +18,9 @@ import (
 var binDir string
 
 func TestMain(m *testing.M) {
+	if binDir = os.Getenv("REGISTRY_TEST_HOST"); binDir != "" { // a host that a test started
+		os.Exit(m.Run())
+	}
 	code := func() int {
 		dir, err := os.MkdirTemp("", "ipcore-registry-test")
 		if err != nil {
@@ -79,4 +82,9 @@ func openLocal(t testing.TB) *Plugin {
 	}
 	t.Cleanup(p.Close)
 	return p
+}
+
+func contextWithin(t testing.TB, d time.Duration) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithTimeout(testContext(t), d)
 }

@@ -57,8 +57,8 @@ func Open(ctx context.Context, f *Found, o OpenOptions) (*Plugin, error) {
 	}
 	p := &Plugin{Found: *f, log: o.Log, words: &limitedBuffer{limit: 4 << 10}}
 	if err := p.open(ctx); err != nil {
-		p.kill()
-		return nil, fmt.Errorf("launcher %q (%s): %w", f.Name, f.Path, err)
+		p.kill() // and with it the rest of its stderr is read
+		return nil, fmt.Errorf("launcher %q (%s): %w%s", f.Name, f.Path, err, lastWords(p.words.String()))
 	}
 	return p, nil
 }
@@ -132,10 +132,10 @@ func (p *Plugin) open(ctx context.Context) error {
 	p.proc = cmd.Process
 	_ = os.Remove(filepath.Join(p.dir, "key.pem")) // the folder goes anyhow
 	if err != nil {
-		return p.explain(startError(err))
+		return startError(err)
 	}
 	if err := dial.expect(addr, p.dir, p.proc.Pid); err != nil {
-		return p.explain(err)
+		return err
 	}
 	p.rpc, err = within(ctx, pingTimeout, func() (*sdk.Client, error) {
 		c, err := p.client.Client()
@@ -153,12 +153,12 @@ func (p *Plugin) open(ctx context.Context) error {
 		return rpc, nil
 	})
 	if err != nil {
-		return p.explain(err)
+		return err
 	}
 	pingCtx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	if err := p.rpc.Ping(pingCtx); err != nil {
-		return p.explain(pingError(err))
+		return pingError(err)
 	}
 	return nil
 }
@@ -211,11 +211,6 @@ func pingError(err error) error {
 		}
 	}
 	return fmt.Errorf("the plugin does not answer: %w", err)
-}
-
-// explain puts the plugin's last words behind an error.
-func (p *Plugin) explain(err error) error {
-	return fmt.Errorf("%w%s", err, lastWords(p.words.String()))
 }
 
 // socketDir makes the folder for the plugin's socket and certificate: the user's

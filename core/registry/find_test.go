@@ -1,0 +1,257 @@
+package registry
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// describing is a launcher that can do nothing but describe itself.
+const describing = `#!/bin/sh
+echo '{"name":"NAME","version":"VERSION","kinds":["engine"],"protocol":[1],"new":"key"}'
+`
+
+// script writes an executable script.
+func script(t testing.TB, path, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func describer(t testing.TB, path, version string) string {
+	t.Helper()
+	name := strings.TrimPrefix(filepath.Base(path), prefix)
+	return script(t, path, strings.NewReplacer("NAME", name, "VERSION", version).Replace(describing))
+}
+
+// house makes folders for every place of the search.
+type house struct{ first, second, profile, data, libexec, bin string }
+
+func newHouse(t testing.TB) (house, Search) {
+	t.Helper()
+	root := t.TempDir()
+	h := house{
+		first: filepath.Join(root, "first"), second: filepath.Join(root, "second"),
+		profile: filepath.Join(root, "profile"),
+		data:    filepath.Join(root, "data"), libexec: filepath.Join(root, "inst", "libexec", "ipcore"),
+		bin: filepath.Join(root, "inst", "bin"),
+	}
+	script(t, filepath.Join(h.bin, "ipcore"), "")
+	link := filepath.Join(root, "link")
+	if err := os.Symlink(filepath.Join(h.bin, "ipcore"), link); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{
+		"IPCORE_LAUNCHER_PATH": h.first + string(filepath.ListSeparator) + h.second,
+		"XDG_DATA_HOME":        h.data, "PATH": h.second,
+	}
+	return h, Search{
+		ProfileDir: h.profile,
+		Getenv:     func(k string) string { return env[k] },
+		Executable: func() (string, error) { return link, nil },
+	}
+}
+
+func (h house) places() []string {
+	return []string{
+		h.first, h.second, filepath.Join(h.profile, "launchers"),
+		filepath.Join(h.data, "ipcore", "launchers"), h.libexec, h.bin,
+	}
+}
+
+func TestPlacesInOrder(t *testing.T) {
+	h, s := newHouse(t)
+	var got []string
+	for _, p := range s.Places() {
+		got = append(got, p.Dir)
+	}
+	if strings.Join(got, "\n") != strings.Join(h.places(), "\n") {
+		t.Errorf("got places\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(h.places(), "\n"))
+	}
+}
+
+func TestFirstPlaceWins(t *testing.T) {
+	h, s := newHouse(t)
+	ctx := testContext(t)
+	var paths []string
+	for i, dir := range h.places() {
+		paths = append(paths, describer(t, filepath.Join(dir, "ipcore-launcher-mine"), string(rune('0'+i))))
+	}
+	for i := range paths {
+		f, err := Find(ctx, sdk.Engine, "Mine", s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Path != paths[i] || f.Name != "mine" || f.Info.Version != string(rune('0'+i)) {
+			t.Errorf("with %d places left: found %+v", len(paths)-i, f)
+		}
+		if strings.Join(f.Shadowed, " ") != strings.Join(paths[i+1:], " ") {
+			t.Errorf("shadowed: %v", f.Shadowed)
+		}
+		if err := os.Remove(paths[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := Find(ctx, sdk.Engine, "mine", s)
+	if !errors.Is(err, ErrNotFound) {
+		t.Fatalf("got %v", err)
+	}
+	for _, dir := range h.places() {
+		if !strings.Contains(err.Error(), dir+" (") {
+			t.Errorf("the error does not name %s:\n%v", dir, err)
+		}
+	}
+}
+
+func TestNotFoundListsWhatThereIs(t *testing.T) {
+	h, s := newHouse(t)
+	describer(t, filepath.Join(h.first, "ipcore-launcher-one"), "1")
+	describer(t, filepath.Join(h.bin, "ipcore-launcher-two"), "1")
+	_, err := Find(testContext(t), sdk.Engine, "three", s)
+	if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "found: one, two\n") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPathInsteadOfName(t *testing.T) {
+	h, s := newHouse(t)
+	ctx := testContext(t)
+	path := describer(t, filepath.Join(h.data, "any name"), "1")
+	script(t, path, strings.ReplaceAll(describing, "NAME", "other"))
+	f, err := Find(ctx, sdk.Engine, path, s)
+	if err != nil || f.Path != path || f.Info.Name != "other" {
+		t.Errorf("found %+v, %v", f, err)
+	}
+	t.Chdir(h.data)
+	if f, err := Find(ctx, sdk.Engine, "./any name", s); err != nil || f.Path != path {
+		t.Errorf("found %+v, %v", f, err)
+	}
+	if _, err := Find(ctx, sdk.Engine, "./nothing", s); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a path without a file: %v", err)
+	}
+	if _, err := Find(ctx, sdk.Engine, h.data+"/", s); err == nil || !strings.Contains(err.Error(), "not an executable file") {
+		t.Errorf("a folder: %v", err)
+	}
+	if _, err := Find(ctx, sdk.Engine, "a b", s); err == nil {
+		t.Error("a name with a blank was accepted")
+	}
+}
+
+func TestKindNotOffered(t *testing.T) {
+	h, s := newHouse(t)
+	describer(t, filepath.Join(h.first, "ipcore-launcher-mine"), "1")
+	_, err := Find(testContext(t), sdk.Controller, "mine", s)
+	if err == nil || !strings.Contains(err.Error(), "it starts: engine") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWritableByOthersRefused(t *testing.T) {
+	h, s := newHouse(t)
+	ctx := testContext(t)
+	path := describer(t, filepath.Join(h.first, "ipcore-launcher-mine"), "1")
+	chmod := func(p string, mode os.FileMode) {
+		t.Helper()
+		if err := os.Chmod(p, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(what string) {
+		t.Helper()
+		for _, name := range []string{"mine", path} {
+			if _, err := Find(ctx, sdk.Engine, name, s); err == nil || !strings.Contains(err.Error(), "every user can write") {
+				t.Errorf("%s, found as %s: %v", what, name, err)
+			}
+		}
+	}
+	chmod(path, 0o777)
+	refused("writable file")
+	chmod(path, 0o755)
+	chmod(h.first, 0o777)
+	refused("writable folder")
+	chmod(h.first, 0o755)
+	if _, err := Find(ctx, sdk.Engine, "mine", s); err != nil {
+		t.Error(err)
+	}
+
+	// A link to it elsewhere is judged by its target.
+	target := describer(t, filepath.Join(h.data, "open", "launcher"), "1")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Find(ctx, sdk.Engine, "mine", s); err != nil {
+		t.Error(err)
+	}
+	chmod(filepath.Dir(target), 0o777)
+	refused("link into a writable folder")
+}
+
+func TestListTellsWhatIsWrong(t *testing.T) {
+	h, s := newHouse(t)
+	describer(t, filepath.Join(h.first, "ipcore-launcher-good"), "2")
+	describer(t, filepath.Join(h.bin, "ipcore-launcher-good"), "1")
+	script(t, filepath.Join(h.first, "ipcore-launcher-garbage"), "#!/bin/sh\necho hello; echo oh no >&2\n")
+	script(t, filepath.Join(h.first, "ipcore-launcher-fails"), "#!/bin/sh\necho the reason >&2; exit 3\n")
+	script(t, filepath.Join(h.first, "ipcore-launcher-lost"), "#!/no/such/interpreter\n")
+	script(t, filepath.Join(h.first, "ipcore-launcher-UPPER"), "#!/bin/sh\n")
+	if err := os.WriteFile(filepath.Join(h.first, "ipcore-launcher-text"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(h.first, "ipcore-launcher-folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	all, err := List(testContext(t), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []struct{ name, problem string }{
+		{"fails", "the reason"}, {"garbage", "oh no"}, {"good", ""}, {"lost", "/no/such/interpreter, which is not there"},
+	}
+	if len(all) != len(want) {
+		t.Fatalf("listed %+v", all)
+	}
+	for i, w := range want {
+		f := all[i]
+		if f.Name != w.name || (f.Err == nil) != (w.problem == "") || f.Err != nil && !strings.Contains(f.Err.Error(), w.problem) {
+			t.Errorf("%s: %+v: %v", w.name, f, f.Err)
+		}
+	}
+	if good := all[2]; good.Info.Version != "2" || len(good.Shadowed) != 1 {
+		t.Errorf("good: %+v", good)
+	}
+}
+
+func TestDescribeHangs(t *testing.T) {
+	t.Parallel() // it waits for the whole limit
+	h, s := newHouse(t)
+	script(t, filepath.Join(h.first, "ipcore-launcher-slow"), "#!/bin/sh\nsleep 60\n")
+	start := time.Now()
+	_, err := Find(testContext(t), sdk.Engine, "slow", s)
+	if err == nil || !strings.Contains(err.Error(), "no answer within") || time.Since(start) > 2*describeTimeout {
+		t.Errorf("after %v: %v", time.Since(start), err)
+	}
+}
+
+func TestNewerBuildIsDescribedAgain(t *testing.T) {
+	h, s := newHouse(t)
+	path := filepath.Join(h.first, "ipcore-launcher-mine")
+	for _, version := range []string{"1", "22"} {
+		describer(t, path, version)
+		if f, err := Find(testContext(t), sdk.Engine, "mine", s); err != nil || f.Info.Version != version {
+			t.Errorf("version %s: %+v, %v", version, f, err)
+		}
+	}
+}

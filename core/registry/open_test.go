@@ -1,0 +1,369 @@
+package registry
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+// until waits for a condition.
+func until(t testing.TB, d time.Duration, what string, f func() bool) {
+	t.Helper()
+	limit := time.Now().Add(d)
+	for !f() {
+		if time.Now().After(limit) {
+			t.Fatalf("waited %v in vain: %s", d, what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func alive(pid int) bool {
+	_, err := process.Attach(process.State{PID: pid})
+	return err == nil
+}
+
+func TestPluginLeavesNothing(t *testing.T) {
+	runtimeDir := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", runtimeDir)
+	p := openLocal(t)
+	if i, err := os.Stat(p.dir); err != nil || i.Mode().Perm() != 0o700 || filepath.Dir(p.dir) != runtimeDir {
+		t.Errorf("the socket's folder: %v, %v", i, err)
+	}
+	if _, err := os.Stat(filepath.Join(p.dir, "key.pem")); err == nil {
+		t.Error("the plugin's key lies about after the start")
+	}
+	sockets, err := filepath.Glob(filepath.Join(p.dir, "plugin*"))
+	if err != nil || len(sockets) != 1 {
+		t.Fatalf("sockets: %v, %v", sockets, err)
+	}
+	if i, err := os.Stat(sockets[0]); err != nil || i.Mode().Perm()&0o077 != 0 {
+		t.Errorf("the socket: %v, %v", i, err)
+	}
+	p.Close()
+	p.Close()
+	if alive(p.PID()) {
+		t.Error("the plugin lives after Close")
+	}
+	if left, err := os.ReadDir(runtimeDir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestStrangersAreRefused(t *testing.T) {
+	p := openLocal(t)
+	sockets, err := filepath.Glob(filepath.Join(p.dir, "plugin*"))
+	if err != nil || len(sockets) != 1 {
+		t.Fatalf("sockets: %v, %v", sockets, err)
+	}
+	stranger, err := newCertificates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusting := stranger.client()
+	trusting.InsecureSkipVerify = true
+	for name, creds := range map[string]credentials.TransportCredentials{
+		"no TLS":                   insecure.NewCredentials(),
+		"no certificate":           credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}),
+		"a stranger's certificate": credentials.NewTLS(trusting),
+	} {
+		conn, err := grpc.NewClient("unix:"+sockets[0], grpc.WithTransportCredentials(creds))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sdk.NewClient(conn).Ping(testContext(t)); err == nil {
+			t.Errorf("%s: the plugin answered", name)
+		}
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.rpc.Ping(testContext(t)); err != nil {
+		t.Errorf("afterwards, to its host: %v", err)
+	}
+}
+
+// bare starts the built plugin without the registry.
+func bare(t *testing.T, env map[string]string) (*exec.Cmd, *bufio.Reader, *limitedBuffer) {
+	t.Helper()
+	stderr := &limitedBuffer{limit: 64 << 10}
+	cmd := exec.Command(filepath.Join(binDir, "ipcore-launcher-local"))
+	cmd.Env = process.Environ(env)
+	cmd.Stderr = stderr
+	ownGroup(cmd)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // ended already in good cases
+		_ = cmd.Wait()
+	})
+	return cmd, bufio.NewReader(out), stderr
+}
+
+func TestWithoutCookie(t *testing.T) {
+	cmd, out, stderr := bare(t, nil)
+	text, err := io.ReadAll(out)
+	if err != nil || len(text) > 0 {
+		t.Errorf("stdout: %q, %v", text, err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() < 1 {
+		t.Errorf("exit: %v", err)
+	}
+	if !strings.Contains(stderr.String(), "started by ipcore") {
+		t.Errorf("stderr: %q", stderr)
+	}
+}
+
+func TestFirstLine(t *testing.T) {
+	dir := t.TempDir()
+	certs, err := newCertificates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := certs.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{
+		sdk.EnvCookie: sdk.Cookie, "PLUGIN_PROTOCOL_VERSIONS": "7,1", "PLUGIN_UNIX_SOCKET_DIR": dir,
+		"PLUGIN_CLIENT_CERT": string(certs.caPEM), sdk.EnvTLSDir: dir,
+	}
+	cmd, out, _ := bare(t, env)
+	line, err := out.ReadString('\n')
+	f := strings.Split(strings.TrimSpace(line), "|")
+	if err != nil || len(f) != 6 || f[0] != "1" || f[1] != "1" || f[2] != "unix" || filepath.Dir(f[3]) != dir || f[4] != "grpc" || f[5] != "" {
+		t.Fatalf("first line %q, %v", line, err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := net.Dial("unix", f[3]); err != nil {
+		t.Errorf("after SIGINT: %v", err)
+	} else if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+	if left, err := os.ReadDir(dir); err == nil && len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+
+	// Without the files it makes its own certificate; without any it does not serve.
+	dir = t.TempDir()
+	env["PLUGIN_UNIX_SOCKET_DIR"] = dir
+	delete(env, sdk.EnvTLSDir)
+	_, out, _ = bare(t, env)
+	if line, err = out.ReadString('\n'); err != nil || strings.Count(line, "|") != 5 || len(line) < 300 || strings.HasSuffix(strings.TrimSpace(line), "=") {
+		t.Errorf("own certificate: %q, %v", line, err)
+	}
+	delete(env, "PLUGIN_CLIENT_CERT")
+	cmd, out, _ = bare(t, env)
+	if text, err := io.ReadAll(out); err != nil || len(text) > 0 {
+		t.Errorf("without any certificate: %q, %v", text, err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("without any certificate it exits with 0")
+	}
+}
+
+// TestHostKilled runs this test binary as a host, kills it, and sees to it that
+// the plugin ends and the workload does not.
+func TestHostKilled(t *testing.T) {
+	if os.Getenv("REGISTRY_TEST_HOST") != "" {
+		beHost(t)
+		return
+	}
+	runtimeDir := t.TempDir()
+	host := exec.Command(os.Args[0], "-test.run=^TestHostKilled$")
+	host.Env = process.Environ(map[string]string{"REGISTRY_TEST_HOST": binDir, "XDG_RUNTIME_DIR": runtimeDir})
+	out, err := host.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var plugin, workload int
+	in := bufio.NewReader(out)
+	for plugin == 0 {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the host said %q, %v", line, err)
+		}
+		_, _ = fmt.Sscanf(line, "plugin %d workload %d", &plugin, &workload)
+	}
+	defer func() { _ = syscall.Kill(workload, syscall.SIGKILL) }()
+	if !alive(plugin) || !alive(workload) {
+		t.Fatal("not alive before the host is killed")
+	}
+	if err := host.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = host.Wait() // killed
+	until(t, 2*time.Second, "the plugin ends", func() bool { return !alive(plugin) })
+	if !alive(workload) {
+		t.Error("the workload ended with its host")
+	}
+	if left, err := os.ReadDir(runtimeDir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func beHost(t *testing.T) {
+	p := openLocal(t)
+	l := p.Launcher(sdk.SingleEngine, "w")
+	r := sleepers(t, 1)
+	state, err := l.Start(testContext(t), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var st process.State
+	if err := state.Decode(&st); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(os.Stdout, "plugin %d workload %d\n", p.PID(), st.PID)
+	<-p.Gone() // this process is killed before
+}
+
+func TestPluginKilled(t *testing.T) {
+	ctx := testContext(t)
+	p := openLocal(t)
+	l := p.Launcher(sdk.Engine, "w")
+	state, err := l.Start(ctx, sleepers(t, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := l.Events(ctx, 0)
+	nextEvent(t, events)
+	if err := syscall.Kill(p.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for range events.C {
+	}
+	if !errors.Is(events.Err(), sdk.ErrPluginGone) {
+		t.Errorf("events: %v", events.Err())
+	}
+	<-p.Gone()
+	if err := l.Stop(ctx); !errors.Is(err, sdk.ErrPluginGone) {
+		t.Errorf("Stop: %v", err)
+	}
+	start := time.Now()
+	p.Close()
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("Close of a dead plugin took %v", d)
+	}
+	l = openLocal(t).Launcher(sdk.Engine, "w")
+	if _, err := l.FromDict(ctx, state); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBadPlugins opens executables that are no good plugins. The error has to say
+// what is wrong, soon, and nothing may be left.
+func TestBadPlugins(t *testing.T) {
+	const head = "#!/bin/sh\n[ \"$1\" = describe ] && { echo '{\"name\":\"bad\",\"version\":\"1\",\"kinds\":[\"engine\"],\"protocol\":[1]}'; exit; }\n"
+	cert := strings.Repeat("A", 400)
+	for name, c := range map[string]struct{ script, want string }{
+		"exits":              {"echo the reason >&2; exit 1", "the reason"},
+		"prints something":   {"echo hello; sleep 30", `not the handshake but "hello"`},
+		"garbage":            {"head -c 3000000 /dev/zero; sleep 30", ""},
+		"another protocol":   {"echo '1|9|unix|/x|grpc|'; sleep 30", "incompatible API version"},
+		"net/rpc":            {"echo '1|1|unix|/x|netrpc|'; sleep 30", "unsupported plugin protocol"},
+		"elsewhere":          {"echo \"1|1|unix|/etc/hostname|grpc|\"; sleep 30", "not in the folder"},
+		"another machine":    {"echo '1|1|tcp|192.0.2.1:80|grpc|'; sleep 30", "loopback"},
+		"nobody listens":     {"echo \"1|1|unix|$PLUGIN_UNIX_SOCKET_DIR/s|grpc|\"; sleep 30", "no such file"},
+		"a bad certificate":  {"echo \"1|1|unix|$PLUGIN_UNIX_SOCKET_DIR/s|grpc|" + cert + "\"; sleep 30", "cert"},
+		"padded certificate": {"echo \"1|1|unix|$PLUGIN_UNIX_SOCKET_DIR/s|grpc|" + cert + "==\"; sleep 30", "cert"},
+		"holds the pipes":    {"sleep 30 & echo no >&2; exit 1", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := testContext(t)
+			f, err := Find(ctx, sdk.Engine, script(t, filepath.Join(t.TempDir(), "bad"), head+c.script), Search{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			p, err := Open(ctx, f, OpenOptions{})
+			if err == nil {
+				p.Close()
+				t.Fatal("it was opened")
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q in it", err, c.want)
+			}
+			if d := time.Since(start); d > startTimeout+5*time.Second {
+				t.Errorf("it took %v", d)
+			}
+		})
+	}
+}
+
+func TestOpenCancelled(t *testing.T) {
+	path := script(t, filepath.Join(t.TempDir(), "bad"),
+		"#!/bin/sh\n[ \"$1\" = describe ] && { echo '{\"name\":\"bad\",\"version\":\"1\",\"kinds\":[\"engine\"],\"protocol\":[1]}'; exit; }\nsleep 60\n")
+	f, err := Find(testContext(t), sdk.Engine, path, Search{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := contextWithin(t, 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if _, err := Open(ctx, f, OpenOptions{}); err == nil {
+		t.Error("it was opened")
+	}
+	if d := time.Since(start); d > 3*time.Second {
+		t.Errorf("Open returned %v after its context's end", d)
+	}
+}
+
+func TestManyLaunchersTogether(t *testing.T) {
+	p := openLocal(t)
+	ctx := testContext(t)
+	errs := make(chan error)
+	for i := range 10 {
+		go func() {
+			l := p.Launcher(sdk.SingleEngine, fmt.Sprint("w", i))
+			_, err := l.Start(ctx, sdk.StartRequest{ProfileDir: t.TempDir(), Command: []string{"sleep", "300"}})
+			events := l.Events(ctx, 0)
+			err = errors.Join(err, l.Stop(ctx))
+			for range events.C {
+			}
+			errs <- errors.Join(err, events.Err())
+		}()
+	}
+	for range 10 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
