@@ -1,0 +1,34 @@
+package worker
+
+import (
+	"net"
+	"os"
+	"syscall"
+)
+
+// The worker's channel and process group are Unix's: here Start answers
+// ErrUnsupported, from channelPair, before anything else is tried.
+
+func channelPair() (*net.UnixConn, *os.File, error) { return nil, nil, ErrUnsupported }
+func outputPipe() (r, w *os.File, err error)        { return nil, nil, ErrUnsupported }
+func faultFile() (*os.File, error)                  { return nil, ErrUnsupported }
+func readPipe(int, []byte) (int, error)             { return 0, ErrUnsupported }
+func processAttributes() *syscall.SysProcAttr       { return nil }
+func waitExit(int) bool                             { return false }
+func killGroup(int)                                 {}
+func oomKills() int64                               { return 0 }
+func exitSignal(*os.ProcessState) syscall.Signal    { return 0 }
+func signalName(sig syscall.Signal) string          { return sig.String() }
+
+// SignalNumber answers the signal of a name like "SIGINT".
+func SignalNumber(name string) (syscall.Signal, bool) {
+	switch name {
+	case "SIGINT":
+		return syscall.SIGINT, true
+	case "SIGTERM":
+		return syscall.SIGTERM, true
+	case "SIGKILL":
+		return syscall.SIGKILL, true
+	}
+	return 0, false
+}
