@@ -29,18 +29,18 @@ var ErrExited = errors.New("the Python worker has ended")
 type Handler interface {
 	// Ready is called once, when the worker waits for its first request.
 	// info is the JSON object of its H frame.
-	Ready(info []byte)
-	// Reply ends the request under way. The parts of r below
-	// sockets.LargeFrame share memory; none are written again.
-	Reply(r Reply)
+	Ready(p *Process, info []byte)
+	// Reply ends the request under way. Parts of less than 64 KiB share
+	// memory, a larger one has its own; none are written again.
+	Reply(p *Process, r Reply)
 	// Display carries a message of the request under way, or, from a thread
 	// that outlived it, of the last one.
-	Display(d Display)
+	Display(p *Process, d Display)
 	// Output is called when output waits for TakeOutput: after a short time
 	// of collecting, or at once when there is much.
-	Output()
+	Output(p *Process)
 	// Exited is the last call. It is made whatever ended the worker.
-	Exited(e Exit)
+	Exited(p *Process, e Exit)
 }
 
 // Reply is an R frame.
@@ -137,8 +137,9 @@ func (p *Process) run(started chan<- error) {
 		return
 	}
 	p.wg.Go(p.readChannel)
-	p.wg.Go(func() { p.out.pump(Stdout, p.opts.Handler.Output) })
-	p.wg.Go(func() { p.out.pump(Stderr, p.opts.Handler.Output) })
+	notify := func() { p.opts.Handler.Output(p) }
+	p.wg.Go(func() { p.out.pump(Stdout, notify) })
+	p.wg.Go(func() { p.out.pump(Stderr, notify) })
 	started <- nil
 
 	waitErr := p.wait()
@@ -149,7 +150,7 @@ func (p *Process) run(started chan<- error) {
 	_ = p.conn.Close()
 	p.out.close()
 	p.wg.Wait()
-	p.opts.Handler.Exited(p.exit(waitErr))
+	p.opts.Handler.Exited(p, p.exit(waitErr))
 	_ = p.fault.Close()
 	close(p.done)
 }
@@ -267,7 +268,7 @@ func (p *Process) handle(f *frame) error {
 		p.mu.Lock()
 		p.ready = true
 		p.mu.Unlock()
-		p.opts.Handler.Ready(f.parts[0])
+		p.opts.Handler.Ready(p, f.parts[0])
 	case f.kind == kindReply && len(f.parts) >= 2:
 		r := Reply{MsgID: f.parts[0]}
 		rest := f.parts[2:]
@@ -283,9 +284,9 @@ func (p *Process) handle(f *frame) error {
 		default:
 			return fmt.Errorf("%w (a reply that is neither ok nor error)", errNotFrame)
 		}
-		p.opts.Handler.Reply(r)
+		p.opts.Handler.Reply(p, r)
 	case f.kind == kindDisplay && len(f.parts) >= 3:
-		p.opts.Handler.Display(Display{MsgType: f.parts[0], Parent: f.parts[1], Content: f.parts[2], Buffers: f.parts[3:]})
+		p.opts.Handler.Display(p, Display{MsgType: f.parts[0], Parent: f.parts[1], Content: f.parts[2], Buffers: f.parts[3:]})
 	default:
 		return fmt.Errorf("%w (kind %q with %d parts)", errNotFrame, f.kind, len(f.parts))
 	}

@@ -25,7 +25,6 @@ func TestMain(m *testing.M) {
 type recorder struct {
 	t       testing.TB
 	p       *Process
-	started chan struct{} // closed when p is set
 	ready   chan struct{}
 	replies chan Reply
 	exit    chan Exit
@@ -38,7 +37,7 @@ type recorder struct {
 func start(t testing.TB, mode string) *recorder {
 	t.Helper()
 	r := &recorder{
-		t: t, started: make(chan struct{}), ready: make(chan struct{}),
+		t: t, ready: make(chan struct{}),
 		replies: make(chan Reply, 1), exit: make(chan Exit, 1),
 	}
 	p, err := Start(Options{Command: workertest.Command(), Env: workertest.Env(mode), Handler: r})
@@ -46,7 +45,6 @@ func start(t testing.TB, mode string) *recorder {
 		t.Fatal(err)
 	}
 	r.p = p
-	close(r.started)
 	t.Cleanup(func() { p.Stop(0) })
 	if err := p.Hello([]byte(`{"engine_id": 0}`)); err != nil {
 		t.Fatal(err)
@@ -60,21 +58,36 @@ func (r *recorder) note(event string) {
 	r.events = append(r.events, event)
 }
 
-func (r *recorder) take(drain bool) {
-	<-r.started
+func (r *recorder) take(p *Process, drain bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.p.TakeOutput(drain, func(s Stream, text []byte) {
+	p.TakeOutput(drain, func(s Stream, text []byte) {
 		r.events = append(r.events, s.String())
 		r.text[s].Write(text)
 	})
 }
 
-func (r *recorder) Ready([]byte)      { close(r.ready) }
-func (r *recorder) Output()           { r.take(false) }
-func (r *recorder) Reply(reply Reply) { r.take(true); r.note("reply"); r.replies <- reply }
-func (r *recorder) Display(d Display) { r.take(true); r.note("display " + string(d.Content)) }
-func (r *recorder) Exited(e Exit)     { r.take(true); r.note("exit"); r.exit <- e }
+func (r *recorder) Ready(*Process, []byte) { close(r.ready) }
+
+func (r *recorder) Output(p *Process) { r.take(p, false) }
+
+func (r *recorder) Reply(p *Process, reply Reply) {
+	r.take(p, true)
+	r.note("reply")
+	r.replies <- reply
+}
+
+func (r *recorder) Display(p *Process, d Display) {
+	r.take(p, true)
+	r.note("display " + string(d.Content))
+}
+
+func (r *recorder) Exited(p *Process, e Exit) {
+	r.take(p, true)
+	r.note("exit")
+	r.exit <- e
+}
+
 func (r *recorder) output(s Stream) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
