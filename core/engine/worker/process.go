@@ -426,6 +426,14 @@ var (
 	errLostChannel = errors.New("lost its channel to the engine (was its file descriptor closed?)")
 )
 
+// Kill ends the worker and its process group and does not wait. The handler's
+// Exited gets the first cause given.
+func (p *Process) Kill(cause error) { p.kill(cause) }
+
+// Alive tells whether the process has not ended. Once it is false, Exited has
+// been called or is about to be.
+func (p *Process) Alive() bool { return !p.hasExited() }
+
 // kill ends the process group; the first cause given is the one reported.
 func (p *Process) kill(cause error) {
 	p.mu.Lock()

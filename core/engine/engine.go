@@ -1,0 +1,264 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/engine/worker"
+	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// engine is one running engine.
+type engine struct {
+	opts      Options
+	log       hclog.Logger
+	wg        sync.WaitGroup // goroutines that start workers
+	ended     chan struct{}  // closed by end
+	endOnce   sync.Once
+	endErr    error                              // valid when ended is closed
+	processes sync.WaitGroup                     // workers whose Exited has not returned
+	closers   []func(linger time.Duration) error // of the connections
+
+	// What registration gives; not changed after it.
+	session    *wire.Session
+	id         int
+	topic      string          // "engine.<id>."
+	quotedUUID string          // JSON
+	metadata   json.RawMessage // {"engine": uuid}
+	period     time.Duration   // of heartbeats
+
+	registration *sockets.Socket
+	shell        *link
+	control      *link
+	iopub        *iopub
+	heart        *heart
+
+	// mu guards what follows. Sockets are sent to with it held, which never
+	// blocks and calls nothing back. Lock order: engine.mu, then those of
+	// link, iopub and worker.Process.
+	mu           sync.Mutex
+	registered   bool
+	stopping     bool
+	worker       *worker.Process // nil while there is none
+	ready        bool            // the worker takes requests
+	python       pythonInfo
+	settled      bool // the worker has been ready for requests
+	failures     int  // workers in a row that died before they were settled
+	queue        queue
+	running      *request
+	last         *request // whose output still comes
+	aborted      idSet
+	cells        int            // execution_count
+	sessions     map[string]int // numbers of client sessions
+	sessionCount int
+	startup      []cell      // to be run before the queue goes on
+	moved        int64       // bytes of buffers since memory was given back
+	tidy         *time.Timer // gives memory back
+	frames       [][]byte    // scratch of send
+}
+
+// pythonInfo is what the worker tells about itself.
+type pythonInfo struct {
+	Pid    int    `json:"pid"`
+	Python string `json:"python"`
+}
+
+// Times of the end.
+const (
+	quitGrace = 500 * time.Millisecond // for exit handlers of user code
+	linger    = time.Second            // for the last messages
+)
+
+// Run is an engine from its start to its end: nil after ctx is done or a
+// shutdown_request, else why it ended; see ExitCode. It returns when the
+// worker and all connections have ended.
+func Run(ctx context.Context, o Options) error {
+	o, err := o.withDefaults()
+	if err != nil {
+		return err
+	}
+	if len(o.command) == 0 {
+		python, err := worker.FindPython(o.Python, os.Getenv)
+		if err != nil {
+			return err
+		}
+		o.command = worker.Command(python)
+	}
+	e := &engine{opts: o, log: o.Log, ended: make(chan struct{}), sessions: make(map[string]int)}
+
+	// The worker starts while we find the controller and register.
+	e.wg.Go(e.startWorker)
+	defer e.close()
+
+	err = e.live(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// live is what lies between the start and the end.
+func (e *engine) live(ctx context.Context) error {
+	info, err := connectionInfo(ctx, &e.opts)
+	if err != nil {
+		return err
+	}
+	if err := e.open(info); err != nil {
+		return err
+	}
+	if err := e.register(ctx, info); err != nil {
+		return err
+	}
+	defer e.unregister(strconv.Itoa(e.id))
+	if err := e.connect(ctx, info); err != nil {
+		return err
+	}
+	return e.serve(ctx)
+}
+
+// open makes the session.
+func (e *engine) open(info *connfile.Engine) error {
+	signer, err := wire.NewSigner(info.SignatureScheme, info.Key)
+	if err != nil {
+		return err
+	}
+	e.session, err = wire.NewSession(e.opts.UUID, signer, info.Pack)
+	if err != nil {
+		return err
+	}
+	e.quotedUUID = string(appendQuoted(nil, e.session.ID))
+	e.metadata = json.RawMessage(`{"engine": ` + e.quotedUUID + `}`)
+	return nil
+}
+
+// connect makes the connections on which the engine works, and starts the
+// heart when they stand.
+func (e *engine) connect(ctx context.Context, info *connfile.Engine) error {
+	identity := []byte(e.session.ID)
+	const links = 5 // mux, task, broadcast leaf, control, iopub
+	standing := make(chan struct{}, links)
+	up := func() {
+		select {
+		case standing <- struct{}{}:
+		default:
+		}
+	}
+	log := e.opts.Log.With("engine", e.id)
+	shell := newLink(identity, log.Named("shell"), e.handleShell, up)
+	control := newLink(identity, log.Named("control"), e.handleControl, up)
+	iopub := newIOPub(e.session, log.Named("iopub"), up)
+	heart := newHeart(identity, log.Named("heart"))
+	e.closers = append(e.closers, shell.close, control.close, iopub.close, heart.close)
+	e.mu.Lock()
+	e.log, e.topic = log, "engine."+strconv.Itoa(e.id)+"."
+	e.shell, e.control, e.iopub, e.heart = shell, control, iopub, heart
+	e.publish("status", "status", nil, stateStarting)
+	e.registered = true
+	e.greet()
+	e.mu.Unlock()
+
+	leaf := info.Broadcast[e.id%len(info.Broadcast)]
+	err := errors.Join(
+		shell.socket.Dial(info.URL(info.Mux)),
+		shell.socket.Dial(info.URL(info.Task)),
+		shell.socket.Dial(info.URL(leaf)),
+		control.socket.Dial(info.URL(info.Control)),
+		iopub.socket.Dial(info.URL(info.IOPub)),
+	)
+	if err != nil {
+		return err
+	}
+	limit := time.NewTimer(e.opts.Timeout)
+	defer limit.Stop()
+	for shell.up()+control.up() < links-1 || !iopub.up() {
+		select {
+		case <-standing:
+			continue
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-e.ended:
+			return e.endErr
+		case <-limit.C:
+			e.log.Warn("not all of the controller's ports can be reached; starting the heart all the same",
+				"shell", shell.up(), "of", 3, "control", control.up(), "iopub", iopub.up())
+		}
+		break
+	}
+	return heart.start(info.URL(info.HBPing), info.URL(info.HBPong))
+}
+
+// serve waits for the end and looks after the heart.
+func (e *engine) serve(ctx context.Context) error {
+	beat := time.NewTicker(e.period + 500*time.Millisecond)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.ended:
+			return e.endErr
+		case _, ok := <-e.opts.Interrupts:
+			if !ok {
+				e.opts.Interrupts = nil
+			} else if err := e.interrupt(os.Interrupt); err != nil {
+				e.log.Warn("cannot interrupt", "error", err)
+			}
+		case <-beat.C:
+			missed := e.heart.check()
+			if missed > 0 {
+				e.log.Warn("no heartbeat from the controller", "period", e.period, "in a row", missed)
+			}
+			if limit := e.opts.MaxHeartbeatMisses; limit > 0 && missed > limit {
+				return fmt.Errorf("%w: no heartbeat for %v", ErrControllerGone, time.Duration(missed)*e.period)
+			}
+		}
+	}
+}
+
+// end makes Run return err.
+func (e *engine) end(err error) {
+	e.endOnce.Do(func() {
+		e.endErr = err
+		close(e.ended)
+	})
+}
+
+// close ends the worker and the connections.
+func (e *engine) close() {
+	e.mu.Lock()
+	e.stopping = true
+	if e.tidy != nil {
+		e.tidy.Stop()
+	}
+	e.mu.Unlock()
+	e.wg.Wait() // a worker that is being started is there now
+	e.mu.Lock()
+	w, grace := e.worker, quitGrace
+	if e.running != nil || !e.ready {
+		grace = 0 // it would not see the request to quit
+	}
+	e.mu.Unlock()
+	if w != nil {
+		w.Stop(grace)
+	}
+	e.processes.Wait()
+	var wg sync.WaitGroup
+	for _, closeSocket := range e.closers {
+		wg.Go(func() {
+			if err := closeSocket(linger); err != nil {
+				e.log.Debug("close", "error", err)
+			}
+		})
+	}
+	wg.Wait()
+}
