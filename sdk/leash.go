@@ -26,10 +26,10 @@ type leash struct {
 
 var _ stats.Handler = (*leash)(nil)
 
-func newLeash(log hclog.Logger) *leash {
+func newLeash(log hclog.Logger, never time.Duration) *leash {
 	l := &leash{log: log}
-	l.never = time.AfterFunc(neverConnected, func() {
-		log.Error("no connection from the host, ending", "waited", neverConnected.String())
+	l.never = time.AfterFunc(never, func() {
+		log.Error("no connection from the host, ending", "waited", never.String())
 		l.release()
 	})
 	return l

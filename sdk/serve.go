@@ -59,7 +59,7 @@ func serve(info Info, launcher New, args []string, stdout, stderr io.Writer) int
 // serveHost serves the host that started this process.
 func serveHost(info Info, launcher New, log hclog.Logger) int {
 	srv := newServer(context.Background(), info, launcher, log)
-	lease := newLeash(log)
+	lease := newLeash(log, neverConnected)
 	defer lease.end()
 
 	// Interrupts from a terminal are not for us; the host decides. Catching them

@@ -1,0 +1,346 @@
+package sdk
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/ipcore/ipcore/sdk/proto/launcher/v1"
+)
+
+// plain is a launcher with the four methods alone, whose workload is a word in a
+// table that all launchers of a test share.
+type plain struct {
+	world *world
+	key   string
+}
+
+type world struct {
+	mu      sync.Mutex
+	running map[string]bool
+	start   func(StartRequest) error
+	got     []StartRequest
+}
+
+func (w *world) set(key string, running bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running[key] = running
+}
+
+func (p *plain) Start(_ context.Context, r StartRequest) error {
+	p.world.mu.Lock()
+	p.world.got = append(p.world.got, r)
+	p.world.mu.Unlock()
+	if p.world.start != nil {
+		if err := p.world.start(r); err != nil {
+			return err
+		}
+	}
+	p.key = r.ID
+	p.world.set(p.key, true)
+	return nil
+}
+
+func (p *plain) Stop(context.Context) error { p.world.set(p.key, false); return nil }
+
+func (p *plain) ToDict(context.Context) (State, error) {
+	if p.key == "no state" {
+		return nil, errors.New("the state is lost")
+	}
+	return NewState(map[string]string{"key": p.key})
+}
+
+func (p *plain) FromDict(_ context.Context, s State) error {
+	var st struct{ Key string }
+	if err := s.Decode(&st); err != nil {
+		return err
+	}
+	p.world.mu.Lock()
+	defer p.world.mu.Unlock()
+	if !p.world.running[st.Key] {
+		return ErrNotRunning
+	}
+	p.key = st.Key
+	return nil
+}
+
+// full has every power.
+type full struct {
+	plain
+	env  Env
+	exit chan Exit
+}
+
+func (f *full) Wait(ctx context.Context) (Exit, error) {
+	select {
+	case e := <-f.exit:
+		return e, nil
+	case <-ctx.Done():
+		return Exit{}, ctx.Err()
+	}
+}
+func (f *full) Stop(context.Context) error                   { f.exit <- Exit{Code: 3, Output: "bye"}; return nil }
+func (f *full) Signal(context.Context, string) error         { panic("of a launcher") }
+func (f *full) Output(context.Context, bool) (string, error) { return "out \xff", nil }
+func (f *full) Status(context.Context) (Status, error) {
+	return Status{State: StatusRunning, Text: "r", Running: new(2)}, nil
+}
+func (f *full) ConnectionInfo(context.Context) (ConnectionInfo, error) {
+	return ConnectionInfo{Client: []byte(`{"a":1}`), Engine: []byte(`{"b":2}`)}, nil
+}
+
+var plainInfo = Info{Name: "plain", Version: "1", Kinds: []Kind{Engine}, PollEvery: 10 * time.Millisecond,
+	Options: []Option{{Name: "colour", Type: "string", Help: "of the engines"}}}
+
+func serveTest(t *testing.T, info Info, launcher New) *Client {
+	t.Helper()
+	s, err := ServeTest(info, launcher, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	conn, err := grpc.NewClient("unix:"+s.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return NewClient(conn)
+}
+
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func story(t *testing.T, c *Client, id string) (kinds []EventKind, last Event) {
+	t.Helper()
+	err := c.Events(testContext(t), id, 0, func(e Event) error {
+		kinds, last = append(kinds, e.Kind), e
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("events: %v", err)
+	}
+	return kinds, last
+}
+
+// A launcher without Wait is looked at, and its end told.
+func TestFourMethodsAreWatched(t *testing.T) {
+	w := &world{running: make(map[string]bool)}
+	c := serveTest(t, plainInfo, func(Kind, Env) Launcher { return &plain{world: w} })
+	ctx := testContext(t)
+	if _, err := c.Start(ctx, StartRequest{Kind: Engine, ID: "a", Command: []string{"x"}}); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { w.set("a", false) })
+	kinds, last := story(t, c, "a")
+	if !slices.Equal(kinds, []EventKind{EventRunning, EventStopped}) || last.Exit.Code != -1 {
+		t.Errorf("told %v, last %+v", kinds, last)
+	}
+}
+
+func TestRequestCrossesTheWire(t *testing.T) {
+	w := &world{running: make(map[string]bool)}
+	c := serveTest(t, plainInfo, func(Kind, Env) Launcher { return &plain{world: w} })
+	want := StartRequest{
+		Kind: Engine, ID: "a", N: new(7), ProfileDir: "/p", ClusterID: "c", Command: []string{"prog", "an arg", ""},
+		Env: map[string]string{"A": "b=c"}, WorkDir: "/w", LogDir: "/l", Options: []byte(`{"colour": "blue"}`),
+	}
+	if _, err := c.Start(testContext(t), want); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(w.got[0], want) {
+		t.Errorf("got %+v\nwant %+v", w.got[0], want)
+	}
+	want.ID, want.N, want.LogDir = "b", nil, ""
+	if _, err := c.Start(testContext(t), want); err != nil {
+		t.Fatal(err)
+	}
+	if want.LogDir = "/p/log"; !reflect.DeepEqual(w.got[1], want) {
+		t.Errorf("got %+v\nwant %+v", w.got[1], want)
+	}
+}
+
+// A Start that fails, panics or has no state leaves the id free and nothing on.
+func TestStartThatFails(t *testing.T) {
+	w := &world{running: make(map[string]bool)}
+	c := serveTest(t, plainInfo, func(Kind, Env) Launcher { return &plain{world: w} })
+	ctx := testContext(t)
+	r := StartRequest{Kind: Engine, ID: "no state", Command: []string{"x"}}
+	if _, err := c.Start(ctx, r); err == nil || w.running["no state"] {
+		t.Errorf("a workload without a state: %v, running %v", err, w.running)
+	}
+	r.ID = "a"
+	for name, f := range map[string]func(StartRequest) error{
+		"fails":  func(StartRequest) error { return errors.New("no") },
+		"panics": func(StartRequest) error { panic("at the disco") },
+	} {
+		w.start = f
+		if _, err := c.Start(ctx, r); err == nil || errors.Is(err, ErrProcessState) {
+			t.Errorf("Start that %s: %v", name, err)
+		}
+	}
+	w.start = nil
+	if _, err := c.Start(ctx, r); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func TestPowersCrossTheWire(t *testing.T) {
+	w := &world{running: make(map[string]bool)}
+	made := make(chan *full, 8)
+	c := serveTest(t, plainInfo, func(_ Kind, env Env) Launcher {
+		f := &full{plain: plain{world: w}, env: env, exit: make(chan Exit, 1)}
+		made <- f
+		return f
+	})
+	<-made // looked at for its powers
+	ctx := testContext(t)
+	if _, err := c.Start(ctx, StartRequest{Kind: Engine, ID: "a", Command: []string{"x"}}); err != nil {
+		t.Fatal(err)
+	}
+	f := <-made
+	if text, err := c.Output(ctx, "a", false); err != nil || text != "out \uFFFD" {
+		t.Errorf("Output: %q, %v", text, err)
+	}
+	if st, err := c.Status(ctx, "a"); err != nil || st.State != StatusRunning || *st.Running != 2 || st.Text != "r" {
+		t.Errorf("Status: %+v, %v", st, err)
+	}
+	if i, err := c.ConnectionInfo(ctx, "a"); err != nil || string(i.Client) != `{"a":1}` || string(i.Engine) != `{"b":2}` {
+		t.Errorf("ConnectionInfo: %+v, %v", i, err)
+	}
+	if err := c.Signal(ctx, "a", "INT"); err == nil || !strings.Contains(err.Error(), "of a launcher") {
+		t.Errorf("a panic: %v", err)
+	}
+	f.env.Changed(Change{Index: 4, Exit: Exit{Code: -1, Signal: "SIGKILL", Output: strings.Repeat("long line\n", 10000) + "\xfe"}})
+	if err := c.Stop(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	f.env.Changed(Change{Index: 5}) // too late to be told
+	var all []Event
+	if err := c.Events(ctx, "a", 1, func(e Event) error { all = append(all, e); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 2 || all[0].Index != 4 || all[0].Exit.Signal != "SIGKILL" || all[0].Exit.Code != -1 || len(all[0].Text) > maxText {
+		t.Errorf("told %.300v", all)
+	}
+	if last := all[1]; last.Exit.Code != 3 || last.Text != "bye" || last.Index != -1 {
+		t.Errorf("last %+v", last)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	var out, errs bytes.Buffer
+	launcher := func(Kind, Env) Launcher { return &full{} }
+	if code := serve(plainInfo, launcher, []string{"describe"}, &out, &errs); code != 0 || errs.Len() > 0 {
+		t.Fatalf("exit %d: %s", code, &errs)
+	}
+	info, err := ParseInfo(out.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := plainInfo
+	want.Protocol, want.Speaks, want.Security, want.PollEvery = []int{1}, "grpc", []string{"mtls"}, 0
+	want.Powers = []Power{PowerWait, PowerSignal, PowerOutput, PowerConnectionInfo, PowerStatus}
+	if !reflect.DeepEqual(info, want) {
+		t.Errorf("described %+v\nwant %+v", info, want)
+	}
+	for _, bad := range []Info{{}, {Name: "Bad Name", Kinds: []Kind{Engine}}, {Name: "a"}} {
+		out.Reset()
+		if code := serve(bad, launcher, []string{"describe"}, &out, &errs); code == 0 || out.Len() > 0 {
+			t.Errorf("%+v: exit %d, %q", bad, code, &out)
+		}
+	}
+}
+
+func TestParseInfo(t *testing.T) {
+	info, err := ParseInfo([]byte(`{"name":"a","kinds":["engine","teapot"],"protocol":[2,1],"more":{"x":1}}`))
+	if err != nil || info.Speaks != "grpc" || !slices.Equal(info.Security, []string{"mtls"}) {
+		t.Errorf("%+v, %v", info, err)
+	}
+	for _, bad := range []string{``, `{}`, `[]`, `{"name":"a"}`, `{"name":"../a","kinds":["engine"],"protocol":[1]}`, `{"name":"a","kinds":["engine"]}`} {
+		if _, err := ParseInfo([]byte(bad)); err == nil {
+			t.Errorf("%s was accepted", bad)
+		}
+	}
+}
+
+func TestLeash(t *testing.T) {
+	stopped := make(chan struct{})
+	l := newLeash(hclog.NewNullLogger(), time.Hour)
+	l.hold(func() { close(stopped) })
+	ctx := testContext(t)
+	l.HandleConn(ctx, &stats.ConnBegin{})
+	l.HandleConn(ctx, &stats.ConnBegin{})
+	l.HandleConn(ctx, &stats.ConnEnd{})
+	select {
+	case <-stopped:
+		t.Fatal("released while a connection was there")
+	case <-time.After(20 * time.Millisecond):
+	}
+	l.HandleConn(ctx, &stats.ConnEnd{})
+	<-stopped
+	l.release()
+
+	never := make(chan struct{})
+	l = newLeash(hclog.NewNullLogger(), time.Millisecond)
+	l.hold(func() { close(never) })
+	<-never
+}
+
+func TestStateIsKeptAsItIs(t *testing.T) {
+	type file struct {
+		State State `json:"state"`
+	}
+	const text = `{"state":{"b":1,"a":[1.50,"x"]}}`
+	var f file
+	if err := json.Unmarshal([]byte(text), &f); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := json.Marshal(f); err != nil || string(out) != text {
+		t.Errorf("%s, %v", out, err)
+	}
+}
+
+// FuzzStartRequest looks for requests that the plugin side can't survive.
+func FuzzStartRequest(f *testing.F) {
+	for _, r := range []StartRequest{
+		{}, {Kind: Engine, ID: "a", N: new(3), Command: []string{"x"}, Options: []byte(`{"colour":"blue"}`)},
+		{Kind: "teapot", Options: []byte("[")},
+	} {
+		b, err := proto.Marshal(startToWire(r))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var in pb.StartRequest
+		if proto.Unmarshal(b, &in) != nil {
+			return
+		}
+		r, err := startRequest(&in)
+		if err == nil && (len(r.Command) == 0 || r.N != nil && *r.N < 1) {
+			t.Errorf("accepted %+v", r)
+		}
+		if err := plainInfo.checkOptions(r.Options); err != nil && !errors.Is(err, ErrBadOption) {
+			t.Error(err)
+		}
+	})
+}
