@@ -41,8 +41,9 @@ type Plugin struct {
 	log    hclog.Logger
 	client *plugin.Client
 	rpc    *sdk.Client
-	proc   *os.Process
-	dir    string // the socket's folder
+	pid    int
+	killed context.CancelFunc // kills the process and what it started
+	dir    string             // the socket's folder
 	words  *limitedBuffer
 	lines  *quietLogger
 
@@ -87,7 +88,12 @@ func (p *Plugin) open(ctx context.Context) error {
 		return err
 	}
 
-	cmd := exec.Command(p.Found.Path) //nolint:gosec // a launcher that was looked for
+	// Whoever kills must not wait for go-plugin, whose Start can't be interrupted
+	// and holds its lock: exec's own watcher does it.
+	running, kill := context.WithCancel(context.Background())
+	p.killed = kill
+	cmd := exec.CommandContext(running, p.Found.Path) //nolint:gosec // a launcher that was looked for
+	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	cmd.Env = process.Environ(map[string]string{
 		"PLUGIN_UNIX_SOCKET_DIR": p.dir,
 		"PLUGIN_CLIENT_CERT":     string(certs.caPEM),
@@ -129,12 +135,12 @@ func (p *Plugin) open(ctx context.Context) error {
 		}()
 		return p.client.Start()
 	})
-	p.proc = cmd.Process
 	_ = os.Remove(filepath.Join(p.dir, "key.pem")) // the folder goes anyhow
 	if err != nil {
 		return startError(err)
 	}
-	if err := dial.expect(addr, p.dir, p.proc.Pid); err != nil {
+	p.pid = cmd.Process.Pid
+	if err := dial.expect(addr, p.dir, p.pid); err != nil {
 		return err
 	}
 	p.rpc, err = within(ctx, pingTimeout, func() (*sdk.Client, error) {
@@ -238,7 +244,7 @@ func socketDir() (string, error) {
 func (p *Plugin) Gone() <-chan struct{} { return p.rpc.Done() }
 
 // PID is the plugin's process id.
-func (p *Plugin) PID() int { return p.proc.Pid }
+func (p *Plugin) PID() int { return p.pid }
 
 // Close lets the plugin go: it ends, and its workloads run on. It takes a few
 // milliseconds, and never more than two and a half seconds.
@@ -255,13 +261,9 @@ func (p *Plugin) end(patience time.Duration) {
 		return
 	}
 	p.lines.quiet()
-	killed := func() {
-		if p.proc != nil {
-			_ = killGroup(p.proc) // ended already: fine
-		}
-	}
+	defer p.killed()
 	if patience == 0 {
-		killed()
+		p.killed()
 	}
 	done := make(chan struct{})
 	go func() { // go-plugin's Kill has no deadline; killing the process ends it
@@ -271,9 +273,9 @@ func (p *Plugin) end(patience time.Duration) {
 	if patience > 0 && wait(done, patience) {
 		return
 	}
-	killed()
+	p.killed()
 	if !wait(done, closeLimit) {
-		p.log.Warn("the plugin's pipes are still open: a process that it started holds them", "pid", p.proc.Pid)
+		p.log.Warn("the plugin's pipes are still open: a process that it started holds them", "path", p.Found.Path)
 	}
 }
 

@@ -13,27 +13,40 @@ import (
 // executable tells whether the file can be run.
 func executable(i fs.FileInfo, _ string) bool { return i.Mode().IsRegular() && i.Mode()&0o111 != 0 }
 
-// checkSafe refuses an executable that another user could have put there: the
-// file and its folder, links resolved, must be writable by nobody but the owner
-// and the owner's group, and belong to this user or to root.
+// checkSafe refuses an executable that another user could have put there. The
+// file and its folder, links resolved, must not be writable by every user (a
+// folder may if it is sticky, like /tmp), and the file must belong to this user
+// or to root. To root itself it may belong to anybody, unless it lies in a folder
+// where anybody can put things.
 func checkSafe(path string) error {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err
 	}
-	for _, p := range []string{real, filepath.Dir(real), filepath.Dir(path)} {
-		i, err := os.Stat(p)
+	shared := false
+	for _, dir := range []string{filepath.Dir(real), filepath.Dir(path)} {
+		i, err := os.Stat(dir)
 		if err != nil {
 			return err
 		}
-		sticky := i.IsDir() && i.Mode()&fs.ModeSticky != 0
-		if i.Mode()&0o002 != 0 && !sticky {
-			return fmt.Errorf("refused: every user can write to %s (chmod o-w %s)", p, p)
+		if i.Mode()&0o002 != 0 {
+			if i.Mode()&fs.ModeSticky == 0 {
+				return fmt.Errorf("refused: every user can write to the folder %s (chmod o-w %s)", dir, dir)
+			}
+			shared = true
 		}
-		st, ok := i.Sys().(*syscall.Stat_t)
-		if ok && !i.IsDir() && st.Uid != 0 && int(st.Uid) != os.Getuid() && os.Getuid() != 0 {
-			return fmt.Errorf("refused: %s belongs to another user (uid %d)", p, st.Uid)
-		}
+	}
+	i, err := os.Stat(real)
+	if err != nil {
+		return err
+	}
+	if i.Mode()&0o002 != 0 {
+		return fmt.Errorf("refused: every user can write to %s (chmod o-w %s)", real, real)
+	}
+	st, ok := i.Sys().(*syscall.Stat_t)
+	me := os.Getuid()
+	if ok && st.Uid != 0 && int(st.Uid) != me && (me != 0 || shared) {
+		return fmt.Errorf("refused: %s belongs to another user (uid %d)", real, st.Uid)
 	}
 	return nil
 }

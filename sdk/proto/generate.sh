@@ -1,7 +1,8 @@
 #!/bin/sh
 # generate.sh writes the Go code of launcher.proto; `generate.sh check` instead
 # fails when the committed code is not what would be written, or the proto does
-# not pass buf's lint. The tools are built once into build/tools at the root.
+# not pass buf's lint; `generate.sh breaking REF` fails when the contract breaks
+# what it was at a commit. The tools are built once into build/tools at the root.
 set -eu
 cd "$(dirname "$0")"
 buf_version=v1.73.0 go_version=v1.36.12 grpc_version=v1.6.2
@@ -28,8 +29,11 @@ check)
 		fi
 	done
 	;;
+breaking)
+	buf breaking --against "../../.git#ref=$2,subdir=sdk/proto"
+	;;
 *)
-	echo "usage: generate.sh [check]" >&2
+	echo "usage: generate.sh [check | breaking REF]" >&2
 	exit 2
 	;;
 esac
