@@ -280,7 +280,13 @@ func (s *scanner) rawString() (raw string, plain bool, err error) {
 	s.pos++
 	start := s.pos
 	plain = true
-	for s.pos < len(s.text) {
+	for {
+		for s.pos < len(s.text) && plainByte[s.text[s.pos]] {
+			s.pos++
+		}
+		if s.pos == len(s.text) {
+			return "", false, s.fail("unfinished string")
+		}
 		switch c := s.text[s.pos]; {
 		case c == '"':
 			raw = s.text[start:s.pos]
@@ -294,14 +300,19 @@ func (s *scanner) rawString() (raw string, plain bool, err error) {
 		case c < 0x20:
 			return "", false, s.fail("control character in a string")
 		default:
-			if c >= utf8.RuneSelf {
-				plain = false
-			}
+			plain = false
 			s.pos++
 		}
 	}
-	return "", false, s.fail("unfinished string")
 }
+
+// plainByte marks the bytes of a string that stand for themselves.
+var plainByte = func() (t [256]bool) {
+	for c := 0x20; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
 
 // escape steps over one escape sequence.
 func (s *scanner) escape() error {
