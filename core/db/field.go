@@ -190,8 +190,8 @@ var fieldTable = [fieldCount]column{
 	ExecuteInput:   {"execute_input", Text, textOrNil(ExecuteInput), func(d, s *Record) { d.ExecuteInput = s.ExecuteInput }},
 	ExecuteResult:  {"execute_result", Dict, func(r *Record) any { return r.ExecuteResult }, func(d, s *Record) { d.ExecuteResult = s.ExecuteResult }},
 	ErrorField:     {"error", Dict, func(r *Record) any { return r.Error }, func(d, s *Record) { d.Error = s.Error }},
-	Stdout:         {"stdout", Text, textOrNil(Stdout), func(d, s *Record) { d.Stdout = append(d.Stdout, s.Stdout...) }},
-	Stderr:         {"stderr", Text, textOrNil(Stderr), func(d, s *Record) { d.Stderr = append(d.Stderr, s.Stderr...) }},
+	Stdout:         {"stdout", Text, textOrNil(Stdout), func(d, s *Record) { d.Stdout = AppendOutput(d.Stdout, s.Stdout) }},
+	Stderr:         {"stderr", Text, textOrNil(Stderr), func(d, s *Record) { d.Stderr = AppendOutput(d.Stderr, s.Stderr) }},
 	Label:          {"label", Text, textOrNil(Label), func(d, s *Record) { d.Label = s.Label }},
 }
 

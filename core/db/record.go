@@ -68,8 +68,27 @@ func (r *Record) Size() int64 {
 	return int64(n)
 }
 
+// MaxOutput bounds what is kept of a task's stdout, and of its stderr.
+const MaxOutput = 16 << 20
+
+// outputCut ends output that was longer.
+const outputCut = "\n[more output was not kept]\n"
+
+// AppendOutput appends text to what is kept of a stream, up to MaxOutput.
+func AppendOutput(kept, text []byte) []byte {
+	room := MaxOutput - len(kept)
+	switch {
+	case room <= 0:
+		return kept
+	case len(text) > room:
+		return append(append(kept, text[:room]...), outputCut...)
+	}
+	return append(kept, text...)
+}
+
 // Change is a partial update: the fields of Record that Set names replace
-// those of the stored record. Stdout and Stderr are appended instead.
+// those of the stored record. Stdout and Stderr are appended instead, as
+// AppendOutput does.
 type Change struct {
 	Set Fields
 	Record
