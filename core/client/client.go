@@ -1,0 +1,271 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// Errors of the client itself. Errors that engines and the controller answer
+// are of type *wire.RemoteError.
+var (
+	ErrClosed       = errors.New("client closed")
+	ErrShutdown     = errors.New("the controller has shut down")
+	ErrDisconnected = errors.New("the connection to the controller was lost")
+	ErrForgotten    = errors.New("forgotten by its caller")
+	ErrNoEngines    = errors.New("no engines are registered")
+)
+
+const (
+	// connectTimeout is for Connect when its context has no deadline.
+	connectTimeout = 10 * time.Second
+	// lostAfter is how long a lost controller may stay away before the
+	// client counts as closed.
+	lostAfter = 5 * time.Second
+	// closeLinger is how long Close writes what is queued.
+	closeLinger = time.Second
+)
+
+// Options say what to connect to.
+type Options struct {
+	// File is the path of a client connection file
+	// (security/ipcontroller-client.json of a profile directory).
+	File string
+	// Info is the content of such a file, in place of File.
+	Info *connfile.Client
+	Log  hclog.Logger // nil discards
+}
+
+// Client is a connection to a controller. Its methods are safe for concurrent
+// use.
+type Client struct {
+	log     hclog.Logger
+	session *wire.Session
+	wg      sync.WaitGroup
+	closed  chan struct{}
+	ctx     context.Context // ends at Close
+	cancel  context.CancelFunc
+
+	query, mux, task, control *link // DEALERs
+	notification, iopub       *link // SUBs
+
+	// mu guards what follows. No callback is called with it.
+	mu      sync.Mutex
+	reason  error                    // why closed is closed
+	engines map[int]string           // registered now
+	ids     map[string]int           // every engine ever seen, by uuid
+	gone    map[string]bool          // uuids that were unregistered
+	changed chan struct{}            // closed when engines change
+	calls   map[string]*call         // under way, by msg_id
+	lost    *time.Timer              // runs while the controller is away
+	late    map[*time.Timer]struct{} // timers of engines that were lost
+}
+
+// link is one socket of the client.
+type link struct {
+	name string
+	*sockets.Socket
+	up   chan struct{} // closed at the first connection
+	once sync.Once
+}
+
+// Connect connects to a controller and learns its engines. It waits until all
+// connections are up, 10 s when ctx has no deadline.
+func Connect(ctx context.Context, o Options) (*Client, error) {
+	info := o.Info
+	if info == nil {
+		if o.File == "" {
+			return nil, errors.New("connect: neither a connection file nor its content was given")
+		}
+		var err error
+		if info, err = connfile.ReadClient(o.File); err != nil {
+			return nil, fmt.Errorf("connect: %w", err)
+		}
+	}
+	if info.CurveServerKey != nil && *info.CurveServerKey != "" {
+		return nil, errors.New("connect: the controller wants CURVE encryption, which this client does not speak: start it with --no-curve")
+	}
+	signer, err := wire.NewSigner(info.SignatureScheme, info.Key)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	session, err := wire.NewSession("", signer, info.Pack)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	c := &Client{
+		log: o.Log, session: session, closed: make(chan struct{}), changed: make(chan struct{}),
+		engines: make(map[int]string), ids: make(map[string]int), gone: make(map[string]bool),
+		calls: make(map[string]*call), late: make(map[*time.Timer]struct{}),
+	}
+	if c.log == nil {
+		c.log = hclog.NewNullLogger()
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if err := c.dial(ctx, info); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return c, nil
+}
+
+// dial opens the sockets, waits for them and asks for the engines. The
+// notification socket subscribes before that, so that no registration is
+// missed.
+func (c *Client) dial(ctx context.Context, info *connfile.Client) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+	}
+	c.notification = c.newLink("notification", sockets.Sub, c.onNotification)
+	c.iopub = c.newLink("iopub", sockets.Sub, c.onOutput)
+	c.query = c.newLink("registration", sockets.Dealer, c.onReply)
+	c.mux = c.newLink("mux", sockets.Dealer, c.onReply)
+	c.task = c.newLink("task", sockets.Dealer, c.onReply)
+	c.control = c.newLink("control", sockets.Dealer, c.onReply)
+	ports := []int{info.Notification, info.IOPub, info.Registration, info.Mux, info.Task, info.Control}
+	for i, l := range c.links() {
+		if err := l.Dial(info.URL(ports[i])); err != nil {
+			return err
+		}
+	}
+	for i, l := range c.links() {
+		select {
+		case <-l.up:
+		case <-ctx.Done():
+			return fmt.Errorf("no controller answers on %s (%s): %w", info.URL(ports[i]), l.name, ctx.Err())
+		}
+	}
+	if err := c.refresh(ctx, false); err != nil {
+		return fmt.Errorf("ask for the engines: %w", err)
+	}
+	return nil
+}
+
+// newLink makes one socket. A DEALER's identity is the session: so its replies
+// find it again after a reconnection.
+func (c *Client) newLink(name string, kind sockets.Kind, handle func([][]byte)) *link {
+	l := &link{name: name, up: make(chan struct{})}
+	o := sockets.Options{
+		Log:          c.log.Named(name),
+		Handler:      func(_ *sockets.Conn, frames [][]byte) { handle(frames) },
+		Connected:    func(*sockets.Conn) { c.onConnected(l) },
+		Disconnected: func(*sockets.Conn, error) { c.onDisconnected(l) },
+	}
+	if kind == sockets.Dealer {
+		o.Identity = []byte(c.session.ID)
+	}
+	l.Socket = sockets.New(kind, o)
+	if kind == sockets.Sub {
+		l.Subscribe(nil)
+	}
+	return l
+}
+
+// links are the sockets that were made, notification first.
+func (c *Client) links() []*link {
+	all := []*link{c.notification, c.iopub, c.query, c.mux, c.task, c.control}
+	return slices.DeleteFunc(all, func(l *link) bool { return l == nil })
+}
+
+func (c *Client) onConnected(l *link) {
+	first := false
+	l.once.Do(func() { first = true; close(l.up) })
+	if first || l != c.query {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost != nil {
+		c.lost.Stop()
+		c.lost = nil
+	}
+	if c.reason == nil {
+		c.wg.Go(func() { // the controller is back, perhaps another one
+			ctx, cancel := context.WithTimeout(c.ctx, connectTimeout)
+			defer cancel()
+			if err := c.refresh(ctx, true); err != nil {
+				c.log.Warn("cannot ask for the engines after a reconnection", "error", err)
+			}
+		})
+	}
+}
+
+// onDisconnected ends the requests of a connection: their replies would go to
+// one that is no more. Losing the query connection for long ends the client.
+func (c *Client) onDisconnected(l *link) {
+	c.mu.Lock()
+	var ended []*call
+	for _, k := range c.calls {
+		if k.link == l && !k.replied {
+			ended = append(ended, k)
+		}
+	}
+	c.endAll(ended, ErrDisconnected)
+	if l == c.query && c.reason == nil && c.lost == nil {
+		c.lost = time.AfterFunc(lostAfter, func() { c.end(ErrDisconnected) })
+	}
+	c.mu.Unlock()
+	runFinished(ended)
+}
+
+// Closed is closed when the controller has shut down or has been away for
+// 5 s, and by Close. Reason says which.
+func (c *Client) Closed() <-chan struct{} { return c.closed }
+
+// Reason is nil while the client lives; then ErrShutdown, ErrDisconnected or
+// ErrClosed.
+func (c *Client) Reason() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reason
+}
+
+// end closes Closed and ends every request.
+func (c *Client) end(reason error) {
+	c.mu.Lock()
+	if c.reason != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.reason = reason
+	if c.lost != nil {
+		c.lost.Stop()
+	}
+	for t := range c.late {
+		t.Stop()
+	}
+	ended := slices.Collect(maps.Values(c.calls))
+	c.endAll(ended, reason)
+	close(c.closed)
+	c.mu.Unlock()
+	runFinished(ended)
+}
+
+// Close ends the connection and every request that is under way. Engines go
+// on with what they were given. It must not be called from a callback.
+func (c *Client) Close() {
+	c.end(ErrClosed)
+	c.cancel()
+	var all sync.WaitGroup
+	for _, l := range c.links() {
+		all.Go(func() {
+			if err := l.Socket.Close(closeLinger); err != nil {
+				c.log.Warn("cannot close", "socket", l.name, "error", err)
+			}
+		})
+	}
+	all.Wait()
+	c.wg.Wait()
+}

@@ -1,0 +1,213 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// fake is a small controller and its engines in one: it answers at once, and
+// does what the code of a request tells it to.
+type fake struct {
+	t       *testing.T
+	session *wire.Session
+	info    connfile.Client
+
+	query, mux, task, control, notification, iopub *sockets.Socket
+
+	mu      sync.Mutex
+	engines map[string]string                   // uuids by id, as the reply has them
+	run     func(reply func(), m *wire.Message) // what "held" code does: call reply later
+}
+
+func startFake(t *testing.T, engines int) *fake {
+	t.Helper()
+	signer, err := wire.NewSigner("hmac-sha256", "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{t: t, engines: make(map[string]string), info: connfile.Client{
+		Interface: "tcp://127.0.0.1", Key: "secret", Pack: "json", Unpack: "json", SignatureScheme: "hmac-sha256",
+	}}
+	if f.session, err = wire.NewSession("", signer, "json"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range engines {
+		f.engines[fmt.Sprint(i)] = fmt.Sprint("engine-", i)
+	}
+	listen := func(kind sockets.Kind, port *int, handle func(*sockets.Conn, [][]byte)) *sockets.Socket {
+		s := sockets.New(kind, sockets.Options{Handler: handle})
+		if *port, err = s.Listen("tcp://127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close(0) })
+		return s
+	}
+	f.notification = listen(sockets.Pub, &f.info.Notification, nil)
+	f.iopub = listen(sockets.Pub, &f.info.IOPub, nil)
+	f.query = listen(sockets.Router, &f.info.Registration, f.onQuery)
+	f.control = listen(sockets.Router, &f.info.Control, f.onControl)
+	f.mux = listen(sockets.Router, &f.info.Mux, f.onExecute)
+	f.task = listen(sockets.Router, &f.info.Task, f.onExecute)
+	return f
+}
+
+// send signs a message and sends it on a connection.
+func (f *fake) send(c *sockets.Conn, idents [][]byte, msgType string, parent []byte, metadata, content any) {
+	m, err := f.session.Message(msgType, parent, metadata, content)
+	if err != nil {
+		f.t.Error(err)
+		return
+	}
+	m.Idents = idents
+	_ = c.Send(m.AppendFrames(nil)...)
+}
+
+func (f *fake) notify(msgType string, content any) {
+	m, err := f.session.Message(msgType, nil, nil, content)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	_ = f.notification.Send(m.AppendFrames(nil)...)
+}
+
+func (f *fake) publish(parent []byte, msgType string, content any) {
+	m, err := f.session.Message(msgType, parent, nil, content)
+	if err != nil {
+		f.t.Error(err)
+		return
+	}
+	m.Idents = [][]byte{[]byte("engine." + msgType)}
+	_ = f.iopub.Send(m.AppendFrames(nil)...)
+}
+
+func (f *fake) onQuery(c *sockets.Conn, frames [][]byte) {
+	m, err := f.session.Open(frames)
+	if err != nil {
+		f.t.Error(err)
+		return
+	}
+	h, _ := wire.PeekHeader(m.Header)
+	content := map[string]any{"status": "ok"}
+	switch h.MsgType {
+	case "connection_request":
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		content["engines"] = f.engines
+	case "queue_request":
+		content["0"] = map[string]int{"queue": 1, "completed": 2, "tasks": 3}
+		content["unassigned"] = 4
+	case "history_request":
+		content["history"] = []string{"a", "b"}
+	case "shutdown_request":
+		f.send(c, m.Idents, "shutdown_reply", m.Header, nil, content)
+		f.notify("shutdown_notification", map[string]any{"status": "ok"})
+		return
+	case "db_request":
+		content = map[string]any{"status": "error", "ename": "KeyError", "evalue": "'nosuch'", "traceback": []string{}, "engine_info": map[string]any{}}
+	}
+	f.send(c, m.Idents, strings.Replace(h.MsgType, "_request", "_reply", 1), m.Header, nil, content)
+}
+
+// onControl is the engines' control channel.
+func (f *fake) onControl(c *sockets.Conn, frames [][]byte) {
+	m, err := f.session.Open(frames)
+	if err != nil {
+		f.t.Error(err)
+		return
+	}
+	if h, _ := wire.PeekHeader(m.Header); h.MsgType != "clear_request" { // which is never answered
+		f.send(c, m.Idents, "some_reply", m.Header, nil, map[string]any{"status": "ok"})
+	}
+}
+
+// onExecute is the engines. The code is words: print, value, idle, ok, error,
+// aborted, lost; "held" gives the rest to f.run.
+func (f *fake) onExecute(c *sockets.Conn, frames [][]byte) {
+	m, err := f.session.Open(sockets.Own(frames))
+	if err != nil {
+		f.t.Error(err)
+		return
+	}
+	var content struct {
+		Code        string            `json:"code"`
+		Expressions map[string]string `json:"user_expressions"`
+	}
+	if err := json.Unmarshal(m.Content, &content); err != nil {
+		f.t.Error(err)
+		return
+	}
+	engine := "engine-0"
+	if len(m.Idents) > 0 {
+		engine = string(m.Idents[0])
+	}
+	do := func(words string) {
+		for _, word := range strings.Fields(words) {
+			status := map[string]any{"status": word}
+			switch word {
+			case "print":
+				f.publish(m.Header, "stream", map[string]any{"name": "stdout", "text": "printed\n"})
+				f.publish(m.Header, "stream", map[string]any{"name": "stderr", "text": "warned\n"})
+				continue
+			case "value":
+				f.publish(m.Header, "execute_result", map[string]any{"data": map[string]any{"text/plain": "42"}})
+				continue
+			case "idle":
+				f.publish(m.Header, "status", map[string]any{"execution_state": "idle"})
+				continue
+			case "ok":
+				values := map[string]any{}
+				for name := range content.Expressions {
+					values[name] = map[string]any{"status": "ok", "data": map[string]any{"text/plain": "'" + name + "'"}}
+				}
+				if _, ok := values["bad"]; ok {
+					values["bad"] = map[string]any{"status": "error", "ename": "NameError", "evalue": "bad", "traceback": []string{}}
+				}
+				status["user_expressions"] = values
+			case "error":
+				status["ename"], status["evalue"] = "ZeroDivisionError", "division by zero"
+				status["engine_info"] = map[string]any{"engine_uuid": engine, "engine_id": -1, "method": "execute"}
+			case "lost":
+				status["status"], status["ename"], status["evalue"] = "error", "EngineError", "died"
+				status["engine_info"] = map[string]any{}
+			case "aborted":
+			default:
+				f.t.Errorf("unknown word %q", word)
+			}
+			f.send(c, m.Idents, "execute_reply", m.Header, map[string]any{"engine": engine, "started": wire.FormatDate(time.Now())}, status)
+		}
+	}
+	if rest, held := strings.CutPrefix(content.Code, "held"); held {
+		f.mu.Lock()
+		run := f.run
+		f.mu.Unlock()
+		run(func() { do(rest) }, &m)
+		return
+	}
+	do(content.Code)
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func connect(t *testing.T, f *fake) *Client {
+	t.Helper()
+	c, err := Connect(within(t), Options{Info: &f.info})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
