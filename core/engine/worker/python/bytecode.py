@@ -26,7 +26,7 @@ def foreign(args):
     """Return why the fields of a pickled code object can't be this Python's, or None."""
     if len(args) != _FIELDS:
         return "%d fields, not %d" % (len(args), _FIELDS)
-    code, consts = args[5], len(args[6])
+    code, consts = args[6], len(args[7])
     size = len(code)
     if size % 2:
         return "odd length"

@@ -4,7 +4,6 @@ The node's own ipyparallel is never imported for this. Pickles name the public c
 the unpickler here maps those names to the classes below, always, and what is pickled here names the public classes again.
 """
 
-import copy
 import functools
 import io
 import sys
@@ -89,6 +88,8 @@ class ForeignCode:
 class PythonVersionMismatch(RuntimeError):
     """A function came as byte code that this Python can't run."""
 
+    __module__ = "ipcore"
+
 
 _checked = {}  # byte code: why it is foreign, or None
 
@@ -98,11 +99,11 @@ def make_code(*args):
     filename, name = (str(args[10]), str(args[11])) if len(args) > 11 else ("?", "?")
     try:
         why = None
-        for c in args[6]:
+        for c in args[7]:
             if type(c) is ForeignCode:
                 why = c.why
         if why is None:
-            key = args[5]
+            key = args[6]
             try:
                 why = _checked[key]
             except KeyError:
@@ -247,8 +248,10 @@ class CannedObject(metaclass=Public):
     """A copy of an object with some attributes canned, and a hook to call on it when it is rebuilt."""
 
     def __init__(self, obj, keys=[], hook=None):
+        from copy import copy
+
         self.keys = keys
-        self.obj = copy.copy(obj)
+        self.obj = copy(obj)
         self.hook = can(hook)
         for key in keys:
             setattr(self.obj, key, can(getattr(obj, key)))

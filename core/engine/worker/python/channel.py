@@ -3,7 +3,7 @@
 import _signal
 import _thread
 import os
-from struct import Struct
+from struct import Struct, pack, unpack_from
 
 from . import interrupt
 
@@ -25,9 +25,12 @@ sent = 0  # frames written whole
 
 if hasattr(_signal, "pthread_sigmask"):
     _sigmask, _SIG_BLOCK, _SIG_SETMASK = _signal.pthread_sigmask, _signal.SIG_BLOCK, _signal.SIG_SETMASK
-    # Not the signals of a crash: faulthandler has to see them.
-    _SIGNALS = set(range(1, _signal.NSIG)) - {_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGABRT}
-    _SIGNALS &= _signal.valid_signals() if hasattr(_signal, "valid_signals") else _SIGNALS
+    # Those that a handler in Python is likely for: not all, because a longer set costs a microsecond.
+    _SIGNALS = {
+        getattr(_signal, "SIG" + name)
+        for name in ("INT", "TERM", "HUP", "QUIT", "ALRM", "VTALRM", "PROF", "CHLD", "USR1", "USR2", "WINCH", "URG", "IO", "XCPU")
+        if hasattr(_signal, "SIG" + name)
+    }
 else:
     _SIG_BLOCK = _SIG_SETMASK = 0
     _SIGNALS = ()
@@ -134,7 +137,7 @@ def receive():
     at = 4 + 8 * count
     while len(data) < at:
         data += _some(SMALL)
-    sizes = [int.from_bytes(data[i : i + 8], "little") for i in range(4, at, 8)]
+    sizes = unpack_from("<%dQ" % count, data, 4)
     end = at + sum(sizes)
     if end <= SMALL:
         while len(data) < end:
@@ -156,14 +159,14 @@ def receive():
     return kind, flags, parts
 
 
-def _flat(part):
-    """Return part as something whose length is its size in bytes."""
-    if isinstance(part, memoryview) and (part.itemsize != 1 or part.ndim != 1 or not part.contiguous):
-        try:
-            return part.cast("B")
-        except (TypeError, ValueError):
-            return part.tobytes()
-    return part
+def _flat(view):
+    """Return a memoryview as something whose length is its size in bytes."""
+    if view.itemsize == 1 and view.ndim == 1 and view.contiguous:
+        return view
+    try:
+        return view.cast("B")
+    except (TypeError, ValueError):
+        return view.tobytes()
 
 
 def send(kind, parts, flags=0):
@@ -172,16 +175,16 @@ def send(kind, parts, flags=0):
     global sent
     if _fd < 0 or os.getpid() != _owner:
         return
-    parts = [_flat(p) for p in parts]
-    head = [HEAD.pack(kind, flags, len(parts))]
-    size = 4
-    for p in parts:
-        head.append(len(p).to_bytes(8, "little"))
-        size += 8 + len(p)
-    if size <= SMALL:
-        parts = [b"".join(head + parts)]
+    sizes = []
+    for i, p in enumerate(parts):
+        if isinstance(p, memoryview):
+            parts[i] = p = _flat(p)
+        sizes.append(len(p))
+    head = pack("<BBH%dQ" % len(sizes), kind, flags, len(sizes), *sizes)
+    if sum(sizes) <= SMALL:
+        parts = [head + b"".join(parts)]
     else:
-        parts.insert(0, b"".join(head))
+        parts = [head] + parts
     before = interrupt.enter(interrupt.HELD)
     try:
         mask = _sigmask(_SIG_BLOCK, _SIGNALS)

@@ -1,8 +1,6 @@
 """Rich display: objects as MIME bundles, and the messages that carry them."""
 
-from . import channel, interrupt, streams
-
-parent = b""  # msg_id of the last request; output of threads that outlive theirs belongs to it
+from . import channel, interrupt, namespace, streams
 
 WIDTH = 79
 
@@ -180,7 +178,7 @@ def send(kind, content, buffers=()):
     try:
         data = encode(content)
         streams.flush()
-        channel.send(68, [kind.encode("ascii"), parent, data, *buffers])  # D
+        channel.send(68, [kind.encode("ascii"), namespace.parent, data, *buffers])  # D
     finally:
         interrupt.leave(before)
 

@@ -50,9 +50,9 @@ def broadcast_map(f, *names):
 
 def unmet_dependency():
     """Return the class UnmetDependency: the node's own if user code has imported it."""
-    from . import packages
+    from . import standins
 
-    return packages.error_class("UnmetDependency")
+    return standins.error_class("UnmetDependency")
 
 
 def check_dependency(dep, g=None):

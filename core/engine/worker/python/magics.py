@@ -9,6 +9,8 @@ from . import namespace, streams
 class UsageError(Exception):
     """A magic was used wrongly or does not exist."""
 
+    __module__ = "ipcore"
+
 
 # Cells to Python
 

@@ -6,6 +6,9 @@ import types
 
 user_module = types.ModuleType("__main__", None)
 user_ns = user_module.__dict__
+hello = b"{}"  # JSON: engine_id, uuid
+parent = b""  # msg_id of the last request; what threads send after the end of theirs belongs to it
+
 _last_input = []
 _loader_module = []  # the __main__ of the loader, kept so that its functions keep their globals
 
@@ -30,11 +33,19 @@ def get_ipython():
     return shell.instance()
 
 
+def display(*objs, **kwargs):
+    """Show objects at the client."""
+    from . import display
+
+    return display.display(*objs, **kwargs)
+
+
 def install():
     """Make the user's module __main__."""
     _loader_module.append(sys.modules["__main__"])
     sys.modules["__main__"] = user_module
     builtins.get_ipython = get_ipython
+    builtins.display = display
     reset()
 
 

@@ -4,7 +4,6 @@ import sys
 
 from . import display, interrupt, namespace
 
-options = {}  # the engine's hello: engine_id, uuid
 _shell = []
 
 
@@ -15,15 +14,13 @@ def instance():
     return _shell[0]
 
 
-def reset():
-    """Empty the namespace and forget what belongs to it."""
-    namespace.reset()
-
-
 class Kernel:
     """The engine as code on it knows it."""
 
     def __init__(self, shell):
+        import json
+
+        options = json.loads(namespace.hello.decode("utf-8"))
         self.shell = shell
         self.engine_id = options.get("engine_id", -1)
         self.ident = options.get("uuid", "")
@@ -153,7 +150,7 @@ class Shell:
 
     def reset(self, new_session=True, aggressive=False):
         """Empty the user's namespace."""
-        reset()
+        namespace.reset()
 
     def transform_cell(self, source):
         """Return a cell as Python."""

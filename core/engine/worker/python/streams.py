@@ -31,6 +31,8 @@ def _text(fd, name, old):
 class StdinNotImplementedError(NotImplementedError):
     """input() was called on an engine."""
 
+    __module__ = "ipcore"
+
 
 def _input(prompt=""):
     """Refuse to wait for text that nobody can type."""

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from . import canning, channel, display, failure, interrupt, namespace, streams
+from . import canning, channel, interrupt, namespace, streams
 
 _fault_file = []
 
@@ -47,20 +47,18 @@ def _watch_faults(fd):
 
 
 def _hello(options):
-    import json
+    from . import packages
 
-    from . import packages, shell
-
-    shell.options = json.loads(bytes(options).decode("utf-8"))
+    namespace.hello = bytes(options)
     namespace.install()
     found = packages.install()
-    about = {
-        "pid": os.getpid(),
-        "python": "%d.%d.%d" % sys.version_info[:3],
-        "implementation": sys.implementation.cache_tag or sys.implementation.name,
-        "packages": found,
-    }
-    channel.send(72, [json.dumps(about).encode("ascii")])
+    about = '{"pid": %d, "python": "%d.%d.%d", "implementation": "%s", "packages": {%s}}' % (
+        (os.getpid(),)
+        + sys.version_info[:3]
+        + (sys.implementation.cache_tag or sys.implementation.name,)
+        + (", ".join(['"%s": %s' % (name, str(there).lower()) for name, there in found.items()]),)
+    )
+    channel.send(72, [about.encode("ascii")])
 
 
 def _serve():
@@ -69,7 +67,7 @@ def _serve():
     if kind == 81:  # Q
         raise SystemExit
     parent = bytes(parts[0]) if parts else b""
-    display.parent = parent
+    namespace.parent = parent
     answer = _answers.get(kind)
     if answer is None:
         return
@@ -109,6 +107,8 @@ def _reply(parts):
 
 def _failed(error, kind, parts):
     """Return the parts of an error reply."""
+    from . import failure
+
     for _ in range(3):
         try:
             interrupt.begin()
@@ -157,22 +157,22 @@ def _execute(parts, flags):
         return [b"ok", b"{}"]
     import json
 
+    from . import display
+
     results = cells.evaluate(json.loads(bytes(parts[3]).decode("utf-8")))
     return [b"ok", display.encode(results)]
 
 
 def _clear(parts, flags):
     streams.restore()
-    from . import shell
-
-    shell.reset()
+    namespace.reset()
     return [b"ok"]
 
 
 def _jupyter(parts, flags):
     import json
 
-    from . import jupyter
+    from . import display, jupyter
 
     content = json.loads(bytes(parts[2]).decode("utf-8")) if parts[2] else {}
     return [b"ok", display.encode(jupyter.answer(bytes(parts[1]).decode("ascii"), content))]
