@@ -91,7 +91,7 @@ class PythonVersionMismatch(RuntimeError):
     __module__ = "ipcore"
 
 
-_checked = {}  # byte code: why it is foreign, or None
+_checked = {}  # byte code, numbers of fields and of constants: why it is foreign, or None
 
 
 def make_code(*args):
@@ -103,7 +103,7 @@ def make_code(*args):
             if type(c) is ForeignCode:
                 why = c.why
         if why is None:
-            key = args[6]
+            key = args[6], len(args), len(args[7])
             try:
                 why = _checked[key]
             except KeyError:
@@ -138,7 +138,7 @@ def _reduce_code(code):
 
 code_ctor = _Global("ipyparallel.serialize.codeutil", "code_ctor", make_code)
 public["ipyparallel.serialize.codeutil", "code_ctor"] = code_ctor
-HOOK = _Global(_CANNING, "_uncan_dependent_hook", helpers.check_dependency)
+HOOK = public[_CANNING, "_uncan_dependent_hook"] = _Global(_CANNING, "_uncan_dependent_hook", helpers.check_dependency)
 copyreg.pickle(types.CodeType, _reduce_code)
 
 
@@ -149,6 +149,8 @@ class Unpickler(_native.Unpickler):
     """Unpickler maps public names to what stands for them here."""
 
     def find_class(self, module, name):
+        if name == "import_module" and module == "importlib":
+            return _import_public
         if module.startswith("ipyparallel"):
             found = public.get((module, name))
             if found is None:
@@ -156,6 +158,27 @@ class Unpickler(_native.Unpickler):
             if found is not None:
                 return found
         return super().find_class(module, name)
+
+
+class _Module:
+    """The public names of one module of ipyparallel, for pickles that another worker made."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __getattr__(self, name):
+        found = public.get((self.name, name))
+        return found if found is not None else getattr(_import(self.name), name)
+
+
+def _import(name):
+    __import__(name)
+    return sys.modules[name]
+
+
+def _import_public(name):
+    """Stand for importlib.import_module in pickles: what _Import above made is not imported but looked up."""
+    return _Module(name) if name.startswith("ipyparallel.") else _import(name)
 
 
 class NativePickle:

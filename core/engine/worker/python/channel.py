@@ -3,6 +3,7 @@
 import _signal
 import _thread
 import os
+import select
 from struct import Struct, pack, unpack_from
 
 from . import interrupt
@@ -18,10 +19,16 @@ UNUSABLE = 70  # exit status when the channel was closed or overwritten from ins
 
 _fd = -1
 _owner = 0
+_poll = None  # waits until there is something to read
 _lock = _thread.allocate_lock()
 _rest = b""  # what was read beyond the last frame
 
-sent = 0  # frames written whole
+# The request at hand: (kind, flags, parts). begun is the same object from the moment that its answer is being made; both are
+# None once the reply is written. All three changes are single steps, because signal handlers of the user may raise anywhere.
+waiting = None
+begun = None
+
+REPLY = 82  # R
 
 if hasattr(_signal, "pthread_sigmask"):
     _sigmask, _SIG_BLOCK, _SIG_SETMASK = _signal.pthread_sigmask, _signal.SIG_BLOCK, _signal.SIG_SETMASK
@@ -53,9 +60,12 @@ def move_high(fd):
 
 def open(fd):
     """Take over the inherited descriptor."""
-    global _fd, _owner
+    global _fd, _owner, _poll
     _fd = move_high(fd)
     os.set_blocking(_fd, True)
+    poll = select.poll()
+    poll.register(_fd, select.POLLIN)
+    _poll = poll.poll
     _owner = os.getpid()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forked)
@@ -89,12 +99,7 @@ def lost(error):
 
 
 def _some(limit):
-    try:
-        data = os.read(_fd, limit)
-    except OSError as e:
-        if isinstance(e, ConnectionResetError):
-            os._exit(0)
-        lost(e)
+    data = os.read(_fd, limit)
     if not data:
         os._exit(0)
     return data
@@ -117,18 +122,31 @@ def _fill(memory, have):
     view = memoryview(memory)
     view[: len(have)] = have
     at = len(have)
-    try:
-        while at < len(view):
-            n = os.readv(_fd, [view[at:]])
-            if n == 0:
-                os._exit(0)
-            at += n
-    except OSError as e:
-        lost(e)
+    while at < len(view):
+        n = os.readv(_fd, [view[at:]])
+        if n == 0:
+            os._exit(0)
+        at += n
 
 
-def receive():
-    """Wait for one frame. Return its kind (an integer), its flags and its parts."""
+def wait():
+    """Wait until a frame is in waiting. An exception means that a signal handler of the user raised it; nothing is lost then."""
+    global waiting
+    while waiting is None:
+        _poll()
+        mask = _sigmask(_SIG_BLOCK, _SIGNALS)
+        try:
+            waiting = _receive()
+        except ConnectionResetError:
+            os._exit(0)
+        except BaseException as e:  # part of a frame may be gone
+            lost(e)
+        finally:
+            _sigmask(_SIG_SETMASK, mask)
+
+
+def _receive():
+    """Read one frame. Return its kind (an integer), its flags and its parts."""
     global _rest
     data, _rest = _rest, b""
     while len(data) < 4:
@@ -170,9 +188,9 @@ def _flat(view):
 
 
 def send(kind, parts, flags=0):
-    """Write one frame. A forked child writes nothing. An exception means that a signal handler of the user raised it; sent
-    tells whether that was before or after the frame."""
-    global sent
+    """Write one frame. A forked child writes nothing. A reply ends the request at hand. An exception means that a signal
+    handler of the user raised it, before the frame or after it."""
+    global waiting, begun
     if _fd < 0 or os.getpid() != _owner:
         return
     sizes = []
@@ -196,7 +214,8 @@ def send(kind, parts, flags=0):
                     os._exit(0)
                 except BaseException as e:  # part of a frame may be out
                     lost(e)
-                sent += 1
+                if kind == REPLY:
+                    waiting = begun = None
         finally:
             _sigmask(_SIG_SETMASK, mask)
     finally:

@@ -68,6 +68,8 @@ class StandIns:
 
     def find_spec(self, name, path=None, target=None):
         root = name.partition(".")[0]
+        if root == "numpy":
+            return _renamed(name)
         if root not in ROOTS or (name != root and not hasattr(sys.modules.get(root), MARK)):
             return None
         from . import standins
@@ -88,6 +90,32 @@ class StandIns:
         if module.__name__ == "ipyparallel":
             for child in ("error", "serialize", "util"):
                 __import__("ipyparallel." + child)
+
+
+class Renamed:
+    """Loads a module that passes everything on to the one of another name."""
+
+    def __init__(self, real):
+        self.real = real
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        from importlib import import_module
+
+        real = import_module(self.real)
+        module.__getattr__ = lambda name: getattr(real, name)
+        module.__path__ = []  # its own modules come from here too: none may be loaded twice
+
+
+def _renamed(name):
+    """Find a module of NumPy 2 in NumPy 1: what a client with the one pickles, an engine with the other can read."""
+    package = "numpy._core"
+    if (name != package and not name.startswith(package + ".")) or "numpy" not in sys.modules:
+        return None
+    real = "numpy.core" + name[len(package) :]
+    return ModuleSpec(name, Renamed(real), origin=real, is_package=True)
 
 
 # The real packages

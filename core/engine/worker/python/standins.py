@@ -76,17 +76,18 @@ def names(name):
         return {n: obj for (m, n), obj in canning.public.items() if m == module}
 
     if name == "ipyparallel":
-        errors = {n: _error(n) for n in _ERRORS}
-        serial = {n: v for n, v in names("ipyparallel.serialize").items()}
-        depends = names("ipyparallel.controller.dependency")
-        version = tuple(int(n) for n in packages.VERSION.split("."))
-        return dict(
-            errors, **serial, **depends, interactive=_interactive, bind_kernel=helpers.bind_kernel, version_info=version
-        )
+        held = {n: _error(n) for n in _ERRORS}
+        held.update(names("ipyparallel.serialize"))
+        held.update(names("ipyparallel.controller.dependency"))
+        version = tuple([int(n) for n in packages.VERSION.split(".")])
+        held.update(interactive=_interactive, bind_kernel=helpers.bind_kernel, version_info=version)
+        return held
     if name in ("ipyparallel.serialize", "ipyparallel.serialize.canning", "ipyparallel.serialize.serialize"):
         return dict(
             classes("ipyparallel.serialize.canning"),
             PrePickled=canning.PrePickled,
+            CannedBuffer=canning.CannedMemoryView,
+            _uncan_dependent_hook=canning.HOOK,
             can=canning.can,
             uncan=canning.uncan,
             can_map=canning.can_map,

@@ -16,20 +16,22 @@ def run(fd, fault):
     if fault >= 0:
         _watch_faults(fault)
     sys.argv = [""]
-    kind, _, parts = channel.receive()
+    channel.wait()
+    kind, _, parts = channel.waiting
     if kind != 72:  # H
         channel.lost("a frame of kind %r came before the hello" % chr(kind))
     _hello(parts[0])
+    channel.waiting = None
     while True:
         try:
             _serve()
-        except SystemExit:
+        except Quit:
             break
-        except BaseException:  # a signal handler of the user, between two requests
-            pass
+        except BaseException:  # a signal handler of the user raised it: what is owed is seen to in the next round
+            interrupt.end()
     try:
         interrupt.begin()
-        _exit_threads()
+        _bound_exit()
     finally:
         sys.exit(0)
 
@@ -61,51 +63,51 @@ def _hello(options):
     channel.send(72, [about.encode("ascii")])
 
 
+class Quit(BaseException):
+    """The engine asked the worker to end."""
+
+
 def _serve():
     """Answer one request."""
-    kind, flags, parts = channel.receive()
+    if channel.begun is not None:
+        _answer_begun()
+        return
+    channel.wait()
+    kind, flags, parts = channel.waiting
     if kind == 81:  # Q
-        raise SystemExit
-    parent = bytes(parts[0]) if parts else b""
-    namespace.parent = parent
+        raise Quit
     answer = _answers.get(kind)
     if answer is None:
+        channel.waiting = None
         return
-    result = None
-    error = None
-    interrupt.begin()
+    result = error = None
     try:
-        try:
-            result = answer(parts, flags)
-        finally:
-            interrupt.end()
+        interrupt.begin()
+        channel.begun = channel.waiting
+        namespace.parent = parent = parts[0]
+        result = answer(parts, flags)
     except BaseException as e:
         interrupt.end()
         error = e
+    interrupt.end()
     if channel.is_child():  # user code forked and let the child return
         os._exit(0 if error is None else 1)
     if error is not None:
-        result = _failed(error, kind, parts)
+        result = _failed(error)
         error = None
     streams.flush()
-    interrupt.end()
-    _reply([parent] + result)
+    result.insert(0, parent)
+    channel.send(82, result)
     interrupt.install()
 
 
-def _reply(parts):
-    """Send the reply. A signal handler of the user may raise before or after; it must not cost or double the reply."""
-    before = channel.sent
-    for _ in range(100):
-        try:
-            channel.send(82, parts)
-        except BaseException:
-            pass
-        if channel.sent != before:
-            return
+def _answer_begun():
+    """Reply to a request whose answer was cut short after user code had ended."""
+    error = RuntimeError("a signal handler raised an exception while the reply was being made")
+    channel.send(82, [channel.begun[2][0]] + _failed(error))
 
 
-def _failed(error, kind, parts):
+def _failed(error):
     """Return the parts of an error reply."""
     from . import failure
 
@@ -181,7 +183,7 @@ def _jupyter(parts, flags):
 _answers = {65: _apply, 69: _execute, 67: _clear, 74: _jupyter}  # A, E, C, J
 
 
-def _exit_threads():
+def _bound_exit():
     """Bound the time of what runs at exit: the engine waits for the process."""
     import _signal
 

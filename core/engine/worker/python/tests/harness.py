@@ -183,7 +183,6 @@ class Worker:
                 self.write("Q", [])
             except OSError:
                 pass
-        self.socket.settimeout(DEADLINE)
         try:
             status = self.process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
