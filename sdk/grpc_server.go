@@ -27,10 +27,11 @@ type server struct {
 
 	ctx    context.Context // ends with the plugin
 	cancel context.CancelFunc
-	group  sync.WaitGroup // the watchers
+	group  sync.WaitGroup // the watchers, and what Start and FromDict do
 
-	mu    sync.Mutex
-	table map[string]*workload
+	mu     sync.Mutex
+	table  map[string]*workload
+	closed bool // nothing new is claimed
 }
 
 var _ pb.LauncherServer = (*server)(nil)
@@ -45,8 +46,11 @@ func newServer(ctx context.Context, info Info, launcher New, log hclog.Logger) *
 }
 
 // close ends all watching; workloads run on. It waits for at most d, since a
-// launcher's Wait may be deaf.
+// launcher may be deaf. A Start whose host is gone has that long to clean up.
 func (s *server) close(d time.Duration) {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.cancel()
 	ended := make(chan struct{})
 	go func() { // owned by close; a deaf Wait keeps it until the process exits
@@ -71,7 +75,7 @@ func (e Env) withDefaults() Env {
 	return e
 }
 
-// claim puts a new id into the table.
+// claim puts a new id into the table, for open.
 func (s *server) claim(id string, kind Kind) (*workload, error) {
 	if id == "" {
 		return nil, fmt.Errorf("%w: the id is empty", ErrBadOption)
@@ -86,7 +90,11 @@ func (s *server) claim(id string, kind Kind) (*workload, error) {
 	if _, ok := s.table[id]; ok {
 		return nil, fmt.Errorf("%w: %q was started already", ErrProcessState, id)
 	}
+	if s.closed {
+		return nil, fmt.Errorf("%w: the plugin is ending", ErrPluginGone)
+	}
 	s.table[id] = w
+	s.group.Add(1)
 	return w, nil
 }
 
@@ -170,6 +178,7 @@ func (s *server) FromDict(ctx context.Context, in *pb.FromDictRequest) (*pb.From
 // open runs Start or FromDict of a claimed workload, and begins to watch it. When
 // that fails, or panics, the id is free again.
 func (s *server) open(ctx context.Context, w *workload, f func() error) (State, error) {
+	defer s.group.Done() // claim has added it
 	opened := false
 	defer func() {
 		if !opened {

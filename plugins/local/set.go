@@ -47,7 +47,7 @@ func newSet(env sdk.Env) *Set {
 }
 
 // Start starts n engines, the number of CPUs by default: at once, or delay
-// seconds apart. When one can't be started the others are ended.
+// seconds apart. When one can't be started, or ctx ends, the others are ended.
 func (s *Set) Start(ctx context.Context, r sdk.StartRequest) error {
 	o, err := readOptions(r)
 	if err != nil {
@@ -74,7 +74,8 @@ func (s *Set) Start(ctx context.Context, r sdk.StartRequest) error {
 		s.engines[i] = e
 	}
 	if err != nil {
-		return errors.Join(err, s.each(func(e *Process) error { return e.Stop(context.WithoutCancel(ctx)) }))
+		// When ctx has ended this kills at once.
+		return errors.Join(err, s.each(func(e *Process) error { return e.Stop(ctx) }))
 	}
 	s.watch()
 	return nil
