@@ -254,6 +254,14 @@ func (h handler) Exited(p *worker.Process, exit worker.Exit) {
 	if e.stopping {
 		return
 	}
+	if !settled {
+		e.failures++
+	}
+	last := e.failures >= maxFailures
+	e.log.Warn("worker died", "pid", p.Pid(), "reason", exit.String(), "settled", settled)
+	if !last {
+		e.say(fmt.Sprintf("The Python worker of engine %d %v. A new one is starting; its namespace is empty.", e.id, exit))
+	}
 	r := e.running
 	e.running = nil
 	switch {
@@ -264,15 +272,14 @@ func (h handler) Exited(p *worker.Process, exit worker.Exit) {
 		e.conclude(r, engineError(fmt.Sprintf("engine %d: the Python worker %v while running task '%s'",
 			e.id, exit, r.header.MsgID), exit.Stack), nil)
 	}
-	if !settled {
-		if e.failures++; e.failures >= maxFailures {
-			e.end(startFailure(e.failures, exit))
-			return
+	if last {
+		err := startFailure(e.failures, exit)
+		for _, r := range e.queue.remove(func(*request) bool { return true }) {
+			e.refuse(r, statusError, engineError(err.Error()))
 		}
+		e.end(err)
+		return
 	}
-	line := fmt.Sprintf("The Python worker of engine %d %v. A new one is starting; its namespace is empty.", e.id, exit)
-	e.log.Warn("worker died", "pid", p.Pid(), "reason", exit.String(), "settled", settled)
-	e.say(line)
 	e.wg.Go(e.startWorker)
 }
 

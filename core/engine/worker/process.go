@@ -237,6 +237,8 @@ func (p *Process) readChannel() {
 			err = p.handle(&f)
 		}
 		switch {
+		case p.isKilled():
+			return // what it says is of no interest any more
 		case err == nil:
 		case errors.Is(err, errNotFrame):
 			p.kill(err)
@@ -445,6 +447,12 @@ func (p *Process) kill(cause error) {
 		p.cause = cause
 	}
 	killGroup(p.cmd.Process.Pid)
+}
+
+func (p *Process) isKilled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cause != nil
 }
 
 func (p *Process) hasExited() bool {
