@@ -76,7 +76,7 @@ func start(t testing.TB, o Options) *cluster {
 	t.Cleanup(func() {
 		c.end()
 		if t.Failed() {
-			t.Logf("controller's log:\n%s", c.log)
+			t.Logf("controller's log:\n%s", tail(c.log.String()))
 		}
 	})
 	return c
@@ -150,7 +150,7 @@ func (c *cluster) startEngine(p python) *engineProcess {
 		c.t.Fatal(err)
 	}
 	e := &engineProcess{log: log.Name(), done: make(chan struct{})}
-	e.Cmd = exec.Command(p.path, "-m", "ipyparallel.engine", "--profile-dir="+c.dir, "--log-level=20")
+	e.Cmd = exec.Command(p.path, "-m", "ipyparallel.engine", "--profile-dir="+c.dir, "--log-level=30")
 	e.Stdout, e.Stderr = log, log
 	e.Env = append(os.Environ(), "IPYTHONDIR="+filepath.Join(c.dir, "ipython"), "PYTHONDONTWRITEBYTECODE=1")
 	ownGroup(e.Cmd)
@@ -167,7 +167,7 @@ func (c *cluster) startEngine(p python) *engineProcess {
 		<-e.done
 		if c.t.Failed() {
 			text, err := os.ReadFile(e.log)
-			c.t.Logf("engine %d's log (%v):\n%s", e.Process.Pid, err, text)
+			c.t.Logf("engine %d's log (%v):\n%s", e.Process.Pid, err, tail(string(text)))
 		}
 	})
 	return e
@@ -229,4 +229,10 @@ func withEngines(t *testing.T, n int, o Options, f func(*testing.T, *cluster, py
 			f(t, c, p, engines)
 		})
 	}
+}
+
+// tail answers the last lines of a log.
+func tail(text string) string {
+	lines := strings.Split(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
