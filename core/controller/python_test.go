@@ -125,7 +125,7 @@ busy = rc[0].apply_async(time.sleep, 0)
 until(lambda: rc.queue_status(0)['queue'] == 1)
 for h in hogs: h.get()
 again = rc.resubmit(task.msg_ids[0])
-assert again.get(10) == 'there' and again.msg_ids[0] != task.msg_ids[0]
+assert again.get(10) in ('there', ['there']) and again.msg_ids[0] != task.msg_ids[0]
 rc.purge_results('all')
 assert rc.hub_history() == []
 assert other.ids == rc.ids == [0, 1]

@@ -356,7 +356,8 @@ func (m *machine) classify(t *task) (*class, verdict) {
 	admitted = slices.DeleteFunc(admitted, func(e *engine) bool { return e.gone || slices.Contains(t.unfit, e) })
 	fresh := slices.DeleteFunc(slices.Clone(admitted), func(e *engine) bool { return slices.Contains(t.spent, e) })
 	if len(fresh) == 0 {
-		fresh, t.spent = admitted, nil // all of them had their turn: begin again
+		fresh = admitted
+		t.again()
 	}
 	if len(fresh) == 0 {
 		return nil, impossible
@@ -376,7 +377,8 @@ func (m *machine) wideClass(t *task) (*class, verdict) {
 		}
 	}
 	if len(barred) == len(m.engines) {
-		barred, t.spent = slices.Clone(t.unfit), nil
+		barred = slices.Clone(t.unfit)
+		t.again()
 	}
 	if len(barred) == 0 {
 		return m.any, ready

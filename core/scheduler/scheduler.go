@@ -2,9 +2,11 @@ package scheduler
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
 
@@ -285,10 +287,36 @@ func (n *engineNews) take() []engineEvent {
 type effectsOf struct{ *Scheduler }
 
 func (s effectsOf) assign(uuid string, t *task) error {
+	if t.round != t.sentRound {
+		if err := s.renew(t); err != nil {
+			return err
+		}
+	}
 	if err := s.link.ToEngine(uuid, t.client, t.msg); err != nil {
 		return err
 	}
 	s.monitor.Assigned(t.id, uuid)
+	return nil
+}
+
+// renew changes the bytes of a task that goes to engines a second time, for
+// they drop messages that they have seen. Its metadata gets one more key.
+func (s effectsOf) renew(t *task) error {
+	m, err := wire.Parse(t.msg)
+	if err != nil {
+		return err
+	}
+	var fields map[string]json.RawMessage
+	if err := s.session.Unpack(m.Metadata, &fields); err != nil {
+		return err
+	}
+	fields["round"] = json.RawMessage(strconv.Itoa(t.round))
+	if m.Metadata, err = json.Marshal(fields); err != nil {
+		return err
+	}
+	m.Signature = s.session.Signer().Sign(&m)
+	t.msg = m.AppendFrames(nil)
+	t.sentRound = t.round
 	return nil
 }
 

@@ -80,9 +80,9 @@ func testSession(t testing.TB, id string) *wire.Session {
 	return s
 }
 
-func pack(t testing.TB, s *wire.Session, kind string, parent []byte, metadata, content any) [][]byte {
+func pack(t testing.TB, s *wire.Session, kind string, parent []byte, metadata, content any, buffers ...[]byte) [][]byte {
 	t.Helper()
-	m, err := s.Message(kind, parent, metadata, content)
+	m, err := s.Message(kind, parent, metadata, content, buffers...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,6 +223,36 @@ func TestErrorReplies(t *testing.T) {
 	}
 	s.EngineDown("U")
 	check(request, "U", "EngineError", fmt.Sprintf("Engine b'U' died while running task '%s'", header.MsgID), "error")
+}
+
+// TestEverySendIsNew retries on one engine: engines drop bytes that they have
+// seen, so each time they have to differ, and still be signed.
+func TestEverySendIsNew(t *testing.T) {
+	w := newWires()
+	s := running(t, w)
+	client, engine := testSession(t, "client"), testSession(t, "engine")
+	s.EngineUp("U")
+	request := pack(t, client, "apply_request", nil, map[string]any{"retries": 3, "label": "kept"}, nil, []byte("buffer"))
+	if err := s.Submit([]byte("C"), request); err != nil {
+		t.Fatal(err)
+	}
+	memory := testSession(t, "engine") // refuses what it has seen
+	var header []byte
+	for range 4 {
+		to, m := next(t, w.toEngine)
+		if _, err := memory.Open(to.msg); err != nil {
+			t.Fatal(err)
+		}
+		meta, err := wire.PeekMetadata(m.Metadata)
+		if err != nil || meta.Label != "kept" || len(m.Buffers) != 1 || header != nil && string(m.Header) != string(header) {
+			t.Fatalf("sent %q, %v", to.msg, err)
+		}
+		header = m.Header
+		if err := s.Result("U", pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "error"}, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next(t, w.toClient)
 }
 
 // TestReplyBeforeLoss posts a reply and then the loss of its engine: the reply

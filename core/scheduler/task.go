@@ -30,6 +30,9 @@ type task struct {
 	targets       []*engine     // the engines asked for; nil is any
 	spent, unfit  []*engine     // engines where it failed, and that refused it
 
+	round     int // how often all engines had their turn
+	sentRound int // for which round msg is made
+
 	engine     *engine // where it runs
 	slot       int     // index in engine.running
 	class      *class  // where it waits
@@ -45,6 +48,14 @@ func newTask(client []byte, msg [][]byte, header []byte, id string, meta wire.Me
 		client: client, msg: msg, header: header, id: id,
 		after: newProgress(meta.After), follow: newProgress(meta.Follow),
 		retries: meta.Retries, timeout: seconds(meta.Timeout), wants: meta.Targets, alarm: -1,
+	}
+}
+
+// again lets a task run on engines where it has failed: it failed on all.
+func (t *task) again() {
+	if len(t.spent) > 0 {
+		t.spent = nil
+		t.round++
 	}
 }
 
