@@ -26,7 +26,7 @@ func TestErrorsCrossTheWire(t *testing.T) {
 		}
 		back := fromStatus(wire)
 		for _, other := range codeTable {
-			if errors.Is(back, other.err) != (other.err == row.err) {
+			if errors.Is(back, other.err) != (other.code == row.code) {
 				t.Errorf("%v came back as %v", row.err, other.err)
 			}
 		}

@@ -2,7 +2,6 @@ package sdk
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -377,11 +376,11 @@ var eventKinds = map[EventKind]pb.EventKind{
 
 func eventToWire(e Event) *pb.Event {
 	out := &pb.Event{
-		Seq: e.Seq, Id: e.ID, Kind: eventKinds[e.Kind], ExitCode: int32(e.Exit.Code), //nolint:gosec // exit codes are small
+		Seq: e.Seq, Id: e.ID, Kind: eventKinds[e.Kind], ExitCode: int32(e.Exit.Code),
 		Text: e.Text, Signal: validText(e.Exit.Signal),
 	}
 	if e.Index >= 0 {
-		out.Index = new(int32(e.Index)) //nolint:gosec // engines of one set
+		out.Index = new(int32(e.Index))
 	}
 	return out
 }
@@ -407,10 +406,10 @@ func startToWire(r StartRequest) *pb.StartRequest {
 	out := &pb.StartRequest{
 		Kind: string(r.Kind), Id: r.ID, ProfileDir: r.ProfileDir, ClusterId: r.ClusterID,
 		Command: r.Command, Environment: r.Env, WorkDir: r.WorkDir, LogDir: r.LogDir,
-		Options: json.RawMessage(r.Options),
+		Options: r.Options,
 	}
 	if r.N != nil {
-		out.N = new(int32(*r.N)) //nolint:gosec // a number of engines
+		out.N = new(int32(*r.N))
 	}
 	return out
 }

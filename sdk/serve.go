@@ -32,6 +32,7 @@ func Serve(info Info, launcher New) {
 }
 
 func serve(info Info, launcher New, args []string, stdout, stderr io.Writer) int {
+	env := privateEnv()
 	info = info.complete(launcher)
 	if len(args) == 1 && args[0] == "describe" {
 		if err := info.print(stdout); err != nil {
@@ -40,24 +41,24 @@ func serve(info Info, launcher New, args []string, stdout, stderr io.Writer) int
 		}
 		return 0
 	}
-	if os.Getenv(EnvCookie) != Cookie {
+	if env[EnvCookie] != Cookie {
 		fmt.Fprintf(stderr, "ipcore-launcher-%s is a launcher of ipcore and is started by ipcore: ipcore --engines=%s\nrun it with the argument \"describe\" to see what it does\n", info.Name, info.Name)
 		return 1
 	}
 	// go-plugin replaces os.Stderr later; this logger keeps the real one.
 	log := hclog.New(&hclog.LoggerOptions{
-		Name: info.Name, Level: hclog.LevelFromString(os.Getenv(EnvLogLevel)),
+		Name: info.Name, Level: hclog.LevelFromString(env[EnvLogLevel]),
 		Output: os.Stderr, JSONFormat: true,
 	})
 	if err := info.Check(); err != nil {
 		log.Error("the launcher describes itself wrongly", "error", err)
 		return 1
 	}
-	return serveHost(info, launcher, log)
+	return serveHost(info, launcher, log, env)
 }
 
 // serveHost serves the host that started this process.
-func serveHost(info Info, launcher New, log hclog.Logger) int {
+func serveHost(info Info, launcher New, log hclog.Logger, env map[string]string) int {
 	srv := newServer(context.Background(), info, launcher, log)
 	lease := newLeash(log, neverConnected)
 	defer lease.end()
@@ -83,7 +84,7 @@ func serveHost(info Info, launcher New, log hclog.Logger) int {
 	}()
 
 	served := false
-	files := hostFiles(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), os.Getenv(EnvTLSDir))
+	files := hostFiles(env["PLUGIN_UNIX_SOCKET_DIR"], env[EnvTLSDir])
 	restore := privateUmask()
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig:  Handshake(),
@@ -91,7 +92,7 @@ func serveHost(info Info, launcher New, log hclog.Logger) int {
 		Logger:           log,
 		TLSProvider: func() (*tls.Config, error) {
 			restore() // the socket has been made
-			return serverTLS(os.Getenv(EnvTLSDir), os.Getenv("PLUGIN_CLIENT_CERT"))
+			return serverTLS(env[EnvTLSDir], env["PLUGIN_CLIENT_CERT"])
 		},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			served = true
@@ -146,7 +147,7 @@ func serverTLS(dir, hostCert string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the certificate from %s: %w", dir, err)
 	}
-	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem")) //nolint:gosec // the folder that the host made for us
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
 	if err != nil {
 		return nil, fmt.Errorf("load the host's authority: %w", err)
 	}
@@ -162,13 +163,22 @@ func serverTLS(dir, hostCert string) (*tls.Config, error) {
 	}, nil
 }
 
-// clearPrivate takes what is between host and plugin out of the environment, so
-// that no child gets it whichever way it is started.
-func clearPrivate() {
-	for _, kv := range os.Environ() { //nolint:forbidigo // only names are looked at
-		if name, _, _ := strings.Cut(kv, "="); Private(name) {
-			_ = os.Unsetenv(name) // fails for no name that Environ lists
+// privateEnv answers what is between host and plugin in the environment.
+func privateEnv() map[string]string {
+	env := make(map[string]string)
+	for _, kv := range os.Environ() { //nolint:forbidigo // the plugin's side of the handshake; sdk/process can't be imported here
+		if name, value, _ := strings.Cut(kv, "="); Private(name) {
+			env[name] = value
 		}
+	}
+	return env
+}
+
+// clearPrivate takes it out, so that no child gets it whichever way it is
+// started.
+func clearPrivate() {
+	for name := range privateEnv() {
+		_ = os.Unsetenv(name) // fails for no name that was there
 	}
 }
 

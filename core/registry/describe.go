@@ -61,7 +61,7 @@ func runDescribe(ctx context.Context, path string) (sdk.Info, error) {
 	defer cancel()
 	var out, errs limitedBuffer
 	out.limit, errs.limit = describeLimit, 4<<10
-	cmd := exec.CommandContext(limited, path, "describe") //nolint:gosec // a launcher that was looked for
+	cmd := exec.CommandContext(limited, path, "describe")
 	cmd.Env = process.Environ(nil)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	cmd.WaitDelay = 500 * time.Millisecond // a child that holds the output is not waited for
@@ -95,15 +95,14 @@ func lastWords(stderr string) string {
 // whyNoStart names the usual reason why a script can't be started: the
 // interpreter in its first line is not there.
 func whyNoStart(path string, err error) string {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if _, ran := errors.AsType[*exec.ExitError](err); ran {
 		return ""
 	}
-	f, openErr := os.Open(path) //nolint:gosec // a launcher that was looked for
+	f, openErr := os.Open(path)
 	if openErr != nil {
 		return ""
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	head := make([]byte, 256)
 	n, _ := f.Read(head) // an empty head says nothing, which is right
 	line, _, _ := bytes.Cut(head[:n], []byte("\n"))

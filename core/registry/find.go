@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
 )
 
 // prefix begins the name of every launcher's executable.
@@ -25,7 +26,7 @@ var ErrNotFound = errors.New("launcher not found")
 type Search struct {
 	ProfileDir string // "" for none
 
-	// For tests; nil means os.Getenv and os.Executable.
+	// For tests; nil means the process's own.
 	Getenv     func(string) string
 	Executable func() (string, error)
 }
@@ -50,7 +51,7 @@ type Found struct {
 func (s Search) Places() []Place {
 	getenv, executable := s.Getenv, s.Executable
 	if getenv == nil {
-		getenv = os.Getenv
+		getenv = process.Getenv
 	}
 	if executable == nil {
 		executable = os.Executable

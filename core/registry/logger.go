@@ -34,7 +34,7 @@ func (q *quietLogger) With(args ...any) hclog.Logger {
 // Error logs, unless the plugin is being ended.
 func (q *quietLogger) Error(msg string, args ...any) {
 	if q.ending.Load() {
-		q.Logger.Debug(msg, args...)
+		q.Debug(msg, args...)
 		return
 	}
 	q.Logger.Error(msg, args...)
@@ -43,7 +43,7 @@ func (q *quietLogger) Error(msg string, args ...any) {
 // Warn logs, unless the plugin is being ended.
 func (q *quietLogger) Warn(msg string, args ...any) {
 	if q.ending.Load() {
-		q.Logger.Debug(msg, args...)
+		q.Debug(msg, args...)
 		return
 	}
 	q.Logger.Warn(msg, args...)
@@ -52,7 +52,7 @@ func (q *quietLogger) Warn(msg string, args ...any) {
 // Info logs as Debug: that a plugin process came or went is no news to a user.
 func (q *quietLogger) Info(msg string, args ...any) {
 	if strings.HasPrefix(msg, "plugin process") {
-		q.Logger.Debug(msg, args...)
+		q.Debug(msg, args...)
 		return
 	}
 	q.Logger.Info(msg, args...)

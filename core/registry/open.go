@@ -92,7 +92,7 @@ func (p *Plugin) open(ctx context.Context) error {
 	// and holds its lock: exec's own watcher does it.
 	running, kill := context.WithCancel(context.Background())
 	p.killed = kill
-	cmd := exec.CommandContext(running, p.Found.Path) //nolint:gosec // a launcher that was looked for
+	cmd := exec.CommandContext(running, p.Found.Path)
 	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	cmd.Env = process.Environ(map[string]string{
 		"PLUGIN_UNIX_SOCKET_DIR": p.dir,
@@ -222,9 +222,9 @@ func pingError(err error) error {
 // socketDir makes the folder for the plugin's socket and certificate: the user's
 // own, and short, since a socket's path has at most some 100 bytes.
 func socketDir() (string, error) {
-	parents := []string{os.Getenv("XDG_RUNTIME_DIR"), "/tmp", os.TempDir()}
+	parents := []string{process.Getenv("XDG_RUNTIME_DIR"), "/tmp", os.TempDir()}
 	if runtime.GOOS == "windows" {
-		parents = []string{os.Getenv("LOCALAPPDATA"), os.TempDir()}
+		parents = []string{process.Getenv("LOCALAPPDATA"), os.TempDir()}
 	}
 	var errs []error
 	for _, parent := range parents {
@@ -255,7 +255,7 @@ func (p *Plugin) kill() { p.once.Do(func() { p.end(0) }) }
 
 func (p *Plugin) end(patience time.Duration) {
 	if p.dir != "" {
-		defer os.RemoveAll(p.dir) //nolint:errcheck // nothing can be done about it
+		defer os.RemoveAll(p.dir)
 	}
 	if p.client == nil {
 		return

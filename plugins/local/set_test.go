@@ -19,8 +19,8 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// start makes the launcher of a set as the sdk does, and starts n shell scripts.
-func startSet(t *testing.T, ctx context.Context, n int, options, script string) (*Set, chan sdk.Change, error) {
+// startSet makes the launcher of a set as the sdk does, and starts n shell scripts.
+func startSet(ctx context.Context, t *testing.T, n int, options, script string) (*Set, chan sdk.Change, error) {
 	t.Helper()
 	changes := make(chan sdk.Change, 100)
 	s := newSet(sdk.Env{Log: hclog.NewNullLogger(), Changed: func(c sdk.Change) { changes <- c }})
@@ -54,7 +54,7 @@ func setState(t *testing.T, s *Set) state {
 
 // The state has upstream's keys.
 func TestStateForm(t *testing.T) {
-	s, _, err := startSet(t, t.Context(), 2, "", "exec sleep 300")
+	s, _, err := startSet(t.Context(), t, 2, "", "exec sleep 300")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestStateForm(t *testing.T) {
 
 // A state that upstream wrote has no version and no create time.
 func TestUpstreamState(t *testing.T) {
-	s, _, err := startSet(t, t.Context(), 2, "", "exec sleep 300")
+	s, _, err := startSet(t.Context(), t, 2, "", "exec sleep 300")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestUpstreamState(t *testing.T) {
 // Each engine that ends is told of with its index, code and last words; the set
 // has ended when all have.
 func TestEnginesEndOneByOne(t *testing.T) {
-	s, changes, err := startSet(t, t.Context(), 3, "", "exec sleep 300")
+	s, changes, err := startSet(t.Context(), t, 3, "", "exec sleep 300")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestEnginesEndOneByOne(t *testing.T) {
 }
 
 func TestLastWords(t *testing.T) {
-	s, changes, err := startSet(t, t.Context(), 1, "", "echo the reason >&2; exit 4")
+	s, changes, err := startSet(t.Context(), t, 1, "", "echo the reason >&2; exit 4")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestLastWords(t *testing.T) {
 
 func TestDelay(t *testing.T) {
 	start := time.Now()
-	s, _, err := startSet(t, t.Context(), 3, `{"delay": 0.05}`, "exec sleep 300")
+	s, _, err := startSet(t.Context(), t, 3, `{"delay": 0.05}`, "exec sleep 300")
 	if d := time.Since(start); err != nil || d < 100*time.Millisecond {
 		t.Errorf("after %v: %v", d, err)
 	}
@@ -181,7 +181,7 @@ func TestDelay(t *testing.T) {
 		t.Error(err)
 	}
 	for _, bad := range []string{`{"delay": -1}`, `{"delay": 1e99}`, `{"delay": "soon"}`, `{"stop_seconds_until_kill": 0}`} {
-		if _, _, err := startSet(t, t.Context(), 1, bad, "exit"); !errors.Is(err, sdk.ErrBadOption) {
+		if _, _, err := startSet(t.Context(), t, 1, bad, "exit"); !errors.Is(err, sdk.ErrBadOption) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
@@ -191,7 +191,7 @@ func TestDelay(t *testing.T) {
 func TestStartCutShort(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	s, _, err := startSet(t, ctx, 100, `{"delay": 0.01}`, "trap '' TERM; sleep 300")
+	s, _, err := startSet(ctx, t, 100, `{"delay": 0.01}`, "trap '' TERM; sleep 300")
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}

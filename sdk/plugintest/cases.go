@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +43,7 @@ func testStartStop(b *bed) {
 	if err := b.Stop(b.ctx, "w"); err != nil {
 		b.Errorf("Stop of what is stopped: %v", err)
 	}
-	b.wellFormed(b.events(b.Client, "w", 0))
+	b.wellFormed(b.events(b.Client, 0))
 }
 
 func testDefaultN(b *bed) {
@@ -125,7 +126,7 @@ func testNoCommand(b *bed) {
 		return
 	}
 	// A system that takes the request first has to tell of the failure.
-	events := b.events(b.Client, "w", 0)
+	events := b.events(b.Client, 0)
 	b.wellFormed(events)
 	if last := events[len(events)-1]; last.Exit.Code == 0 {
 		b.Errorf("a command that is not there ended with code 0: %+v", last)
@@ -187,8 +188,8 @@ func testRestore(b *bed) {
 		b.Errorf("Stop after FromDict: %v", err)
 	}
 	b.noneAlive("after Stop of what was restored")
-	b.wellFormed(b.events(later, "w", 0))
-	b.wellFormed(b.events(third, "w", 0)) // the other plugin noticed
+	b.wellFormed(b.events(later, 0))
+	b.wellFormed(b.events(third, 0)) // the other plugin noticed
 }
 
 // kill ends a process from outside and waits until it is gone.
@@ -203,12 +204,7 @@ func (b *bed) kill(pid int) {
 	}
 	b.until(fmt.Sprintf("pid %d is gone", pid), func() bool {
 		_, alive := b.pids()
-		for _, a := range alive {
-			if a == pid {
-				return false
-			}
-		}
-		return true
+		return !slices.Contains(alive, pid)
 	})
 }
 
@@ -268,7 +264,7 @@ func testEnd(b *bed) {
 	if err := os.WriteFile(filepath.Join(b.dir, "go"), nil, 0o600); err != nil {
 		b.Fatal(err)
 	}
-	events := b.events(b.Client, "w", 0)
+	events := b.events(b.Client, 0)
 	b.wellFormed(events)
 	last := events[len(events)-1]
 	if !b.server.Info.Has(sdk.PowerWait) {
@@ -280,7 +276,7 @@ func testEnd(b *bed) {
 	if err := b.Stop(b.ctx, "w"); err != nil {
 		b.Errorf("Stop of what has ended: %v", err)
 	}
-	if again := b.events(b.Client, "w", 0); len(again) != len(events) {
+	if again := b.events(b.Client, 0); len(again) != len(events) {
 		b.Errorf("after Stop the story is %+v, before it was %+v", again, events)
 	}
 }
@@ -290,14 +286,14 @@ func testReplay(b *bed) {
 	if err := b.Stop(b.ctx, "w"); err != nil {
 		b.Fatal(err)
 	}
-	all := b.events(b.Client, "w", 0)
+	all := b.events(b.Client, 0)
 	b.wellFormed(all)
 	for after := range uint64(len(all)) {
-		if rest := b.events(b.Client, "w", after); len(rest) != len(all)-int(after) || rest[0].Seq != after+1 {
+		if rest := b.events(b.Client, after); len(rest) != len(all)-int(after) || rest[0].Seq != after+1 {
 			b.Errorf("events after %d: %+v of %+v", after, rest, all)
 		}
 	}
-	if rest := b.events(b.Client, "w", uint64(len(all))+5); len(rest) > 0 {
+	if rest := b.events(b.Client, uint64(len(all))+5); len(rest) > 0 {
 		b.Errorf("events after the last: %+v", rest)
 	}
 }
@@ -347,7 +343,7 @@ func testCancelledStream(b *bed) {
 	if err := b.Stop(b.ctx, "w"); err != nil {
 		b.Error(err)
 	}
-	b.wellFormed(b.events(b.Client, "w", 0))
+	b.wellFormed(b.events(b.Client, 0))
 }
 
 func testStopTogether(b *bed) {
@@ -362,7 +358,7 @@ func testStopTogether(b *bed) {
 		}
 	}
 	b.noneAlive("after Stop")
-	b.wellFormed(b.events(b.Client, "w", 0))
+	b.wellFormed(b.events(b.Client, 0))
 }
 
 func testGrandchildren(b *bed) {
@@ -392,7 +388,7 @@ func testEnvironment(b *bed) {
 	if _, err := b.Start(b.ctx, r); err != nil {
 		b.Fatal(err)
 	}
-	b.wellFormed(b.events(b.Client, "w", 0))
+	b.wellFormed(b.events(b.Client, 0))
 	env, err := os.ReadFile(filepath.Join(b.dir, "env"))
 	if err != nil {
 		b.Fatal(err)
@@ -445,7 +441,7 @@ func testSignal(b *bed) {
 	if err := b.Signal(b.ctx, "w", "KILL"); err != nil {
 		b.Errorf("Signal KILL: %v", err)
 	}
-	b.wellFormed(b.events(b.Client, "w", 0))
+	b.wellFormed(b.events(b.Client, 0))
 	b.noneAlive("after SIGKILL")
 	b.is("Signal to what has ended", b.Signal(b.ctx, "w", "KILL"), sdk.ErrProcessState)
 }

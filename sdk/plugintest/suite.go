@@ -262,13 +262,13 @@ func (b *bed) is(what string, err, want error) {
 	}
 }
 
-// events collects all events after a number, until the workload has ended.
-func (b *bed) events(c *sdk.Client, id string, after uint64) []sdk.Event {
+// events collects all events of "w" after a number, until the workload has ended.
+func (b *bed) events(c *sdk.Client, after uint64) []sdk.Event {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, b.c.Patience)
 	defer cancel()
 	var all []sdk.Event
-	if err := c.Events(ctx, id, after, func(e sdk.Event) error { all = append(all, e); return nil }); err != nil {
+	if err := c.Events(ctx, "w", after, func(e sdk.Event) error { all = append(all, e); return nil }); err != nil {
 		b.Fatalf("Events after %v: %v", all, err)
 	}
 	return all

@@ -26,6 +26,10 @@ func Environ(extra map[string]string) []string {
 	return env
 }
 
+// Getenv answers one variable of this process's environment, "" if it is not
+// set.
+func Getenv(name string) string { return os.Getenv(name) }
+
 // goodEnv tells whether name and value can be put into an environment.
 func goodEnv(name, value string) bool {
 	return name != "" && !strings.ContainsAny(name, "=\x00") && !strings.Contains(value, "\x00")

@@ -15,7 +15,7 @@ const clockDrift = 2 * time.Second
 
 // identify answers who has the pid now; errGone if nobody, or a zombie, has it.
 func identify(pid int) (State, error) {
-	p, err := ps.NewProcess(int32(pid)) //nolint:gosec // pids are 32 bits
+	p, err := ps.NewProcess(int32(pid))
 	if errors.Is(err, ps.ErrorProcessNotRunning) {
 		return State{}, errGone
 	}

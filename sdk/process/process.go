@@ -52,10 +52,10 @@ func Start(o Options) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(o.Command[0], o.Command[1:]...) //nolint:gosec // running the caller's command is the purpose
+	cmd := exec.Command(o.Command[0], o.Command[1:]...)
 	cmd.Dir, cmd.Env = o.Dir, Environ(o.Env)
 	if out != nil {
-		defer out.Close() //nolint:errcheck // the child has its own
+		defer out.Close()
 		cmd.Stdout, cmd.Stderr = out, out
 	}
 	detach(cmd)

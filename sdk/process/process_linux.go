@@ -17,7 +17,7 @@ func waitForeign(s State) {
 	fd, err := unix.PidfdOpen(s.PID, unix.PIDFD_NONBLOCK)
 	if err == nil {
 		f := os.NewFile(uintptr(fd), "pidfd")
-		defer f.Close() //nolint:errcheck // nothing is written
+		defer f.Close()
 		if s.check() != nil {
 			return // the descriptor may be of a later process with that pid
 		}
@@ -25,7 +25,7 @@ func waitForeign(s State) {
 			// The runtime's poller calls this when the descriptor is readable, which
 			// it is from the end of the process on: no thread waits.
 			err = c.Read(func(fd uintptr) bool {
-				n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) //nolint:gosec // a descriptor
+				n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 				return n > 0 || (err != nil && !errors.Is(err, unix.EINTR))
 			})
 			if err == nil && s.check() != nil {

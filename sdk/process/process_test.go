@@ -218,7 +218,7 @@ func TestZombie(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait() //nolint:errcheck // it has ended long before
+	defer cmd.Wait()
 	s := State{PID: cmd.Process.Pid}
 	until(t, "a zombie counts as ended", func() bool { return s.check() != nil })
 	if err := syscall.Kill(s.PID, 0); err != nil {

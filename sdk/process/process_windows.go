@@ -41,7 +41,7 @@ func ParseSignal(s string) (syscall.Signal, error) {
 
 // signalGroup ends the process and its children; there is no other signal.
 func signalGroup(pid int, _ syscall.Signal) error {
-	return exec.Command("taskkill", "/pid", strconv.Itoa(pid), "/t", "/f").Run() //nolint:gosec // a number
+	return exec.Command("taskkill", "/pid", strconv.Itoa(pid), "/t", "/f").Run()
 }
 
 // ask tells that nobody was asked: there is no polite way.

@@ -22,7 +22,7 @@ func (p *Process) Tail() string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	i, err := f.Stat()
 	if err != nil || i.Size() <= p.offset {
 		return ""
