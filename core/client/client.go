@@ -261,7 +261,7 @@ func (c *Client) Close() {
 	var all sync.WaitGroup
 	for _, l := range c.links() {
 		all.Go(func() {
-			if err := l.Socket.Close(closeLinger); err != nil {
+			if err := l.Close(closeLinger); err != nil {
 				c.log.Warn("cannot close", "socket", l.name, "error", err)
 			}
 		})

@@ -200,7 +200,7 @@ func TestRequestsToTheController(t *testing.T) {
 	case <-within(t).Done():
 		t.Error("not closed")
 	}
-	if c.Reason() != ErrShutdown {
+	if !errors.Is(c.Reason(), ErrShutdown) {
 		t.Error(c.Reason())
 	}
 	if _, err := c.Execute(within(t), nil, "ok", ExecuteOptions{}); !errors.Is(err, ErrShutdown) {
@@ -233,7 +233,7 @@ func TestEveryRequestEnds(t *testing.T) {
 				t.Fatal("the request did not arrive")
 			}
 			end.do(f, c, tasks[0])
-			if _, err := tasks[0].Wait(within(t)); err != end.want {
+			if _, err := tasks[0].Wait(within(t)); !errors.Is(err, end.want) {
 				t.Errorf("ended with %v", err)
 			}
 		})

@@ -150,7 +150,7 @@ func (f *fake) onExecute(c *sockets.Conn, frames [][]byte) {
 		engine = string(m.Idents[0])
 	}
 	do := func(words string) {
-		for _, word := range strings.Fields(words) {
+		for word := range strings.FieldsSeq(words) {
 			status := map[string]any{"status": word}
 			switch word {
 			case "print":

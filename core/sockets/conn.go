@@ -159,8 +159,8 @@ func (c *Conn) fail(err error) {
 // run is the life of a connection after its handshake, on its own goroutine.
 func (c *Conn) run() error {
 	if err := c.s.add(c); err != nil {
-		_ = c.tcp.Close()
-		return err
+		c.fail(err)
+		return c.discardQueue()
 	}
 	if c.s.o.Connected != nil {
 		c.s.o.Connected(c)
@@ -170,15 +170,20 @@ func (c *Conn) run() error {
 	close(c.readEnd)
 	FlushAll()
 	c.s.remove(c)
-	c.mu.Lock()
-	err := c.err
-	c.out.discard()
-	c.mu.Unlock()
+	err := c.discardQueue()
 	if c.s.o.Disconnected != nil {
 		c.s.o.Disconnected(c, err)
 	}
 	FlushAll()
 	return err
+}
+
+// discardQueue drops what was not written and answers why the connection ended.
+func (c *Conn) discardQueue() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.out.discard()
+	return c.err
 }
 
 // waitDrained waits until nothing is queued; false when that took until

@@ -460,7 +460,7 @@ func TestIdentityMovesToTheNewestConnection(t *testing.T) {
 	if router.Lookup([]byte("engine")) != now {
 		t.Fatal("the end of the old connection removed the new one")
 	}
-	if err := old.Send([]byte("x")); err != ErrNoPeer {
+	if err := old.Send([]byte("x")); !errors.Is(err, ErrNoPeer) {
 		t.Fatalf("send on the old connection: %v", err)
 	}
 }
@@ -483,7 +483,7 @@ func TestPeerThatNeverReads(t *testing.T) {
 			t.Fatal("the queue has no bound")
 		}
 	}
-	if err != ErrFull {
+	if !errors.Is(err, ErrFull) {
 		t.Fatalf("over the mark: %v", err)
 	}
 	wantServed(t, endpoint)

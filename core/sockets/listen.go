@@ -97,8 +97,7 @@ func (s *Socket) accept(l net.Listener) {
 // ended logs why a connection ended: as a refusal when the peer did what it
 // may not.
 func (s *Socket) ended(c *Conn, err error) {
-	var v violation
-	if errors.As(err, &v) {
+	if _, ok := errors.AsType[violation](err); ok {
 		s.refuse(c.tcp, err)
 		return
 	}

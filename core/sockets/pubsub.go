@@ -1,6 +1,9 @@
 package sockets
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+)
 
 // Bounds of what one subscriber may subscribe to.
 const (
@@ -67,7 +70,7 @@ func (s *Socket) publish(frames [][]byte) error {
 		return ErrClosed
 	}
 	for _, c := range s.conns {
-		if c.wants(first) && c.put(true, frames...) == ErrFull {
+		if c.wants(first) && errors.Is(c.put(true, frames...), ErrFull) {
 			s.dropped.Add(1)
 		}
 	}
@@ -133,7 +136,9 @@ func (s *Socket) changeTopic(topic []byte, by int) {
 	}
 	if (before == 0) != (after == 0) {
 		for _, c := range s.conns {
-			c.put(true, subscription(after > 0, t))
+			if err := c.put(true, subscription(after > 0, t)); err != nil {
+				c.fail(err) // the next connection repeats all subscriptions
+			}
 		}
 	}
 	s.mu.Unlock()

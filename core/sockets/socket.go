@@ -3,6 +3,7 @@ package sockets
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -32,8 +33,8 @@ type Socket struct {
 	byID      map[string]*Conn // ROUTER: newest connection of an identity
 	topics    map[string]int   // SUB: subscriptions, with their count
 	backlog   backlog          // DEALER: messages that wait for a peer
-	next      int              // DEALER: whose turn it is
 
+	turns    atomic.Uint32 // DEALER: whose turn it is
 	pending  handshakes
 	refusals refusals
 	lastID   atomic.Uint32
@@ -76,7 +77,7 @@ func (s *Socket) Send(frames ...[]byte) error {
 			}
 			continue // a peer came in between
 		}
-		if err := c.Send(frames...); err != ErrNoPeer {
+		if err := c.Send(frames...); !errors.Is(err, ErrNoPeer) {
 			return err
 		}
 		s.remove(c)
@@ -85,13 +86,12 @@ func (s *Socket) Send(frames ...[]byte) error {
 
 // turn answers the next connection of a DEALER, or nil.
 func (s *Socket) turn() *Conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	if len(s.conns) == 0 {
 		return nil
 	}
-	s.next++
-	return s.conns[s.next%len(s.conns)]
+	return s.conns[int(s.turns.Add(1))%len(s.conns)]
 }
 
 // queueForPeer keeps a message until a peer connects; false when one has.
@@ -145,13 +145,24 @@ func (s *Socket) Conns() []*Conn {
 func (s *Socket) Dropped() uint64 { return s.dropped.Load() }
 
 // add enters a connection that finished its handshake: from now on it can be
-// sent to. A ROUTER drops the older connection with the same identity.
+// sent to, after the subscriptions and messages that wait for it. A ROUTER drops the older connection with the same identity.
 func (s *Socket) add(c *Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return ErrClosed
 	}
+	for topic := range s.topics {
+		if err := c.put(false, subscription(true, topic)); err != nil {
+			return err
+		}
+	}
+	for _, m := range s.backlog.messages {
+		if err := c.put(false, m...); err != nil {
+			return err
+		}
+	}
+	s.backlog = backlog{}
 	if s.kind == Router {
 		if len(c.id) == 0 || c.id[0] == 0 {
 			c.id = s.inventID()
@@ -162,12 +173,6 @@ func (s *Socket) add(c *Conn) error {
 		s.byID[string(c.id)] = c
 	}
 	s.conns = append(s.conns, c)
-	for topic := range s.topics {
-		c.put(false, subscription(true, topic))
-	}
-	for _, m := range s.backlog.take() {
-		c.put(false, m...)
-	}
 	return nil
 }
 
@@ -279,13 +284,6 @@ func (b *backlog) push(frames [][]byte, limit int64) bool {
 	b.bytes += wireSize(frames)
 	b.messages = append(b.messages, Own(frames))
 	return true
-}
-
-// take empties the backlog.
-func (b *backlog) take() [][][]byte {
-	m := b.messages
-	*b = backlog{}
-	return m
 }
 
 // Own answers a copy of frames that outlives the handler: small frames are

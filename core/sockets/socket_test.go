@@ -2,6 +2,7 @@ package sockets
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -109,7 +110,7 @@ func TestRouterAnswersDealer(t *testing.T) {
 	if c := router.Lookup([]byte("engine-1")); c == nil || string(c.Identity()) != "engine-1" {
 		t.Fatalf("Lookup: %v", c)
 	}
-	if err := router.SendTo([]byte("nobody"), []byte("x")); err != ErrNoPeer {
+	if err := router.SendTo([]byte("nobody"), []byte("x")); !errors.Is(err, ErrNoPeer) {
 		t.Fatalf("SendTo an unknown identity: %v", err)
 	}
 }
@@ -194,7 +195,7 @@ func TestDealerWaitsForItsPeer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := dealer.Send([]byte("one too many")); err != ErrFull {
+	if err := dealer.Send([]byte("one too many")); !errors.Is(err, ErrFull) {
 		t.Fatalf("over the mark: %v", err)
 	}
 	r := newRecorder()

@@ -3,6 +3,7 @@
 package sockets
 
 import (
+	"errors"
 	"syscall"
 )
 
@@ -21,7 +22,7 @@ func (t *tryWriter) init(raw syscall.RawConn) {
 	t.call = func(fd uintptr) bool {
 		for {
 			t.n, t.err = syscall.Write(int(fd), t.b)
-			if t.err != syscall.EINTR {
+			if !errors.Is(t.err, syscall.EINTR) {
 				return true
 			}
 		}
@@ -36,7 +37,7 @@ func (t *tryWriter) write(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if t.err == syscall.EAGAIN {
+	if errors.Is(t.err, syscall.EAGAIN) {
 		return 0, nil
 	}
 	if t.err != nil {
