@@ -101,8 +101,7 @@ func parse(text []byte, v checker, fields []string) error {
 		}
 	}
 	if err := json.Unmarshal(text, v); err != nil {
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) {
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			return fmt.Errorf("field %q: expected %s, found a JSON %s", wrong.Field, wrong.Type, wrong.Value)
 		}
 		return err

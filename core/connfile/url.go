@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,11 +64,8 @@ func addressOf(location string) string {
 		return location
 	}
 	address := ips[0].String()
-	for _, ip := range ips {
-		if isLocal(ip) {
-			address = loopback
-			break
-		}
+	if slices.ContainsFunc(ips, isLocal) {
+		address = loopback
 	}
 	resolved.Store(location, address)
 	return address

@@ -163,3 +163,15 @@ func TestErrorTexts(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseQuery(f *testing.F) {
+	f.Add([]byte(`{"completed": {"$ne": null, "$gt": "2026-11-20T10:00:00Z"}, "msg_id": {"$in": ["a", 1, null]}}`))
+	f.Add([]byte(`{"msg_id": {"$glob": "*[!a-z]?["}, "header": {"a": {}}, "x": {"$mod": [2, 1]}, "queue": {"$all": [["a"]]}}`))
+	r := &Record{MsgID: "a", Header: []byte(`{"a": {}}`), Completed: time.Unix(1, 0), Buffers: [][]byte{nil}}
+	f.Fuzz(func(_ *testing.T, text []byte) {
+		if q, err := ParseQuery(text); err == nil {
+			q.Match(r)
+			q.Match(&Record{})
+		}
+	})
+}

@@ -71,6 +71,15 @@ type backlog struct {
 	mu      sync.Mutex
 	current *batch
 	spare   *batch
+	closed  bool // what comes is dropped
+}
+
+// close drops what has gathered and all that will come.
+func (b *backlog) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.current, b.spare = nil, nil
 }
 
 // swap takes what has gathered; nil is nothing.
@@ -106,10 +115,13 @@ const eventSize = 256
 // add appends an event that carries no message. There is always room for it.
 func (b *backlog) add(e event) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
 	t := b.batch()
 	t.bytes += eventSize
 	t.events = append(t.events, e)
-	b.mu.Unlock()
 	b.signal()
 }
 
@@ -146,6 +158,10 @@ func (b *backlog) addMessage(e event, peer []byte, frames [][]byte, limit int64)
 	rest := chunk[len(peer):]
 
 	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
 	t := b.batch()
 	t.bytes += size
 	e.first = len(t.frames)
@@ -158,7 +174,6 @@ func (b *backlog) addMessage(e event, peer []byte, frames [][]byte, limit int64)
 	e.last = len(t.frames)
 	e.batch = t
 	t.events = append(t.events, e)
-	b.mu.Unlock()
 	b.signal()
 }
 
@@ -166,6 +181,9 @@ func (b *backlog) addMessage(e event, peer []byte, frames [][]byte, limit int64)
 func (b *backlog) full(size, limit int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.closed {
+		return true
+	}
 	t := b.batch()
 	if t.bytes == 0 || t.bytes+size <= limit {
 		return false

@@ -43,12 +43,11 @@ type engineTable struct {
 // maxID bounds the ids that engines may ask for.
 const maxID = 1 << 30
 
-func (t *engineTable) add(id int, uuid string) *engine {
+func (t *engineTable) add(id int, uuid string) {
 	e := &engine{id: id, uuid: uuid, live: true}
 	t.byID[id] = e
 	t.byUUID[uuid] = e
 	t.next = max(t.next, id+1)
-	return e
 }
 
 // registered answers the registered engine of a uuid.

@@ -75,6 +75,7 @@ type Hub struct {
 	unassigned jobList
 	finished   *db.Recent // ids of ended jobs
 	refused    map[string]int
+	complaints [IOPub + 1]complaint
 	state      *stateWriter
 }
 
@@ -170,6 +171,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		h.work()
 		timer.Reset(h.nextDeadline(time.Now()))
 	}
+	h.backlog.close()
 	if h.state != nil {
 		h.state.close()
 	}

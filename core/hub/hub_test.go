@@ -426,10 +426,28 @@ func TestUnsignedMonitorMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.hub.Monitor(In, []byte("e0"), nil, m.AppendFrames(nil))
-	f.hub.Monitor(In, []byte("e0"), nil, [][]byte{[]byte("garbage")})
+	for range 100 {
+		f.hub.Monitor(In, []byte("e0"), nil, m.AppendFrames(nil))
+		f.hub.Monitor(In, []byte("e0"), nil, [][]byte{[]byte("garbage")})
+	}
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 0, "tasks": 0}, "unassigned": 0}`)
 	f.expect("history_request", `{}`, "history_reply", `{"status": "ok", "history": []}`)
+	if n := strings.Count(f.log.String(), "not recorded"); n != 1 {
+		t.Errorf("%d log lines, want 1", n)
+	}
+}
+
+// TestAfterRun calls a hub that has ended.
+func TestAfterRun(t *testing.T) {
+	f := start(t, testKey, nil)
+	f.engine(0, "e0")
+	f.stop()
+	f.direct("e0")
+	f.hub.Ready("x")
+	f.hub.Assigned("x", "e0")
+	if f.hub.backlog.swap() != nil {
+		t.Error("events gather for nobody")
+	}
 }
 
 func TestNoDB(t *testing.T) {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/ipcore/ipcore/core/db"
 	"github.com/ipcore/ipcore/core/wire"
@@ -36,7 +37,7 @@ func (h *Hub) output(m *wire.Message, header wire.Header) {
 	}
 	err = h.db.Update(parent.MsgID, c)
 	if errors.Is(err, db.ErrUnknown) {
-		r := &db.Record{MsgID: parent.MsgID}
+		r := &db.Record{MsgID: strings.Clone(parent.MsgID)}
 		c.Apply(r)
 		err = h.db.Add(r)
 	}

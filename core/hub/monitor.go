@@ -19,13 +19,12 @@ func (h *Hub) monitor(e *event) {
 	} else {
 		m, err = h.session.Peek(e.frames())
 	}
-	if err != nil {
-		h.log.Warn("relayed message not recorded", "topic", topicNames[e.topic], "error", err)
-		return
+	var header wire.Header
+	if err == nil {
+		header, err = wire.PeekHeader(m.Header)
 	}
-	header, err := wire.PeekHeader(m.Header)
 	if err != nil {
-		h.log.Warn("relayed message not recorded", "topic", topicNames[e.topic], "error", err)
+		h.unreadable(e.topic, err)
 		return
 	}
 	switch e.topic {
@@ -36,6 +35,29 @@ func (h *Hub) monitor(e *event) {
 	case IOPub:
 		h.output(&m, header)
 	}
+}
+
+// complaintInterval is the least time between two log lines about messages that
+// anybody can send.
+const complaintInterval = time.Minute
+
+// complaint counts messages of a topic that could not be read.
+type complaint struct {
+	logged time.Time
+	since  int
+}
+
+// unreadable logs a message that is unsigned or malformed, rarely: whoever can
+// connect to a queue can send any number of them.
+func (h *Hub) unreadable(topic Topic, err error) {
+	c := &h.complaints[topic]
+	c.since++
+	now := time.Now()
+	if !c.logged.IsZero() && now.Sub(c.logged) < complaintInterval {
+		return
+	}
+	h.log.Warn("relayed message not recorded", "topic", topicNames[topic], "error", err, "messages", c.since)
+	*c = complaint{logged: now}
 }
 
 var topicNames = map[Topic]string{In: "in", Out: "out", InTask: "intask", OutTask: "outtask", IOPub: "iopub"}

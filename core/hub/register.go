@@ -29,8 +29,9 @@ func (h *Hub) register(r *request) error {
 		UUID string          `json:"uuid"`
 		ID   json.RawMessage `json:"id"`
 	}
-	if err := h.session.Unpack(r.msg.Content, &content); err != nil || content.UUID == "" {
-		h.log.Error("registration without a uuid ignored", "address", r.remote)
+	err := h.session.Unpack(r.msg.Content, &content)
+	if err != nil || content.UUID == "" {
+		h.log.Error("registration without a uuid ignored", "address", r.remote, "error", err)
 		return nil
 	}
 	id := h.allot(content.ID, content.UUID)
@@ -251,8 +252,7 @@ func (h *Hub) notify(msgType string, parent []byte, content any) {
 
 // remoteError answers err as the content of a reply.
 func remoteError(err error) *wire.RemoteError {
-	var remote *wire.RemoteError
-	if errors.As(err, &remote) {
+	if remote, ok := errors.AsType[*wire.RemoteError](err); ok {
 		return remote
 	}
 	return wire.NewRemoteError("RuntimeError", err.Error())

@@ -113,8 +113,7 @@ func (h *Hub) send(peer []byte, msgType string, parent []byte, content any, buff
 // databaseError answers err as the content of a reply, a database's error under
 // the name that clients know.
 func databaseError(err error) *wire.RemoteError {
-	var e *db.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*db.Error](err); ok {
 		return wire.NewRemoteError(e.Ename, e.Evalue)
 	}
 	return remoteError(err)

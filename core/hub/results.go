@@ -28,7 +28,6 @@ func (h *Hub) results(r *request) error {
 	ids = slices.Compact(ids)
 
 	pending, completed := []string{}, []string{}
-	var records []*db.Record
 	for _, id := range ids {
 		ended, err := h.ended(id, content.StatusOnly)
 		if err != nil {
@@ -55,7 +54,6 @@ func (h *Hub) results(r *request) error {
 		o.key(id)
 		appendResult(o, record)
 		buffers = append(buffers, record.ResultBuffers...)
-		records = append(records, record)
 	}
 	return h.answerObject(r, "result_reply", o, buffers...)
 }

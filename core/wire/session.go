@@ -20,7 +20,7 @@ const ProtocolVersion = "5.3"
 // concurrent use.
 type Session struct {
 	ID       string // the session id; an engine's uuid
-	Username string
+	Username string // "username"; may be changed before the first message
 
 	signer  *Signer
 	codec   codec
@@ -39,13 +39,9 @@ func NewSession(id string, signer *Signer, codec string) (*Session, error) {
 	if id == "" {
 		id = NewID()
 	}
-	username := os.Getenv("USER")
-	if username == "" {
-		username = "username"
-	}
 	return &Session{
 		ID:       id,
-		Username: username,
+		Username: "username",
 		signer:   signer,
 		codec:    c,
 		prefix:   id + "_" + strconv.Itoa(os.Getpid()) + "_",

@@ -235,7 +235,7 @@ func FuzzParse(f *testing.F) {
 	s := newTestSession(f, "hmac-sha256", "a key")
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var frames [][]byte
-		for _, part := range strings.Split(string(text), "\x00") {
+		for part := range strings.SplitSeq(string(text), "\x00") {
 			frames = append(frames, []byte(part))
 		}
 		if m, err := Parse(frames); err == nil {
