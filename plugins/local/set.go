@@ -38,6 +38,7 @@ var (
 	_ sdk.Waiter    = (*Set)(nil)
 	_ sdk.Signaler  = (*Set)(nil)
 	_ sdk.Outputter = (*Set)(nil)
+	_ sdk.Statuser  = (*Set)(nil)
 )
 
 func newSet(env sdk.Env) *Set {
@@ -249,4 +250,16 @@ func (s *Set) each(f func(*Process) error) error {
 	}
 	group.Wait()
 	return errors.Join(errs...)
+}
+
+// Status answers how many engines run.
+func (s *Set) Status(context.Context) (sdk.Status, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := sdk.StatusRunning
+	if s.left == 0 {
+		state = sdk.StatusStopped
+	}
+	running := s.left
+	return sdk.Status{State: state, Running: &running}, nil
 }

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ipcore/ipcore/core/cluster"
+)
+
+// Exit codes. 10 and 11 are those of upstream's ipcluster.
+const (
+	exitFailure        = 1
+	exitUsage          = 2
+	exitAlreadyRunning = 10
+	exitNoCluster      = 11
+	exitInterrupted    = 130
+)
+
+// usageError is a command line that makes no sense: exit code 2.
+type usageError struct {
+	command string
+	text    string
+	hint    string
+}
+
+func (e *usageError) Error() string { return e.text }
+func (e *usageError) Hint() string  { return e.hint }
+
+// exitError ends the program with a code; a nil err means all has been said.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+func (e *exitError) Unwrap() error { return e.err }
+
+// hintedError is an error with the next step beside it.
+type hintedError struct {
+	err  error
+	hint string
+}
+
+func (e *hintedError) Error() string { return e.err.Error() }
+func (e *hintedError) Unwrap() error { return e.err }
+func (e *hintedError) Hint() string  { return e.hint }
+
+// hinter is an error that knows the next step.
+type hinter interface{ Hint() string }
+
+// exitCode answers the exit code that an error stands for.
+func exitCode(err error) int {
+	var usage *usageError
+	var exit *exitError
+	var running *cluster.RunningError
+	var missing *cluster.NotFoundError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.As(err, &running):
+		return exitAlreadyRunning
+	case errors.As(err, &missing):
+		return exitNoCluster
+	}
+	return exitFailure
+}
+
+// report prints an error as an "error:" and perhaps a "hint:" line, and answers
+// the exit code.
+func (a *app) report(err error) int {
+	code := exitCode(err)
+	var silent *exitError
+	if err == nil || errors.As(err, &silent) && silent.err == nil {
+		return code
+	}
+	a.errf("error: %s\n", strings.TrimRight(err.Error(), "\n"))
+	var h hinter
+	if errors.As(err, &h) && h.Hint() != "" {
+		a.errf("hint: %s\n", h.Hint())
+	}
+	return code
+}
+
+// flagError turns pflag's errors into ours, with a suggestion for a slip.
+func flagError(c *command, err error) error {
+	u := &usageError{command: c.name, text: err.Error(), hint: "run: ipcore " + c.name + " --help"}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		u.text = fmt.Sprintf("--%s: %q is not valid: %v", invalid.GetFlag().Name, invalid.GetValue(), plainCause(invalid))
+	}
+	var missing *pflag.ValueRequiredError
+	if errors.As(err, &missing) {
+		u.text = fmt.Sprintf("--%s needs a value", missing.GetFlag().Name)
+	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		u.text = fmt.Sprintf("unknown option --%s", unknown.GetSpecifiedName())
+		if short := unknown.GetSpecifiedShortnames(); short != "" {
+			u.text = fmt.Sprintf("unknown option -%s", short)
+		}
+		var names []string
+		c.flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := nearest(unknown.GetSpecifiedName(), names); near != "" {
+			u.hint = fmt.Sprintf("did you mean --%s?", near)
+		}
+	}
+	return u
+}
+
+// plainCause says why a value was refused, without the names of Go's functions.
+func plainCause(err error) string {
+	var number *strconv.NumError
+	if errors.As(err, &number) {
+		if errors.Is(number.Err, strconv.ErrRange) {
+			return "out of range"
+		}
+		return "it must be a number, or true or false for a switch"
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return inner.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+type launchersOptions struct {
+	place
+	asJSON bool
+}
+
+func newLaunchers(a *app) *command {
+	o := &launchersOptions{}
+	c := &command{
+		name:  "launchers",
+		args:  "[list | show NAME] [--json]",
+		short: "list the launchers that were found, and where",
+		long: `List the launchers: the plugins that start controllers and engines on some system. A
+launcher called NAME is an executable ipcore-launcher-NAME; the first folder that has it
+wins. "show" tells more about one and accepts a path as well.`,
+		example: `ipcore launchers
+			ipcore launchers show local
+			ipcore launchers --json`,
+		flags: newFlags("launchers"),
+	}
+	o.place.flags(c.flags)
+	hide(c.flags, "cluster-id")
+	c.flags.BoolVar(&o.asJSON, "json", false, "print JSON")
+	c.run = func(ctx context.Context, args []string) error {
+		switch {
+		case len(args) == 0 || len(args) == 1 && args[0] == "list":
+			return o.list(ctx, a)
+		case len(args) == 2 && args[0] == "show":
+			return o.show(ctx, a, args[1])
+		}
+		return &usageError{text: "launchers: unexpected arguments " + strings.Join(args, " "), hint: "use: ipcore launchers list, or: ipcore launchers show NAME"}
+	}
+	return c
+}
+
+func (o *launchersOptions) search() (registry.Search, error) {
+	p, _, err := o.place.resolve()
+	return registry.Search{ProfileDir: p.Dir}, err
+}
+
+// launcherList is the answer of "launchers --json".
+type launcherList struct {
+	Launchers []launcher       `json:"launchers"`
+	Places    []registry.Place `json:"places"`
+}
+
+// launcher is one launcher of it.
+type launcher struct {
+	registry.Found
+	Error string `json:"error,omitempty"`
+}
+
+func (o *launchersOptions) list(ctx context.Context, a *app) error {
+	search, err := o.search()
+	if err != nil {
+		return err
+	}
+	all, err := registry.List(ctx, search)
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		list := launcherList{Launchers: []launcher{}, Places: search.Places()}
+		for _, f := range all {
+			list.Launchers = append(list.Launchers, described(f))
+		}
+		return writeJSON(a.Out, list)
+	}
+	a.outf("%-12s %-32s %-10s %s\n", "NAME", "KINDS", "VERSION", "PATH")
+	for _, f := range all {
+		if f.Err != nil {
+			a.outf("%-12s %-32s %-10s %s\n", f.Name, "can't be used: "+f.Err.Error(), "-", f.Path)
+			continue
+		}
+		a.outf("%-12s %-32s %-10s %s\n", f.Name, kindList(f.Info.Kinds), f.Info.Version, f.Path)
+		for _, path := range f.Shadowed {
+			a.outf("%-12s %-32s %-10s %s\n", "", "(shadowed)", "", path)
+		}
+	}
+	if len(all) == 0 {
+		a.errf("no launcher was found in:\n")
+		for _, p := range search.Places() {
+			a.errf("  %s (%s)\n", p.Dir, p.Why)
+		}
+	}
+	return nil
+}
+
+func (o *launchersOptions) show(ctx context.Context, a *app, name string) error {
+	search, err := o.search()
+	if err != nil {
+		return err
+	}
+	f, err := o.one(ctx, name, search)
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		return writeJSON(a.Out, described(*f))
+	}
+	powers := make([]string, 0, len(f.Info.Powers))
+	for _, p := range f.Info.Powers {
+		powers = append(powers, string(p))
+	}
+	a.outf("name      %s\nversion   %s\nkinds     %s\npowers    %s\npath      %s\nfound in  %s (%s)\n",
+		f.Name, f.Info.Version, kindList(f.Info.Kinds), strings.Join(powers, ", "), f.Path, f.Place.Dir, f.Place.Why)
+	for _, path := range f.Shadowed {
+		a.outf("shadows   %s\n", path)
+	}
+	for _, option := range f.Info.Options {
+		a.outf("option    %s (%s", option.Name, option.Type)
+		if len(option.Default) > 0 {
+			a.outf(", default %s", option.Default)
+		}
+		a.outf("): %s\n", option.Help)
+	}
+	return nil
+}
+
+// one finds a launcher by name or path, whatever it starts.
+func (o *launchersOptions) one(ctx context.Context, name string, search registry.Search) (*registry.Found, error) {
+	all, err := registry.List(ctx, search)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range all {
+		if f.Name == strings.ToLower(name) {
+			if f.Err != nil {
+				return nil, fmt.Errorf("launcher %q (%s): %w", f.Name, f.Path, f.Err)
+			}
+			return &f, nil
+		}
+	}
+	f, err := registry.Find(ctx, sdk.Engine, name, search)
+	if err != nil {
+		if c, controllerErr := registry.Find(ctx, sdk.Controller, name, search); controllerErr == nil {
+			return c, nil
+		}
+	}
+	return f, err
+}
+
+func described(f registry.Found) launcher {
+	l := launcher{Found: f}
+	if f.Err != nil {
+		l.Error = f.Err.Error()
+	}
+	return l
+}
+
+func kindList(kinds []sdk.Kind) string {
+	words := make([]string, len(kinds))
+	for i, k := range kinds {
+		words[i] = string(k)
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/profile"
+)
+
+type listOptions struct {
+	place
+	verbosity
+	asJSON bool
+	output string
+}
+
+func newList(a *app) *command {
+	o := &listOptions{}
+	c := &command{
+		name:  "list",
+		args:  "[--json]",
+		short: "list clusters and what of them is running",
+		long: `List the clusters of all profiles, or of the one named. What is shown as running has been
+looked at, not only read from a file.`,
+		example: `ipcore list
+			ipcore list --profile=cluster
+			ipcore list --json`,
+		flags: newFlags("list"),
+	}
+	o.place.flags(c.flags)
+	hide(c.flags, "cluster-id")
+	c.flags.BoolVar(&o.asJSON, "json", false, "print a JSON list")
+	c.flags.StringVarP(&o.output, "o", "o", "text", "output `FORM`: text or json")
+	hide(c.flags, "o")
+	o.verbosity.flags(c.flags, "error")
+	c.run = func(ctx context.Context, args []string) error {
+		if err := noArguments(args); err != nil {
+			return err
+		}
+		return o.run(ctx, a)
+	}
+	return c
+}
+
+func (o *listOptions) run(ctx context.Context, a *app) error {
+	if o.output != "text" && o.output != "json" {
+		return &usageError{text: fmt.Sprintf("-o: unknown form %q", o.output), hint: "use text or json"}
+	}
+	profiles, err := o.profiles()
+	if err != nil {
+		return err
+	}
+	log, err := o.logger(a.streams, "ipcore")
+	if err != nil {
+		return err
+	}
+	all, err := cluster.List(ctx, profiles, log)
+	if err != nil {
+		return err
+	}
+	if o.asJSON || o.output == "json" {
+		err = writeJSON(a.Out, rows(all))
+	} else {
+		a.outf("%-16s %-32s %-7s %7s %s\n", "PROFILE", "CLUSTER ID", "RUNNING", "ENGINES", "LAUNCHER")
+		for _, r := range rows(all) {
+			id := r.ID
+			if id == "" {
+				id = "''"
+			}
+			a.outf("%-16s %-32s %-7s %7d %s\n", r.Profile, id, pythonBool(r.Running), r.Engines, r.Launcher)
+		}
+	}
+	for _, s := range all {
+		if s.Err != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", s.File, s.Err))
+		}
+	}
+	return err
+}
+
+// profiles answers the profile that was named, else all.
+func (o *listOptions) profiles() ([]profile.Profile, error) {
+	p, _, err := o.place.resolve()
+	if err != nil {
+		return nil, err
+	}
+	if o.Name != "" || o.Dir != "" {
+		return []profile.Profile{p}, nil
+	}
+	all, err := profile.List(o.IPythonDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, known := range all {
+		if known.Dir == p.Dir {
+			return all, nil
+		}
+	}
+	if p.Exists() { // named by the environment
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// row is one cluster of the list.
+type row struct {
+	Profile    string `json:"profile"`
+	ProfileDir string `json:"profile_dir"`
+	ID         string `json:"cluster_id"`
+	File       string `json:"file"`
+	Running    bool   `json:"running"`
+	Supervised bool   `json:"supervised"`
+	Controller bool   `json:"controller_running"`
+	Engines    int    `json:"engines_running"`
+	N          int    `json:"n"`
+	Launcher   string `json:"launcher"`
+	Error      string `json:"error,omitempty"`
+}
+
+func rows(all []*cluster.Status) []row {
+	list := make([]row, 0, len(all))
+	for _, s := range all {
+		r := row{
+			Profile: s.Profile.Name(), ProfileDir: s.Profile.Dir, File: s.File,
+			Running: s.Running(), Supervised: s.Supervised, Controller: s.Controller, Engines: s.Alive,
+		}
+		if r.Profile == "" {
+			r.Profile = s.Profile.Dir
+		}
+		if s.Record != nil {
+			r.ID, r.N, r.Launcher = s.Record.Cluster.ClusterID, s.Record.Cluster.N, s.Record.Engines.Class
+		}
+		if s.Err != nil {
+			r.Error = s.Err.Error()
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// pythonBool writes a truth value as upstream's list does.
+func pythonBool(b bool) string {
+	if b {
+		return "True"
+	}
+	return "False"
+}

@@ -1,0 +1,13 @@
+// Command ipcore starts and drives clusters of IPython engines: a controller,
+// engines on this machine or on any system that a launcher knows, and the
+// commands to look at them, use them and stop them.
+package main
+
+import (
+	"context"
+	"os"
+)
+
+func main() {
+	os.Exit(newApp(systemStreams()).run(context.Background(), os.Args[1:]))
+}

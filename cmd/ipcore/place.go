@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/client"
+	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/profile"
+)
+
+// resolve answers the profile and the cluster file's path.
+func (p *place) resolve() (profile.Profile, string, error) {
+	found, err := profile.Resolve(p.Options)
+	if err != nil {
+		return found, "", err
+	}
+	return found, cluster.Path(found.SecurityDir(), p.clusterID), nil
+}
+
+// clientFile is the path of a cluster's connection file for clients.
+func clientFile(p profile.Profile, id string) string {
+	name, _ := connfile.Names(id)
+	return filepath.Join(p.SecurityDir(), name)
+}
+
+// connect connects to the controller of the cluster.
+func (p *place) connect(ctx context.Context, log hclog.Logger) (*client.Client, error) {
+	found, err := profile.Resolve(p.Options)
+	if err != nil {
+		return nil, err
+	}
+	file := clientFile(found, p.clusterID)
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return nil, &exitError{code: exitNoCluster, err: &hintedError{
+			err:  fmt.Errorf("no controller is running: there is no %s", file),
+			hint: "start one with: ipcore start" + argsFor(found, p.clusterID) + "; ipcore list shows all clusters",
+		}}
+	}
+	return client.Connect(ctx, client.Options{File: file, Log: log})
+}
+
+// argsFor answers the options that name a cluster in another command line, as
+// short as they can be, with a blank in front; "" for the default.
+func argsFor(p profile.Profile, id string) string {
+	var b strings.Builder
+	if name := byName(p); name == "" {
+		fmt.Fprintf(&b, " --profile-dir=%s", shellQuote(p.Dir))
+	} else if name != "default" {
+		fmt.Fprintf(&b, " --profile=%s", shellQuote(name))
+	}
+	if id != "" {
+		fmt.Fprintf(&b, " --cluster-id=%s", shellQuote(id))
+	}
+	return b.String()
+}
+
+// pythonArgs answers the arguments of ipyparallel.Client for a cluster.
+func pythonArgs(p profile.Profile, id string) string {
+	var args []string
+	if name := byName(p); name == "" {
+		args = append(args, "profile_dir="+pythonQuote(p.Dir))
+	} else if name != "default" {
+		args = append(args, "profile="+pythonQuote(name))
+	}
+	if id != "" {
+		args = append(args, "cluster_id="+pythonQuote(id))
+	}
+	return strings.Join(args, ", ")
+}
+
+// byName answers the name by which the profile is found without its directory,
+// or "".
+func byName(p profile.Profile) string {
+	name := p.Name()
+	if name == "" {
+		return ""
+	}
+	found, err := profile.Resolve(profile.Options{Name: name})
+	if err != nil || found.Dir != p.Dir {
+		return ""
+	}
+	return name
+}
+
+// shellQuote quotes a word for a POSIX shell where it needs it.
+func shellQuote(word string) string {
+	safe := word != "" && strings.IndexFunc(word, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%,=", r))
+	}) < 0
+	if safe {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// pythonQuote writes a string literal of Python.
+func pythonQuote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
+}

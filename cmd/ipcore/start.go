@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/cluster"
+)
+
+// endLimit is how long the end of a foreground cluster may take.
+const endLimit = 5 * time.Second
+
+type startOptions struct {
+	place
+	verbosity
+	n             int
+	engines       string
+	controller    string
+	engineCmd     string
+	controllerCmd string
+	python        string
+	timeout       seconds
+	daemonize     bool
+}
+
+func newStart(a *app) *command {
+	o := &startOptions{}
+	c := &command{
+		name:  "start",
+		args:  "[-n N] [options] [-- controller arguments]",
+		short: "start a controller and engines",
+		long: `Start a controller and N engines, and wait until all engines have registered.
+
+The command stays in the foreground and watches the cluster; Ctrl-C stops it. With
+--daemonize it returns when the engines have registered and leaves a watcher behind.
+"ipcore -n 4" is short for "ipcore start -n 4". What follows "--" goes to the controller.`,
+		example: `ipcore start -n 4
+			ipcore start -n 4 --daemonize
+			ipcore start -n 8 --engines=slurm --profile=cluster
+			ipcore start -n 4 --engine-cmd 'python3 -m ipyparallel.engine'
+			ipcore start -n 4 -- --sqlitedb`,
+		flags: newFlags("start"),
+	}
+	fs := c.flags
+	fs.IntVarP(&o.n, "n", "n", 0, "start `N` engines (default: one for each CPU)")
+	fs.StringVar(&o.engines, "engines", "local", "launcher of the engines: a `NAME` of \"ipcore launchers\", or a path")
+	fs.StringVar(&o.controller, "controller", "local", "launcher of the controller: a `NAME`, or a path")
+	o.place.flags(fs)
+	fs.BoolVar(&o.daemonize, "daemonize", false, "return when the engines have registered")
+	fs.StringVar(&o.engineCmd, "engine-cmd", "", "`COMMAND` of an engine, in place of ipcore's own")
+	fs.StringVar(&o.controllerCmd, "controller-cmd", "", "`COMMAND` of the controller, in place of ipcore's own")
+	fs.StringVar(&o.python, "python", "", "`PROGRAM` that is the engines' Python (default $IPCORE_PYTHON, an active environment's, python3)")
+	o.timeout = seconds(time.Minute)
+	fs.Var(&o.timeout, "timeout", "how long to wait for the engines to register")
+	o.verbosity.flags(fs, "")
+	c.run = func(ctx context.Context, args []string) error { return o.run(ctx, a, args) }
+	return c
+}
+
+// clusterOptions makes the cluster's options of the flags.
+func (o *startOptions) clusterOptions(args []string) (cluster.Options, error) {
+	p, _, err := o.place.resolve()
+	if err != nil {
+		return cluster.Options{}, err
+	}
+	if o.n < 0 {
+		return cluster.Options{}, &usageError{text: fmt.Sprintf("-n: %d engines make no sense", o.n)}
+	}
+	engine, err := splitWords(o.engineCmd)
+	if err != nil {
+		return cluster.Options{}, &usageError{text: "--engine-cmd: " + err.Error()}
+	}
+	controller, err := splitWords(o.controllerCmd)
+	if err != nil {
+		return cluster.Options{}, &usageError{text: "--controller-cmd: " + err.Error()}
+	}
+	level := o.level
+	switch {
+	case o.debug:
+		level = "debug"
+	case o.quiet:
+		level = "error"
+	}
+	return cluster.Options{
+		Profile: p, ID: o.clusterID, N: o.n, Timeout: time.Duration(o.timeout),
+		Controller: o.controller, Engines: o.engines,
+		ControllerCommand: controller, EngineCommand: engine, ControllerArgs: args,
+		Python: o.python, LogLevel: level,
+	}, nil
+}
+
+func (o *startOptions) run(ctx context.Context, a *app, args []string) error {
+	co, err := o.clusterOptions(args)
+	if err != nil {
+		return err
+	}
+	report := reporter() // of a daemon's child
+	if o.daemonize && report == nil {
+		return daemonize(ctx, a, co)
+	}
+	if o.level == "" {
+		o.level = "warn"
+		if report != nil {
+			o.level = "info"
+		}
+	}
+	log, err := o.logger(a.streams, "ipcore")
+	if err != nil {
+		return err
+	}
+	co.Log = log
+	var show display = newScreen(a.streams)
+	if report != nil {
+		show = report
+	}
+	err = supervise(ctx, co, show)
+	var running *cluster.RunningError
+	if errors.As(err, &running) {
+		err = &hintedError{err: err, hint: "to stop it: ipcore stop" + argsFor(co.Profile, co.ID)}
+	}
+	if report != nil {
+		report.failed(err)
+	}
+	return err
+}
+
+// display shows how a start goes on.
+type display interface {
+	progress(cluster.Progress)
+	running(co cluster.Options, file string, took time.Duration)
+	ended()
+}
+
+// supervise starts a cluster and stays until it has ended: by itself, or by a
+// signal. A second signal kills what is still there.
+func supervise(ctx context.Context, co cluster.Options, show display) error {
+	began := time.Now()
+	co.Progress = show.progress
+	c, err := cluster.New(co)
+	if err != nil {
+		return err
+	}
+	co.N = c.N()
+	ctx, interrupted, release := interruptible(ctx, c, co.Log)
+	defer release()
+
+	if err := c.Start(ctx); err != nil {
+		show.ended()
+		if interrupted() && !errors.Is(err, cluster.ErrLeft) {
+			return nil
+		}
+		return err
+	}
+	show.running(co, c.File(), time.Since(began))
+	// The start's garbage is large beside what watching needs.
+	debug.SetGCPercent(25)
+	debug.FreeOSMemory()
+
+	err = c.Supervise(ctx)
+	if !interrupted() {
+		return err
+	}
+	limited, cancel := context.WithTimeout(context.Background(), endLimit)
+	defer cancel()
+	return c.Stop(limited)
+}
+
+// interruptible ends the context with the first signal that asks for an end,
+// and kills the cluster's processes with the second.
+func interruptible(ctx context.Context, c *cluster.Cluster, log hclog.Logger) (_ context.Context, interrupted func() bool, release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	first := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		select {
+		case s := <-signals:
+			log.Info("stopping", "signal", s.String())
+			close(first)
+			cancel()
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			limited, cancel := context.WithTimeout(context.Background(), endLimit)
+			defer cancel()
+			if err := c.Kill(limited); err != nil {
+				log.Error("kill", "error", err)
+			}
+		case <-done:
+		}
+	}()
+	return ctx, func() bool {
+			select {
+			case <-first:
+				return true
+			default:
+				return false
+			}
+		}, func() {
+			signal.Stop(signals)
+			close(done)
+			cancel()
+		}
+}
+
+// splitWords splits a command line as a POSIX shell does, without expanding
+// anything: blanks separate, quotes and backslashes protect.
+func splitWords(line string) ([]string, error) {
+	var words []string
+	var word strings.Builder
+	inWord := false
+	quote := rune(0)
+	escaped := false
+	for _, r := range line {
+		switch {
+		case escaped:
+			if quote == '"' && r != '"' && r != '\\' {
+				word.WriteRune('\\')
+			}
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote != '\'':
+			escaped, inWord = true, true
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote != 0:
+			word.WriteRune(r)
+		case r == '\'' || r == '"':
+			quote, inWord = r, true
+		case r == ' ' || r == '\t' || r == '\n':
+			if inWord {
+				words = append(words, word.String())
+				word.Reset()
+			}
+			inWord = false
+		default:
+			word.WriteRune(r)
+			inWord = true
+		}
+	}
+	if quote != 0 || escaped {
+		return nil, fmt.Errorf("%q has an open quote", line)
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	return words, nil
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/profile"
+)
+
+type stopOptions struct {
+	place
+	verbosity
+	all bool
+}
+
+func newStop(a *app) *command {
+	o := &stopOptions{}
+	c := &command{
+		name:  "stop",
+		args:  "[ids...] [--all]",
+		short: "stop a cluster",
+		long: `Stop a cluster: its engines, its controller and the process that watches it. Arguments
+are ids of clusters of the profile; without them it is the one without a name.
+
+It works from any terminal, and also when the watching process has died.`,
+		example: `ipcore stop
+			ipcore stop --profile=cluster
+			ipcore stop night day
+			ipcore stop --all`,
+		flags: newFlags("stop"),
+	}
+	o.place.flags(c.flags)
+	c.flags.BoolVar(&o.all, "all", false, "stop every cluster of the profile")
+	c.flags.String("signal", "", "accepted for compatibility; without effect")
+	hide(c.flags, "signal")
+	o.verbosity.flags(c.flags, "warn")
+	c.run = func(ctx context.Context, args []string) error { return o.run(ctx, a, args) }
+	return c
+}
+
+func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
+	p, file, err := o.place.resolve()
+	if err != nil {
+		return err
+	}
+	log, err := o.logger(a.streams, "ipcore")
+	if err != nil {
+		return err
+	}
+	var files []string
+	switch {
+	case o.all && len(ids) > 0:
+		return &usageError{text: "--all and ids exclude each other"}
+	case o.all:
+		if files, err = cluster.Files(p); err != nil {
+			return err
+		}
+	case len(ids) > 0:
+		for _, id := range ids {
+			files = append(files, cluster.Path(p.SecurityDir(), id))
+		}
+	default:
+		files = []string{file}
+	}
+	results := make(chan error, len(files))
+	for _, file := range files {
+		go func() { results <- cluster.Stop(ctx, file, log) }()
+	}
+	for range files {
+		err = errors.Join(err, <-results)
+	}
+	var missing *cluster.NotFoundError
+	if errors.As(err, &missing) {
+		return &exitError{code: exitNoCluster, err: &hintedError{err: err, hint: othersHint(p)}}
+	}
+	if err == nil {
+		a.errf("%s stopped\n", count(len(files), "cluster"))
+	}
+	return err
+}
+
+// othersHint says where clusters are, for somebody who named one that is not.
+func othersHint(p profile.Profile) string {
+	files, err := cluster.Files(p)
+	if err != nil || len(files) == 0 {
+		return "ipcore list shows all clusters"
+	}
+	return fmt.Sprintf("this profile has %s; ipcore list shows all", count(len(files), "other cluster"))
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/ipcore/ipcore/core/cluster"
+)
+
+type waitOptions struct {
+	place
+	verbosity
+	n       int
+	timeout seconds
+}
+
+func newWait(a *app) *command {
+	o := &waitOptions{timeout: seconds(time.Minute)}
+	c := &command{
+		name:  "wait",
+		args:  "[-n N] [--timeout T]",
+		short: "wait until engines have registered",
+		long: `Wait until N engines have registered with the controller: as many as the cluster was
+started with, unless -n says another number.`,
+		example: `ipcore wait
+			ipcore wait -n 16 --timeout 10m`,
+		flags: newFlags("wait"),
+	}
+	c.flags.IntVarP(&o.n, "n", "n", 0, "wait for `N` engines")
+	o.place.flags(c.flags)
+	c.flags.Var(&o.timeout, "timeout", "how long to wait")
+	o.verbosity.flags(c.flags, "warn")
+	c.run = func(ctx context.Context, args []string) error {
+		if len(args) == 1 && o.n == 0 {
+			n, err := strconv.Atoi(args[0])
+			if err != nil {
+				return &usageError{text: fmt.Sprintf("%q is no number of engines", args[0])}
+			}
+			o.n, args = n, nil
+		}
+		if err := noArguments(args); err != nil {
+			return err
+		}
+		return o.run(ctx, a)
+	}
+	return c
+}
+
+func (o *waitOptions) run(ctx context.Context, a *app) error {
+	log, err := o.logger(a.streams, "ipcore")
+	if err != nil {
+		return err
+	}
+	n := o.n
+	if n <= 0 {
+		_, file, err := o.place.resolve()
+		if err != nil {
+			return err
+		}
+		n = 1
+		if r, err := cluster.ReadRecord(file); err == nil {
+			n = r.Cluster.N
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(o.timeout))
+	defer cancel()
+	c, err := o.place.connect(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	show := newScreen(a.streams)
+	err = c.WaitForEngines(ctx, n, func(have int) {
+		show.progress(cluster.Progress{Stage: cluster.StageEngines, Have: have, N: n})
+	})
+	show.wipe()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("gave up after %v: %w", time.Duration(o.timeout), err)
+	}
+	if err == nil {
+		a.outf("%s registered\n", count(len(c.IDs()), "engine"))
+	}
+	return err
+}

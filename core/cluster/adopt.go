@@ -1,0 +1,145 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// LoadOptions say how to take up a cluster from its file.
+type LoadOptions struct {
+	Log hclog.Logger
+}
+
+// errNothingRuns says that all of a cluster has ended.
+var errNothingRuns = errors.New("nothing of the cluster is running")
+
+// Load reads a cluster file. Nothing is asked of any launcher yet; that is
+// Adopt. NotFoundError: there is no such file.
+func Load(path string, o LoadOptions) (*Cluster, error) {
+	r, err := ReadRecord(path)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			id, _ := idOf(path)
+			return nil, &NotFoundError{ID: id, File: path}
+		}
+		return nil, err
+	}
+	c, err := New(Options{
+		Profile: profile.Profile{Dir: profileOf(path, r)}, ID: r.Cluster.ClusterID, N: r.Cluster.N,
+		Engines: r.Engines.Class, Log: o.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cluster file %s: %w", path, err)
+	}
+	c.file, c.record, c.written = path, r, true
+	if r.Controller != nil {
+		c.opts.Controller = r.Controller.Class
+	}
+	return c, nil
+}
+
+// profileOf answers the profile directory of a cluster file: the folder it lies
+// in, since profiles are moved and copied, and the recorded one otherwise.
+func profileOf(path string, r *Record) string {
+	absolute, err := filepath.Abs(path)
+	if err == nil && filepath.Base(filepath.Dir(absolute)) == "security" {
+		return filepath.Dir(filepath.Dir(absolute))
+	}
+	return r.Cluster.ProfileDir
+}
+
+// Adopt takes up what the file says is running: new plugin processes find it
+// from the launchers' states. What has ended is dropped. errNothingRuns: all
+// of it has; then Stop removes the files.
+func (c *Cluster) Adopt(ctx context.Context) error {
+	type found struct {
+		unit *unit
+		err  error
+	}
+	c.mu.Lock()
+	r := c.record
+	var expected []*unit
+	states := map[string]sdk.State{}
+	add := func(kind sdk.Kind, class, id string, state sdk.State) error {
+		h, err := c.recover(ctx, kind, class, r.Own.Paths[id])
+		if err != nil {
+			return err
+		}
+		expected = append(expected, newUnit(kind, id, h, c.log, c.save))
+		states[id] = state
+		return nil
+	}
+	var err error
+	if r.Controller != nil {
+		err = add(sdk.Controller, r.Controller.Class, controllerID, r.Controller.State)
+	}
+	for id, state := range r.Engines.Sets {
+		err = errors.Join(err, add(sdk.Engine, r.Engines.Class, id, state))
+	}
+	alive := r.Own.Alive
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+
+	results := make(chan found, len(expected))
+	for _, u := range expected {
+		go func() {
+			n, known := alive[u.id]
+			if !known {
+				n = 1
+			}
+			results <- found{u, u.adopt(ctx, c.watching, states[u.id], n)}
+		}()
+	}
+	for range expected {
+		f := <-results
+		switch {
+		case f.err == nil:
+			f.unit.recount(ctx)
+			c.mu.Lock()
+			if f.unit.kind == sdk.Controller {
+				c.controller = f.unit
+			} else {
+				c.engines = append(c.engines, f.unit)
+			}
+			c.mu.Unlock()
+		case errors.Is(f.err, sdk.ErrNotRunning):
+			c.log.Debug("has ended meanwhile", "unit", f.unit.id)
+		default:
+			err = errors.Join(err, fmt.Errorf("take up %s: %w", f.unit.name(), f.err))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if len(c.units()) == 0 {
+		return errNothingRuns
+	}
+	return nil
+}
+
+// recover answers the host for a recorded unit: the executable that started it
+// where it is still there, else what its name means now. c.mu is held.
+func (c *Cluster) recover(ctx context.Context, kind sdk.Kind, class, path string) (*host, error) {
+	name := class
+	if path != "" {
+		if _, err := os.Stat(path); err == nil {
+			name = path
+		}
+	}
+	f, err := registry.Find(ctx, kind, name, registry.Search{ProfileDir: c.opts.Profile.Dir})
+	if err != nil {
+		return nil, err
+	}
+	return c.host(f), nil
+}

@@ -1,0 +1,89 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+// lockLimit is how long a process waits for another that examines the same
+// cluster file. Taking up launchers' states can take seconds on a slow system.
+const lockLimit = 30 * time.Second
+
+// claim makes this process the supervisor of the cluster: it writes the
+// cluster file with our process and the intent to start the controller. The
+// file of a cluster that has ended is replaced; RunningError if it has not.
+func (c *Cluster) claim(ctx context.Context) error {
+	me, err := process.Self()
+	if err != nil {
+		return fmt.Errorf("find this process's start time: %w", err)
+	}
+	limited, cancel := context.WithTimeout(ctx, lockLimit)
+	defer cancel()
+	release, err := lock(limited, c.file)
+	if err != nil {
+		return err
+	}
+	defer release()
+
+	if err := c.clear(ctx); err != nil {
+		return err
+	}
+	r := newRecord(&c.opts, me)
+	r.Own.Starting = []string{controllerID}
+	if err := r.create(c.file); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			// A file system without locks, and somebody was quicker.
+			return c.runningError()
+		}
+		return err
+	}
+	c.mu.Lock()
+	c.record, c.written = r, true
+	c.mu.Unlock()
+	return nil
+}
+
+// clear removes the cluster file of a cluster that has ended, with what it left
+// behind. RunningError: it has not.
+func (c *Cluster) clear(ctx context.Context) error {
+	old, err := ReadRecord(c.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w; remove the file if no cluster of this profile is running", err)
+	}
+	if s := old.Own.Supervisor; supervisorRuns(s) {
+		return &RunningError{ID: c.opts.ID, File: c.file, Supervisor: s}
+	}
+	left, err := Load(c.file, LoadOptions{Log: c.log})
+	if err != nil {
+		return err
+	}
+	err = left.Adopt(ctx)
+	switch {
+	case errors.Is(err, errNothingRuns):
+	case err != nil:
+		left.Close()
+		return fmt.Errorf("find out whether the cluster of %s still runs: %w", c.file, err)
+	default:
+		left.Close()
+		return &RunningError{ID: c.opts.ID, File: c.file}
+	}
+	c.log.Info("removing what a cluster that has ended left behind", "file", c.file)
+	return left.Stop(ctx)
+}
+
+// runningError answers who has the cluster now.
+func (c *Cluster) runningError() error {
+	r, err := ReadRecord(c.file)
+	if err != nil {
+		return &RunningError{ID: c.opts.ID, File: c.file}
+	}
+	return &RunningError{ID: c.opts.ID, File: c.file, Supervisor: r.Own.Supervisor}
+}

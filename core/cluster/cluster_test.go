@@ -1,0 +1,359 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+func background(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestStartStop(t *testing.T) {
+	o := testOptions(t)
+	c := started(t, o)
+	r, err := ReadRecord(c.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Controller == nil || len(r.Engines.Sets) != 1 || len(r.Own.Starting) != 0 || r.Engines.Class != "local" {
+		t.Errorf("the cluster file says %+v", r)
+	}
+	for id, n := range r.Own.Alive {
+		if n != 2 || len(r.Engines.Sets[id]) == 0 {
+			t.Errorf("set %s: %d alive, state %s", id, n, r.Engines.Sets[id])
+		}
+	}
+	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
+		t.Errorf("%d processes, want 3", got)
+	}
+
+	again, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running *RunningError
+	if err := again.Start(background(t)); !errors.As(err, &running) || running.Supervisor == nil || running.Supervisor.PID != os.Getpid() {
+		t.Errorf("a second start: %v", err)
+	}
+
+	began := time.Now()
+	if err := c.Stop(background(t)); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+	nothingLeft(t, o.Profile)
+	var missing *NotFoundError
+	if err := Stop(background(t), c.file, o.Log); !errors.As(err, &missing) {
+		t.Errorf("a second stop: %v", err)
+	}
+}
+
+func TestFailedStarts(t *testing.T) {
+	fail := shell(`echo "first line"; echo "boom" >&2; exit 3`)
+	never := func(ctx context.Context, _ string, _ int, _ func(int)) error { <-ctx.Done(); return ctx.Err() }
+	for name, test := range map[string]struct {
+		change func(*Options)
+		want   []string
+	}{
+		"controller": {func(o *Options) { o.ControllerCommand = fail }, []string{"the controller ended before it was ready", "exit code 3", "boom"}},
+		"engines":    {func(o *Options) { o.EngineCommand, o.register = fail, never }, []string{"all 2 engines ended", "exit code 3", "boom"}},
+		"no controller file": {func(o *Options) {
+			o.ControllerCommand, o.Timeout = shell("exec sleep 1000"), 200*time.Millisecond
+		}, []string{"no connection files within 200ms"}},
+		"never registered": {func(o *Options) {
+			o.EngineCommand, o.register, o.Timeout = shell("echo waiting; exec sleep 1000"), never, 500*time.Millisecond
+		}, []string{"none of 2 engines has registered within 500ms", "waiting"}},
+		"no such program":  {func(o *Options) { o.EngineCommand = []string{"/nonexistent/engine"} }, []string{"start the engines", "/nonexistent/engine"}},
+		"no such launcher": {func(o *Options) { o.Engines = "nonesuch" }, []string{"--engines", "nonesuch", "local"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions(t)
+			test.change(&o)
+			c, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = c.Start(background(t))
+			if err == nil {
+				t.Fatal("it started")
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in the error: %v", want, err)
+				}
+			}
+			nothingLeft(t, o.Profile)
+		})
+	}
+}
+
+func TestFewer(t *testing.T) {
+	o := testOptions(t)
+	// One of the two engines ends at once.
+	o.EngineCommand = shell(`mkdir "$IPP_PROFILE_DIR/first" 2>/dev/null && { echo unlucky; exit 4; }; exec sleep 1000`)
+	o.register = func(ctx context.Context, _ string, _ int, have func(int)) error {
+		have(1)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	var notes []string
+	o.Progress = func(p Progress) {
+		if p.Stage == StageNote {
+			notes = append(notes, p.Note)
+		}
+	}
+	c := started(t, o)
+	if len(notes) != 1 || !strings.Contains(notes[0], "1 of 2") || !strings.Contains(notes[0], "exit code 4") || !strings.Contains(notes[0], "unlucky") {
+		t.Errorf("the notes are %q", notes)
+	}
+	s, err := Inspect(background(t), c.file, o.Log)
+	if err != nil || s.Alive != 1 || !s.Controller || !s.Supervised {
+		t.Errorf("inspected: %+v, %v", s, err)
+	}
+}
+
+func TestInterruptedStart(t *testing.T) {
+	o := testOptions(t)
+	o.ControllerCommand = shell("exec sleep 1000")
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(background(t))
+	o.Progress = nil
+	go func() {
+		for len(processesOf(t, o.Profile.Dir)) == 0 && ctx.Err() == nil {
+			time.Sleep(5 * time.Millisecond)
+		}
+		cancel()
+	}()
+	if err := c.Start(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	nothingLeft(t, o.Profile)
+}
+
+func TestTwoStarts(t *testing.T) {
+	o := testOptions(t)
+	const n = 4
+	results := make(chan error, n)
+	for range n {
+		go func() {
+			c, err := New(o)
+			if err == nil {
+				err = c.Start(background(t))
+			}
+			if err == nil {
+				t.Cleanup(func() { _ = c.Stop(background(t)) })
+			}
+			results <- err
+		}()
+	}
+	won := 0
+	for range n {
+		err := <-results
+		var running *RunningError
+		switch {
+		case err == nil:
+			won++
+		case !errors.As(err, &running):
+			t.Error(err)
+		}
+	}
+	if won != 1 || len(processesOf(t, o.Profile.Dir)) != 3 {
+		t.Errorf("%d of %d starts succeeded; processes: %q", won, n, processesOf(t, o.Profile.Dir))
+	}
+}
+
+// orphan lets a cluster go and makes its file look as if the supervisor had
+// died.
+func orphan(t *testing.T, c *Cluster) {
+	t.Helper()
+	c.Close()
+	r, err := ReadRecord(c.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Own.Supervisor.CreateTime -= 10000
+	if err := r.Write(c.file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOrphan(t *testing.T) {
+	o := testOptions(t)
+	c := started(t, o)
+	orphan(t, c)
+	s, err := Inspect(background(t), c.file, o.Log)
+	if err != nil || s.Supervised || !s.Controller || s.Alive != 2 || s.Err != nil {
+		t.Errorf("inspected: %+v, %v", s, err)
+	}
+	again, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running *RunningError
+	if err := again.Start(background(t)); !errors.As(err, &running) || running.Supervisor != nil {
+		t.Errorf("a start beside an orphan: %v", err)
+	}
+	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
+		t.Errorf("%d processes, want 3", got)
+	}
+	if err := Stop(background(t), c.file, o.Log); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, o.Profile)
+}
+
+// TestOrphanLosesEngine asks for the truth after an engine died while nobody
+// watched.
+func TestOrphanLosesEngine(t *testing.T) {
+	o := testOptions(t)
+	c := started(t, o)
+	pid := enginePID(t, c)
+	orphan(t, c)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "one engine is seen to be gone", func() bool {
+		s, err := Inspect(background(t), c.file, o.Log)
+		return err == nil && s.Alive == 1 && s.Controller
+	})
+}
+
+// TestDeadFile starts where the file of a cluster lies of which nothing runs.
+func TestDeadFile(t *testing.T) {
+	o := testOptions(t)
+	c := started(t, o)
+	orphan(t, c)
+	if err := c.killAll(t); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Inspect(background(t), c.file, o.Log)
+	if err != nil || s.Running() {
+		t.Errorf("inspected: %+v, %v", s, err)
+	}
+	started(t, o)
+}
+
+// killAll ends the processes of a cluster's file behind the launcher's back.
+func (c *Cluster) killAll(t *testing.T) error {
+	t.Helper()
+	left, err := Load(c.file, LoadOptions{Log: c.log})
+	if err != nil {
+		return err
+	}
+	if err := left.Adopt(background(t)); err != nil {
+		return err
+	}
+	err = left.Kill(background(t))
+	for _, u := range left.units() {
+		<-u.ended
+	}
+	left.written = false
+	left.Close()
+	return err
+}
+
+func TestPluginKilled(t *testing.T) {
+	o := testOptions(t)
+	c := started(t, o)
+	h := c.controller.host
+	h.mu.Lock()
+	old := h.plugin
+	h.mu.Unlock()
+	if err := syscall.Kill(old.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-old.Gone()
+	attached := func(u *unit) bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return u.plugin != old
+	}
+	eventually(t, "a new plugin process takes over", func() bool { return attached(c.controller) && attached(c.engines[0]) })
+	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
+		t.Errorf("%d processes, want 3", got)
+	}
+	if err := c.Stop(background(t)); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, o.Profile)
+}
+
+func TestEngineKilled(t *testing.T) {
+	o := testOptions(t)
+	c := started(t, o)
+	if err := syscall.Kill(enginePID(t, c), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the file counts one engine less", func() bool {
+		s, err := Inspect(background(t), c.file, o.Log)
+		return err == nil && s.Alive == 1
+	})
+	orphan(t, c)
+	if s, err := Inspect(background(t), c.file, o.Log); err != nil || s.Alive != 1 {
+		t.Errorf("inspected: %+v, %v", s, err)
+	}
+}
+
+func TestSupervise(t *testing.T) {
+	for name, test := range map[string]struct {
+		script string // what the controller does once everything runs
+		want   string
+	}{
+		"orderly": {"exit 0", ""},
+		"died":    {"echo oh no; exit 5", "the controller ended unexpectedly: exit code 5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions(t)
+			o.ControllerCommand = shell(strings.Replace(fakeController, "exec sleep 1000", `while [ ! -e "$IPP_PROFILE_DIR/go" ]; do sleep 0.01; done; `+test.script, 1))
+			c := started(t, o)
+			done := make(chan error, 1)
+			go func() { done <- c.Supervise(background(t)) }()
+			if name == "orderly" { // the client told the engines to end as well
+				if err := c.engines[0].kill(background(t)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.WriteFile(o.Profile.Dir+"/go", nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			err := <-done
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "oh no")) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+			nothingLeft(t, o.Profile)
+		})
+	}
+}
+
+// enginePID answers the pid of an engine of the first set.
+func enginePID(t *testing.T, c *Cluster) int {
+	t.Helper()
+	state, _ := c.engines[0].snapshot()
+	var set struct {
+		Engines map[string]process.State `json:"engines"`
+	}
+	if err := state.Decode(&set); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range set.Engines {
+		return e.PID
+	}
+	t.Fatal("the set has no engine")
+	return 0
+}

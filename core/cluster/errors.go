@@ -1,0 +1,103 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+// ErrLeft says that a Stop did not manage to end everything: something of the
+// cluster may still run, and the cluster file is still there.
+var ErrLeft = errors.New("a part of the cluster may still be running")
+
+// RunningError is a start that was refused because the cluster runs.
+type RunningError struct {
+	ID         string
+	File       string         // the cluster file
+	Supervisor *process.State // nil when only its processes are left
+}
+
+func (e *RunningError) Error() string {
+	name := "the cluster"
+	if e.ID != "" {
+		name = fmt.Sprintf("cluster %q", e.ID)
+	}
+	switch {
+	case e.Supervisor == nil:
+		return fmt.Sprintf("%s is running already, though its supervisor is gone (%s)", name, e.File)
+	case elsewhere(e.Supervisor):
+		return fmt.Sprintf("%s is running already: process %d on host %s (%s)", name, e.Supervisor.PID, e.Supervisor.Host, e.File)
+	}
+	return fmt.Sprintf("%s is running already: process %d (%s)", name, e.Supervisor.PID, e.File)
+}
+
+// NotFoundError says that there is no cluster of that id.
+type NotFoundError struct {
+	ID   string
+	File string // the cluster file that is not there
+}
+
+func (e *NotFoundError) Error() string {
+	if e.ID == "" {
+		return fmt.Sprintf("no cluster is running: there is no %s", e.File)
+	}
+	return fmt.Sprintf("no cluster %q is running: there is no %s", e.ID, e.File)
+}
+
+// EndedError says that the controller or all engines ended when they should
+// not have.
+type EndedError struct {
+	What   string // "the controller", "all 4 engines"
+	When   string // "before it was ready", "" for later
+	Exit   Exit
+	Output string // the last lines of output
+}
+
+func (e *EndedError) Error() string {
+	text := e.What + " ended"
+	if e.When != "" {
+		text += " " + e.When
+	}
+	text += ": " + e.Exit.String()
+	if e.Output != "" {
+		text += "; the last output was\n" + indent(e.Output)
+	}
+	return text
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	Code   int    // -1 when it is not known or a signal was the cause
+	Signal string // "SIGKILL", or ""
+}
+
+func (e Exit) String() string {
+	switch {
+	case e.Signal != "":
+		return "killed by " + e.Signal
+	case e.Code == -1:
+		return "exit code unknown"
+	}
+	return fmt.Sprintf("exit code %d", e.Code)
+}
+
+// LateError says that no engine registered in time.
+type LateError struct {
+	N       int
+	Timeout time.Duration
+	Output  string // the last lines of the engines' output
+	LogDir  string
+}
+
+func (e *LateError) Error() string {
+	text := fmt.Sprintf("none of %d engines has registered within %v (logs: %s)", e.N, e.Timeout, e.LogDir)
+	if e.Output != "" {
+		text += "; their last output was\n" + indent(e.Output)
+	}
+	return text
+}
+
+// Hint is the next step.
+func (e *LateError) Hint() string { return "give slow engines longer with --timeout" }

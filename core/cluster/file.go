@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ipcore/ipcore/internal/atomicfile"
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+// fileVersion is the version of our part of the cluster file.
+const fileVersion = 1
+
+// Record is the content of a cluster file: upstream's form, which its Python
+// API can load, and our own part under "ipcore", which it ignores.
+type Record struct {
+	Cluster    Settings   `json:"cluster"`
+	Controller *Unit      `json:"controller,omitempty"` // absent while none runs
+	Engines    EngineSets `json:"engines"`
+	Own        Own        `json:"ipcore"`
+}
+
+// Settings is upstream's "cluster" object.
+type Settings struct {
+	ClusterID          string   `json:"cluster_id"`
+	ControllerArgs     []string `json:"controller_args"`
+	ControllerIP       string   `json:"controller_ip"`
+	ControllerLocation string   `json:"controller_location"`
+	Delay              float64  `json:"delay"`
+	N                  int      `json:"n"`
+	ProfileDir         string   `json:"profile_dir"`
+	Class              string   `json:"class,omitempty"`
+}
+
+// Unit is one launched thing: the launcher's name and its state, which only
+// the launcher understands.
+type Unit struct {
+	Class string    `json:"class"`
+	State sdk.State `json:"state"`
+}
+
+// EngineSets are the engine sets by id, all of one launcher.
+type EngineSets struct {
+	Class string               `json:"class"`
+	Sets  map[string]sdk.State `json:"sets"`
+}
+
+// Own is what upstream's form has no place for.
+type Own struct {
+	Version    int            `json:"version"`
+	Supervisor *process.State `json:"supervisor,omitempty"`
+	Created    string         `json:"created"` // RFC 3339
+
+	// Starting names what is about to be started and has no state yet:
+	// controllerID or an engine set id. It is written before the launcher is
+	// asked, so a crash between the two leaves a trace.
+	Starting []string `json:"starting,omitempty"`
+
+	// Paths are the plugin executables by unit id, so that a cluster can be
+	// taken over by a process with another search path.
+	Paths map[string]string `json:"paths,omitempty"`
+
+	// Alive counts the engines of each set that have not ended, as far as the
+	// supervisor was told.
+	Alive map[string]int `json:"alive,omitempty"`
+
+	// Keep tells that the connection files outlive the controller (--reuse).
+	Keep bool `json:"keep,omitempty"`
+}
+
+// Path answers the cluster file of an id in a security folder.
+func Path(securityDir, id string) string {
+	return filepath.Join(securityDir, "cluster-"+id+".json")
+}
+
+// ReadRecord reads a cluster file. A missing one is fs.ErrNotExist.
+func ReadRecord(path string) (*Record, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read cluster file: %w", err)
+	}
+	var r Record
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("read cluster file %s: %w", path, err)
+	}
+	if r.Own.Version > fileVersion {
+		return nil, fmt.Errorf("cluster file %s was written by a newer ipcore (version %d, this one reads %d)", path, r.Own.Version, fileVersion)
+	}
+	return &r, nil
+}
+
+// Write replaces the cluster file as a whole, 0600.
+func (r *Record) Write(path string) error {
+	text, err := r.text()
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, text, 0o600)
+}
+
+func (r *Record) text() ([]byte, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("write cluster file: %w", err)
+	}
+	return append(text, '\n'), nil
+}
+
+// create writes the cluster file only where there is none: of several
+// processes that try, one succeeds, on network file systems too. The others
+// get fs.ErrExist.
+func (r *Record) create(path string) error {
+	temporary := fmt.Sprintf("%s.%x.tmp", path, rand.Uint64())
+	if err := r.Write(temporary); err != nil {
+		return err
+	}
+	defer os.Remove(temporary) //nolint:errcheck // renamed or linked
+	err := os.Link(temporary, path)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// A file system without hard links: the lock has to do.
+	if _, statErr := os.Lstat(path); statErr == nil {
+		return fs.ErrExist
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("write cluster file: %w", err)
+	}
+	return nil
+}
+
+// newRecord is the record of a cluster of which nothing runs yet.
+func newRecord(o *Options, self process.State) *Record {
+	return &Record{
+		Cluster: Settings{
+			ClusterID:      o.ID,
+			ControllerArgs: append([]string{}, o.ControllerArgs...),
+			Delay:          1,
+			N:              o.N,
+			ProfileDir:     o.Profile.Dir,
+			Class:          "ipyparallel.cluster.cluster.Cluster",
+		},
+		Engines: EngineSets{Sets: map[string]sdk.State{}},
+		Own: Own{
+			Version:    fileVersion,
+			Supervisor: &self,
+			Created:    time.Now().UTC().Format(time.RFC3339),
+			Paths:      map[string]string{},
+			Alive:      map[string]int{},
+		},
+	}
+}
+
+// idOf answers the cluster id in a cluster file's name.
+func idOf(path string) (id string, ok bool) {
+	name, ok := strings.CutPrefix(filepath.Base(path), "cluster-")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(name, ".json")
+}

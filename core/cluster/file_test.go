@@ -1,0 +1,254 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+func record(t *testing.T) *Record {
+	t.Helper()
+	o := Options{Profile: profile.Profile{Dir: t.TempDir()}, ID: "night", N: 2}
+	if err := o.resolve(); err != nil {
+		t.Fatal(err)
+	}
+	return newRecord(&o, process.State{PID: 1, CreateTime: 2})
+}
+
+// TestRecordForm checks what upstream's Python API reads from the file.
+func TestRecordForm(t *testing.T) {
+	r := record(t)
+	r.Controller = &Unit{Class: "local", State: sdk.State(`{"pid":7,"later":[1,2]}`)}
+	r.Engines.Class = "local"
+	r.Engines.Sets["1700000000"] = sdk.State(`{"n":2}`)
+	path := Path(t.TempDir(), "night")
+	if err := r.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var form struct {
+		Cluster    map[string]any
+		Controller struct {
+			Class string
+			State json.RawMessage
+		}
+		Engines struct {
+			Class string
+			Sets  map[string]json.RawMessage
+		}
+	}
+	if err := json.Unmarshal(text, &form); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"cluster_id", "controller_args", "controller_ip", "controller_location", "delay", "n", "profile_dir", "class"} {
+		if _, ok := form.Cluster[key]; !ok {
+			t.Errorf("cluster.%s is missing in %s", key, text)
+		}
+	}
+	if string(form.Controller.State) != `{"pid":7,"later":[1,2]}` || string(form.Engines.Sets["1700000000"]) != `{"n":2}` {
+		t.Errorf("launchers' states were changed: %s", text)
+	}
+	back, err := ReadRecord(path)
+	if err != nil || back.Cluster.ClusterID != "night" || string(back.Controller.State) != `{"pid":7,"later":[1,2]}` {
+		t.Errorf("read back %+v, %v", back, err)
+	}
+}
+
+// TestReadUpstream reads a file as upstream writes it, without our part.
+func TestReadUpstream(t *testing.T) {
+	path := Path(t.TempDir(), "")
+	text := `{"cluster": {"cluster_id": "", "n": 4, "profile_dir": "/p", "class": "ipyparallel.cluster.cluster.Cluster"}, ` +
+		`"controller": {"class": "local", "state": {"pid": 12, "unknown": null}}, "engines": {"class": "local", "sets": {"17-1": {"n": 4}}}, "more": 1}`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := ReadRecord(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Own.Supervisor != nil || string(r.Engines.Sets["17-1"]) != `{"n": 4}` || r.Controller.Class != "local" {
+		t.Errorf("read %+v", r)
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	dir := t.TempDir()
+	for _, text := range []string{"", "{", `[1]`, `{"ipcore":{"version":99}}`} {
+		path := Path(dir, "bad")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadRecord(path); err == nil {
+			t.Errorf("%q was accepted", text)
+		}
+	}
+	if _, err := ReadRecord(Path(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+// TestCreateOnce lets many claim one name: one succeeds, no temporary file stays.
+func TestCreateOnce(t *testing.T) {
+	dir := t.TempDir()
+	path := Path(dir, "x")
+	const n = 16
+	results := make(chan error, n)
+	for range n {
+		go func() { results <- record(t).create(path) }()
+	}
+	won := 0
+	for range n {
+		switch err := <-results; {
+		case err == nil:
+			won++
+		case !errors.Is(err, fs.ErrExist):
+			t.Error(err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d of %d won", won, n)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+func TestLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cluster-.json")
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var mu sync.Mutex
+	inside, entered := 0, 0
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() {
+			release, err := lock(ctx, path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			inside++
+			entered++
+			if inside != 1 {
+				t.Errorf("%d hold the lock", inside)
+			}
+			mu.Unlock()
+			mu.Lock()
+			inside--
+			mu.Unlock()
+			release()
+		})
+	}
+	group.Wait()
+	if entered != 20 {
+		t.Errorf("%d of 20 got the lock", entered)
+	}
+	if _, err := os.Stat(path + ".lock"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the lock file stayed: %v", err)
+	}
+
+	release, err := lock(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancelShort := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancelShort()
+	if _, err := lock(short, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a held lock: %v", err)
+	}
+	release()
+}
+
+func TestAwaitFiles(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- awaitFiles(ctx, dir, "a", "b") }()
+	for _, name := range []string{"a", "b"} {
+		temporary := filepath.Join(dir, "tmp")
+		if err := os.WriteFile(temporary, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(temporary, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	stopped, stop := context.WithCancel(ctx)
+	stop()
+	if err := awaitFiles(stopped, dir, "a", "c"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestIDOf(t *testing.T) {
+	for name, want := range map[string]string{"cluster-.json": "", "cluster-a-b.json": "a-b", "/p/security/cluster-x.json": "x"} {
+		if id, ok := idOf(name); !ok || id != want {
+			t.Errorf("%s: %q, %v", name, id, ok)
+		}
+	}
+	for _, name := range []string{"cluster-.json.lock", ".cluster-1.tmp", "ipcontroller-client.json", "cluster.json"} {
+		if _, ok := idOf(name); ok {
+			t.Errorf("%s was taken for a cluster file", name)
+		}
+	}
+}
+
+func TestSupervisorRuns(t *testing.T) {
+	me, err := process.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := me
+	other.CreateTime -= 5000
+	far := me
+	far.Host = "elsewhere.example.org"
+	if !supervisorRuns(&me) || supervisorRuns(&other) || supervisorRuns(nil) || !supervisorRuns(&far) {
+		t.Error("the supervisor's process was not told from another one")
+	}
+	if elsewhere(&me) || !elsewhere(&far) {
+		t.Error("the supervisor's machine was not told from another one")
+	}
+}
+
+// TestPlaceArgs checks which commands get arguments for profile and cluster.
+func TestPlaceArgs(t *testing.T) {
+	o := Options{Profile: profile.Profile{Dir: "/p"}, ID: "c"}
+	for _, test := range []struct {
+		command []string
+		known   bool
+	}{
+		{[]string{"python3", "-m", "ipyparallel.engine"}, true},
+		{[]string{"/usr/bin/ipengine"}, true},
+		{[]string{"/opt/bin/ipcore", "engine", "--log-level=info"}, true},
+		{[]string{"env", "A=b", "python3", "-m", "ipyparallel.engine"}, true},
+		{[]string{"my-engine", "engine"}, false},
+		{[]string{"sleep", "10"}, false},
+	} {
+		if got := len(o.placeArgs(test.command)) > 0; got != test.known {
+			t.Errorf("%q: %v, want %v", test.command, got, test.known)
+		}
+	}
+}

@@ -1,0 +1,379 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// reopenPause is the wait before another try when a plugin that died can't be
+// opened again; it doubles up to maxReopenPause.
+const (
+	reopenPause    = time.Second
+	maxReopenPause = time.Minute
+)
+
+// unit is one launched thing of a cluster: the controller, or one engine set.
+// Its watch goroutine follows the launcher's events until the end, through as
+// many plugin processes as it takes.
+type unit struct {
+	kind    sdk.Kind
+	id      string
+	host    *host
+	log     hclog.Logger
+	changed func(*unit) // after state or alive changed, and after the end
+
+	// recovering is held while a new plugin process takes the unit up. It comes
+	// before mu and before host.mu.
+	recovering sync.Mutex
+
+	mu       sync.Mutex
+	launcher *registry.Launcher
+	plugin   *registry.Plugin // that launcher belongs to
+	seq      uint64           // the last event taken from that plugin
+	state    sdk.State
+	begun    bool // watch was started
+	alive    int  // processes that have not ended
+	exit     Exit
+	output   string
+	died     []sdk.Event // engines that ended, in order
+
+	news  chan struct{} // holds one when alive has changed
+	ended chan struct{} // closed by watch when all of it has ended
+	gone  chan struct{} // closed when watch has returned
+}
+
+func newUnit(kind sdk.Kind, id string, h *host, log hclog.Logger, changed func(*unit)) *unit {
+	return &unit{
+		kind: kind, id: id, host: h, log: log, changed: changed,
+		news: make(chan struct{}, 1), ended: make(chan struct{}), gone: make(chan struct{}),
+	}
+}
+
+// start asks the launcher for the workload and begins to watch it; watching
+// ends with the workload or with watchCtx.
+func (u *unit) start(ctx, watchCtx context.Context, r sdk.StartRequest) error {
+	p, err := u.host.process(ctx)
+	if err != nil {
+		return err
+	}
+	l := p.Launcher(u.kind, u.id)
+	state, err := l.Start(ctx, r)
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	u.launcher, u.plugin, u.state, u.begun = l, p, state, true
+	u.alive = 1
+	if r.N != nil {
+		u.alive = *r.N
+	}
+	u.mu.Unlock()
+	u.changed(u)
+	go u.watch(watchCtx)
+	return nil
+}
+
+// adopt takes up a workload that another process started, from its state.
+// sdk.ErrNotRunning: it has ended. Watching begins with success.
+func (u *unit) adopt(ctx, watchCtx context.Context, state sdk.State, alive int) error {
+	u.mu.Lock()
+	u.state, u.alive = state, alive
+	u.mu.Unlock()
+	if _, err := u.current(ctx); err != nil {
+		return err
+	}
+	u.mu.Lock()
+	u.begun = true
+	u.mu.Unlock()
+	go u.watch(watchCtx)
+	return nil
+}
+
+// current answers the launcher in a plugin process that lives, after making a
+// new one take the unit up where that is needed.
+func (u *unit) current(ctx context.Context) (*registry.Launcher, error) {
+	u.recovering.Lock()
+	defer u.recovering.Unlock()
+	p, err := u.host.process(ctx)
+	if err != nil {
+		return nil, err
+	}
+	u.mu.Lock()
+	l, state := u.launcher, u.state
+	known := l != nil && u.plugin == p
+	u.mu.Unlock()
+	if known {
+		return l, nil
+	}
+	l = p.Launcher(u.kind, u.id)
+	state, err = l.FromDict(ctx, state)
+	if err != nil {
+		return nil, err
+	}
+	u.mu.Lock()
+	u.launcher, u.plugin, u.state, u.seq = l, p, state, 0
+	u.mu.Unlock()
+	u.changed(u)
+	return l, nil
+}
+
+// recount asks how many processes of the unit run, where the launcher can tell.
+func (u *unit) recount(ctx context.Context) {
+	if !u.host.found.Info.Has(sdk.PowerStatus) {
+		return
+	}
+	l, err := u.current(ctx)
+	if err != nil {
+		return // watch meets it as well, and tells
+	}
+	status, err := l.Status(ctx)
+	if err != nil || status.Running == nil {
+		return
+	}
+	u.mu.Lock()
+	u.alive = *status.Running
+	u.mu.Unlock()
+}
+
+// watch follows the unit until it has ended or ctx ends. It owns ended and gone.
+func (u *unit) watch(ctx context.Context) {
+	defer close(u.gone)
+	pause := reopenPause
+	for {
+		l, err := u.current(ctx)
+		if err == nil {
+			pause = reopenPause
+			err = u.follow(ctx, l)
+		}
+		switch {
+		case err == nil:
+			close(u.ended)
+			u.changed(u)
+			return
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, sdk.ErrNotRunning):
+			u.mu.Lock()
+			u.alive, u.exit = 0, Exit{Code: -1}
+			u.mu.Unlock()
+			close(u.ended)
+			u.changed(u)
+			return
+		case errors.Is(err, sdk.ErrPluginGone):
+			u.log.Warn("the launcher plugin has ended; its work goes on and a new one takes over", "launcher", u.host.found.Name, "unit", u.id)
+			continue
+		}
+		u.log.Error("lost sight of a part of the cluster", "launcher", u.host.found.Name, "unit", u.id, "error", err, "again_in", pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, maxReopenPause)
+	}
+}
+
+// follow reads the unit's events. Nil means that all of it has ended.
+func (u *unit) follow(ctx context.Context, l *registry.Launcher) error {
+	u.mu.Lock()
+	after := u.seq
+	u.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events := l.Events(ctx, after)
+	stopped := false
+	for e := range events.C {
+		u.mu.Lock()
+		u.seq = e.Seq
+		u.mu.Unlock()
+		switch e.Kind {
+		case sdk.EventChanged:
+			u.change(ctx, l, e)
+		case sdk.EventStopped:
+			u.mu.Lock()
+			u.alive = 0
+			u.exit, u.output = Exit{Code: e.Exit.Code, Signal: e.Exit.Signal}, e.Text
+			u.mu.Unlock()
+			stopped = true
+		case sdk.EventRunning:
+		}
+	}
+	switch {
+	case stopped:
+		return nil
+	case events.Err() == nil:
+		return errors.New("the events ended without telling of the end")
+	}
+	return events.Err()
+}
+
+// change takes in that a part of the unit changed: mostly an engine that ended.
+func (u *unit) change(ctx context.Context, l *registry.Launcher, e sdk.Event) {
+	u.mu.Lock()
+	if e.Index >= 0 && u.alive > 0 {
+		u.alive--
+		u.died = append(u.died, e)
+	}
+	u.mu.Unlock()
+	if e.Index >= 0 {
+		u.log.Warn("an engine has ended", "set", u.id, "index", e.Index, "code", e.Exit.Code, "signal", e.Exit.Signal)
+	} else {
+		u.log.Info("a part of the cluster has changed", "unit", u.id, "text", e.Text)
+	}
+	if state, err := l.ToDict(ctx); err == nil {
+		u.mu.Lock()
+		u.state = state
+		u.mu.Unlock()
+	} else if !errors.Is(err, sdk.ErrPluginGone) && ctx.Err() == nil {
+		u.log.Error("the launcher does not tell its state", "unit", u.id, "error", err)
+	}
+	u.changed(u)
+	select {
+	case u.news <- struct{}{}:
+	default:
+	}
+}
+
+// stop ends the workload; that it had ended already is success.
+func (u *unit) stop(ctx context.Context) error {
+	if !u.hasBegun() {
+		return nil // a Start that failed leaves nothing
+	}
+	for {
+		select {
+		case <-u.ended:
+			return nil
+		default:
+		}
+		l, err := u.current(ctx)
+		if err == nil {
+			err = l.Stop(ctx)
+		}
+		switch {
+		case err == nil, errors.Is(err, sdk.ErrNotRunning):
+			return nil
+		case errors.Is(err, sdk.ErrPluginGone) && ctx.Err() == nil:
+			continue
+		}
+		return fmt.Errorf("stop %s: %w", u.name(), err)
+	}
+}
+
+// kill ends the workload's processes at once, as far as the launcher can.
+func (u *unit) kill(ctx context.Context) error {
+	if !u.hasBegun() {
+		return nil
+	}
+	l, err := u.current(ctx)
+	if err == nil {
+		err = l.Signal(ctx, "KILL")
+	}
+	if err == nil || errors.Is(err, sdk.ErrNotRunning) || errors.Is(err, sdk.ErrProcessState) || errors.Is(err, sdk.ErrUnsupported) {
+		return nil
+	}
+	return fmt.Errorf("kill %s: %w", u.name(), err)
+}
+
+// wait returns when the unit's watch goroutine has, if it was begun.
+func (u *unit) wait() {
+	if u.hasBegun() {
+		<-u.gone
+	}
+}
+
+func (u *unit) hasBegun() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.begun
+}
+
+// name is the unit in words.
+func (u *unit) name() string {
+	if u.kind == sdk.Controller {
+		return "the controller"
+	}
+	return "engine set " + u.id
+}
+
+// snapshot answers what the cluster file says of the unit.
+func (u *unit) snapshot() (state sdk.State, alive int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.state, u.alive
+}
+
+// remaining answers how many processes have not ended.
+func (u *unit) remaining() int {
+	_, alive := u.snapshot()
+	return alive
+}
+
+// deaths answers the engines that have ended, in order.
+func (u *unit) deaths() []sdk.Event {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.died)
+}
+
+// lastOutput answers what the unit wrote last, or "" when the launcher can't
+// tell.
+func (u *unit) lastOutput(ctx context.Context) string {
+	l, err := u.current(ctx)
+	if err != nil {
+		return ""
+	}
+	text, err := l.Output(ctx, false)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// hasEnded tells whether all of the unit has ended.
+func (u *unit) hasEnded() bool {
+	select {
+	case <-u.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// failure tells how the unit ended, with its last output.
+func (u *unit) failure(what, when string) *EndedError {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	e := &EndedError{What: what, When: when, Exit: u.exit, Output: tail(u.output)}
+	if e.Output == "" && len(u.died) > 0 {
+		last := u.died[len(u.died)-1]
+		e.Output = tail(last.Text)
+	}
+	return e
+}
+
+// tailLines is how much of a failed program's output an error shows.
+const tailLines = 20
+
+// tail answers the last lines of a program's output.
+func tail(output string) string {
+	lines := strings.Split(strings.TrimRight(output, "\n"), "\n")
+	if len(lines) > tailLines {
+		lines = lines[len(lines)-tailLines:]
+	}
+	return strings.Join(lines, "\n")
+}
+
+// indent puts four blanks before each line.
+func indent(text string) string {
+	return "    " + strings.ReplaceAll(text, "\n", "\n    ")
+}
