@@ -25,6 +25,7 @@ var (
 	_ sdk.Waiter    = (*Process)(nil)
 	_ sdk.Signaler  = (*Process)(nil)
 	_ sdk.Outputter = (*Process)(nil)
+	_ sdk.Statuser  = (*Process)(nil)
 )
 
 // Start starts the process.
@@ -112,6 +113,15 @@ func (l *Process) Stop(ctx context.Context) error {
 
 // Wait waits for the end.
 func (l *Process) Wait(ctx context.Context) (sdk.Exit, error) { return l.p.Wait(ctx) }
+
+// Status answers whether the process runs.
+func (l *Process) Status(context.Context) (sdk.Status, error) {
+	running := 0
+	if l.p.Alive() {
+		running = 1
+	}
+	return statusOf(running), nil
+}
 
 // Signal signals the process and its children.
 func (l *Process) Signal(_ context.Context, signal string) error { return l.p.Signal(signal) }

@@ -256,10 +256,14 @@ func (s *Set) each(f func(*Process) error) error {
 func (s *Set) Status(context.Context) (sdk.Status, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	state := sdk.StatusRunning
-	if s.left == 0 {
-		state = sdk.StatusStopped
+	return statusOf(s.left), nil
+}
+
+// statusOf is the status of so many running processes.
+func statusOf(running int) sdk.Status {
+	st := sdk.Status{State: sdk.StatusRunning, Running: &running}
+	if running == 0 {
+		st.State = sdk.StatusStopped
 	}
-	running := s.left
-	return sdk.Status{State: state, Running: &running}, nil
+	return st
 }
