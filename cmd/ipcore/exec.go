@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -209,6 +210,9 @@ func (o *output) stream(engine int, stream, text string) {
 	o.last, o.inLine = header, !strings.HasSuffix(text, "\n")
 }
 
+// colours are the terminal's colour codes, which Python puts into tracebacks.
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
 // newLine ends a line that was left open.
 func (o *output) newLine() {
 	if o.inLine {
@@ -233,6 +237,9 @@ func (o *output) result(r *client.Result) {
 	o.last = ""
 	o.errf("[error:%d]\n", r.Engine)
 	if text := strings.TrimRight(r.Err.TracebackText(), "\n"); text != "" {
+		if !o.Terminal {
+			text = colours.ReplaceAllString(text, "")
+		}
 		o.errf("%s\n", text)
 		return
 	}

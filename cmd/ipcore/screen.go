@@ -74,7 +74,7 @@ func (s *screen) ended() { s.wipe() }
 func (s *screen) running(co cluster.Options, _ string, took time.Duration) {
 	s.wipe()
 	s.welcome(co, s.have, took)
-	s.outf("Stop  Ctrl-C here, or: ipcore stop%s\n", argsFor(co.Profile, co.ID))
+	s.outf("Stop    Ctrl-C here, or: ipcore stop%s\n", argsFor(co.Profile, co.ID))
 }
 
 // welcome tells how to use a cluster that runs.
