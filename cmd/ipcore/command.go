@@ -35,6 +35,7 @@ var constructors = []func(*app) *command{
 	newWait,
 	newExec,
 	newLogs,
+	newController,
 	newLaunchers,
 	newVersion,
 }
@@ -97,7 +98,7 @@ func (a *app) execute(ctx context.Context, c *command, args []string) error {
 	if err := c.flags.Parse(args); err != nil {
 		return flagError(c, err)
 	}
-	if help, _ := c.flags.GetBool("help"); help {
+	if c.flags.Changed("help") || c.flags.Changed("help-all") {
 		c.help(a.Out)
 		return nil
 	}

@@ -17,18 +17,18 @@ const lockLimit = 30 * time.Second
 // claim makes this process the supervisor of the cluster: it writes the
 // cluster file with our process and the intent to start the controller. The
 // file of a cluster that has ended is replaced; RunningError if it has not.
-func (c *Cluster) claim(ctx context.Context) error {
+func (c *Cluster) claim(ctx context.Context) (err error) {
 	me, err := process.Self()
 	if err != nil {
 		return fmt.Errorf("find this process's start time: %w", err)
 	}
 	limited, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
-	release, err := lock(limited, c.file)
+	held, err := lock(limited, c.file)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer func() { err = errors.Join(err, held.Remove()) }()
 
 	if err := c.clear(ctx); err != nil {
 		return err

@@ -140,7 +140,7 @@ func TestLock(t *testing.T) {
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			release, err := lock(ctx, path)
+			held, err := lock(ctx, path)
 			if err != nil {
 				t.Error(err)
 				return
@@ -155,7 +155,9 @@ func TestLock(t *testing.T) {
 			mu.Lock()
 			inside--
 			mu.Unlock()
-			release()
+			if err := held.Remove(); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 	group.Wait()
@@ -166,7 +168,7 @@ func TestLock(t *testing.T) {
 		t.Errorf("the lock file stayed: %v", err)
 	}
 
-	release, err := lock(ctx, path)
+	held, err := lock(ctx, path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +177,9 @@ func TestLock(t *testing.T) {
 	if _, err := lock(short, path); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a held lock: %v", err)
 	}
-	release()
+	if err := held.Remove(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestAwaitFiles(t *testing.T) {

@@ -145,14 +145,14 @@ func Stop(ctx context.Context, path string, log hclog.Logger) error {
 }
 
 // takeOver stops a cluster that has no supervisor.
-func takeOver(ctx context.Context, path string, log hclog.Logger) error {
+func takeOver(ctx context.Context, path string, log hclog.Logger) (err error) {
 	limited, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
-	release, err := lock(limited, path)
+	held, err := lock(limited, path)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer func() { err = errors.Join(err, held.Remove()) }()
 	c, err := Load(path, LoadOptions{Log: log})
 	var missing *NotFoundError
 	if errors.As(err, &missing) {

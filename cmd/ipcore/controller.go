@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ipcore/ipcore/core/controller"
+	"github.com/ipcore/ipcore/core/scheduler"
+)
+
+// controllerOptions are the arguments of upstream's ipcontroller.
+type controllerOptions struct {
+	place
+	verbosity
+	ip           string
+	location     string
+	port         int
+	ports        string
+	enginePorts  string
+	clientPorts  string
+	ssh          string
+	engineSSH    string
+	ping         int
+	misses       int
+	registration seconds
+	scheme       string
+	hwm          int
+	depth        int
+	dictDB       bool
+	noDB         bool
+	sqliteDB     bool
+	mongoDB      bool
+	reuse        bool
+	keyFile      string
+	workDir      string
+	transport    string
+	noSecure     bool
+}
+
+// controllerTraits are the configuration names that are options here.
+var controllerTraits = map[string]string{
+	"IPController.ip": "ip", "IPController.location": "location", "IPController.ports": "ports",
+	"IPController.engine_ports": "engine-ports", "IPController.client_ports": "client-ports",
+	"IPController.regport": "port", "IPController.transport": "transport",
+	"IPController.ssh_server": "ssh", "IPController.engine_ssh_server": "enginessh",
+	"IPController.reuse_files": "reuse", "IPController.use_threads": "usethreads",
+	"IPController.broadcast_scheduler_depth": "broadcast-depth", "IPController.registration_timeout": "registration-timeout",
+	"IPController.cluster_id": "cluster-id", "IPController.log_level": "log-level", "IPController.work_dir": "work-dir",
+	"HeartMonitor.period": "ping", "HeartMonitor.max_heartmonitor_misses": "misses",
+	"TaskScheduler.scheme_name": "scheme", "TaskScheduler.hwm": "hwm",
+	"Session.keyfile": "keyfile", "ProfileDir.location": "profile-dir", "BaseIPythonApplication.profile": "profile",
+	"BaseParallelApplication.cluster_id": "cluster-id", "Application.log_level": "log-level",
+}
+
+func newController(a *app) *command { return new(controllerOptions).command(a) }
+
+func (o *controllerOptions) command(a *app) *command {
+	c := &command{
+		name:  "controller",
+		args:  "[options]",
+		short: "run a controller in the foreground",
+		long: `Run the controller: the one process between clients and engines. It writes the two
+connection files into the profile's security folder and runs until SIGINT or SIGTERM.
+It takes the arguments of Python's ipcontroller; --Class.trait=value forms that it does
+not know have no effect.`,
+		example: `ipcore controller
+			ipcore controller --ip='*' --location=node1.example.org
+			ipcore controller --profile-dir=/scratch/p --cluster-id=night --ping=250`,
+		flags:  newFlags("controller"),
+		traits: controllerTraits,
+	}
+	fs := c.flags
+	o.place.flags(fs)
+	fs.StringVar(&o.ip, "ip", "127.0.0.1", "`ADDRESS` to listen on; * is every address")
+	fs.StringVar(&o.location, "location", "", "`HOST` by which others reach this machine (default its host name)")
+	fs.StringVar(&o.ports, "ports", "", "`PORTS` to take, in order: 10101-10120,10130 (default any free ones)")
+	fs.StringVar(&o.enginePorts, "engine-ports", "", "`PORTS` for what engines connect to")
+	fs.StringVar(&o.clientPorts, "client-ports", "", "`PORTS` for what clients connect to")
+	fs.StringVar(&o.ssh, "ssh", "", "ssh `SERVER` through which clients connect")
+	fs.StringVar(&o.engineSSH, "enginessh", "", "ssh `SERVER` through which engines connect")
+	fs.IntVar(&o.ping, "ping", 3000, "`MILLISECONDS` between two heartbeats")
+	fs.StringVar(&o.scheme, "scheme", "leastload", "`WAY` to choose who gets a task: leastload, lru, plainrandom, twobin, weighted or pure")
+	fs.IntVar(&o.hwm, "hwm", 1, "`TASKS` that an engine may hold; 0 is any number")
+	fs.BoolVar(&o.dictDB, "dictdb", false, "keep task records in memory (default)")
+	fs.BoolVar(&o.noDB, "nodb", false, "keep no task records")
+	fs.BoolVar(&o.reuse, "reuse", false, "take ports and key from connection files that are there, and keep the files")
+	fs.StringVar(&o.keyFile, "keyfile", "", "`FILE` with the key that signs messages")
+	fs.StringVar(&o.workDir, "work-dir", "", "`DIR` to run in")
+	o.verbosity.flags(fs, "info")
+	fs.IntVar(&o.port, "port", 0, "`PORT` for registration")
+	fs.IntVar(&o.misses, "misses", 10, "heartbeats an engine may miss")
+	fs.Var(&o.registration, "registration-timeout", "how long an engine may take to register")
+	fs.IntVar(&o.depth, "broadcast-depth", 1, "depth of the broadcast tree")
+	fs.BoolVar(&o.sqliteDB, "sqlitedb", false, "keep task records in SQLite")
+	fs.BoolVar(&o.mongoDB, "mongodb", false, "keep task records in MongoDB")
+	fs.StringVar(&o.transport, "transport", "tcp", "tcp")
+	fs.BoolVar(&o.noSecure, "no-secure", false, "refused")
+	for _, name := range []string{"usethreads", "secure"} {
+		fs.Bool(name, false, "accepted; without effect")
+	}
+	for _, name := range []string{"ident", "user"} {
+		fs.String(name, "", "accepted; without effect")
+	}
+	acceptCommon(fs)
+	hide(fs, "port", "misses", "registration-timeout", "broadcast-depth", "sqlitedb", "mongodb", "transport", "no-secure", "usethreads", "secure", "ident", "user")
+	c.run = func(ctx context.Context, args []string) error {
+		if err := noArguments(args); err != nil {
+			return err
+		}
+		return o.run(ctx, a)
+	}
+	return c
+}
+
+// options makes the controller's options of the flags.
+func (o *controllerOptions) options(a *app) (controller.Options, error) {
+	p, _, err := o.place.resolve()
+	if err != nil {
+		return controller.Options{}, err
+	}
+	log, err := o.logger(a.streams, "ipcontroller")
+	if err != nil {
+		return controller.Options{}, err
+	}
+	switch {
+	case o.noSecure:
+		return controller.Options{}, &usageError{text: "--no-secure: messages are always signed here", hint: "leave it out"}
+	case o.ping <= 0:
+		return controller.Options{}, &usageError{text: fmt.Sprintf("--ping: %d is no number of milliseconds", o.ping)}
+	case o.hwm < 0:
+		return controller.Options{}, &usageError{text: fmt.Sprintf("--hwm: %d tasks make no sense", o.hwm), hint: "0 is any number"}
+	}
+	if o.transport != "tcp" {
+		a.errf("warning: --transport=%s is not known here; it is tcp\n", o.transport)
+	}
+	options := controller.Options{
+		Profile: p, ClusterID: o.clusterID, IP: o.ip, Location: o.location,
+		Scheme: o.scheme, HWM: o.hwm, HeartbeatPeriod: time.Duration(o.ping) * time.Millisecond, MaxMisses: o.misses,
+		RegistrationTimeout: time.Duration(o.registration), BroadcastDepth: o.depth, DB: o.database(),
+		KeyFile: o.keyFile, Reuse: o.reuse, SSHServer: o.ssh, EngineSSHServer: o.engineSSH, Log: log,
+	}
+	if o.hwm == 0 {
+		options.HWM = scheduler.Unlimited
+	}
+	if o.depth == 0 {
+		options.BroadcastDepth = controller.NoTree
+	}
+	for _, pool := range []struct {
+		flag, text string
+		ports      *[]int
+	}{{"ports", o.ports, &options.Ports}, {"engine-ports", o.enginePorts, &options.EnginePorts}, {"client-ports", o.clientPorts, &options.ClientPorts}} {
+		if *pool.ports, err = parsePorts(pool.text); err != nil {
+			return options, &usageError{text: "--" + pool.flag + ": " + err.Error(), hint: "use a list like 10101-10120,10130"}
+		}
+	}
+	if o.port != 0 { // registration is the first to be given a port
+		options.Ports = append([]int{o.port}, options.Ports...)
+	}
+	return options, nil
+}
+
+func (o *controllerOptions) database() string {
+	switch {
+	case o.sqliteDB:
+		return "sqlitedb"
+	case o.mongoDB:
+		return "mongodb"
+	case o.noDB:
+		return "nodb"
+	}
+	return "dictdb"
+}
+
+func (o *controllerOptions) run(ctx context.Context, a *app) error {
+	options, err := o.options(a)
+	if err != nil {
+		return err
+	}
+	if o.workDir != "" {
+		if err := os.Chdir(o.workDir); err != nil {
+			return fmt.Errorf("--work-dir: %w", err)
+		}
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGABRT)
+	defer stop()
+	return controller.Run(ctx, options)
+}
+
+// parsePorts reads "10101-10120,10130", in brackets or not, as Python's list.
+func parsePorts(text string) ([]int, error) {
+	text = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(text), "["), "]")
+	if text == "" {
+		return nil, nil
+	}
+	var ports []int
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
+		from, err := strconv.ParseUint(strings.TrimSpace(first), 10, 16)
+		to := from
+		if err == nil && isRange {
+			to, err = strconv.ParseUint(strings.TrimSpace(last), 10, 16)
+		}
+		if err != nil || to < from || from == 0 {
+			return nil, fmt.Errorf("%q is no port or range of ports", part)
+		}
+		for port := from; port <= to; port++ {
+			ports = append(ports, int(port))
+		}
+	}
+	return ports, nil
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipcore/ipcore/core/controller"
+	"github.com/ipcore/ipcore/core/scheduler"
+)
+
+// parsed parses a command line of one command and answers what went to stderr.
+func parsed(t *testing.T, construct func(*app) *command, args ...string) (a *app, stderr string, err error) {
+	t.Helper()
+	var text bytes.Buffer
+	a = &app{streams: &streams{In: strings.NewReader(""), Out: io.Discard, Err: &text}}
+	c := construct(a)
+	c.run = func(context.Context, []string) error { return nil }
+	err = a.execute(context.Background(), c, args)
+	return a, text.String(), err
+}
+
+// TestControllerArguments reads the command lines that upstream's launchers and
+// test suites use.
+func TestControllerArguments(t *testing.T) {
+	t.Setenv("IPP_PROFILE_DIR", "")
+	t.Setenv("IPP_CLUSTER_ID", "fromenv")
+	for _, test := range []struct {
+		args   string
+		check  func(controller.Options) bool
+		stderr string
+	}{
+		{args: "", check: func(o controller.Options) bool {
+			return o.ClusterID == "fromenv" && o.IP == "127.0.0.1" && o.HWM == 1 && o.DB == "dictdb" && o.HeartbeatPeriod == 3*time.Second && o.Ports == nil
+		}},
+		{args: "--profile-dir /d --cluster-id ID --log-level=10 --ping=250", check: func(o controller.Options) bool {
+			return o.Profile.Dir == "/d" && o.ClusterID == "ID" && o.HeartbeatPeriod == 250*time.Millisecond && o.Log.IsDebug()
+		}},
+		{args: "--profile-dir=/d --cluster-id= --dictdb --ip=* --location=node1", check: func(o controller.Options) bool {
+			return o.ClusterID == "" && o.IP == "*" && o.Location == "node1"
+		}},
+		{args: "--profile=iptest --ipython-dir=/i --nodb --hwm=0 --scheme lru", check: func(o controller.Options) bool {
+			return o.Profile.Dir == "/i/profile_iptest" && o.DB == "nodb" && o.HWM == scheduler.Unlimited && o.Scheme == "lru"
+		}},
+		{args: "--ports=10101-10103,10130 --port 9000 --reuse --enginessh=u@h", check: func(o controller.Options) bool {
+			return slices.Equal(o.Ports, []int{9000, 10101, 10102, 10103, 10130}) && o.Reuse && o.EngineSSHServer == "u@h"
+		}},
+		{args: "--HeartMonitor.period=200 --TaskScheduler.hwm 3 --IPController.reuse_files=True --IPController.client_ports=[7,8]", check: func(o controller.Options) bool {
+			return o.HeartbeatPeriod == 200*time.Millisecond && o.HWM == 3 && o.Reuse && slices.Equal(o.ClientPorts, []int{7, 8})
+		}},
+		{args: "--secure --usethreads --init --clean-logs --work-dir /w --config=x.py --debug", check: func(o controller.Options) bool { return o.Log.IsDebug() }},
+		{args: "--DictDB.record_limit=7", check: func(controller.Options) bool { return true }, stderr: "warning: --DictDB.record_limit is not known here and has no effect\n"},
+	} {
+		var o *controllerOptions
+		a, stderr, err := parsed(t, func(a *app) *command { o = &controllerOptions{}; return o.command(a) }, strings.Fields(test.args)...)
+		if err != nil {
+			t.Errorf("%s: %v", test.args, err)
+			continue
+		}
+		options, err := o.options(a)
+		if err != nil || !test.check(options) || stderr != test.stderr {
+			t.Errorf("%s: %+v, %v; stderr %q", test.args, options, err, stderr)
+		}
+	}
+}
+
+func TestControllerRefuses(t *testing.T) {
+	for args, want := range map[string]string{
+		"--no-secure":    "always signed",
+		"--ping=0":       "--ping: 0",
+		"--hwm=-1":       "--hwm: -1",
+		"--ports=1-x":    `--ports: "1-x" is no port`,
+		"--ports=0":      `--ports: "0" is no port`,
+		"--ports=70000":  `--ports: "70000" is no port`,
+		"--log-level=aa": "--log-level",
+		"--pings=3":      "unknown option --pings",
+	} {
+		var o *controllerOptions
+		a, _, err := parsed(t, func(a *app) *command { o = &controllerOptions{}; return o.command(a) }, args)
+		if err == nil {
+			_, err = o.options(a)
+		}
+		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+	}
+}
