@@ -36,6 +36,7 @@ var constructors = []func(*app) *command{
 	newExec,
 	newLogs,
 	newController,
+	newEngine,
 	newLaunchers,
 	newVersion,
 }

@@ -22,6 +22,10 @@ const (
 	maxReopenPause = time.Minute
 )
 
+// startGrace is how long a launcher's Start may go on when it is not wanted any
+// more.
+const startGrace = 10 * time.Second
+
 // unit is one launched thing of a cluster: the controller, or one engine set.
 // Its watch goroutine follows the launcher's events until the end, through as
 // many plugin processes as it takes.
@@ -67,7 +71,11 @@ func (u *unit) start(ctx, watchCtx context.Context, r sdk.StartRequest) error {
 		return err
 	}
 	l := p.Launcher(u.kind, u.id)
-	state, err := l.Start(ctx, r)
+	// A call that is cancelled half-way leaves open whether anything was started:
+	// the answer is waited for, and what was started is then stopped.
+	patient, cancel := outlive(ctx, startGrace)
+	defer cancel()
+	state, err := l.Start(patient, r)
 	if err != nil {
 		return err
 	}
@@ -80,7 +88,14 @@ func (u *unit) start(ctx, watchCtx context.Context, r sdk.StartRequest) error {
 	u.mu.Unlock()
 	u.changed(u)
 	go u.watch(watchCtx)
-	return nil
+	return ctx.Err()
+}
+
+// outlive answers a context that ends a while after ctx does.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return longer, func() { stop(); cancel() }
 }
 
 // adopt takes up a workload that another process started, from its state.
