@@ -20,7 +20,7 @@ type Header struct {
 // one copy of packed.
 func PeekHeader(packed []byte) (Header, error) {
 	var h Header
-	s := scanner{text: string(packed)}
+	s := newScanner(packed)
 	err := s.object(func(key string) error {
 		switch key {
 		case "msg_id":

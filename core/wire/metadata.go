@@ -45,7 +45,7 @@ func PeekMetadata(packed []byte) (Metadata, error) {
 	if string(packed) == "{}" {
 		return Metadata{}, nil
 	}
-	r := metadataReader{scanner: scanner{text: string(packed)}}
+	r := metadataReader{scanner: newScanner(packed)}
 	err := r.object(r.field)
 	if err == nil {
 		err = r.end()

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -18,10 +19,13 @@ var errJSON = errors.New("not valid JSON")
 // encoding/json accepts, up to maxDepth levels, and hands out substrings of
 // text, so strings without escapes cost nothing.
 type scanner struct {
-	text  string
+	data  []byte
+	text  string // a copy of data
 	pos   int
 	depth int
 }
+
+func newScanner(data []byte) scanner { return scanner{data: data, text: string(data)} }
 
 func (s *scanner) fail(what string) error {
 	return fmt.Errorf("%w: %s at byte %d", errJSON, what, s.pos)
@@ -281,9 +285,7 @@ func (s *scanner) rawString() (raw string, plain bool, err error) {
 	start := s.pos
 	plain = true
 	for {
-		for s.pos < len(s.text) && plainByte[s.text[s.pos]] {
-			s.pos++
-		}
+		s.plain()
 		if s.pos == len(s.text) {
 			return "", false, s.fail("unfinished string")
 		}
@@ -304,6 +306,25 @@ func (s *scanner) rawString() (raw string, plain bool, err error) {
 			s.pos++
 		}
 	}
+}
+
+// plain steps over bytes that stand for themselves, eight at a time first.
+func (s *scanner) plain() {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	pos := s.pos
+	for ; len(s.data)-pos >= 8; pos += 8 {
+		x := binary.LittleEndian.Uint64(s.data[pos:])
+		quote, escape := x^(ones*'"'), x^(ones*'\\')
+		// A byte of tops is set where x is not ASCII, is a control character,
+		// a quote or an escape; and maybe in bytes after such a one.
+		if (x|(x-ones*0x20)|(quote-ones)|(escape-ones))&tops != 0 {
+			break
+		}
+	}
+	for pos < len(s.data) && plainByte[s.data[pos]] {
+		pos++
+	}
+	s.pos = pos
 }
 
 // plainByte marks the bytes of a string that stand for themselves.
