@@ -75,13 +75,14 @@ func TestUpstream(t *testing.T) {
 				t.Skipf("needs a Python with ipyparallel %s (%s): `make deps` finds or makes one", v.version, v.variable)
 			}
 			t.Parallel()
-			testCluster(t, startUpstream(t, python, 2))
+			testCluster(t, startUpstream(t, python, 2), false)
 		})
 	}
 }
 
 // testCluster uses all that the client can do on a cluster of two engines.
-func testCluster(t *testing.T, file string) {
+// Native ones survive the death of the process that runs the code.
+func testCluster(t *testing.T, file string, native bool) {
 	ctx := t.Context()
 	c, err := Connect(ctx, Options{File: file})
 	if err != nil {
@@ -204,7 +205,14 @@ func testCluster(t *testing.T, file string) {
 	if err != nil || results[0].Err == nil || results[0].Err.Ename != "EngineError" {
 		t.Errorf("%+v, %v", results, err)
 	}
-	if ids := c.IDs(); !slices.Equal(ids, []int{0}) {
+	left := []int{0}
+	if native {
+		left = []int{0, 1}
+		if results, err = c.Execute(ctx, []int{1}, "1 + 1", ExecuteOptions{}); err != nil || results[0].Text() != "2" {
+			t.Errorf("after the worker's death: %+v, %v", results, err)
+		}
+	}
+	if ids := c.IDs(); !slices.Equal(ids, left) {
 		t.Errorf("ids %v", ids)
 	}
 
