@@ -24,8 +24,12 @@ go-check:
 build: go-check ## Build ipcore and every launcher into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/... $(LAUNCHERS)
 
+.PHONY: examples
+examples: build
+	$(GO) build -trimpath -o build/ ./examples/sunspots
+
 .PHONY: demo
-demo: build ## Start a cluster, run a real computation on it, stop it (about 20 s)
+demo: examples ## Start a cluster, run a real computation on it, stop it (about 20 s)
 	@examples/sunspots/demo.sh
 
 .PHONY: test
@@ -33,11 +37,12 @@ test: build ## vet, unit tests, race detector, and the real Python clients again
 	@test/make-test.sh $(SUITES)
 
 .PHONY: test-systems
-test-systems: build ## End-to-end checks of each launcher on its system (now: local)
+test-systems: examples ## End-to-end checks of each launcher on its system (now: local)
 	@test/make-test-systems.sh $(SUITES)
 
 .PHONY: bench
 bench: build ## Measure start, stop, memory and task rates beside upstream, against test/bench/thresholds.json
+	$(GO) build -o build/ ./test/bench/rates
 	@test/bench/run.sh
 
 .PHONY: lint
@@ -55,11 +60,11 @@ cross: go-check ## Compile everything for macOS and Windows
 
 .PHONY: generate
 generate: go-check ## Generate the protobuf code again
-	GO="$(GO)" sdk/proto/generate.sh
+	sdk/proto/generate.sh
 
 .PHONY: generate-check
-generate-check: generate ## Fail when the committed generated code is not what generate makes
-	@git diff --exit-code --stat -- sdk/proto || { echo "error: generated code differs; commit the result of make generate" >&2; exit 1; }
+generate-check: go-check ## Fail when the committed generated code is not what generate makes
+	sdk/proto/generate.sh check
 
 .PHONY: deps
 deps: go-check ## Fetch modules and make the Python environments of the tests
