@@ -23,8 +23,9 @@ sys.path.insert(0, os.path.dirname(HERE))
 import ipyparallel as ipp  # noqa: E402
 
 from harness import processes  # noqa: E402
-from harness.cluster import Cluster, IPCORE  # noqa: E402
+from harness.cluster import ROOT, Cluster, IPCORE  # noqa: E402
 
+RATES = os.path.join(ROOT, "build", "rates")
 OURS, UPSTREAM, MIXED = "ours", "upstream", "ours with upstream's engines"
 
 
@@ -109,7 +110,13 @@ class Bench:
                     if who == UPSTREAM:
                         self.note("1,000 tasks, native engines, 1/s", who, rate)
                 for who, (rc, lb) in views.items():
-                    self.note("blocking apply p50, ms", who, blocking(rc[0], 500) * 1e3)
+                    if who != MIXED:
+                        self.note("blocking apply p50, ms", who, blocking(rc[0], 500) * 1e3)
+                if OURS in clusters:
+                    c = clusters[OURS]
+                    figures = json.loads(c.run(RATES, f"--profile-dir={c.profile}").stdout)
+                    self.note("tasks from Go, native engines, 1/s", OURS, figures["tasks_per_second"])
+                    self.note("blocking execute from Go p50, ms", OURS, figures["p50_ms"])
         finally:
             for c in clusters.values():
                 c.close()
