@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	startTimeout = 10 * time.Second       // until the plugin has printed its line
+	startTimeout = 10 * time.Second       // the default of OpenOptions.StartTimeout
 	pingTimeout  = 5 * time.Second        // for its first answer
 	closePatient = 500 * time.Millisecond // for its orderly end
 	closeLimit   = 2 * time.Second        // for its end after being killed
@@ -31,7 +31,8 @@ const (
 
 // OpenOptions are for Open; the zero value is good.
 type OpenOptions struct {
-	Log hclog.Logger // nil: nothing is logged
+	Log          hclog.Logger  // nil: nothing is logged
+	StartTimeout time.Duration // until the plugin has printed its first line; 0 means 10 s
 }
 
 // Plugin is a running plugin process.
@@ -56,15 +57,18 @@ func Open(ctx context.Context, f *Found, o OpenOptions) (*Plugin, error) {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
+	if o.StartTimeout <= 0 {
+		o.StartTimeout = startTimeout
+	}
 	p := &Plugin{Found: *f, log: o.Log, words: &limitedBuffer{limit: 4 << 10}}
-	if err := p.open(ctx); err != nil {
+	if err := p.open(ctx, o.StartTimeout); err != nil {
 		p.kill() // and with it the rest of its stderr is read
 		return nil, fmt.Errorf("launcher %q (%s): %w%s", f.Name, f.Path, err, lastWords(p.words.String()))
 	}
 	return p, nil
 }
 
-func (p *Plugin) open(ctx context.Context) error {
+func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	switch {
 	case p.Found.Info.Speaks != "grpc":
 		return fmt.Errorf("it speaks %q; this ipcore starts launchers that speak grpc", p.Found.Info.Speaks)
@@ -111,7 +115,7 @@ func (p *Plugin) open(ctx context.Context) error {
 		TLSConfig:           certs.client(),
 		AutoMTLS:            false,
 		AllowedProtocols:    []plugin.Protocol{plugin.ProtocolGRPC},
-		StartTimeout:        startTimeout,
+		StartTimeout:        limit,
 		MinPort:             10000,
 		MaxPort:             25000,
 		Managed:             false,
@@ -127,7 +131,7 @@ func (p *Plugin) open(ctx context.Context) error {
 		SyncStderr: p.lines.writer("stderr"),
 	})
 
-	addr, err := within(ctx, startTimeout+time.Second, func() (addr net.Addr, err error) {
+	addr, err := within(ctx, limit+time.Second, func() (addr net.Addr, err error) {
 		defer func() { // go-plugin dereferences nil for some lines
 			if v := recover(); v != nil {
 				err = fmt.Errorf("its first line can't be used: %v", v)
@@ -137,7 +141,7 @@ func (p *Plugin) open(ctx context.Context) error {
 	})
 	_ = os.Remove(filepath.Join(p.dir, "key.pem")) // the folder goes anyhow
 	if err != nil {
-		return startError(err)
+		return startError(err, limit)
 	}
 	p.pid = cmd.Process.Pid
 	if err := dial.expect(addr, p.dir, p.pid); err != nil {
@@ -193,7 +197,7 @@ func within[T any](ctx context.Context, d time.Duration, f func() (T, error)) (T
 }
 
 // startError says in our words what go-plugin says of a line that is none.
-func startError(err error) error {
+func startError(err error, limit time.Duration) error {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "Unrecognized remote plugin message"):
@@ -203,7 +207,7 @@ func startError(err error) error {
 		}
 		return fmt.Errorf("the plugin's first line on stdout is not the handshake but %.200q", line)
 	case strings.Contains(text, "timeout while waiting for plugin"):
-		return fmt.Errorf("the plugin printed no line within %v", startTimeout)
+		return fmt.Errorf("the plugin printed no line within %v", limit)
 	}
 	return err
 }

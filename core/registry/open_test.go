@@ -296,6 +296,7 @@ func TestBadPlugins(t *testing.T) {
 	cert := strings.Repeat("A", 400)
 	for name, c := range map[string]struct{ script, want string }{
 		"exits":              {"echo the reason >&2; exit 1", "the reason"},
+		"prints nothing":     {"sleep 30", "no line within 1s"},
 		"prints something":   {"echo hello; sleep 30", `not the handshake but "hello"`},
 		"garbage":            {"head -c 3000000 /dev/zero; sleep 30", ""},
 		"another protocol":   {"echo '1|9|unix|/x|grpc|'; sleep 30", "incompatible API version"},
@@ -315,7 +316,7 @@ func TestBadPlugins(t *testing.T) {
 				t.Fatal(err)
 			}
 			start := time.Now()
-			p, err := Open(ctx, f, OpenOptions{})
+			p, err := Open(ctx, f, OpenOptions{StartTimeout: time.Second})
 			if err == nil {
 				p.Close()
 				t.Fatal("it was opened")
@@ -323,8 +324,42 @@ func TestBadPlugins(t *testing.T) {
 			if !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q in it", err, c.want)
 			}
-			if d := time.Since(start); d > startTimeout+5*time.Second {
+			if d := time.Since(start); d > 5*time.Second {
 				t.Errorf("it took %v", d)
+			}
+		})
+	}
+}
+
+// TestWrappers opens the local launcher through scripts that stand before it, as
+// environment modules and virtual environments have them.
+func TestWrappers(t *testing.T) {
+	local := filepath.Join(binDir, "ipcore-launcher-local")
+	for name, text := range map[string]string{
+		"exec":                      `exec ` + local + ` "$@"`,
+		"without exec":              local + ` "$@"`,
+		"its own certificate":       `unset IPCORE_TLS_DIR; exec ` + local + ` "$@"`,
+		"a long line on stderr":     `[ "$1" ] || { head -c 200000 /dev/zero | tr '\0' x >&2; echo >&2; }; exec ` + local + ` "$@"`,
+		"talks about it":            `echo starting >&2; exec ` + local + ` "$@"`,
+		"a long TMPDIR and no PATH": `PATH= TMPDIR=/tmp/` + strings.Repeat("x", 120) + ` exec ` + local + ` "$@"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := testContext(t)
+			f, err := Find(ctx, sdk.Engine, script(t, filepath.Join(t.TempDir(), "wrapper"), "#!/bin/sh\n"+text+"\n"), Search{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := Open(ctx, f, OpenOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Launcher(sdk.Engine, "x").Stop(ctx); !errors.Is(err, sdk.ErrNotRunning) {
+				t.Errorf("it answers %v", err)
+			}
+			start := time.Now()
+			p.Close()
+			if d := time.Since(start); d > 2*time.Second {
+				t.Errorf("Close took %v", d)
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // ticksPerSecond is what the kernel counts start times in; it is 100 on every
@@ -82,8 +83,33 @@ func sameTime(a, b State) bool {
 	return a.CreateTime == b.CreateTime && (a.Boot == "" || b.Boot == "" || a.Boot == b.Boot)
 }
 
-// members answers the living processes of a session, except its leader.
+// sessions is one look at all sessions of this machine. Many processes that are
+// stopped at the same moment share it: a look reads a file for every process.
+var sessions struct {
+	sync.Mutex
+	began time.Time
+	pids  map[int][]int // by session: its living processes
+}
+
+// members answers the living processes of a session, except its leader, at a
+// moment not before the call.
 func members(session int) ([]int, error) {
+	asked := time.Now()
+	sessions.Lock()
+	defer sessions.Unlock()
+	if sessions.began.Before(asked) {
+		began := time.Now()
+		pids, err := readSessions()
+		if err != nil {
+			return nil, err
+		}
+		sessions.began, sessions.pids = began, pids
+	}
+	return sessions.pids[session], nil
+}
+
+// readSessions looks at every process, leaders left out.
+func readSessions() (map[int][]int, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, err
@@ -93,14 +119,14 @@ func members(session int) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	var pids []int
+	pids := make(map[int][]int)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
-		if err != nil || pid == session {
+		if err != nil {
 			continue
 		}
-		if s, err := readStat(pid); err == nil && s.session == session && s.alive() {
-			pids = append(pids, pid)
+		if s, err := readStat(pid); err == nil && s.session != pid && s.alive() {
+			pids[s.session] = append(pids[s.session], pid)
 		}
 	}
 	return pids, nil

@@ -349,3 +349,19 @@ func BenchmarkStart(b *testing.B) {
 		<-p.Done()
 	}
 }
+
+func BenchmarkStopTogether(b *testing.B) {
+	for b.Loop() {
+		var g Group
+		for range 16 {
+			p, err := Start(Options{Command: []string{"/bin/sleep", "300"}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			g.Processes = append(g.Processes, p)
+		}
+		if err := g.Stop(testContext(b)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
