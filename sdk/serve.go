@@ -190,7 +190,7 @@ func hostFiles(dirs ...string) leftovers {
 	var l leftovers
 	for _, d := range dirs {
 		if d != "" {
-			l = append(l, filepath.Join(d, "ca.pem"), filepath.Join(d, "cert.pem"), filepath.Join(d, "key.pem"), d)
+			l = append(l, filepath.Join(d, "ca.pem"), filepath.Join(d, "cert.pem"), filepath.Join(d, "key.pem"), filepath.Join(d, "lock"), d)
 		}
 	}
 	return l

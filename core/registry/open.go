@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -44,7 +43,7 @@ type Plugin struct {
 	rpc    *sdk.Client
 	pid    int
 	killed context.CancelFunc // kills the process and what it started
-	dir    string             // the socket's folder
+	folder *socketDir         // of its socket
 	words  *limitedBuffer
 	lines  *quietLogger
 
@@ -85,10 +84,11 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
-	if p.dir, err = socketDir(); err != nil {
+	if p.folder, err = newSocketDir(); err != nil {
 		return err
 	}
-	if err := certs.write(p.dir); err != nil {
+	dir := p.folder.path
+	if err := certs.write(dir); err != nil {
 		return err
 	}
 
@@ -99,9 +99,9 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	cmd := exec.CommandContext(running, p.Found.Path)
 	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	cmd.Env = process.Environ(map[string]string{
-		"PLUGIN_UNIX_SOCKET_DIR": p.dir,
+		"PLUGIN_UNIX_SOCKET_DIR": dir,
 		"PLUGIN_CLIENT_CERT":     string(certs.caPEM),
-		sdk.EnvTLSDir:            p.dir,
+		sdk.EnvTLSDir:            dir,
 		sdk.EnvLogLevel:          p.log.GetLevel().String(),
 	})
 	ownGroup(cmd)
@@ -139,12 +139,12 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 		}()
 		return p.client.Start()
 	})
-	_ = os.Remove(filepath.Join(p.dir, "key.pem")) // the folder goes anyhow
+	_ = os.Remove(filepath.Join(dir, "key.pem")) // the folder goes anyhow
 	if err != nil {
 		return startError(err, limit)
 	}
 	p.pid = cmd.Process.Pid
-	if err := dial.expect(addr, p.dir, p.pid); err != nil {
+	if err := dial.expect(addr, dir, p.pid); err != nil {
 		return err
 	}
 	p.rpc, err = within(ctx, pingTimeout, func() (*sdk.Client, error) {
@@ -223,27 +223,6 @@ func pingError(err error) error {
 	return fmt.Errorf("the plugin does not answer: %w", err)
 }
 
-// socketDir makes the folder for the plugin's socket and certificate: the user's
-// own, and short, since a socket's path has at most some 100 bytes.
-func socketDir() (string, error) {
-	parents := []string{process.Getenv("XDG_RUNTIME_DIR"), "/tmp", os.TempDir()}
-	if runtime.GOOS == "windows" {
-		parents = []string{process.Getenv("LOCALAPPDATA"), os.TempDir()}
-	}
-	var errs []error
-	for _, parent := range parents {
-		if parent == "" || len(parent) > 60 {
-			continue
-		}
-		dir, err := os.MkdirTemp(parent, "ipc-")
-		if err == nil {
-			return dir, nil
-		}
-		errs = append(errs, err)
-	}
-	return "", fmt.Errorf("make a folder for the plugin's socket: %w", errors.Join(errs...))
-}
-
 // Gone is closed when the plugin process has ended.
 func (p *Plugin) Gone() <-chan struct{} { return p.rpc.Done() }
 
@@ -258,8 +237,12 @@ func (p *Plugin) Close() { p.once.Do(func() { p.end(closePatient) }) }
 func (p *Plugin) kill() { p.once.Do(func() { p.end(0) }) }
 
 func (p *Plugin) end(patience time.Duration) {
-	if p.dir != "" {
-		defer os.RemoveAll(p.dir)
+	if p.folder != nil {
+		defer func() {
+			if err := p.folder.remove(); err != nil {
+				p.log.Warn("the folder of the plugin's socket stays", "dir", p.folder.path, "error", err)
+			}
+		}()
 	}
 	if p.client == nil {
 		return

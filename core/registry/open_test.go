@@ -46,13 +46,13 @@ func TestPluginLeavesNothing(t *testing.T) {
 	runtimeDir := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", runtimeDir)
 	p := openLocal(t)
-	if i, err := os.Stat(p.dir); err != nil || i.Mode().Perm() != 0o700 || filepath.Dir(p.dir) != runtimeDir {
+	if i, err := os.Stat(p.folder.path); err != nil || i.Mode().Perm() != 0o700 || filepath.Dir(p.folder.path) != runtimeDir {
 		t.Errorf("the socket's folder: %v, %v", i, err)
 	}
-	if _, err := os.Stat(filepath.Join(p.dir, "key.pem")); err == nil {
+	if _, err := os.Stat(filepath.Join(p.folder.path, "key.pem")); err == nil {
 		t.Error("the plugin's key lies about after the start")
 	}
-	sockets, err := filepath.Glob(filepath.Join(p.dir, "plugin*"))
+	sockets, err := filepath.Glob(filepath.Join(p.folder.path, "plugin*"))
 	if err != nil || len(sockets) != 1 {
 		t.Fatalf("sockets: %v, %v", sockets, err)
 	}
@@ -71,7 +71,7 @@ func TestPluginLeavesNothing(t *testing.T) {
 
 func TestStrangersAreRefused(t *testing.T) {
 	p := openLocal(t)
-	sockets, err := filepath.Glob(filepath.Join(p.dir, "plugin*"))
+	sockets, err := filepath.Glob(filepath.Join(p.folder.path, "plugin*"))
 	if err != nil || len(sockets) != 1 {
 		t.Fatalf("sockets: %v, %v", sockets, err)
 	}
