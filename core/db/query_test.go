@@ -102,11 +102,11 @@ func TestMod(t *testing.T) {
 
 func TestRecordJSON(t *testing.T) {
 	r := &Record{
-		MsgID: "a\"b", Header: []byte(`{"a": 1}`), Content: []byte(`{broken`), Stdout: []byte("\xff"),
+		MsgID: "a\"b", Header: []byte(`{"a": 1}`), Content: []byte(`{broken`), ResultContent: []byte("{\"a\": \"\xff\"}"), Stdout: []byte("\xff"),
 		Submitted: time.Date(2026, 11, 20, 11, 0, 0, 123456789, time.FixedZone("", 3600)),
 	}
 	for field, want := range map[Field]string{
-		MsgID: `"a\"b"`, Header: `{"a": 1}`, Content: "null", Metadata: "null", Submitted: `"2026-11-20T10:00:00.123456Z"`,
+		MsgID: `"a\"b"`, Header: `{"a": 1}`, Content: "null", ResultContent: "null", Metadata: "null", Submitted: `"2026-11-20T10:00:00.123456Z"`,
 		Completed: "null", EngineUUID: "null", Stdout: `"\ufffd"`, Stderr: `""`, Label: "null", Queue: "null", Buffers: "null",
 	} {
 		if got := string(r.AppendJSON(nil, field)); got != want || !json.Valid([]byte(got)) {

@@ -3,6 +3,7 @@ package db
 import (
 	"encoding/json"
 	"time"
+	"unicode/utf8"
 )
 
 // Record is all that is known of one task. Dictionaries are kept as the JSON
@@ -107,15 +108,15 @@ func (c *Change) Apply(r *Record) {
 // that a dictionary's JSON text decodes to, or a []any of byte strings.
 func (r *Record) Value(f Field) any { return fieldTable[f].value(r) }
 
-// AppendJSON appends a field as JSON text. Bytes that are no JSON text, which
-// only a broken peer sends, become null. Buffers have no JSON form and become
+// AppendJSON appends a field as JSON text. Bytes that are no JSON text in UTF-8,
+// which only a broken peer sends, become null. Buffers have no JSON form and become
 // null as well.
 func (r *Record) AppendJSON(dst []byte, f Field) []byte {
 	switch v := fieldTable[f].raw(r).(type) {
 	case string:
 		return appendQuoted(dst, v)
 	case []byte:
-		if v != nil && json.Valid(v) {
+		if v != nil && utf8.Valid(v) && json.Valid(v) {
 			return append(dst, v...)
 		}
 	case time.Time:

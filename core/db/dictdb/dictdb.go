@@ -107,8 +107,11 @@ func (d *DB) Get(id string) (*db.Record, error) {
 	return &e.Record, nil
 }
 
-// ordering are the fields that decide where an entry is listed.
-var ordering = db.FieldSet(db.Header, db.Submitted, db.Completed)
+// Fields that decide where an entry is listed.
+var (
+	submission = db.FieldSet(db.Header, db.Submitted)
+	completion = db.FieldSet(db.Completed)
+)
 
 // Update changes fields of a record.
 func (d *DB) Update(id string, c *db.Change) error {
@@ -116,15 +119,19 @@ func (d *DB) Update(id string, c *db.Change) error {
 	if err != nil {
 		return err
 	}
-	if c.Set&ordering == 0 {
+	switch {
+	case c.Set&submission != 0:
+		d.delist(e)
+		c.Apply(&e.Record)
+		d.enlist(e)
+	case c.Set&completion != 0:
+		d.delistEnd(e)
+		c.Apply(&e.Record)
+		d.enlistEnd(e)
+	default:
 		c.Apply(&e.Record)
 		d.resize(e)
-		d.cull()
-		return nil
 	}
-	d.delist(e)
-	c.Apply(&e.Record)
-	d.enlist(e)
 	d.cull()
 	return nil
 }
@@ -136,6 +143,11 @@ func (d *DB) enlist(e *entry) {
 	} else {
 		d.submitted.add(e)
 	}
+	d.enlistEnd(e)
+}
+
+// enlistEnd is the part of enlist that the task's end decides.
+func (d *DB) enlistEnd(e *entry) {
 	if e.Completed.IsZero() {
 		d.open[e] = struct{}{}
 	} else {
@@ -156,10 +168,16 @@ func (d *DB) delist(e *entry) {
 	} else {
 		d.submitted.remove(e)
 	}
-	if !e.Completed.IsZero() {
+	d.delistEnd(e)
+}
+
+// delistEnd undoes enlistEnd.
+func (d *DB) delistEnd(e *entry) {
+	if e.Completed.IsZero() {
+		delete(d.open, e)
+	} else {
 		d.completed.remove(e)
 	}
-	delete(d.open, e)
 	if e.done {
 		e.done = false
 		d.doneSize -= e.size
