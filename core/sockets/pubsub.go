@@ -58,15 +58,15 @@ func (t *topicSet) set(topic []byte, on bool) (changed bool, err error) {
 	return true, nil
 }
 
-// publish queues a message for every matching subscriber and flushes.
+// publish queues a message for every matching subscriber.
 func (s *Socket) publish(frames [][]byte) error {
 	var first []byte
 	if len(frames) > 0 {
 		first = frames[0]
 	}
 	s.mu.RLock()
+	defer s.mu.RUnlock()
 	if s.closed {
-		s.mu.RUnlock()
 		return ErrClosed
 	}
 	for _, c := range s.conns {
@@ -74,8 +74,6 @@ func (s *Socket) publish(frames [][]byte) error {
 			s.dropped.Add(1)
 		}
 	}
-	s.mu.RUnlock()
-	FlushAll()
 	return nil
 }
 

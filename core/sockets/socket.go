@@ -62,10 +62,19 @@ func New(kind Kind, o Options) *Socket {
 // matching subscriber of a PUB, where it reports neither missing nor full
 // subscribers. ErrFull, ErrClosed.
 func (s *Socket) Send(frames ...[]byte) error {
-	if s.kind == Pub {
+	err := s.Enqueue(frames...)
+	FlushAll()
+	return err
+}
+
+// Enqueue is Send without the flush: FlushAll, or the end of the read in whose
+// Handler it was called, writes the message.
+func (s *Socket) Enqueue(frames ...[]byte) error {
+	switch s.kind {
+	case Pub:
 		return s.publish(frames)
-	}
-	if s.kind != Dealer {
+	case Dealer:
+	default:
 		return fmt.Errorf("send on a %s socket: use SendTo", s.kind)
 	}
 	for {
@@ -77,7 +86,7 @@ func (s *Socket) Send(frames ...[]byte) error {
 			}
 			continue // a peer came in between
 		}
-		if err := c.Send(frames...); !errors.Is(err, ErrNoPeer) {
+		if err := c.Enqueue(frames...); !errors.Is(err, ErrNoPeer) {
 			return err
 		}
 		s.remove(c)
