@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -237,6 +238,35 @@ func TestEveryRequestEnds(t *testing.T) {
 				t.Errorf("ended with %v", err)
 			}
 		})
+	}
+}
+
+func TestControllerThatComesBack(t *testing.T) {
+	f := startFake(t, 3)
+	c := connect(t, f)
+	f.notify("unregistration_notification", map[string]any{"id": 1, "uuid": "engine-1"})
+	f.mu.Lock()
+	f.engines = map[string]string{"0": "engine-0", "1": "engine-1", "9": "engine-9"}
+	f.mu.Unlock()
+	_ = f.query.Close(0)
+	f.query = f.listen(sockets.Router, &f.info.Registration, f.onQuery)
+	for want := []int{0, 1, 9}; !slices.Equal(c.IDs(), want); {
+		c.mu.Lock()
+		changed := c.changed
+		c.mu.Unlock()
+		if slices.Equal(c.IDs(), want) {
+			break
+		}
+		select {
+		case <-changed:
+		case <-c.Closed():
+			t.Fatal(c.Reason())
+		case <-within(t).Done():
+			t.Fatalf("ids %v", c.IDs())
+		}
+	}
+	if c.Reason() != nil {
+		t.Error(c.Reason())
 	}
 }
 

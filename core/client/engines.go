@@ -92,6 +92,9 @@ func (c *Client) refresh(ctx context.Context, replace bool) error {
 				left = append(left, uuid)
 			}
 		}
+		for _, uuid := range now {
+			delete(c.gone, uuid)
+		}
 	}
 	c.mu.Unlock()
 	for _, uuid := range left {

@@ -43,21 +43,26 @@ func startFake(t *testing.T, engines int) *fake {
 	for i := range engines {
 		f.engines[fmt.Sprint(i)] = fmt.Sprint("engine-", i)
 	}
-	listen := func(kind sockets.Kind, port *int, handle func(*sockets.Conn, [][]byte)) *sockets.Socket {
-		s := sockets.New(kind, sockets.Options{Handler: handle})
-		if *port, err = s.Listen("tcp://127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close(0) })
-		return s
-	}
-	f.notification = listen(sockets.Pub, &f.info.Notification, nil)
-	f.iopub = listen(sockets.Pub, &f.info.IOPub, nil)
-	f.query = listen(sockets.Router, &f.info.Registration, f.onQuery)
-	f.control = listen(sockets.Router, &f.info.Control, f.onControl)
-	f.mux = listen(sockets.Router, &f.info.Mux, f.onExecute)
-	f.task = listen(sockets.Router, &f.info.Task, f.onExecute)
+	f.notification = f.listen(sockets.Pub, &f.info.Notification, nil)
+	f.iopub = f.listen(sockets.Pub, &f.info.IOPub, nil)
+	f.query = f.listen(sockets.Router, &f.info.Registration, f.onQuery)
+	f.control = f.listen(sockets.Router, &f.info.Control, f.onControl)
+	f.mux = f.listen(sockets.Router, &f.info.Mux, f.onExecute)
+	f.task = f.listen(sockets.Router, &f.info.Task, f.onExecute)
 	return f
+}
+
+// listen opens a socket on *port, which it sets when it is 0.
+func (f *fake) listen(kind sockets.Kind, port *int, handle func(*sockets.Conn, [][]byte)) *sockets.Socket {
+	f.t.Helper()
+	s := sockets.New(kind, sockets.Options{Handler: handle})
+	got, err := s.Listen(fmt.Sprintf("tcp://127.0.0.1:%d", *port))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	*port = got
+	f.t.Cleanup(func() { _ = s.Close(0) })
+	return s
 }
 
 // send signs a message and sends it on a connection.
