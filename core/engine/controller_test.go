@@ -22,6 +22,7 @@ import (
 
 func TestMain(m *testing.M) {
 	workertest.Main()
+	engineMain()
 	os.Exit(m.Run())
 }
 
@@ -40,16 +41,15 @@ func (m *message) String() string {
 	return fmt.Sprintf("%s %s%s %s %s", m.header.MsgType, m.topic, m.idents, m.Metadata, m.Content)
 }
 
-// controller is the engine's side of a controller, in this process, that does
+// fake is the engine's side of a controller, in this process, that does
 // what a test tells it to.
-type controller struct {
+type fake struct {
 	t       testing.TB
 	info    connfile.Engine
 	session *wire.Session
 
 	registration, mux, task, leaf, control, iopub, ping, pong *sockets.Socket
 
-	uuid      string
 	hub       chan *message // requests on registration
 	replies   chan *message // on mux, task, leaf, control
 	published chan *message
@@ -62,7 +62,7 @@ type controller struct {
 
 const engineUUID = "11111111-222222222222222222222222"
 
-func newController(t testing.TB) *controller {
+func newController(t testing.TB) *fake {
 	t.Helper()
 	signer, err := wire.NewSigner("hmac-sha256", "the key")
 	if err != nil {
@@ -72,7 +72,7 @@ func newController(t testing.TB) *controller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &controller{
+	c := &fake{
 		t: t, session: session,
 		hub: make(chan *message, 64), replies: make(chan *message, 4096), published: make(chan *message, 1<<16),
 		pongs: make(chan string, 16), up: make(chan string, 64),
@@ -102,7 +102,7 @@ func newController(t testing.TB) *controller {
 }
 
 // listen makes a socket on *port, and on any when that is 0.
-func (c *controller) listen(kind sockets.Kind, name string, port *int, to chan *message) *sockets.Socket {
+func (c *fake) listen(kind sockets.Kind, name string, port *int, to chan *message) *sockets.Socket {
 	c.t.Helper()
 	s := sockets.New(kind, sockets.Options{
 		Identity:  []byte(name),
@@ -137,7 +137,7 @@ func (c *controller) listen(kind sockets.Kind, name string, port *int, to chan *
 }
 
 // text is the connection file.
-func (c *controller) text() string {
+func (c *fake) text() string {
 	text, err := json.Marshal(c.info)
 	if err != nil {
 		c.t.Fatal(err)
@@ -146,7 +146,7 @@ func (c *controller) text() string {
 }
 
 // options are those of an engine with a fake worker.
-func (c *controller) options() Options {
+func (c *fake) options() Options {
 	o := Options{Info: c.text(), UUID: engineUUID, command: workertest.Command(), env: workertest.Env("on"), Timeout: patience}
 	if testing.Verbose() {
 		o.Log = hclog.New(&hclog.LoggerOptions{Level: hclog.Debug})
@@ -156,15 +156,15 @@ func (c *controller) options() Options {
 
 // running is an engine that a test has started.
 type running struct {
-	*controller
+	*fake
 	stop context.CancelFunc
 	done chan error
 }
 
 // start starts an engine; it is stopped when the test ends.
-func (c *controller) start(o Options) *running {
+func (c *fake) start(o Options) *running {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{controller: c, stop: cancel, done: make(chan error, 1)}
+	r := &running{fake: c, stop: cancel, done: make(chan error, 1)}
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
@@ -178,7 +178,7 @@ func (c *controller) start(o Options) *running {
 }
 
 // ready starts an engine and registers it as number 3.
-func (c *controller) ready() *running {
+func (c *fake) ready() *running {
 	c.t.Helper()
 	r := c.start(c.options())
 	c.admit(3)
@@ -186,7 +186,7 @@ func (c *controller) ready() *running {
 }
 
 // admit answers the registration request and waits until the heart beats.
-func (c *controller) admit(id int) {
+func (c *fake) admit(id int) {
 	c.t.Helper()
 	m := c.request("registration_request")
 	c.answerHub(m, fmt.Sprintf(`{"id": %d, "status": "ok", "hb_period": 3000}`, id))
@@ -203,7 +203,12 @@ func (c *controller) admit(id int) {
 }
 
 // beat pings until the engine answers.
-func (c *controller) beat() {
+func (c *fake) beat() {
+	c.t.Helper()
+	c.pinged(engineUUID)
+}
+
+func (c *fake) pinged(uuid string) {
 	c.t.Helper()
 	deadline := time.After(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -211,7 +216,7 @@ func (c *controller) beat() {
 	for {
 		select {
 		case got := <-c.pongs:
-			if got != engineUUID+" 1.5" {
+			if got != uuid+" 1.5" {
 				c.t.Fatalf("pong %q", got)
 			}
 			return
@@ -226,7 +231,7 @@ func (c *controller) beat() {
 }
 
 // request answers the next request on the registration socket.
-func (c *controller) request(msgType string) *message {
+func (c *fake) request(msgType string) *message {
 	c.t.Helper()
 	m := take(c.t, c.hub)
 	if m.header.MsgType != msgType {
@@ -235,19 +240,24 @@ func (c *controller) request(msgType string) *message {
 	return m
 }
 
-func (c *controller) answerHub(_ *message, content string) {
+func (c *fake) answerHub(request *message, content string) {
 	c.t.Helper()
 	m, err := c.session.Message("registration_reply", nil, nil, json.RawMessage(content))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := c.registration.SendTo([]byte(engineUUID), m.AppendFrames(nil)...); err != nil {
+	if err := c.registration.SendTo([]byte(request.header.Session), m.AppendFrames(nil)...); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
 // submit sends a request to the engine and answers its msg_id.
-func (c *controller) submit(s *sockets.Socket, msgType, metadata, content string, buffers ...string) string {
+func (c *fake) submit(s *sockets.Socket, msgType, metadata, content string, buffers ...string) string {
+	c.t.Helper()
+	return c.submitTo(engineUUID, s, msgType, metadata, content, buffers...)
+}
+
+func (c *fake) submitTo(uuid string, s *sockets.Socket, msgType, metadata, content string, buffers ...string) string {
 	c.t.Helper()
 	c.mu.Lock()
 	c.number++
@@ -263,7 +273,7 @@ func (c *controller) submit(s *sockets.Socket, msgType, metadata, content string
 		c.t.Fatal(err)
 	}
 	m.Idents = [][]byte{[]byte("client")}
-	if err := s.SendTo([]byte(engineUUID), m.AppendFrames(nil)...); err != nil {
+	if err := s.SendTo([]byte(uuid), m.AppendFrames(nil)...); err != nil {
 		c.t.Fatal(err)
 	}
 	return h.MsgID
@@ -271,24 +281,24 @@ func (c *controller) submit(s *sockets.Socket, msgType, metadata, content string
 
 // arrived waits until the engine has what was sent before on a socket, and
 // nothing else to answer.
-func (c *controller) arrived(s *sockets.Socket) {
+func (c *fake) arrived(s *sockets.Socket) {
 	c.t.Helper()
 	c.reply(c.submit(s, "kernel_info_request", "", "{}"))
 }
 
 // begun waits until a request runs.
-func (c *controller) begun(id string) {
+func (c *fake) begun(id string) {
 	c.t.Helper()
 	for c.publication("status").parent.MsgID != id {
 	}
 }
 
-func (c *controller) apply(script string, buffers ...string) string {
+func (c *fake) apply(script string, buffers ...string) string {
 	c.t.Helper()
 	return c.submit(c.mux, "apply_request", "", "", append([]string{script}, buffers...)...)
 }
 
-func (c *controller) execute(script, more string) string {
+func (c *fake) execute(script, more string) string {
 	c.t.Helper()
 	code, err := json.Marshal(script)
 	if err != nil {
@@ -301,7 +311,7 @@ func (c *controller) execute(script, more string) string {
 }
 
 // reply waits for the reply to a request.
-func (c *controller) reply(id string) *message {
+func (c *fake) reply(id string) *message {
 	c.t.Helper()
 	m := take(c.t, c.replies)
 	if m.parent.MsgID != id {
@@ -311,7 +321,7 @@ func (c *controller) reply(id string) *message {
 }
 
 // repliesTo waits for the replies to some requests, in whatever order.
-func (c *controller) repliesTo(ids ...string) map[string]*message {
+func (c *fake) repliesTo(ids ...string) map[string]*message {
 	c.t.Helper()
 	got := make(map[string]*message)
 	for range ids {
@@ -328,7 +338,7 @@ func (c *controller) repliesTo(ids ...string) map[string]*message {
 
 // output answers what was published about a request until its idle, each as
 // "type content".
-func (c *controller) output(id string) []string {
+func (c *fake) output(id string) []string {
 	c.t.Helper()
 	var all []string
 	for {
@@ -348,7 +358,7 @@ func (c *controller) output(id string) []string {
 }
 
 // published waits for a message of the given type.
-func (c *controller) publication(msgType string) *message {
+func (c *fake) publication(msgType string) *message {
 	c.t.Helper()
 	for {
 		if m := take(c.t, c.published); m.header.MsgType == msgType {

@@ -215,7 +215,7 @@ func (e *engine) serve(ctx context.Context) error {
 			}
 		case <-beat.C:
 			missed := e.heart.check()
-			if missed > 0 {
+			if missed == 1 || missed > 0 && missed%10 == 0 {
 				e.log.Warn("no heartbeat from the controller", "period", e.period, "in a row", missed)
 			}
 			if limit := e.opts.MaxHeartbeatMisses; limit > 0 && missed > limit {

@@ -43,7 +43,7 @@ func newLink(identity []byte, log hclog.Logger, handler func(endpoint string, fr
 				delete(l.conns, c.Endpoint())
 			}
 			if !l.closed {
-				l.log.Warn("connection to the controller lost: connecting again", "endpoint", c.Endpoint(), "error", err)
+				l.log.Info("connection to the controller lost: connecting again", "endpoint", c.Endpoint(), "error", err)
 			}
 		},
 	})

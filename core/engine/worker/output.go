@@ -23,10 +23,14 @@ func (s Stream) String() string { return [...]string{"stdout", "stderr"}[s] }
 
 const (
 	outputDelay = 20 * time.Millisecond // how long output is collected
-	outputBatch = 64 << 10              // and how much of it
-	pipeSize    = 1 << 20               // asked for; the system may give less
-	readStep    = 4 << 10               // least room for a read
-	tailSize    = 4 << 10               // kept for the report of an exit
+	// How much of it is collected: an eighth of what the request has written,
+	// within these bounds. Clients append each message to a text that grows,
+	// so a steady batch would cost them the square of its length.
+	batchMin = 64 << 10
+	batchMax = 8 << 20
+	pipeSize = 1 << 20 // asked for; the system may give less
+	readStep = 4 << 10 // least room for a read
+	tailSize = 4 << 10 // kept for the report of an exit
 )
 
 // output reads the two pipes. Its lock is taken inside the caller's locks and
@@ -37,6 +41,7 @@ type output struct {
 	timer   *time.Timer
 	armed   bool
 	closed  bool
+	taken   int    // bytes, since the last time that take drained
 	tail    []byte // the last bytes of both streams
 }
 
@@ -90,7 +95,7 @@ func (o *output) pump(stream Stream, notify func()) {
 			defer o.mu.Unlock()
 			var n int
 			n, more = o.readOnce(s)
-			full = len(s.buf) >= outputBatch
+			full = len(s.buf) >= min(max(o.taken/8, batchMin), batchMax)
 			if n > 0 && !full && !o.armed {
 				o.armed = true
 				if o.timer == nil {
@@ -177,13 +182,15 @@ func (o *output) take(drain bool, f func(s Stream, text []byte)) {
 		}
 		if n > 0 {
 			f(Stream(i), s.buf[:n])
+			o.taken += n
 		}
-		rest := s.buf[n:]
-		if cap(s.buf) > 4*readStep {
-			s.buf = append([]byte(nil), rest...)
-		} else {
-			s.buf = s.buf[:copy(s.buf, rest)]
+		s.buf = s.buf[:copy(s.buf, s.buf[n:])]
+		if cap(s.buf) > 4*readStep && (drain || o.taken < 16*batchMin) {
+			s.buf = append([]byte(nil), s.buf...) // little to come
 		}
+	}
+	if drain {
+		o.taken = 0
 	}
 }
 

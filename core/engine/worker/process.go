@@ -300,13 +300,17 @@ func (p *Process) handle(f *frame) error {
 // must not change until the request has ended. A write that fails means that
 // the worker is ending, which the handler learns by Exited.
 func (p *Process) send(f *frame) error {
+	if f.size() > smallFrame {
+		return p.sendLater(f)
+	}
 	if p.hasExited() {
 		return ErrExited
 	}
-	if f.size() <= smallFrame {
-		p.write(f)
-		return nil
-	}
+	p.write(f)
+	return nil
+}
+
+func (p *Process) sendLater(f *frame) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.exited {
@@ -342,7 +346,8 @@ func (p *Process) writeLocked(f *frame) {
 // Hello tells the worker who it works for: its first request, after which it
 // answers that it is ready. v is a JSON object with engine_id and uuid.
 func (p *Process) Hello(v []byte) error {
-	return p.send(&frame{kind: kindHello, parts: [][]byte{v}})
+	// The sources before it may not be read yet.
+	return p.sendLater(&frame{kind: kindHello, parts: [][]byte{v}})
 }
 
 // Apply sends an apply request. session tells client sessions apart.

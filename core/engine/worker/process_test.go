@@ -239,6 +239,19 @@ func TestWholeCharacters(t *testing.T) {
 	}
 }
 
+// The more a request writes, the larger the pieces: a client pays for each
+// with a copy of what it has.
+func TestOutputBatches(t *testing.T) {
+	r := start(t, "on")
+	r.apply("flood 33554432")
+	r.reply()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.events); n > 400 {
+		t.Errorf("64 MiB of output in %d pieces", n)
+	}
+}
+
 func TestDeath(t *testing.T) {
 	for _, c := range []struct {
 		script, want, tail string
