@@ -228,7 +228,7 @@ func TestSupervisorRuns(t *testing.T) {
 	other := me
 	other.CreateTime -= 5000
 	far := me
-	far.Host = "elsewhere.example.org"
+	far.Host, far.Boot, far.CreateTime = "elsewhere.example.org", "another", 1
 	if !supervisorRuns(&me) || supervisorRuns(&other) || supervisorRuns(nil) || !supervisorRuns(&far) {
 		t.Error("the supervisor's process was not told from another one")
 	}

@@ -21,6 +21,7 @@ type state struct {
 	PID        int               `json:"pid"`   // -1: a set
 	CreateTime int64             `json:"create_time,omitempty"`
 	Boot       string            `json:"boot_id,omitempty"`
+	Namespace  string            `json:"pid_namespace,omitempty"`
 	Host       string            `json:"host,omitempty"`
 	OutputFile string            `json:"output_file,omitempty"`
 	Grace      *float64          `json:"stop_seconds_until_kill,omitempty"`
@@ -39,12 +40,16 @@ func (s *state) check() error {
 
 // ofProcess fills in what is known of a process.
 func (s *state) ofProcess(p process.State) {
-	s.PID, s.CreateTime, s.Boot, s.Host, s.OutputFile = p.PID, p.CreateTime, p.Boot, p.Host, p.OutputFile
+	s.PID, s.CreateTime, s.OutputFile = p.PID, p.CreateTime, p.OutputFile
+	s.Boot, s.Namespace, s.Host = p.Boot, p.Namespace, p.Host
 }
 
 // process answers what is needed to find the process.
 func (s *state) process() process.State {
-	return process.State{PID: s.PID, CreateTime: s.CreateTime, Boot: s.Boot, Host: s.Host, OutputFile: s.OutputFile}
+	return process.State{
+		PID: s.PID, CreateTime: s.CreateTime, OutputFile: s.OutputFile,
+		Boot: s.Boot, Namespace: s.Namespace, Host: s.Host,
+	}
 }
 
 func stateWord(alive bool) string {

@@ -26,6 +26,15 @@ var bootID = sync.OnceValue(func() string {
 	return strings.TrimSpace(string(b))
 })
 
+// pidNamespace answers what tells this pid namespace from others, "" if unknown.
+var pidNamespace = sync.OnceValue(func() string {
+	name, err := os.Readlink("/proc/self/ns/pid") // "pid:[4026531836]"
+	if err != nil {
+		return ""
+	}
+	return strings.Trim(strings.TrimPrefix(name, "pid:"), "[]")
+})
+
 // stat is what this package needs of /proc/<pid>/stat.
 type stat struct {
 	state   byte
@@ -75,13 +84,16 @@ func identify(pid int) (State, error) {
 	if !s.alive() {
 		return State{}, errGone
 	}
-	return State{PID: pid, CreateTime: s.start * 1000 / ticksPerSecond, Boot: bootID(), Host: hostname()}, nil
+	id := here()
+	id.PID, id.CreateTime = pid, s.start*1000/ticksPerSecond
+	return id, nil
 }
 
+// here answers where this program runs.
+func here() State { return State{Boot: bootID(), Namespace: pidNamespace(), Host: hostname()} }
+
 // sameTime tells whether two states of one pid are of one process.
-func sameTime(a, b State) bool {
-	return a.CreateTime == b.CreateTime && (a.Boot == "" || b.Boot == "" || a.Boot == b.Boot)
-}
+func sameTime(a, b State) bool { return a.CreateTime == b.CreateTime && !differ(a.Boot, b.Boot) }
 
 // sessions is one look at all sessions of this machine. Many processes that are
 // stopped at the same moment share it: a look reads a file for every process.

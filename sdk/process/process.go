@@ -63,7 +63,8 @@ func Start(o Options) (*Process, error) {
 		return nil, fmt.Errorf("%w: start %s: %w", sdk.ErrBadOption, o.Command[0], err)
 	}
 	p.cmd = cmd
-	p.state = State{PID: cmd.Process.Pid, Host: hostname()}
+	p.state = here()
+	p.state.PID = cmd.Process.Pid
 	// A child that is not waited for yet keeps its pid, so this can't be another.
 	if id, err := identify(p.state.PID); err == nil {
 		p.state = id
@@ -100,10 +101,12 @@ func (p *Process) openOutput(name string) (*os.File, error) {
 // Attach finds a process that another program started. sdk.ErrNotRunning: it has
 // ended, or its pid belongs to another process now.
 func Attach(s State) (*Process, error) {
-	if err := s.check(); err != nil {
+	now, err := s.find()
+	if err != nil {
 		return nil, err
 	}
-	return &Process{state: s, done: make(chan struct{})}, nil
+	now.OutputFile = s.OutputFile
+	return &Process{state: now, done: make(chan struct{})}, nil
 }
 
 // State answers how to find the process again.

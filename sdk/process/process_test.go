@@ -204,10 +204,37 @@ func TestAttachRefusesOthers(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	elsewhere := good
-	elsewhere.Host = "another-machine"
-	if _, err := Attach(elsewhere); !errors.Is(err, sdk.ErrUnknownStatus) {
-		t.Errorf("another machine: %v", err)
+	renamed := good
+	renamed.Host = "the name it had"
+	if _, err := Attach(renamed); err != nil {
+		t.Errorf("after the machine's name changed: %v", err)
+	}
+	for name, change := range map[string]func(*State){
+		"another machine":   func(s *State) { s.Host, s.Boot, s.CreateTime = "another", "another", 1 },
+		"another container": func(s *State) { s.Host, s.Namespace = "another", "another" },
+	} {
+		s := good
+		change(&s)
+		if s.Namespace == "another" && good.Namespace == "" {
+			continue // no containers here
+		}
+		if s.Boot == "another" && good.Boot == "" {
+			s.Boot = ""
+		}
+		if _, err := Attach(s); !errors.Is(err, sdk.ErrUnknownStatus) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if good.Boot != "" {
+		before := good
+		before.Boot = "the boot before"
+		if _, err := Attach(before); !errors.Is(err, sdk.ErrNotRunning) {
+			t.Errorf("after a reboot: %v", err)
+		}
+	}
+	upstream, err := Attach(State{PID: good.PID, OutputFile: "/o"})
+	if err != nil || upstream.State().CreateTime != good.CreateTime || upstream.State().OutputFile != "/o" {
+		t.Errorf("a state without a create time: %+v, %v", upstream, err)
 	}
 }
 

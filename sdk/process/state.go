@@ -15,9 +15,11 @@ type State struct {
 	// CreateTime is when the process began, in milliseconds: on Linux since boot,
 	// which no change of the clock moves, elsewhere since 1970.
 	CreateTime int64 `json:"create_time"`
-	// Boot tells boots apart where CreateTime counts from boot.
-	Boot string `json:"boot_id,omitempty"`
-	// Host is the machine it runs on.
+	// Boot and Namespace tell boots and containers apart on Linux, where CreateTime
+	// counts from boot and a pid belongs to a pid namespace.
+	Boot      string `json:"boot_id,omitempty"`
+	Namespace string `json:"pid_namespace,omitempty"`
+	// Host is the name of the machine it runs on.
 	Host string `json:"host,omitempty"`
 	// OutputFile is where its output goes.
 	OutputFile string `json:"output_file,omitempty"`
@@ -26,27 +28,40 @@ type State struct {
 // errGone tells that no process has the pid.
 var errGone = errors.New("no such process")
 
-// check tells whether the process of the state is alive on this machine:
-// sdk.ErrNotRunning if it is certainly not, sdk.ErrUnknownStatus if only another
-// machine can tell.
+// check tells whether the process of the state is alive: sdk.ErrNotRunning if it
+// is certainly not, sdk.ErrUnknownStatus if that can't be told from here.
 func (s State) check() error {
+	_, err := s.find()
+	return err
+}
+
+// find answers the process of the state as it is now, with the errors of check.
+func (s State) find() (State, error) {
 	if s.PID <= 0 {
-		return fmt.Errorf("%w: pid %d", sdk.ErrNotRunning, s.PID)
-	}
-	if here := hostname(); s.Host != "" && here != "" && s.Host != here {
-		return fmt.Errorf("%w: pid %d was started on %s, this is %s; ask there", sdk.ErrUnknownStatus, s.PID, s.Host, here)
+		return State{}, fmt.Errorf("%w: pid %d", sdk.ErrNotRunning, s.PID)
 	}
 	now, err := identify(s.PID)
+	same := err == nil && s.CreateTime != 0 && sameTime(s, now)
+	us := here()
 	switch {
+	case differ(s.Boot, us.Boot) && !differ(s.Host, us.Host):
+		return State{}, fmt.Errorf("%w: pid %d, this machine was started anew since", sdk.ErrNotRunning, s.PID)
+	case differ(s.Boot, us.Boot), (s.Boot == "" || us.Boot == "") && differ(s.Host, us.Host) && !same:
+		return State{}, fmt.Errorf("%w: pid %d was started on %s, this is %s; ask there", sdk.ErrUnknownStatus, s.PID, s.Host, us.Host)
+	case differ(s.Namespace, us.Namespace):
+		return State{}, fmt.Errorf("%w: pid %d was started in another container (on %s); ask there", sdk.ErrUnknownStatus, s.PID, s.Host)
 	case errors.Is(err, errGone):
-		return fmt.Errorf("%w: pid %d", sdk.ErrNotRunning, s.PID)
+		return State{}, fmt.Errorf("%w: pid %d", sdk.ErrNotRunning, s.PID)
 	case err != nil:
-		return fmt.Errorf("%w: pid %d: %w", sdk.ErrUnknownStatus, s.PID, err)
-	case s.CreateTime != 0 && !sameTime(s, now):
-		return fmt.Errorf("%w: pid %d belongs to another process now", sdk.ErrNotRunning, s.PID)
+		return State{}, fmt.Errorf("%w: pid %d: %w", sdk.ErrUnknownStatus, s.PID, err)
+	case s.CreateTime != 0 && !same:
+		return State{}, fmt.Errorf("%w: pid %d belongs to another process now", sdk.ErrNotRunning, s.PID)
 	}
-	return nil
+	return now, nil
 }
+
+// differ tells whether two names are known and not the same.
+func differ(a, b string) bool { return a != "" && b != "" && a != b }
 
 // hostname answers this machine's name, or "" when it has none.
 func hostname() string {
