@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -26,7 +27,7 @@ type controller struct {
 	session *wire.Session
 
 	query   *sockets.Socket // ROUTER: registration and requests
-	notify  *sockets.Socket // PUB: notifications
+	notify  *notices        // PUB: notifications
 	hub     *hub.Hub
 	heart   *heartbeat.Monitor
 	mux     *queue.Direct
@@ -158,13 +159,15 @@ func (c *controller) buildHub(stop func()) error {
 		},
 		Log: c.log.Named("hub"),
 	})
-	c.notify = sockets.New(sockets.Pub, sockets.Options{Log: c.log.Named("hub")})
+	c.notify = &notices{session: c.session}
+	c.notify.Socket = sockets.New(sockets.Pub, sockets.Options{Subscribed: c.notify.catchUp, Log: c.log.Named("hub")})
 	c.hub, err = hub.New(hub.Options{
 		Log: c.log.Named("hub"), Session: c.session, DB: base,
 		HeartbeatPeriod: c.o.HeartbeatPeriod, RegistrationTimeout: c.o.RegistrationTimeout,
+		StateFile: filepath.Join(c.o.Profile.LogDir(), "engines"+c.o.ClusterID+".json"), Restore: c.o.Restore,
 		Reply: func(peer []byte, frames [][]byte) error { return c.query.SendTo(peer, frames...) },
 		Notify: func(frames [][]byte) {
-			if err := c.notify.Send(frames...); err != nil {
+			if err := c.notify.publish(frames); err != nil {
 				c.log.Debug("notification not sent", "error", err)
 			}
 		},

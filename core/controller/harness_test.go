@@ -192,7 +192,7 @@ rc = ipp.Client(sys.argv[1], timeout=20)
 def until(what, limit=20):
     end = time.monotonic() + limit
     while not what():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, "it did not happen: %s" % rc.ids
         time.sleep(0.005)
 def raises(kind, f, *a, **k):
     try:

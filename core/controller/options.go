@@ -56,6 +56,10 @@ type Options struct {
 	// leaves the files behind at the end.
 	Reuse bool
 
+	// Restore takes the table of engines over from the controller before; it
+	// implies Reuse.
+	Restore bool
+
 	SSHServer       string // for clients, into their file
 	EngineSSHServer string // for engines, into theirs
 
@@ -75,6 +79,7 @@ func (o *Options) resolve() error {
 	if strings.ContainsAny(o.ClusterID, `/\`) {
 		return fmt.Errorf("controller: cluster id %q: it is a part of file names and can't hold slashes", o.ClusterID)
 	}
+	o.Reuse = o.Reuse || o.Restore
 	def := func(v *string, d string) {
 		if *v == "" {
 			*v = d

@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/ipcore/ipcore/core/profile"
 )
 
 // TestDirect covers the direct view: apply, execute, output, data.
@@ -271,4 +273,28 @@ assert rc.ids == [0, 1]
 			<-done
 		})
 	}
+}
+
+// TestRestore ends a controller under its engines and starts another one, which
+// the engines and their namespaces are known to.
+func TestRestore(t *testing.T) {
+	withEngines(t, 2, Options{Reuse: true}, func(t *testing.T, c *cluster, p python, engines []*engineProcess) {
+		c.run(p, "rc[:].push({'a': 3}, block=True)")
+		c.end()
+		again := start(t, Options{Profile: profile.Profile{Dir: c.dir}, Restore: true})
+		again.run(p, `
+assert rc.ids == [0, 1], rc.ids
+def works():
+    try:
+        return rc[:].pull('a', block=True) == [3, 3]
+    except Exception as e: # while engines reconnect
+        assert 'not connected' in str(e) + repr(e), e
+until(works)
+assert rc.load_balanced_view().map_sync(lambda x: x, range(20)) == list(range(20))
+`)
+		again.startEngine(p)
+		again.run(p, "until(lambda: rc.ids == [0, 1, 2])")
+		killGroup(engines[0].Cmd)
+		again.run(p, "until(lambda: rc.ids == [1, 2])")
+	})
 }

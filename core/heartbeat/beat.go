@@ -19,14 +19,15 @@ func (m *Monitor) text() []byte {
 }
 
 // pong takes what a heart has sent back. It answers false for anything but a
-// ping of the last few beats.
+// ping of the time in which it would have been lost.
 func (m *Monitor) pong(uuid string, text []byte) bool {
 	if len(text) > 32 {
 		return false
 	}
 	sent, err := strconv.ParseFloat(string(text), 64)
 	now := time.Since(m.start).Seconds()
-	if recent := sent <= now && sent >= now-3*m.o.Period.Seconds(); err != nil || !recent {
+	oldest := now - float64(m.o.MaxMisses+1)*m.o.Period.Seconds()
+	if recent := sent <= now && sent >= oldest; err != nil || !recent {
 		return false
 	}
 	m.change(uuid, func(h *heart) {

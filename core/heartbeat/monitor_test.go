@@ -134,7 +134,7 @@ func TestPongs(t *testing.T) {
 	m, _ := newMonitor(t, Options{Period: time.Second})
 	m.start = m.start.Add(-100 * time.Second)
 	for text, want := range map[string]bool{
-		string(m.text()): true, "98.5": true, "96": false, "200": false, "": false, "x": false, "NaN": false,
+		string(m.text()): true, "90": true, "88": false, "200": false, "": false, "x": false, "NaN": false,
 		"-1": false, "99.99999999999999999999999999999999": false,
 	} {
 		if got := m.pong("U", []byte(text)); got != want {

@@ -46,12 +46,13 @@ type Link interface {
 
 // Options describe a Scheduler.
 type Options struct {
-	Session *wire.Session // verifies tasks and replies, signs errors
-	Scheme  string        // "" is DefaultScheme
-	HWM     int           // tasks outstanding per engine: 0 is 1, else Unlimited or a number
-	Link    Link
-	Monitor Monitor
-	Log     hclog.Logger
+	Session  *wire.Session // verifies tasks and replies, signs errors
+	Scheme   string        // "" is DefaultScheme
+	HWM      int           // tasks outstanding per engine: 0 is 1, else Unlimited or a number
+	MaxBytes int64         // of all tasks that have not ended; Submit waits beyond it: 0 is 4 GiB
+	Link     Link
+	Monitor  Monitor
+	Log      hclog.Logger
 }
 
 // Scheduler is a running task queue. Submit and Result are for reader
@@ -64,6 +65,7 @@ type Scheduler struct {
 	machine *machine
 	inbox   chan event
 	news    engineNews
+	room    gate
 	done    chan struct{}
 }
 
@@ -74,8 +76,9 @@ type event struct {
 }
 
 const (
-	inboxSize = 1024 // messages waiting for the machine
-	batchSize = 256  // messages between two flushes
+	inboxSize       = 1024 // messages waiting for the machine
+	batchSize       = 256  // messages between two flushes
+	defaultMaxBytes = 4 << 30
 )
 
 // New makes a Scheduler; Run starts it.
@@ -92,6 +95,11 @@ func New(o Options) (*Scheduler, error) {
 		inbox: make(chan event, inboxSize), news: engineNews{wake: make(chan struct{}, 1)},
 		done: make(chan struct{}),
 	}
+	s.room.limit = o.MaxBytes
+	if s.room.limit <= 0 {
+		s.room.limit = defaultMaxBytes
+	}
+	s.room.changed.L = &s.room.mu
 	rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	s.machine = newMachine(o.Scheme, hwm, effectsOf{s}, o.Log, rng)
 	return s, nil
@@ -99,6 +107,7 @@ func New(o Options) (*Scheduler, error) {
 
 // Run works until ctx ends. It is called once.
 func (s *Scheduler) Run(ctx context.Context) error {
+	defer s.room.open()
 	defer close(s.done)
 	alarm := time.NewTimer(time.Hour)
 	defer alarm.Stop()
@@ -139,6 +148,7 @@ func (s *Scheduler) handle(ev event) {
 	}
 	if ev.task != nil {
 		if !s.machine.submit(ev.task) {
+			s.room.leave(ev.task.size)
 			s.log.Warn("task dropped: its msg_id was submitted before", "msg_id", ev.task.id)
 		}
 		return
@@ -148,7 +158,7 @@ func (s *Scheduler) handle(ev event) {
 	}
 }
 
-// Submit takes a task: frames from the delimiter on, which it now owns, of the
+// Submit takes a task, or waits until there is room for it: frames from the delimiter on, which it now owns, of the
 // client with this routing id. nil is for tasks whose replies nobody awaits.
 // An error says why the message was dropped.
 func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
@@ -167,8 +177,10 @@ func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("task dropped: %w", err)
 	}
+	t := newTask(client, msg, m.Header, header.MsgID, meta)
+	s.room.enter(t.size)
 	s.monitor.Submitted(client, msg)
-	return s.post(event{task: newTask(client, msg, m.Header, header.MsgID, meta)})
+	return s.post(event{task: t})
 }
 
 // Result takes an engine's reply: frames from the delimiter on, which it now
@@ -321,6 +333,7 @@ func (s effectsOf) renew(t *task) error {
 }
 
 func (s effectsOf) relay(t *task, r *reply) {
+	s.room.leave(t.size)
 	s.link.ToClient(t.client, r.engine, r.msg)
 	s.monitor.Answered([]byte(r.engine), t.client, r.msg)
 }
@@ -337,6 +350,7 @@ func (s effectsOf) lost(t *task, uuid string) {
 
 // answer replies to a task in an engine's stead.
 func (s effectsOf) answer(t *task, engine string, metadata any, cause *wire.RemoteError) {
+	s.room.leave(t.size)
 	m, err := s.session.Message("apply_reply", t.header, metadata, cause)
 	if err != nil {
 		s.log.Error("a task's error could not be packed, its client gets no reply", "msg_id", t.id, "error", err)
@@ -349,4 +363,43 @@ func (s effectsOf) answer(t *task, engine string, metadata any, cause *wire.Remo
 		from = []byte(engine)
 	}
 	s.monitor.Answered(from, t.client, msg)
+}
+
+// gate bounds the bytes of tasks that have not ended. A client whose task has
+// to wait is not read any further, so the network holds it back. What it sent
+// before runs on and makes room, for tasks depend on earlier ones only.
+type gate struct {
+	limit   int64
+	mu      sync.Mutex
+	held    int64
+	closed  bool
+	changed sync.Cond
+}
+
+// enter waits while the bytes held reach the limit: one task may go over it.
+func (g *gate) enter(n int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.held >= g.limit && !g.closed {
+		g.changed.Wait()
+	}
+	g.held += n
+}
+
+func (g *gate) leave(n int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	full := g.held >= g.limit
+	g.held -= n
+	if full && g.held < g.limit {
+		g.changed.Broadcast()
+	}
+}
+
+// open lets everybody through for good.
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	g.changed.Broadcast()
 }

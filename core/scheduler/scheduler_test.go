@@ -92,7 +92,13 @@ func pack(t testing.TB, s *wire.Session, kind string, parent []byte, metadata, c
 // running starts a scheduler that ends with the test.
 func running(t testing.TB, w *wires) *Scheduler {
 	t.Helper()
-	s, err := New(Options{Session: testSession(t, "sched"), Link: w, Monitor: w, Log: hclog.NewNullLogger()})
+	return runningWith(t, w, Options{})
+}
+
+func runningWith(t testing.TB, w *wires, o Options) *Scheduler {
+	t.Helper()
+	o.Session, o.Link, o.Monitor, o.Log = testSession(t, "sched"), w, w, hclog.NewNullLogger()
+	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,6 +284,42 @@ func TestReplyBeforeLoss(t *testing.T) {
 			t.Fatalf("metadata %s, %v", m.Metadata, err)
 		}
 	}
+}
+
+// TestMaxBytes holds a client back while tasks take too much memory, and lets
+// it go on when some have ended.
+func TestMaxBytes(t *testing.T) {
+	w := newWires()
+	s := runningWith(t, w, Options{MaxBytes: 3000})
+	client, engine := testSession(t, "client"), testSession(t, "engine")
+	const n = 10
+	submitted := make(chan struct{}, n)
+	go func() {
+		for range n {
+			if err := s.Submit([]byte("C"), pack(t, client, "apply_request", nil, nil, nil, make([]byte, 1000))); err != nil {
+				t.Error(err)
+			}
+			submitted <- struct{}{}
+		}
+	}()
+	for range 2 {
+		<-submitted
+	}
+	s.EngineUp("U")
+	for range n {
+		_, m := next(t, w.toEngine)
+		if held := len(submitted); held > 3 {
+			t.Errorf("%d more tasks were taken", held)
+		}
+		for len(submitted) > 0 {
+			<-submitted
+		}
+		if err := s.Result("U", pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "ok"}, nil)); err != nil {
+			t.Fatal(err)
+		}
+		next(t, w.toClient)
+	}
+	waitFor(t, func() bool { s.room.mu.Lock(); defer s.room.mu.Unlock(); return s.room.held == 0 })
 }
 
 func TestHostileTasks(t *testing.T) {

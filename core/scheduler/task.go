@@ -21,6 +21,7 @@ type task struct {
 	msg    [][]byte // from the delimiter on
 	header []byte   // the packed header, a view of msg
 	id     string   // msg_id
+	size   int64    // bytes of msg as it came
 
 	arrival       uint64 // orders tasks as they came
 	after, follow *progress
@@ -44,8 +45,12 @@ type task struct {
 
 // newTask makes a task of a verified message. Reader goroutines call it.
 func newTask(client []byte, msg [][]byte, header []byte, id string, meta wire.Metadata) *task {
+	var size int64
+	for _, frame := range msg {
+		size += int64(len(frame))
+	}
 	return &task{
-		client: client, msg: msg, header: header, id: id,
+		size: size, client: client, msg: msg, header: header, id: id,
 		after: newProgress(meta.After), follow: newProgress(meta.Follow),
 		retries: meta.Retries, timeout: seconds(meta.Timeout), wants: meta.Targets, alarm: -1,
 	}
