@@ -157,10 +157,11 @@ func (c *Conn) fail(err error) {
 }
 
 // run is the life of a connection after its handshake, on its own goroutine.
-func (c *Conn) run() error {
+func (c *Conn) run() {
 	if err := c.s.add(c); err != nil {
 		c.fail(err)
-		return c.discardQueue()
+		c.s.ended(c, c.discardQueue())
+		return
 	}
 	if c.s.o.Connected != nil {
 		c.s.o.Connected(c)
@@ -171,11 +172,11 @@ func (c *Conn) run() error {
 	FlushAll()
 	c.s.remove(c)
 	err := c.discardQueue()
+	c.s.ended(c, err)
 	if c.s.o.Disconnected != nil {
 		c.s.o.Disconnected(c, err)
 	}
 	FlushAll()
-	return err
 }
 
 // discardQueue drops what was not written and answers why the connection ended.

@@ -32,7 +32,7 @@ func (s *Socket) keepDialling(endpoint, addr string) {
 	for {
 		c, err := s.dialOnce(endpoint, addr)
 		if err == nil {
-			s.ended(c, c.run())
+			c.run()
 			pause = dialPause
 		} else if s.ctx.Err() == nil {
 			s.log.Debug("cannot connect yet", "endpoint", endpoint, "error", err)

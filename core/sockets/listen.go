@@ -89,7 +89,7 @@ func (s *Socket) accept(l net.Listener) {
 				s.refuse(tcp, err)
 				return
 			}
-			s.ended(c, c.run())
+			c.run()
 		})
 	}
 }

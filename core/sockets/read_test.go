@@ -106,7 +106,7 @@ func TestMessagesInPieces(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	interesting := []int{0, 1, 254, 255, 256, ownFrom - 10, ownFrom - 1, ownFrom, ownFrom + 1, readSmall - 9, readSmall,
 		readLarge - 9, readLarge - 2, readLarge, readLarge + 1, LargeFrame - 1, LargeFrame, firstClaim - 1, firstClaim, firstClaim + 1, 2 << 20}
-	for range 100 {
+	for range 40 {
 		var b []byte
 		for range rng.IntN(30) {
 			n := rng.IntN(300)

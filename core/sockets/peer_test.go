@@ -1,0 +1,107 @@
+package sockets
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rawPeer speaks ZMTP by hand, well or badly.
+type rawPeer struct {
+	*net.TCPConn
+	t *testing.T
+}
+
+func rawDial(t *testing.T, endpoint string) *rawPeer {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(endpoint, "tcp://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &rawPeer{conn.(*net.TCPConn), t}
+}
+
+func (p *rawPeer) write(b []byte) {
+	p.t.Helper()
+	_ = p.SetWriteDeadline(time.Now().Add(patience))
+	if _, err := p.Write(b); err != nil {
+		p.t.Fatalf("write: %v", err)
+	}
+}
+
+func greeting(mechanism string) []byte {
+	g := make([]byte, 64)
+	g[0], g[8], g[9], g[10], g[11] = 0xff, 1, 0x7f, 3, 1
+	copy(g[12:], mechanism)
+	return g
+}
+
+func property(name, value string) string {
+	v := binary.BigEndian.AppendUint32(append([]byte{byte(len(name))}, name...), uint32(len(value)))
+	return string(v) + value
+}
+
+// rawFrame answers one frame with these flags.
+func rawFrame(flags byte, body string) []byte {
+	var h [longHeader]byte
+	return append(bytes.Clone(header(&h, flags, len(body))), body...)
+}
+
+func claim(flags byte, size uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{flags | flagLong}, size)
+}
+
+func ready(kind Kind, identity string) []byte {
+	return rawFrame(flagCommand, "\x05READY"+property("Socket-Type", string(kind))+property("Identity", identity))
+}
+
+// shake does a good handshake and reads the other side's.
+func (p *rawPeer) shake(kind Kind, identity string) {
+	p.t.Helper()
+	p.write(append(greeting("NULL"), ready(kind, identity)...))
+	_ = p.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.CopyN(io.Discard, p, 64); err != nil {
+		p.t.Fatalf("greeting: %v", err)
+	}
+	if flags, _ := p.frame(); flags != flagCommand {
+		p.t.Fatalf("READY has flags %#x", flags)
+	}
+}
+
+// frame reads one frame.
+func (p *rawPeer) frame() (byte, []byte) {
+	p.t.Helper()
+	_ = p.SetReadDeadline(time.Now().Add(patience))
+	var h [longHeader]byte
+	if _, err := io.ReadFull(p, h[:2]); err != nil {
+		p.t.Fatalf("read: %v", err)
+	}
+	if h[0]&flagLong != 0 {
+		if _, err := io.ReadFull(p, h[2:]); err != nil {
+			p.t.Fatalf("read: %v", err)
+		}
+	}
+	_, size, _ := parseHeader(h[:])
+	body := make([]byte, size)
+	if _, err := io.ReadFull(p, body); err != nil {
+		p.t.Fatalf("read: %v", err)
+	}
+	return h[0], body
+}
+
+// wantClosed waits until the other side has closed.
+func (p *rawPeer) wantClosed() {
+	p.t.Helper()
+	_ = p.SetReadDeadline(time.Now().Add(patience))
+	_, err := io.Copy(io.Discard, p)
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		p.t.Fatal("the connection was left open")
+	}
+}
