@@ -27,6 +27,7 @@ type Set struct {
 	watchers sync.WaitGroup
 	ended    chan struct{} // closed when all engines have ended
 
+	// mu may be held while env.Changed takes the sdk's lock, never the other way.
 	mu       sync.Mutex
 	left     int // engines that run
 	stopping bool
