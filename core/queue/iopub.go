@@ -5,6 +5,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/hub"
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/wire"
 )
 
 // IOPub publishes to all clients what engines print and report.
@@ -12,24 +13,38 @@ type IOPub struct {
 	Clients *sockets.Socket // PUB; to be listened on by the owner
 	Engines *sockets.Socket // SUB; likewise
 
-	o Options
+	o   Options
+	bad complaints
 }
+
+// lateOutput is for how long output is kept for clients that are just
+// connecting: a native engine answers a first request before the client's
+// subscription to output has arrived.
+const lateOutput = time.Second
 
 // NewIOPub makes the relay.
 func NewIOPub(o Options) *IOPub {
-	p := &IOPub{o: o}
+	p := &IOPub{o: o, bad: complaints{log: o.Log}}
 	p.Clients = sockets.New(sockets.Pub, sockets.Options{
-		Identity: []byte(o.Session.ID + "_iopub"), Limits: o.Limits, Log: o.Log,
+		Identity: []byte(o.Session.ID + "_iopub"), Recall: lateOutput, Limits: o.Limits, Log: o.Log,
 	})
 	p.Engines = sockets.New(sockets.Sub, sockets.Options{Handler: p.fromEngine, Limits: o.Limits, Log: o.Log})
 	p.Engines.Subscribe(nil)
 	return p
 }
 
-func (p *IOPub) fromEngine(_ *sockets.Conn, frames [][]byte) {
-	if len(frames) > 1 { // a topic and a message
-		p.o.Monitor.Monitor(hub.IOPub, nil, nil, frames[1:])
+// fromEngine publishes what an engine publishes: a topic and a message. It goes
+// to every client, so what is not signed with the cluster's key stops here.
+func (p *IOPub) fromEngine(e *sockets.Conn, frames [][]byte) {
+	err := wire.ErrMalformed
+	if len(frames) > 1 {
+		_, err = p.o.Session.Peek(frames[1:])
 	}
+	if err != nil {
+		p.bad.drop(e.RemoteAddr(), err)
+		return
+	}
+	p.o.Monitor.Monitor(hub.IOPub, nil, nil, frames[1:])
 	if err := p.Clients.Send(frames...); err != nil {
 		p.o.Log.Debug("output not published", "error", err)
 	}

@@ -96,6 +96,11 @@ type Options struct {
 	// Subscribed (PUB) is called when a peer starts or ends a subscription.
 	// topic is borrowed until it returns.
 	Subscribed func(c *Conn, topic []byte, on bool)
-	Limits     Limits
-	Log        hclog.Logger // nil discards
+	// Recall (PUB) is for how long published messages, up to 1 MiB of them, are
+	// remembered for peers that subscribe later: they get those first. A client
+	// whose subscription is still under way when its request has been answered
+	// misses nothing then. Zero remembers nothing.
+	Recall time.Duration
+	Limits Limits
+	Log    hclog.Logger // nil discards
 }

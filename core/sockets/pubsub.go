@@ -69,6 +69,11 @@ func (s *Socket) publish(frames [][]byte) error {
 	if s.closed {
 		return ErrClosed
 	}
+	if s.recall != nil && len(frames) > 0 {
+		s.recall.mu.Lock()
+		defer s.recall.mu.Unlock()
+		s.recall.add(frames)
+	}
 	for _, c := range s.conns {
 		if c.wants(first) && errors.Is(c.put(true, frames...), ErrFull) {
 			s.dropped.Add(1)
@@ -87,9 +92,15 @@ func (c *Conn) wants(first []byte) bool {
 // subscribe acts on what a peer of a PUB sent: a subscription or a
 // cancellation. Anything else that a subscriber sends is ignored.
 func (c *Conn) subscribe(topic []byte, on bool) {
-	c.mu.Lock()
-	changed, err := c.topics.set(topic, on)
-	c.mu.Unlock()
+	var changed bool
+	var err error
+	if on && c.s.recall != nil {
+		changed, err = c.s.recall.subscribe(c, topic)
+	} else {
+		c.mu.Lock()
+		changed, err = c.topics.set(topic, on)
+		c.mu.Unlock()
+	}
 	if err != nil {
 		c.fail(err)
 		return

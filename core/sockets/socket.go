@@ -35,6 +35,7 @@ type Socket struct {
 	backlog   backlog          // DEALER: messages that wait for a peer
 
 	turns    atomic.Uint32 // DEALER: whose turn it is
+	recall   *recall       // PUB with Options.Recall
 	pending  handshakes
 	refusals refusals
 	lastID   atomic.Uint32
@@ -52,6 +53,9 @@ func New(kind Kind, o Options) *Socket {
 	s := &Socket{kind: kind, o: o, log: o.Log, byID: make(map[string]*Conn), topics: make(map[string]int)}
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
+	}
+	if kind == Pub && o.Recall > 0 {
+		s.recall = &recall{keep: o.Recall}
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
