@@ -51,6 +51,7 @@ type Options struct {
 type Client struct {
 	log     hclog.Logger
 	session *wire.Session
+	grace   time.Duration // replyGrace
 	wg      sync.WaitGroup
 	closed  chan struct{}
 	ctx     context.Context // ends at Close
@@ -104,7 +105,7 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	c := &Client{
-		log: o.Log, session: session, closed: make(chan struct{}), changed: make(chan struct{}),
+		log: o.Log, session: session, grace: replyGrace, closed: make(chan struct{}), changed: make(chan struct{}),
 		engines: make(map[int]string), ids: make(map[string]int), gone: make(map[string]bool),
 		calls: make(map[string]*call), late: make(map[*time.Timer]struct{}),
 	}

@@ -145,7 +145,7 @@ func (c *Client) unregistered(uuid string) {
 // that are under way. The caller holds c.mu.
 func (c *Client) failLater(uuid string) {
 	var timer *time.Timer
-	timer = time.AfterFunc(replyGrace, func() {
+	timer = time.AfterFunc(c.grace, func() {
 		c.mu.Lock()
 		delete(c.late, timer)
 		var ended []*call

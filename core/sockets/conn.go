@@ -163,10 +163,11 @@ func (c *Conn) run() {
 		c.s.ended(c, c.discardQueue())
 		return
 	}
+	c.Flush() // subscriptions and messages that waited
 	if c.s.o.Connected != nil {
 		c.s.o.Connected(c)
+		FlushAll()
 	}
-	c.Flush()
 	c.fail(c.in.loop())
 	close(c.readEnd)
 	FlushAll()
