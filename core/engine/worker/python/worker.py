@@ -22,18 +22,24 @@ def run(fd, fault):
         channel.lost("a frame of kind %r came before the hello" % chr(kind))
     _hello(parts[0])
     channel.waiting = None
-    while True:
-        try:
-            _serve()
-        except Quit:
-            break
-        except BaseException:  # a signal handler of the user raised it: what is owed is seen to in the next round
-            interrupt.end()
+    _loop(lambda: _loop(lambda: _loop(_serve)))
     try:
         interrupt.begin()
         _bound_exit()
     finally:
         sys.exit(0)
+
+
+def _loop(step):
+    """Call step until the engine says quit. A handler of the user may raise anywhere, here too: hence one loop in another."""
+    while True:
+        try:
+            if step():
+                return True
+        except Quit:
+            return True
+        except BaseException:
+            pass
 
 
 def _watch_faults(fd):
@@ -68,7 +74,8 @@ class Quit(BaseException):
 
 
 def _serve():
-    """Answer one request."""
+    """Answer one request. What an exception from a signal handler of the user interrupted is seen to in the next call."""
+    interrupt.end()
     if channel.begun is not None:
         _answer_begun()
         return

@@ -103,8 +103,11 @@ class View:
 
 
 def has_numpy(v):
-    """Report whether both ends have NumPy."""
-    return numpy is not None and v.worker.about["packages"]["numpy"]
+    """Report whether both ends have NumPy, and the client can read what the engine's pickles."""
+    if numpy is None or not v.worker.about["packages"]["numpy"]:
+        return False
+    theirs = int(v.pull("__import__('numpy').__version__").partition(".")[0])
+    return theirs <= int(numpy.__version__.partition(".")[0])  # NumPy 1 does not know the module names of NumPy 2
 
 
 def same(a, b):
@@ -508,7 +511,11 @@ def serializers(v):
 
         return f
 
-    if cloudpickle is not None and v.worker.about["packages"]["cloudpickle"]:
+    there = v.worker.about["packages"]["cloudpickle"]
+    if there and cloudpickle is not None:
+        # Releases of cloudpickle do not read each other's pickles.
+        there = v.pull("__import__('cloudpickle').__version__") == cloudpickle.__version__
+    if there and cloudpickle is not None:
         v.apply(canning.use_cloudpickle)
         canning.use_cloudpickle()
         try:
@@ -535,7 +542,7 @@ def serializers(v):
             canning.use_pickle()
             v.apply(canning.use_pickle)
         same(v.apply(outer_main(2), 1), 3)
-    else:
+    elif not v.worker.about["packages"]["cloudpickle"]:
         v.fails("ModuleNotFoundError", v.apply, canning.use_cloudpickle)
     if not v.worker.about["packages"]["dill"]:
         v.fails("ModuleNotFoundError", v.apply, canning.use_dill)
@@ -786,20 +793,25 @@ def main():
         OPERATIONS.append(("foreign_functions", foreign_functions, False))
     folder = harness.blocked()
     env = {"PYTHONPATH": folder.name} if block else {}
+    worker = None
     for name, f, code in OPERATIONS:
         if code and not same_version:
             continue
-        worker = harness.Worker(python, env)
         wrong = None
         try:
+            if worker is None:
+                worker = harness.Worker(python, env)
+            else:
+                assert worker.ask("C", []).status == "ok"
             f(View(worker))
         except BaseException:
             wrong = traceback.format_exc()
-        finally:
-            status = worker.close()
-        if wrong is None and status != 0:
-            wrong = "the worker ended with %r" % status
+            if worker is not None:
+                worker.close()
+                worker = None
         print(json.dumps([name, wrong]), flush=True)
+    if worker is not None:
+        assert worker.close() == 0
     folder.cleanup()
 
 

@@ -64,7 +64,7 @@ class Apply(harness.WorkerCase):
         self.assertEqual(self.evaluate("[bytes(k[:2]) for k in KEPT]"), [b"xa", b"bb"])
 
     def test_large_argument(self):
-        data = os.urandom(1 << 20) * 32
+        data = os.urandom(1 << 20) * 8
         self.assertEqual(self.value(len, data), len(data))
         self.assertEqual(self.value(in_main(lambda x: x), data), data)
 
@@ -282,7 +282,7 @@ class Apply(harness.WorkerCase):
         self.assertEqual(self.value(abs, -1), 1)
 
     def test_handlers_of_the_user_cost_no_reply(self):
-        code = "import signal\ndef bell(s, f): raise TimeoutError\nsignal.signal(signal.SIGALRM, bell)\nsignal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"
+        code = "import signal\ndef bell(s, f): raise TimeoutError\nsignal.signal(signal.SIGALRM, bell)\nsignal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"
         self.worker.execute(code)
         for i in range(300):
             self.assertIn(self.apply(abs, -i).status, ("ok", "error"))
