@@ -61,7 +61,7 @@ func readStat(pid int) (stat, error) {
 func parseStat(b []byte) (stat, error) {
 	i := bytes.LastIndexByte(b, ')')
 	f := strings.Fields(string(b[i+1:]))
-	if i < 0 || len(f) < 20 {
+	if i < 0 || len(f) < 20 || len(f[0]) != 1 || f[0][0] < 'A' {
 		return stat{}, fmt.Errorf("/proc stat has an unknown form: %.80q", b)
 	}
 	session, err := strconv.Atoi(f[3])

@@ -14,6 +14,7 @@ func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("17 (x) Z 1 17 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 1 2 3\n"))
 	f.Add([]byte(")"))
 	f.Add([]byte("1 (x"))
+	f.Add([]byte(")\x00 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if s, err := parseStat(b); err == nil && s.state == 0 {
 			t.Errorf("%q: %+v", b, s)
