@@ -19,6 +19,11 @@ import (
 // linger is how long the end waits for peers to take what they were sent.
 const linger = 500 * time.Millisecond
 
+// lateNotices is for how long notifications are kept for new subscribers. A
+// client asks for the list of engines first and subscribes to changes of it
+// then; what changed between would be lost to it. Knowing it twice does no harm.
+const lateNotices = 10 * time.Second
+
 // controller is a controller that is being run.
 type controller struct {
 	o       Options
@@ -27,7 +32,7 @@ type controller struct {
 	session *wire.Session
 
 	query   *sockets.Socket // ROUTER: registration and requests
-	notify  *notices        // PUB: notifications
+	notify  *sockets.Socket // PUB: notifications
 	hub     *hub.Hub
 	heart   *heartbeat.Monitor
 	mux     *queue.Direct
@@ -159,15 +164,14 @@ func (c *controller) buildHub(stop func()) error {
 		},
 		Log: c.log.Named("hub"),
 	})
-	c.notify = &notices{session: c.session}
-	c.notify.Socket = sockets.New(sockets.Pub, sockets.Options{Subscribed: c.notify.catchUp, Log: c.log.Named("hub")})
+	c.notify = sockets.New(sockets.Pub, sockets.Options{Recall: lateNotices, Log: c.log.Named("hub")})
 	c.hub, err = hub.New(hub.Options{
 		Log: c.log.Named("hub"), Session: c.session, DB: base,
 		HeartbeatPeriod: c.o.HeartbeatPeriod, RegistrationTimeout: c.o.RegistrationTimeout,
 		StateFile: filepath.Join(c.o.Profile.LogDir(), "engines"+c.o.ClusterID+".json"), Restore: c.o.Restore,
 		Reply: func(peer []byte, frames [][]byte) error { return c.query.SendTo(peer, frames...) },
 		Notify: func(frames [][]byte) {
-			if err := c.notify.publish(frames); err != nil {
+			if err := c.notify.Send(frames...); err != nil {
 				c.log.Debug("notification not sent", "error", err)
 			}
 		},

@@ -68,7 +68,7 @@ type Options struct {
 	Ready func(clientFile, engineFile string)
 }
 
-// NoTree, as Options.BroadcastDepth, is a tree of depth 0.
+// NoTree as Options.BroadcastDepth is a tree of depth 0.
 const NoTree = -1
 
 // resolve checks o and fills in its defaults.

@@ -42,7 +42,7 @@ func (c *controller) listen(client *connfile.Client, engine *connfile.Engine) er
 		binding{"mux", c.mux.Clients, c.o.ClientIP, &clients, &client.Mux},
 		binding{"task", c.task.Clients, c.o.ClientIP, &clients, &client.Task},
 		binding{"iopub", c.iopub.Clients, c.o.ClientIP, &clients, &client.IOPub},
-		binding{"notification", c.notify.Socket, c.o.ClientIP, &clients, &client.Notification},
+		binding{"notification", c.notify, c.o.ClientIP, &clients, &client.Notification},
 		binding{"broadcast", c.bcast.Clients, c.o.ClientIP, &clients, &client.Broadcast},
 	)
 	for _, b := range list {

@@ -56,8 +56,8 @@ func newDirect(name string, in, out hub.Topic, answer func(string) (string, bool
 
 // fromClient forwards [U, M] to the engine U as [C, M].
 func (d *Direct) fromClient(c *sockets.Conn, frames [][]byte) {
-	if len(frames) < 2 {
-		d.bad.drop(c.RemoteAddr(), wire.ErrMalformed)
+	if err := d.o.check(frames); err != nil {
+		d.bad.drop(c.RemoteAddr(), err)
 		return
 	}
 	engine, msg := frames[0], frames[1:]
@@ -74,8 +74,8 @@ func (d *Direct) fromClient(c *sockets.Conn, frames [][]byte) {
 
 // fromEngine forwards [C, M] to the client C as [U, M].
 func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
-	if len(frames) < 2 {
-		d.bad.drop(e.RemoteAddr(), wire.ErrMalformed)
+	if err := d.o.check(frames); err != nil {
+		d.bad.drop(e.RemoteAddr(), err)
 		return
 	}
 	client, msg := frames[0], frames[1:]
@@ -108,7 +108,7 @@ func (d *Direct) refuse(c *sockets.Conn, engine []byte, msg [][]byte, cause erro
 
 // refusal is the reply of refuse; nil for a request that has none.
 func (d *Direct) refusal(engine []byte, msg [][]byte, cause error) ([][]byte, error) {
-	m, err := d.o.Session.Peek(msg)
+	m, err := wire.Parse(msg)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,9 @@
 // and control, iopub, the task queue, which asks a scheduler, and broadcast.
 //
 // Relays forward straight from the goroutine that read the message, without
-// decoding it. Each message is also shown to a Monitor, which is the hub.
+// decoding it; they check its signature, so that nothing forged gets further
+// and the log can name the peer. Each message is also shown to a Monitor, which
+// is the hub.
 //
 // What a message looks like at each hop, with C a client's routing id, U an
 // engine's uuid and M the message from the delimiter on:

@@ -5,7 +5,6 @@ import (
 
 	"github.com/ipcore/ipcore/core/hub"
 	"github.com/ipcore/ipcore/core/sockets"
-	"github.com/ipcore/ipcore/core/wire"
 )
 
 // IOPub publishes to all clients what engines print and report.
@@ -36,16 +35,12 @@ func NewIOPub(o Options) *IOPub {
 // fromEngine publishes what an engine publishes: a topic and a message. It goes
 // to every client, so what is not signed with the cluster's key stops here.
 func (p *IOPub) fromEngine(e *sockets.Conn, frames [][]byte) {
-	err := wire.ErrMalformed
-	if len(frames) > 1 {
-		_, err = p.o.Session.Peek(frames[1:])
-	}
-	if err != nil {
+	if err := p.o.check(frames); err != nil {
 		p.bad.drop(e.RemoteAddr(), err)
 		return
 	}
 	p.o.Monitor.Monitor(hub.IOPub, nil, nil, frames[1:])
-	if err := p.Clients.Send(frames...); err != nil {
+	if err := p.Clients.Enqueue(frames...); err != nil {
 		p.o.Log.Debug("output not published", "error", err)
 	}
 }

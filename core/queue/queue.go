@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -63,6 +64,22 @@ func (o *Options) clientSocket(id string, handler func(*sockets.Conn, [][]byte))
 		Identity: []byte(id), Handler: handler, Limits: o.Limits, Log: o.Log,
 	})
 }
+
+// check tells whether frames are a signed message behind at least one routing
+// id or topic. What is not goes no further: the other end could only drop it,
+// and knows less of where it came from.
+func (o *Options) check(frames [][]byte) error {
+	m, err := wire.Parse(frames)
+	if err != nil {
+		return err
+	}
+	if len(m.Idents) == 0 {
+		return errNoIdentity
+	}
+	return o.Session.Signer().Verify(&m)
+}
+
+var errNoIdentity = errors.New("no routing id or topic before the message")
 
 // closeAll closes sockets at the same time.
 func closeAll(linger time.Duration, list ...*sockets.Socket) {

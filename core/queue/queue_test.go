@@ -229,6 +229,46 @@ func TestIOPubFrames(t *testing.T) {
 	}
 }
 
+// TestForgeriesGoNoFurther sends both ends what is not signed with the key.
+func TestForgeriesGoNoFurther(t *testing.T) {
+	var log bytes.Buffer
+	f, o := newFixture(t)
+	o.Log = hclog.New(&hclog.LoggerOptions{Output: &log})
+	d := NewMux(o)
+	t.Cleanup(func() { d.Close(0) })
+	e := f.engine("U", d.Engines)
+	c := f.dial(sockets.Dealer, "C", d.Clients)
+	good := f.pack("apply_request", nil, nil, struct{}{})
+	forged := slices.Clone(good)
+	forged[1] = bytes.Repeat([]byte("0"), 64)
+	unsigned := slices.Clone(good)
+	unsigned[1] = nil
+	for _, bad := range [][][]byte{with(forged, "U"), with(unsigned, "U"), good, {[]byte("U"), []byte("junk")}, {[]byte("U")}} {
+		if err := c.Send(bad...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Send(with(good, "U")...); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.next(); !slices.EqualFunc(got, with(good, "C"), bytes.Equal) {
+		t.Fatalf("engine got %q", got)
+	}
+	if err := e.SendTo([]byte("mux_out"), with(forged, "C")...); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.SendTo([]byte("mux_out"), with(good, "C")...); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.next(); !slices.EqualFunc(got, with(good, "U"), bytes.Equal) {
+		t.Fatalf("client got %q", got)
+	}
+	f.books.want(t, fmt.Sprintf("%d U", hub.In), fmt.Sprintf("%d U", hub.Out))
+	if n := strings.Count(log.String(), "message dropped"); n != 1 || !strings.Contains(log.String(), "127.0.0.1") {
+		t.Errorf("log:\n%s", &log)
+	}
+}
+
 // tree is a broadcast queue with engines 0 … n-1 and a client.
 type tree struct {
 	*fixture

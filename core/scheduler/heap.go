@@ -19,12 +19,6 @@ func (h *heap[T]) push(item T) {
 	h.up(len(h.items) - 1)
 }
 
-func (h *heap[T]) pop() T {
-	item := h.items[0]
-	h.remove(0)
-	return item
-}
-
 // remove takes out the item at index i.
 func (h *heap[T]) remove(i int) {
 	last := len(h.items) - 1

@@ -15,7 +15,7 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// Unlimited, as Options.HWM, lets any number of tasks be outstanding on an
+// Unlimited as Options.HWM lets any number of tasks be outstanding on an
 // engine.
 const Unlimited = -1
 
