@@ -12,6 +12,10 @@ import (
 // neverConnected is how long a plugin waits for its host's first connection.
 const neverConnected = 60 * time.Second
 
+// pipePoll is how often a plugin that nobody has connected to looks whether its
+// host still reads its stdout.
+const pipePoll = 200 * time.Millisecond
+
 // leash ends the plugin when its host is gone: when the last connection has
 // ended, or none came at all. A connection counts from its TLS handshake on.
 type leash struct {
@@ -22,12 +26,15 @@ type leash struct {
 	conns    int
 	stop     func() // ends the gRPC server
 	released bool
+
+	begun     sync.Once
+	connected chan struct{} // closed by the first connection
 }
 
 var _ stats.Handler = (*leash)(nil)
 
 func newLeash(log hclog.Logger, never time.Duration) *leash {
-	l := &leash{log: log}
+	l := &leash{log: log, connected: make(chan struct{})}
 	l.never = time.AfterFunc(never, func() {
 		log.Error("no connection from the host, ending", "waited", never.String())
 		l.release()
@@ -58,6 +65,28 @@ func (l *leash) release() {
 	}
 }
 
+// watchPipe ends the plugin when its host dies before it has connected: the
+// pipe that the host reads our line from then has no reader. It returns with the
+// first connection, or when done is closed.
+func (l *leash) watchPipe(done <-chan struct{}) {
+	tick := time.NewTicker(pipePoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.connected:
+			return
+		case <-done:
+			return
+		case <-tick.C:
+			if stdoutAbandoned() {
+				l.log.Error("the host is gone before it connected, ending")
+				l.release()
+				return
+			}
+		}
+	}
+}
+
 // end stops the timer.
 func (l *leash) end() { l.never.Stop() }
 
@@ -77,6 +106,7 @@ func (l *leash) HandleConn(_ context.Context, s stats.ConnStats) {
 	switch s.(type) {
 	case *stats.ConnBegin:
 		l.never.Stop()
+		l.begun.Do(func() { close(l.connected) })
 		l.conns++
 	case *stats.ConnEnd:
 		l.conns--

@@ -83,6 +83,8 @@ func serveHost(info Info, launcher New, log hclog.Logger, env map[string]string)
 		}
 	}()
 
+	go lease.watchPipe(done) // ends with serveHost
+
 	served := false
 	files := hostFiles(env["PLUGIN_UNIX_SOCKET_DIR"], env[EnvTLSDir])
 	restore := privateUmask()

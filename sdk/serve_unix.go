@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // caughtSignals are those that must not end the plugin by default: SIGPIPE comes
@@ -21,4 +23,11 @@ func privateUmask() func() {
 	old := syscall.Umask(0o077)
 	var once sync.Once
 	return func() { once.Do(func() { syscall.Umask(old) }) }
+}
+
+// stdoutAbandoned tells whether stdout is a pipe that nobody reads any more.
+func stdoutAbandoned() bool {
+	fds := []unix.PollFd{{Fd: int32(syscall.Stdout)}} // errors are told unasked
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
 }

@@ -10,3 +10,6 @@ func endsPlugin(os.Signal) bool { return false }
 
 // privateUmask does nothing: there is no umask here.
 func privateUmask() func() { return func() {} }
+
+// stdoutAbandoned can't be told here; neverConnected has to do.
+func stdoutAbandoned() bool { return false }

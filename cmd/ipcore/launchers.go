@@ -48,16 +48,28 @@ func (o *launchersOptions) search() (registry.Search, error) {
 	return registry.Search{ProfileDir: p.Dir}, err
 }
 
-// launcherList is the answer of "launchers --json".
-type launcherList struct {
-	Launchers []launcher       `json:"launchers"`
-	Places    []registry.Place `json:"places"`
+// launcher is one launcher as --json tells it.
+type launcher struct {
+	Name     string         `json:"name"`
+	Version  string         `json:"version"`
+	Kinds    []sdk.Kind     `json:"kinds"`
+	Powers   []sdk.Power    `json:"powers"`
+	Path     string         `json:"path"`
+	Place    registry.Place `json:"place"`
+	Shadowed []string       `json:"shadowed"`
+	Options  []sdk.Option   `json:"options"`
+	Error    string         `json:"error,omitempty"` // why it can't be used
 }
 
-// launcher is one launcher of it.
-type launcher struct {
-	registry.Found
-	Error string `json:"error,omitempty"`
+func described(f *registry.Found) launcher {
+	l := launcher{
+		Name: f.Name, Version: f.Info.Version, Kinds: f.Info.Kinds, Powers: f.Info.Powers,
+		Path: f.Path, Place: f.Place, Shadowed: f.Shadowed, Options: f.Info.Options,
+	}
+	if f.Err != nil {
+		l.Error = f.Err.Error()
+	}
+	return l
 }
 
 func (o *launchersOptions) list(ctx context.Context, a *app) error {
@@ -70,9 +82,9 @@ func (o *launchersOptions) list(ctx context.Context, a *app) error {
 		return err
 	}
 	if o.asJSON {
-		list := launcherList{Launchers: []launcher{}, Places: search.Places()}
-		for _, f := range all {
-			list.Launchers = append(list.Launchers, described(f))
+		list := make([]launcher, len(all))
+		for i := range all {
+			list[i] = described(&all[i])
 		}
 		return writeJSON(a.Out, list)
 	}
@@ -106,7 +118,7 @@ func (o *launchersOptions) show(ctx context.Context, a *app, name string) error 
 		return err
 	}
 	if o.asJSON {
-		return writeJSON(a.Out, described(*f))
+		return writeJSON(a.Out, described(f))
 	}
 	powers := make([]string, 0, len(f.Info.Powers))
 	for _, p := range f.Info.Powers {
@@ -148,14 +160,6 @@ func (o *launchersOptions) one(ctx context.Context, name string, search registry
 		}
 	}
 	return f, err
-}
-
-func described(f registry.Found) launcher {
-	l := launcher{Found: f}
-	if f.Err != nil {
-		l.Error = f.Err.Error()
-	}
-	return l
 }
 
 func kindList(kinds []sdk.Kind) string {
