@@ -184,11 +184,11 @@ func (c *controller) buildHub(stop func()) error {
 		Abandoned: func(_ int, uuid, _ string) { c.heart.Forget(uuid) },
 		Registered: func(id int, uuid string) {
 			c.heart.Registered(uuid, id)
-			c.task.Scheduler.EngineUp(uuid)
+			c.task.EngineUp(uuid)
 		},
 		Unregistered: func(_ int, uuid, _ string) {
 			c.heart.Forget(uuid)
-			c.task.Scheduler.EngineDown(uuid)
+			c.task.EngineDown(uuid)
 			c.bcast.EngineDown(uuid)
 		},
 		Shutdown: stop,

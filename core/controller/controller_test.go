@@ -17,7 +17,6 @@ import (
 
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/profile"
-	"github.com/ipcore/ipcore/core/scheduler"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )
@@ -211,7 +210,6 @@ func TestBadOptions(t *testing.T) {
 	for name, o := range map[string]Options{
 		"no profile": {},
 		"scheme":     {Profile: dir, Scheme: "mine"},
-		"pure":       {Profile: dir, Scheme: scheduler.SchemePure},
 		"database":   {Profile: dir, DB: "floppy"},
 		"signatures": {Profile: dir, SignatureScheme: "hmac-rot13"},
 		"cluster id": {Profile: dir, ClusterID: "../x"},

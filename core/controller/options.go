@@ -35,7 +35,7 @@ type Options struct {
 	// system chooses.
 	Ports, EnginePorts, ClientPorts []int
 
-	Scheme string // of the task queue: leastload
+	Scheme string // of the task queue: leastload; queue.SchemePure for none
 	HWM    int    // tasks outstanding per engine: 1, or scheduler.Unlimited
 
 	HeartbeatPeriod     time.Duration // 3 s
@@ -98,7 +98,7 @@ func (o *Options) resolve() error {
 		o.Location = host
 	}
 	def(&o.Scheme, scheduler.DefaultScheme)
-	if err := scheduler.CheckScheme(o.Scheme); err != nil {
+	if err := queue.CheckScheme(o.Scheme); err != nil {
 		return fmt.Errorf("controller: %w", err)
 	}
 	if o.HeartbeatPeriod <= 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/core/queue"
 )
 
 // TestDirect covers the direct view: apply, execute, output, data.
@@ -296,5 +297,19 @@ assert rc.load_balanced_view().map_sync(lambda x: x, range(20)) == list(range(20
 		again.run(p, "until(lambda: rc.ids == [0, 1, 2])")
 		killGroup(engines[0].Cmd)
 		again.run(p, "until(lambda: rc.ids == [1, 2])")
+	})
+}
+
+// TestPure has no scheduler: tasks go to engines in turn.
+func TestPure(t *testing.T) {
+	withEngines(t, 2, Options{Scheme: queue.SchemePure}, func(_ *testing.T, c *cluster, p python, _ []*engineProcess) {
+		c.run(p, `
+lb = rc.load_balanced_view()
+assert lb.map_sync(lambda x: x**2, range(50)) == [x**2 for x in range(50)]
+assert len({lb.apply_async(os.getpid).get(10) for i in range(4)}) == 2
+raises(ZeroDivisionError, lb.apply_async(lambda: 1/0).get, 10)
+until(lambda: len(rc.hub_history()) >= 5)
+until(lambda: rc.queue_status()['unassigned'] == 0)
+`)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/queue"
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
@@ -89,9 +90,13 @@ func (c *controller) serve(ctx context.Context, stop func(), publish func() erro
 	}
 	run("hub", c.hub.Run)
 	run("heartbeat", c.heart.Run)
-	c.log.Info(fmt.Sprintf("task::using Python %s Task scheduler", c.o.Scheme))
 	run("task queue", c.task.Run)
-	c.log.Info(fmt.Sprintf("Scheduler started [%s]", c.o.Scheme))
+	if c.o.Scheme == queue.SchemePure {
+		c.log.Info("task::using pure DEALER Task scheduler")
+	} else {
+		c.log.Info(fmt.Sprintf("task::using Python %s Task scheduler", c.o.Scheme))
+		c.log.Info(fmt.Sprintf("Scheduler started [%s]", c.o.Scheme))
+	}
 	if err := publish(); err != nil {
 		failures <- err
 		stop()

@@ -54,7 +54,7 @@ func NewBroadcast(depth int, leaf LeafOptions, o Options) (*Broadcast, error) {
 		o := o
 		o.Connected = func(uuid string) { leaf.Connected(i, uuid) }
 		o.Disconnected = func(uuid string) { leaf.Disconnected(i, uuid) }
-		b.Leaves = append(b.Leaves, o.engineSocket(string(nodeID(path)), b.fromEngine))
+		b.Leaves = append(b.Leaves, o.engineSocket(sockets.Router, string(nodeID(path)), b.fromEngine))
 	}
 	return b, nil
 }

@@ -50,7 +50,7 @@ func controlAnswer(request string) (string, bool) {
 func newDirect(name string, in, out hub.Topic, answer func(string) (string, bool), o Options) *Direct {
 	d := &Direct{o: o, in: in, out: out, answer: answer, bad: complaints{log: o.Log}}
 	d.Clients = o.clientSocket(name+"_in", d.fromClient)
-	d.Engines = o.engineSocket(name+"_out", d.fromEngine)
+	d.Engines = o.engineSocket(sockets.Router, name+"_out", d.fromEngine)
 	return d
 }
 

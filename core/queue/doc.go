@@ -10,7 +10,7 @@
 // engine's uuid and M the message from the delimiter on:
 //
 //	mux, control   client [U, M] -> engine [<relay id>, C, M] -> client [U, M]
-//	task           client [M]    -> engine [task_out, C, M]   -> client [U, M]
+//	task           client [M]    -> engine [task_out, C, M]   -> client [U, M], or [M]
 //	broadcast      client [M]    -> engine [<leaf id> ... sub_scheduler_0, C, M] -> client [M]
 //	iopub          engine [topic, M] -> client [topic, M]
 package queue

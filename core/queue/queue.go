@@ -38,9 +38,9 @@ type Options struct {
 	Log          hclog.Logger
 }
 
-// engineSocket makes the ROUTER that engines connect to.
-func (o *Options) engineSocket(id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
-	return sockets.New(sockets.Router, sockets.Options{
+// engineSocket makes a socket that engines connect to.
+func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
+	return sockets.New(kind, sockets.Options{
 		Identity: []byte(id),
 		Handler:  handler,
 		Connected: func(c *sockets.Conn) {

@@ -10,24 +10,43 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// Task is the load-balanced queue: sockets around a scheduler.
+// Task is the load-balanced queue: sockets around a scheduler, or, with the
+// scheme "pure", a relay that gives tasks to engines in turn.
 type Task struct {
-	Clients   *sockets.Socket // ROUTER; to be listened on by the owner
-	Engines   *sockets.Socket // ROUTER; likewise
-	Scheduler *scheduler.Scheduler
+	Clients *sockets.Socket // ROUTER; to be listened on by the owner
+	Engines *sockets.Socket // ROUTER, or DEALER when pure; likewise
 
-	bad complaints
+	o     Options
+	sched *scheduler.Scheduler // nil when pure
+	bad   complaints
+}
+
+// SchemePure is the scheme that needs no scheduler: no dependencies, targets,
+// retries or timeouts, and a task is lost with its engine.
+const SchemePure = "pure"
+
+// CheckScheme reports a name that is no scheme of the task queue.
+func CheckScheme(name string) error {
+	if name == SchemePure {
+		return nil
+	}
+	return scheduler.CheckScheme(name)
 }
 
 // nobody is the routing id of tasks whose replies nobody awaits. No peer of a
 // ROUTER can have it.
 var nobody = []byte("\x00hub")
 
-// NewTask makes the queue. scheme and hwm are the scheduler's.
+// NewTask makes the queue. scheme and hwm are the scheduler's, or SchemePure.
 func NewTask(scheme string, hwm int, o Options) (*Task, error) {
-	t := &Task{bad: complaints{log: o.Log}}
+	t := &Task{o: o, bad: complaints{log: o.Log}}
+	if scheme == SchemePure {
+		t.Clients = o.clientSocket("task_in", t.pureFromClient)
+		t.Engines = o.engineSocket(sockets.Dealer, "task_out", t.pureFromEngine)
+		return t, nil
+	}
 	var err error
-	t.Scheduler, err = scheduler.New(scheduler.Options{
+	t.sched, err = scheduler.New(scheduler.Options{
 		Session: o.Session, Scheme: scheme, HWM: hwm, Link: &taskLink{Task: t}, Monitor: taskMonitor{o.Monitor}, Log: o.Log,
 	})
 	if err != nil {
@@ -35,25 +54,50 @@ func NewTask(scheme string, hwm int, o Options) (*Task, error) {
 	}
 	connected := o.Connected
 	o.Connected = func(uuid string) {
-		t.Scheduler.EngineBack(uuid)
+		t.sched.EngineBack(uuid)
 		if connected != nil {
 			connected(uuid)
 		}
 	}
 	t.Clients = o.clientSocket("task_in", t.fromClient)
-	t.Engines = o.engineSocket("task_out", t.fromEngine)
+	t.Engines = o.engineSocket(sockets.Router, "task_out", t.fromEngine)
 	return t, nil
 }
 
 // Run schedules until ctx ends.
-func (t *Task) Run(ctx context.Context) error { return t.Scheduler.Run(ctx) }
+func (t *Task) Run(ctx context.Context) error {
+	if t.sched == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return t.sched.Run(ctx)
+}
+
+// EngineUp and EngineDown tell of engines that are registered and no more.
+func (t *Task) EngineUp(uuid string) {
+	if t.sched != nil {
+		t.sched.EngineUp(uuid)
+	}
+}
+
+// EngineDown is the opposite of EngineUp. What the engine ran is answered.
+func (t *Task) EngineDown(uuid string) {
+	if t.sched != nil {
+		t.sched.EngineDown(uuid)
+	}
+}
 
 // Submit takes a task that no client sent: the hub's, when it resubmits. It
 // owns the frames, which begin at the delimiter.
-func (t *Task) Submit(msg [][]byte) error { return t.Scheduler.Submit(nobody, msg) }
+func (t *Task) Submit(msg [][]byte) error {
+	if t.sched == nil {
+		return t.pureSubmit(nobody, msg)
+	}
+	return t.sched.Submit(nobody, msg)
+}
 
 func (t *Task) fromClient(c *sockets.Conn, frames [][]byte) {
-	if err := t.Scheduler.Submit(c.Identity(), sockets.Own(frames)); err != nil {
+	if err := t.sched.Submit(c.Identity(), sockets.Own(frames)); err != nil {
 		t.bad.drop(c.RemoteAddr(), err)
 	}
 }
@@ -62,7 +106,7 @@ func (t *Task) fromClient(c *sockets.Conn, frames [][]byte) {
 func (t *Task) fromEngine(c *sockets.Conn, frames [][]byte) {
 	err := wire.ErrMalformed
 	if len(frames) > 1 {
-		err = t.Scheduler.Result(string(c.Identity()), sockets.Own(frames[1:]))
+		err = t.sched.Result(string(c.Identity()), sockets.Own(frames[1:]))
 	}
 	if err != nil {
 		t.bad.drop(c.RemoteAddr(), err)

@@ -14,10 +14,6 @@ type Scheme func(loads []int, rng *rand.Rand) int
 // DefaultScheme is the scheme used when none is named.
 const DefaultScheme = "leastload"
 
-// SchemePure is the name of the relay without a scheduler, which this package
-// does not run.
-const SchemePure = "pure"
-
 var schemes = map[string]Scheme{
 	"leastload":   LeastLoad,
 	"lru":         LRU,
@@ -36,11 +32,7 @@ func CheckScheme(name string) error {
 	if name == "" || schemes[name] != nil {
 		return nil
 	}
-	if name == SchemePure {
-		return fmt.Errorf("scheduler: scheme %q is not available in this version: use one of %s",
-			name, strings.Join(SchemeNames(), ", "))
-	}
-	return fmt.Errorf("scheduler: unknown scheme %q: use one of %s", name, strings.Join(SchemeNames(), ", "))
+	return fmt.Errorf("scheduler: unknown scheme %q: use one of %s, pure", name, strings.Join(SchemeNames(), ", "))
 }
 
 // LeastLoad takes the least loaded engine, the least recently used among equals.

@@ -1,0 +1,40 @@
+package queue
+
+import (
+	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/sockets"
+)
+
+// The pure task queue: a ROUTER and a DEALER, which gives each engine that is
+// connected a task in turn. The engine sees [task_out, C, M], the client [M].
+
+func (t *Task) pureFromClient(c *sockets.Conn, frames [][]byte) {
+	if err := t.pureSubmit(c.Identity(), frames); err != nil {
+		t.bad.drop(c.RemoteAddr(), err)
+	}
+}
+
+func (t *Task) pureSubmit(client []byte, msg [][]byte) error {
+	if _, err := t.o.Session.Peek(msg); err != nil {
+		return err
+	}
+	t.o.Monitor.Monitor(hub.InTask, nil, client, msg)
+	defer sockets.FlushAll()
+	return t.Engines.Enqueue(append([][]byte{client}, msg...)...)
+}
+
+func (t *Task) pureFromEngine(e *sockets.Conn, frames [][]byte) {
+	if err := t.o.check(frames); err != nil {
+		t.bad.drop(e.RemoteAddr(), err)
+		return
+	}
+	client, msg := frames[0], frames[1:]
+	t.o.Monitor.Monitor(hub.OutTask, e.Identity(), client, msg)
+	c := t.Clients.Lookup(client)
+	if c == nil {
+		return // it has left, or is the hub
+	}
+	if err := c.Enqueue(msg...); err != nil {
+		t.o.Log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
+	}
+}
