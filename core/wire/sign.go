@@ -2,8 +2,8 @@ package wire
 
 import (
 	"crypto/hmac"
-	"crypto/md5"  //nolint:gosec // a connection file may ask for it
-	"crypto/sha1" //nolint:gosec // a connection file may ask for it
+	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha3"
 	"crypto/sha512"
