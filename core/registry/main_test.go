@@ -83,8 +83,3 @@ func openLocal(t testing.TB) *Plugin {
 	t.Cleanup(p.Close)
 	return p
 }
-
-func contextWithin(t testing.TB, d time.Duration) (context.Context, context.CancelFunc) {
-	t.Helper()
-	return context.WithTimeout(testContext(t), d)
-}

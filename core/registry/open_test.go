@@ -4,6 +4,7 @@ package registry
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -372,7 +373,7 @@ func TestOpenCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := contextWithin(t, 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(testContext(t), 200*time.Millisecond)
 	defer cancel()
 	start := time.Now()
 	if _, err := Open(ctx, f, OpenOptions{}); err == nil {
