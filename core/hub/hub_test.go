@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -490,5 +491,54 @@ func TestBacklog(t *testing.T) {
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 5, "completed": 0, "tasks": 0}, "unassigned": 0}`)
 	if n := strings.Count(f.log.String(), "hub is behind"); n != 1 {
 		t.Errorf("%d log lines about the overflow, want 1:\n%s", n, f.log)
+	}
+}
+
+// TestMalformedContent sends every request with contents of the wrong shape:
+// each is answered, and the hub goes on.
+func TestMalformedContent(t *testing.T) {
+	f := start(t, testKey, nil)
+	f.engine(0, "e0")
+	contents := []string{
+		`[]`, `"x"`, `null`, `{broken`, ``, `{"targets": {"a": 1}, "msg_ids": 5, "query": 5, "keys": 5, "engine_ids": "x"}`,
+		`{"targets": [[0]], "msg_ids": [5], "query": [], "keys": [null], "engine_ids": [null, 1.5]}`,
+		`{"targets": 1e400, "msg_ids": {"a": 1}, "query": {"msg_id": {"$in": 5}}, "engine_ids": [1e300]}`,
+		strings.Repeat(`[`, 20000),
+	}
+	for msgType := range handlers {
+		if msgType == "shutdown_request" || msgType == "unregistration_request" || msgType == "registration_request" {
+			continue
+		}
+		for _, content := range contents {
+			h := f.client.NewHeader(msgType)
+			m, err := f.client.MessageWith(h, nil, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Content = []byte(content)
+			m.Signature = f.client.Signer().Sign(&m)
+			f.hub.Request([]byte("peer"), "x", m.AppendFrames(nil))
+			if s := receive(f, "reply to "+msgType+" "+content, f.replies); s.content["status"] == nil {
+				t.Errorf("%s %.50s: %s", msgType, content, s.raw)
+			}
+		}
+	}
+	for _, content := range contents {
+		for _, msgType := range []string{"registration_request", "unregistration_request"} {
+			m, err := f.client.MessageWith(f.client.NewHeader(msgType), nil, nil, json.RawMessage(content))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.hub.Request([]byte("peer"), "x", m.AppendFrames(nil))
+		}
+		for _, msgType := range []string{"stream", "execute_input", "execute_result", "error", "shutdown_reply", "display_data"} {
+			f.publish("e0", []byte(`{"msg_id": "m"}`), msgType, content)
+		}
+	}
+	f.event("unregistered 0 e0")
+	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 0, "tasks": 0}, "unassigned": 0}`)
+	s := f.ask("db_request", `{"query": {}}`)
+	if records, ok := s.content["records"].([]any); !ok || len(records) != 1 {
+		t.Errorf("records %s", s.raw)
 	}
 }
