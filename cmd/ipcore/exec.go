@@ -227,7 +227,7 @@ func (o *output) result(r *client.Result) {
 	defer o.mu.Unlock()
 	if text := r.Text(); text != "" {
 		o.newLine()
-		o.outf("Out[%d]: %s\n", r.Engine, text)
+		o.outf("Out[%d:%d]: %s\n", r.Engine, r.Count, text)
 		o.last = ""
 	}
 	if r.Err == nil {

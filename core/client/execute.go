@@ -51,6 +51,7 @@ type Result struct {
 	UUID   string // of the engine
 	MsgID  string // of the request
 	Status string // "ok", "error" or "aborted"; empty when no reply came
+	Count  int    // of executions on the engine, the n of Python's Out[n]; 0 when unknown
 	Stdout string
 	Stderr string
 	// Data is the value of the last expression by MIME type.
@@ -271,6 +272,7 @@ func (c *Client) takeExecuteReply(k *call, m *wire.Message) (complete bool) {
 	}
 	var content struct {
 		Status      string `json:"status"`
+		Count       *int   `json:"execution_count"`
 		Expressions map[string]struct {
 			Status string                     `json:"status"`
 			Data   map[string]json.RawMessage `json:"data"`
@@ -281,6 +283,9 @@ func (c *Client) takeExecuteReply(k *call, m *wire.Message) (complete bool) {
 		return true
 	}
 	r.Status = content.Status
+	if content.Count != nil {
+		r.Count = *content.Count
+	}
 	if r.Err != nil && r.Err.EngineInfo != nil {
 		if id, ok := c.ids[r.Err.EngineInfo.UUID]; ok {
 			r.Err.EngineInfo.ID = id // engines before 8.2 say -1
