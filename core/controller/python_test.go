@@ -198,7 +198,6 @@ saved = lb.apply_async(slow, pids[0])
 until(lambda: rc.queue_status()[0]['tasks'] == 2)
 direct = rc[0].apply_async(time.sleep, 60)
 wide = rc.broadcast_view(is_coalescing=True).apply(slow, pids[0])
-time.sleep(0.3)
 killed = time.monotonic()
 os.killpg(pids[0], signal.SIGKILL)
 until(lambda: rc.ids == [1])
@@ -297,6 +296,47 @@ assert rc.load_balanced_view().map_sync(lambda x: x, range(20)) == list(range(20
 		again.run(p, "until(lambda: rc.ids == [0, 1, 2])")
 		killGroup(engines[0].Cmd)
 		again.run(p, "until(lambda: rc.ids == [1, 2])")
+	})
+}
+
+// TestFrozenEngine stops an engine's processes without ending them: nothing but
+// the heartbeat tells.
+func TestFrozenEngine(t *testing.T) {
+	o := Options{HeartbeatPeriod: 100 * time.Millisecond, MaxMisses: 5}
+	withEngines(t, 2, o, func(_ *testing.T, c *cluster, p python, _ []*engineProcess) {
+		c.run(p, `
+import signal
+pids = rc[:].apply_sync(os.getpid)
+os.killpg(pids[0], signal.SIGSTOP)
+began = time.monotonic()
+task = rc.load_balanced_view([0]).apply_async(os.getpid)
+until(lambda: rc.ids == [1])
+assert time.monotonic() - began > 0.4
+raises(error.EngineError, task.get, 10)
+os.killpg(pids[0], signal.SIGCONT) # too late: it stays unregistered
+time.sleep(0.5)
+assert rc.ids == [1], rc.ids
+assert rc[1].apply_sync(os.getpid) == pids[1]
+`)
+	})
+}
+
+// TestInterrupt reaches a busy engine through control.
+func TestInterrupt(t *testing.T) {
+	withEngines(t, 1, Options{}, func(_ *testing.T, c *cluster, p python, _ []*engineProcess) {
+		c.run(p, `
+import signal
+def busy(path):
+    import time
+    open(path, 'w').close()
+    time.sleep(30)
+started = sys.argv[1] + '.started'
+ar = rc[0].apply_async(busy, started)
+until(lambda: os.path.exists(started))
+rc.send_signal(signal.SIGINT, targets=0, block=True)
+raises(KeyboardInterrupt, ar.get, 10)
+assert rc[0].apply_sync(lambda: 1) == 1
+`)
 	})
 }
 
