@@ -127,6 +127,11 @@ def run(source, show=None, name="silent"):
 
 def execute(source, count, silent, store):
     """Run the code of an execute request."""
+    from . import ipython
+
+    if ipython.current() is not None:
+        ipython.execute(source, count, silent, store)
+        return
 
     def show(value):
         hook = sys.displayhook

@@ -88,6 +88,10 @@ def plain(obj):
 
 def bundle(obj, include=None, exclude=None):
     """Return the MIME types of obj and their metadata."""
+    from . import ipython
+
+    if ipython.current() is not None:
+        return ipython.current().display_formatter.format(obj, include, exclude)
     data, metadata = {}, {}
     if not isinstance(obj, type) and getattr(obj, _CANARY, None) is None:
         method = getattr(obj, "_repr_mimebundle_", None)

@@ -3,6 +3,7 @@
 import sys
 
 OWN = "<ipcore_worker"  # how the file names of the worker's own code begin
+SHELL = "IPython/core/interactiveshell.py"  # it runs cells too
 
 
 def name(e):
@@ -25,7 +26,7 @@ def _prune(report, summary, seen):
         return
     seen.add(id(report))
     if report.stack is not None:
-        report.stack = summary.from_list([f for f in report.stack if not f.filename.startswith(OWN)])
+        report.stack = summary.from_list([f for f in report.stack if not f.filename.startswith(OWN) and not f.filename.endswith(SHELL)])
     _prune(report.__cause__, summary, seen)
     _prune(report.__context__, summary, seen)
     for e in getattr(report, "exceptions", None) or ():

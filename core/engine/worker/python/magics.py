@@ -501,6 +501,11 @@ def run_line(shell, name, line):
     """Run a line magic."""
     function = find(shell, "line", name)
     if function is None:
+        from . import ipython
+
+        real = ipython.start()
+        if real is not None:
+            return real.run_line_magic(name, line)
         raise UsageError("Line magic function `%%%s` not found." % name)
     return function(line)
 
@@ -509,5 +514,10 @@ def run_cell(shell, name, line, cell):
     """Run a cell magic."""
     function = find(shell, "cell", name)
     if function is None:
+        from . import ipython
+
+        real = ipython.start()
+        if real is not None:
+            return real.run_cell_magic(name, line, cell)
         raise UsageError("Cell magic `%%%%%s` not found." % name)
     return function(line, cell)

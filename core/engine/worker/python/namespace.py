@@ -9,6 +9,7 @@ user_ns = user_module.__dict__
 hello = b"{}"  # JSON: engine_id, uuid
 parent = b""  # msg_id of the last request; what threads send after the end of theirs belongs to it
 
+after_reset = None  # what else to do when the namespace was emptied
 _last_input = []
 _loader_module = []  # the __main__ of the loader, kept so that its functions keep their globals
 
@@ -54,6 +55,8 @@ def reset():
     user_ns.clear()
     del _last_input[:]
     fill()
+    if after_reset is not None:
+        after_reset()
 
 
 def fill():

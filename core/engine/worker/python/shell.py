@@ -92,13 +92,19 @@ class Shell:
         self.events = Events()
         self.execution_count = 1
         self.last_result = None
+        self.config = {}
         self.magics = {"line": {}, "cell": {}}
 
     def __repr__(self):
         return "<shell of engine %s>" % self.kernel.engine_id
 
     def __getattr__(self, name):
-        raise AttributeError("the shell of this engine has no %r: it is not a whole IPython shell" % name)
+        from . import ipython
+
+        real = None if name.startswith("_") else ipython.start()
+        if real is None:
+            raise AttributeError("the shell of this engine has no %r: it is not a whole IPython shell" % name)
+        return getattr(real, name)
 
     # Code
 
