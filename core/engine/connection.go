@@ -44,6 +44,7 @@ func findInfo(ctx context.Context, o *Options) (*connfile.Engine, error) {
 	for pause := first; ; pause = min(last, pause+pause/8) {
 		info, err := connfile.ReadEngine(o.File)
 		if err == nil {
+			o.Log.Info("Loading connection file " + o.File)
 			return info, nil
 		}
 		if time.Now().After(deadline) {

@@ -66,7 +66,7 @@ func (e *engine) handleControl(endpoint string, frames [][]byte) {
 	e.idle(r)
 	if h.MsgType == "shutdown_request" {
 		e.stopping = true
-		e.end(nil)
+		e.end(errShutdown)
 	}
 }
 
@@ -144,7 +144,7 @@ func (e *engine) signal(_ *request, m *wire.Message) (json.RawMessage, error) {
 	}
 	switch sig := syscall.Signal(number); sig {
 	case syscall.SIGTERM:
-		e.end(nil)
+		e.end(errShutdown)
 		return contentOK, nil
 	default:
 		return contentOK, e.interruptLocked(sig)

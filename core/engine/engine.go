@@ -22,10 +22,8 @@ import (
 type engine struct {
 	opts      Options
 	log       hclog.Logger
-	wg        sync.WaitGroup // goroutines that start workers
-	ended     chan struct{}  // closed by end
-	endOnce   sync.Once
-	endErr    error                              // valid when ended is closed
+	end       context.CancelCauseFunc            // makes Run answer the cause
+	wg        sync.WaitGroup                     // goroutines that start workers
 	processes sync.WaitGroup                     // workers whose Exited has not returned
 	closers   []func(linger time.Duration) error // of the connections
 
@@ -94,18 +92,27 @@ func Run(ctx context.Context, o Options) error {
 		}
 		o.command = worker.Command(python)
 	}
-	e := &engine{opts: o, log: o.Log, ended: make(chan struct{}), sessions: make(map[string]int)}
+	outer := ctx
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	e := &engine{opts: o, log: o.Log, end: end, sessions: make(map[string]int)}
 
 	// The worker starts while we find the controller and register.
 	e.wg.Go(e.startWorker)
 	defer e.close()
 
 	err = e.live(ctx)
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+		return err
+	}
+	if err = context.Cause(ctx); outer.Err() != nil || errors.Is(err, errShutdown) {
 		return nil
 	}
 	return err
 }
+
+// errShutdown is the cause of an end that somebody asked for.
+var errShutdown = errors.New("shut down")
 
 // live is what lies between the start and the end.
 func (e *engine) live(ctx context.Context) error {
@@ -186,8 +193,6 @@ func (e *engine) connect(ctx context.Context, info *connfile.Engine) error {
 			continue
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-e.ended:
-			return e.endErr
 		case <-limit.C:
 			e.log.Warn("not all of the controller's ports can be reached; starting the heart all the same",
 				"shell", shell.up(), "of", 3, "control", control.up(), "iopub", iopub.up())
@@ -204,9 +209,7 @@ func (e *engine) serve(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-e.ended:
-			return e.endErr
+			return ctx.Err()
 		case _, ok := <-e.opts.Interrupts:
 			if !ok {
 				e.opts.Interrupts = nil
@@ -223,14 +226,6 @@ func (e *engine) serve(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// end makes Run return err.
-func (e *engine) end(err error) {
-	e.endOnce.Do(func() {
-		e.endErr = err
-		close(e.ended)
-	})
 }
 
 // close ends the worker and the connections.

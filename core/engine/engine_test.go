@@ -391,6 +391,8 @@ func TestWorkerDoesNotStart(t *testing.T) {
 		!strings.Contains(err.Error(), "exited with status 3") {
 		t.Errorf("got %v", err)
 	}
+	// Nor does it wait for a controller then.
+	o.Info, o.WaitForFile, o.File = "", time.Hour, filepath.Join(t.TempDir(), "ipcontroller-engine.json")
 	o.command = []string{"/does/not/exist"}
 	if err := c.start(o).ended(); !errors.Is(err, ErrWorker) || !strings.Contains(err.Error(), "/does/not/exist") {
 		t.Errorf("got %v", err)

@@ -24,6 +24,7 @@ type iopub struct {
 	subscribers map[*sockets.Conn]int // subscriptions of each
 	held        [][][]byte
 	heldBytes   int
+	lost        bool   // of held, and reported
 	dropped     uint64 // that were reported
 	frames      [][]byte
 }
@@ -68,7 +69,7 @@ func (p *iopub) subscribed(c *sockets.Conn, on bool) {
 	for _, m := range p.held {
 		p.sendLocked(m)
 	}
-	p.held, p.heldBytes = nil, 0
+	p.held, p.heldBytes, p.lost = nil, 0, false
 }
 
 // up tells whether somebody has subscribed.
@@ -114,7 +115,10 @@ func (p *iopub) hold(frames [][]byte) {
 		size += len(f)
 	}
 	if len(p.held) >= maxHeldMessages || p.heldBytes+size > maxHeldBytes {
-		p.log.Warn("output lost: nobody has subscribed to it")
+		if !p.lost {
+			p.log.Warn("output lost: nobody has subscribed to it")
+			p.lost = true
+		}
 		return
 	}
 	p.held = append(p.held, sockets.Own(frames))

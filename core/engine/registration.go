@@ -36,6 +36,7 @@ func (e *engine) register(ctx context.Context, info *connfile.Engine) error {
 	})
 	e.closers = append(e.closers, e.registration.Close)
 	endpoint := info.URL(info.Registration)
+	e.log.Info("Registering with controller at " + endpoint)
 	if err := e.registration.Dial(endpoint); err != nil {
 		return err
 	}
@@ -54,9 +55,6 @@ func (e *engine) register(ctx context.Context, info *connfile.Engine) error {
 	case <-limit.C:
 		e.unregister("null")
 		return fmt.Errorf("%w: no answer from the controller at %s after %v (is it running, and is the key the same?)", ErrRegistration, endpoint, e.opts.Timeout)
-	case <-e.ended:
-		e.unregister("null")
-		return e.endErr
 	case <-ctx.Done():
 		e.unregister("null")
 		return ctx.Err()
@@ -81,7 +79,7 @@ func (e *engine) registrationReply(m *wire.Message) error {
 		if reply.Period <= 0 {
 			e.period = 3 * time.Second
 		}
-		e.log.Info("registered", "engine", e.id, "uuid", e.session.ID)
+		e.log.Info(fmt.Sprintf("Completed registration with id %d", e.id), "uuid", e.session.ID)
 		return nil
 	default:
 		err = e.session.ReplyError(m)
