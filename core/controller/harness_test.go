@@ -231,6 +231,13 @@ func withEngines(t *testing.T, n int, o Options, f func(*testing.T, *cluster, py
 	}
 }
 
+// with answers the same cluster for a test within the one that started it.
+func (c *cluster) with(t testing.TB) *cluster {
+	same := *c
+	same.t = t
+	return &same
+}
+
 // tail answers the last lines of a log.
 func tail(text string) string {
 	lines := strings.Split(text, "\n")
