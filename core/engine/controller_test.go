@@ -147,7 +147,7 @@ func (c *fake) text() string {
 
 // options are those of an engine with a fake worker.
 func (c *fake) options() Options {
-	o := Options{Info: c.text(), UUID: engineUUID, command: workertest.Command(), env: workertest.Env("on"), Timeout: patience}
+	o := Options{Info: c.text(), UUID: engineUUID, command: workertest.Command(""), Timeout: patience}
 	if testing.Verbose() {
 		o.Log = hclog.New(&hclog.LoggerOptions{Level: hclog.Debug})
 	}

@@ -29,7 +29,8 @@
 // When the worker dies, the request that was running gets an EngineError that
 // names the cause, and a new worker goes on with the queue under the same
 // engine id. The namespace is lost, which a line on stderr says. When the
-// engine dies, its worker dies with it.
+// engine dies, its worker dies with it. Processes that user code started end
+// with the worker unless they left its process group (setsid, setpgid).
 //
 // When the controller is gone the engine tries to reconnect until
 // MaxHeartbeatMisses heartbeats in a row have not come (50 periods of 3.5 s by

@@ -385,7 +385,7 @@ func TestWorkerDies(t *testing.T) {
 func TestWorkerDoesNotStart(t *testing.T) {
 	c := newController(t)
 	o := c.options()
-	o.env = workertest.Env("mute")
+	o.command = workertest.Command("mute")
 	err := c.start(o).ended()
 	if !errors.Is(err, ErrWorker) || ExitCode(err) != 1 || !strings.Contains(err.Error(), "no module named anything") ||
 		!strings.Contains(err.Error(), "exited with status 3") {

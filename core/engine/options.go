@@ -53,7 +53,6 @@ type Options struct {
 	Log hclog.Logger
 
 	command []string // starts a worker; for tests
-	env     []string // of the worker; for tests
 }
 
 func (o Options) withDefaults() (Options, error) {

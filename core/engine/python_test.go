@@ -108,7 +108,7 @@ func process(t *testing.T, name string, cmd *exec.Cmd) *exec.Cmd {
 func engineProcess(t *testing.T, dir string, python string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), engineVariable+"="+dir, "IPCORE_PYTHON="+python)
+	cmd.Env = append(cmd.Environ(), engineVariable+"="+dir, "IPCORE_PYTHON="+python)
 	return process(t, "engine", cmd)
 }
 

@@ -26,7 +26,6 @@ func (e *engine) startWorker() {
 		Command: e.opts.command,
 		Source:  worker.Source(),
 		Dir:     e.opts.WorkDir,
-		Env:     e.opts.env,
 		Handler: handler{e},
 		Log:     e.opts.Log.Named("worker"),
 	})

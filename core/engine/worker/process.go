@@ -69,8 +69,7 @@ type Options struct {
 	Command []string
 	// Source are the parts of the S frame (see Source); none is sent when empty.
 	Source [][]byte
-	Dir    string   // working directory; "" is ours
-	Env    []string // environment; nil is ours
+	Dir    string // working directory; "" is ours
 	// Handler must not be nil.
 	Handler Handler
 	Log     hclog.Logger
@@ -203,7 +202,6 @@ func (p *Process) start() (err error) {
 	args := append(append([]string(nil), p.opts.Command[1:]...), strconv.Itoa(channelFD), strconv.Itoa(faultFD))
 	p.cmd = exec.Command(p.opts.Command[0], args...)
 	p.cmd.Dir = p.opts.Dir
-	p.cmd.Env = p.opts.Env
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = null, stdout, stderr
 	p.cmd.ExtraFiles = []*os.File{channel, fault}
 	p.cmd.SysProcAttr = processAttributes()

@@ -40,7 +40,7 @@ func start(t testing.TB, mode string) *recorder {
 		t: t, ready: make(chan struct{}),
 		replies: make(chan Reply, 1), exit: make(chan Exit, 1),
 	}
-	p, err := Start(Options{Command: workertest.Command(), Env: workertest.Env(mode), Handler: r})
+	p, err := Start(Options{Command: workertest.Command(mode), Handler: r})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func (r *recorder) exited() Exit {
 }
 
 func TestRequests(t *testing.T) {
-	r := start(t, "on")
+	r := start(t, "")
 	small, large := []byte("small"), bytes.Repeat([]byte("0123456789"), 1<<20)
 	r.apply("", small, large, nil)
 	got := r.reply()
@@ -164,7 +164,7 @@ func TestRequests(t *testing.T) {
 
 // Output is there before the display or the reply that follows it.
 func TestOutputOrder(t *testing.T) {
-	r := start(t, "on")
+	r := start(t, "")
 	for range 50 {
 		r.mu.Lock()
 		r.events = nil
@@ -184,7 +184,7 @@ func TestOutputOrder(t *testing.T) {
 
 // Output without a reply appears after a short time.
 func TestOutputWhileRunning(t *testing.T) {
-	r := start(t, "on")
+	r := start(t, "")
 	r.apply("out early\nwait")
 	deadline := time.Now().Add(10 * time.Second)
 	for r.output(Stdout) != "early\n" {
@@ -204,7 +204,7 @@ func TestOutputWhileRunning(t *testing.T) {
 // A worker that floods its outputs before it reads a large request, and a
 // large reply behind a flood, do not lock up.
 func TestFlood(t *testing.T) {
-	r := start(t, "on")
+	r := start(t, "")
 	const n = 8 << 20
 	large := make([]byte, 32<<20)
 	r.apply(fmt.Sprintf("flood %d", n), large)
@@ -220,7 +220,7 @@ func TestFlood(t *testing.T) {
 
 // A character is not cut in two, and what is no UTF-8 is not held back.
 func TestWholeCharacters(t *testing.T) {
-	r := start(t, "on")
+	r := start(t, "")
 	r.apply("bytes e282")
 	r.reply()
 	if got := r.output(Stdout); got != "" {
@@ -242,7 +242,7 @@ func TestWholeCharacters(t *testing.T) {
 // The more a request writes, the larger the pieces: a client pays for each
 // with a copy of what it has.
 func TestOutputBatches(t *testing.T) {
-	r := start(t, "on")
+	r := start(t, "")
 	r.apply("flood 33554432")
 	r.reply()
 	r.mu.Lock()
@@ -266,7 +266,7 @@ func TestDeath(t *testing.T) {
 	} {
 		t.Run(c.script, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, "on")
+			r := start(t, "")
 			r.apply(c.script)
 			e := r.exited()
 			if e.String() != c.want || e.Signal != c.signal || e.Tail != c.tail || e.Stopped {
@@ -292,7 +292,7 @@ func TestDeathAtStart(t *testing.T) {
 
 // A worker that takes no notice is killed when its time is over.
 func TestStopBusy(t *testing.T) {
-	r := start(t, "on")
+	r := start(t, "")
 	<-r.ready
 	r.apply("wait")
 	r.p.Stop(20 * time.Millisecond)
@@ -304,7 +304,7 @@ func TestStopBusy(t *testing.T) {
 func BenchmarkRoundTrip(b *testing.B) {
 	for _, size := range []int{16, 1 << 20, 100 << 20} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			r := start(b, "on")
+			r := start(b, "")
 			<-r.ready
 			buf := make([]byte, size)
 			b.SetBytes(int64(size))

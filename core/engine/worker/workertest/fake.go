@@ -18,21 +18,19 @@ import (
 	"time"
 )
 
-const variable = "IPCORE_FAKE_WORKER"
+const verb = "ipcore-fake-worker"
 
 // Main is the first statement of TestMain: in a fake worker it does not return.
 func Main() {
-	if os.Getenv(variable) != "" {
-		os.Exit(run())
+	if len(os.Args) == 5 && os.Args[1] == verb {
+		os.Exit(run(os.Args[2], os.Args[3], os.Args[4]))
 	}
 }
 
-// Command starts this test binary as a fake worker. It must be run with Env.
-func Command() []string { return []string{os.Args[0]} }
-
-// Env is the environment of a fake worker. A worker started with the mode
-// "mute" dies before it is ready, after a line on its standard error.
-func Env(mode string) []string { return append(os.Environ(), variable+"="+mode) }
+// Command starts this test binary as a fake worker. One in the mode "mute"
+// dies before it is ready, after a line on its standard error; "" is the other
+// mode.
+func Command(mode string) []string { return []string{os.Args[0], verb, mode} }
 
 // A Frame of the channel, as the package worker describes it.
 type Frame struct {
@@ -73,15 +71,14 @@ func (c channel) write(kind byte, parts ...[]byte) {
 	}
 }
 
-func run() int {
-	n := len(os.Args)
-	fd, err1 := strconv.Atoi(os.Args[n-2])
-	fault, err2 := strconv.Atoi(os.Args[n-1])
+func run(mode, channelFD, faultFD string) int {
+	fd, err1 := strconv.Atoi(channelFD)
+	fault, err2 := strconv.Atoi(faultFD)
 	if err := errors.Join(err1, err2); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	if os.Getenv(variable) == "mute" {
+	if mode == "mute" {
 		fmt.Fprintln(os.Stderr, "no module named anything")
 		return 3
 	}
@@ -130,7 +127,7 @@ func (w *worker) do(id []byte, script string, rest [][]byte) {
 		n, _ := strconv.Atoi(arg)
 		switch verb {
 		case "out":
-			fmt.Println(arg)
+			fmt.Fprintln(os.Stdout, arg)
 		case "err":
 			fmt.Fprintln(os.Stderr, arg)
 		case "flood": // n bytes on each stream
