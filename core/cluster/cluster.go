@@ -138,6 +138,11 @@ func (c *Cluster) startController(ctx context.Context, h *host) error {
 	c.controller = u
 	c.record.Own.Paths[u.id] = h.found.Path
 	c.mu.Unlock()
+	client, engine := connfile.Names(c.opts.ID)
+	written := filesOf(c.opts.Profile.SecurityDir(), client, engine)
+	if c.opts.keepsFiles() {
+		written.forget() // the controller may find nothing to change in them
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
 	err = u.start(ctx, c.watching, sdk.StartRequest{
@@ -147,24 +152,21 @@ func (c *Cluster) startController(ctx context.Context, h *host) error {
 	if err != nil {
 		return fmt.Errorf("start the controller: %w", err)
 	}
-	return c.awaitController(ctx, u)
+	return c.awaitController(ctx, u, written)
 }
 
 // awaitController waits until both connection files are there.
-func (c *Cluster) awaitController(ctx context.Context, u *unit) error {
-	ready, cancel := context.WithCancel(ctx)
+func (c *Cluster) awaitController(ctx context.Context, u *unit, written files) error {
+	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
-	files := make(chan error, 1)
-	go func() {
-		client, engine := connfile.Names(c.opts.ID)
-		files <- awaitFiles(ready, c.opts.Profile.SecurityDir(), client, engine)
-	}()
+	ready := make(chan error, 1)
+	go func() { ready <- written.await(waiting) }()
 	select {
 	case <-u.ended:
 		cancel()
-		<-files
+		<-ready
 		return u.failure("the controller", "before it was ready")
-	case err := <-files:
+	case err := <-ready:
 		if errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("the controller wrote no connection files within %v; look at its log in %s, or give it longer with --timeout", c.opts.Timeout, c.opts.Profile.LogDir())
 		}

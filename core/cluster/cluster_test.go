@@ -125,6 +125,21 @@ func TestFewer(t *testing.T) {
 	}
 }
 
+// TestStubborn stops engines that do not listen to SIGTERM.
+func TestStubborn(t *testing.T) {
+	o := testOptions(t)
+	o.EngineCommand = shell(`trap "" TERM; while :; do sleep 0.05; done`)
+	c := started(t, o)
+	began := time.Now()
+	if err := c.Stop(background(t)); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took < patience || took > patience+1500*time.Millisecond {
+		t.Errorf("the stop took %v", took)
+	}
+	nothingLeft(t, o.Profile)
+}
+
 func TestInterruptedStart(t *testing.T) {
 	o := testOptions(t)
 	o.ControllerCommand = shell("exec sleep 1000")
@@ -263,7 +278,6 @@ func (c *Cluster) killAll(t *testing.T) error {
 	for _, u := range left.units() {
 		<-u.ended
 	}
-	left.written = false
 	left.Close()
 	return err
 }

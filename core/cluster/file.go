@@ -155,6 +155,7 @@ func newRecord(o *Options, self process.State) *Record {
 			Created:    time.Now().UTC().Format(time.RFC3339),
 			Paths:      map[string]string{},
 			Alive:      map[string]int{},
+			Keep:       o.keepsFiles(),
 		},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/process"
 )
@@ -184,26 +185,35 @@ func TestLock(t *testing.T) {
 
 func TestAwaitFiles(t *testing.T) {
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- awaitFiles(ctx, dir, "a", "b") }()
-	for _, name := range []string{"a", "b"} {
-		temporary := filepath.Join(dir, "tmp")
-		if err := os.WriteFile(temporary, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(temporary, filepath.Join(dir, name)); err != nil {
+	write := func(name string) {
+		t.Helper()
+		if err := atomicfile.Write(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	write("b") // of an earlier controller
+	done := make(chan error, 1)
+	f := filesOf(dir, "a", "b")
+	go func() { done <- f.await(ctx) }()
+	write("a")
+	if f.ready() {
+		t.Error("an old file counts")
+	}
+	write("b")
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	stopped, stop := context.WithCancel(ctx)
 	stop()
-	if err := awaitFiles(stopped, dir, "a", "c"); !errors.Is(err, context.Canceled) {
+	if err := filesOf(dir, "c").await(stopped); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+	old := filesOf(dir, "a", "b")
+	old.forget()
+	if err := old.await(ctx); err != nil {
+		t.Error(err)
 	}
 }
 

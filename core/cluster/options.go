@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -153,6 +154,19 @@ func (o *Options) placeArgs(command []string) []string {
 		return nil
 	}
 	return []string{"--profile-dir=" + o.Profile.Dir, "--cluster-id=" + o.ID}
+}
+
+// keepsFiles tells whether the controller leaves its connection files behind,
+// to take them up again at its next start.
+func (o *Options) keepsFiles() bool {
+	for _, arg := range append(slices.Clone(o.ControllerCommand), o.ControllerArgs...) {
+		name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		switch name {
+		case "reuse", "restore", "IPController.reuse_files", "IPController.restore_engines":
+			return !strings.EqualFold(value, "false")
+		}
+	}
+	return false
 }
 
 // environment answers what every process of the cluster finds in its

@@ -95,6 +95,7 @@ func (c *Cluster) late(ctx context.Context, u *unit, registered int, err error) 
 
 // note tells that the cluster goes on with fewer engines than asked for.
 func (c *Cluster) note(u *unit, registered int) {
+	c.save(u) // before anybody is told
 	text := fmt.Sprintf("%d of %d engines have registered", registered, c.opts.N)
 	died := u.deaths()
 	if waiting := c.opts.N - registered - len(died); waiting > 0 {

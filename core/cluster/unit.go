@@ -165,10 +165,13 @@ func (u *unit) watch(ctx context.Context) {
 	defer close(u.gone)
 	pause := reopenPause
 	for {
+		began := time.Now()
 		l, err := u.current(ctx)
 		if err == nil {
-			pause = reopenPause
 			err = u.follow(ctx, l)
+		}
+		if time.Since(began) > maxReopenPause {
+			pause = reopenPause // it went well for long
 		}
 		switch {
 		case err == nil:
@@ -184,7 +187,7 @@ func (u *unit) watch(ctx context.Context) {
 			close(u.ended)
 			u.changed(u)
 			return
-		case errors.Is(err, sdk.ErrPluginGone):
+		case errors.Is(err, sdk.ErrPluginGone) && time.Since(began) > pause:
 			u.log.Warn("the launcher plugin has ended; its work goes on and a new one takes over", "launcher", u.host.found.Name, "unit", u.id)
 			continue
 		}

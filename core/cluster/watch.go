@@ -11,15 +11,41 @@ import (
 // of other machines send no notices.
 const filePoll = 50 * time.Millisecond
 
-// awaitFiles returns when all named files are in dir, which must be there.
-// They are written whole (renamed into place), so being there is enough.
-func awaitFiles(ctx context.Context, dir string, names ...string) error {
-	notices, stop := watchDir(dir)
+// files are named files of a folder as they were at some time.
+type files struct {
+	dir    string
+	before map[string]os.FileInfo // nil for one that was not there
+}
+
+// filesOf takes down the files as they are now.
+func filesOf(dir string, names ...string) files {
+	f := files{dir: dir, before: make(map[string]os.FileInfo, len(names))}
+	for _, name := range names {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			info = nil
+		}
+		f.before[name] = info
+	}
+	return f
+}
+
+// forget lets files count that were there before.
+func (f files) forget() {
+	for name := range f.before {
+		f.before[name] = nil
+	}
+}
+
+// await returns when all files are there, and none is the one that was there
+// before. They are written whole (renamed into place), so being there is enough.
+func (f files) await(ctx context.Context) error {
+	notices, stop := watchDir(f.dir)
 	defer stop()
 	tick := time.NewTicker(filePoll)
 	defer tick.Stop()
 	for {
-		if allExist(dir, names) {
+		if f.ready() {
 			return nil
 		}
 		select {
@@ -31,9 +57,10 @@ func awaitFiles(ctx context.Context, dir string, names ...string) error {
 	}
 }
 
-func allExist(dir string, names []string) bool {
-	for _, name := range names {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+func (f files) ready() bool {
+	for name, old := range f.before {
+		now, err := os.Stat(filepath.Join(f.dir, name))
+		if err != nil || old != nil && os.SameFile(old, now) && old.ModTime().Equal(now.ModTime()) {
 			return false
 		}
 	}
