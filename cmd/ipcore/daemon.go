@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -158,13 +157,9 @@ func daemonLog(co cluster.Options) (*os.File, error) {
 	return f, nil
 }
 
-// nameLog gives the log its name: ipcluster[-<cluster id>]-<pid>.log.
+// nameLog gives the log the name that belongs to the daemon's pid.
 func nameLog(f *os.File, co cluster.Options, pid int) (string, error) {
-	name := "ipcluster-"
-	if co.ID != "" {
-		name += co.ID + "-"
-	}
-	path := filepath.Join(co.Profile.LogDir(), name+strconv.Itoa(pid)+".log")
+	path := cluster.LogPath(co.Profile, co.ID, pid)
 	if err := os.Rename(f.Name(), path); err != nil {
 		return "", fmt.Errorf("name the daemon's log: %w", err)
 	}

@@ -2,16 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"regexp"
-	"sort"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/core/cluster"
 )
 
 type logsOptions struct {
@@ -37,8 +33,8 @@ controller, its engines or its supervisor.`,
 	return c
 }
 
-// logPrefixes are how the log files of each part begin.
-var logPrefixes = map[string]string{"controller": "ipcontroller", "engines": "ipengine", "supervisor": "ipcluster"}
+// logParts are the words for the parts of a cluster.
+var logParts = map[string]cluster.Part{"controller": cluster.Controllers, "engines": cluster.Engines, "supervisor": cluster.Supervisor}
 
 func (o *logsOptions) run(a *app, args []string) error {
 	parts := []string{"supervisor", "controller", "engines"}
@@ -50,12 +46,12 @@ func (o *logsOptions) run(a *app, args []string) error {
 		return err
 	}
 	found := 0
-	for _, part := range parts {
-		prefix, known := logPrefixes[part]
+	for _, word := range parts {
+		part, known := logParts[word]
 		if !known {
-			return &usageError{text: fmt.Sprintf("unknown part %q", part), hint: "use controller, engines or supervisor"}
+			return &usageError{text: fmt.Sprintf("unknown part %q", word), hint: "use controller, engines or supervisor"}
 		}
-		files, err := logFiles(p, prefix, o.clusterID)
+		files, err := cluster.Logs(p, o.clusterID, part)
 		if err != nil {
 			return err
 		}
@@ -72,41 +68,6 @@ func (o *logsOptions) run(a *app, args []string) error {
 		a.errf("no logs in %s\n", p.LogDir())
 	}
 	return nil
-}
-
-// logFiles answers the log files of one part of a cluster, oldest first.
-func logFiles(p profile.Profile, prefix, id string) ([]string, error) {
-	middle := "-"
-	switch {
-	case id != "":
-		middle = "-" + id + "-"
-	case prefix == "ipengine":
-		middle = "--" // upstream's form for the cluster without a name
-	}
-	// Behind the cluster's id there are numbers only: set, index, pid.
-	form := regexp.MustCompile("^" + regexp.QuoteMeta(prefix+middle) + `[0-9-]+\.log$`)
-	entries, err := os.ReadDir(p.LogDir())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("look for logs: %w", err)
-	}
-	type dated struct {
-		path string
-		time int64
-	}
-	var found []dated
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !form.MatchString(e.Name()) {
-			continue
-		}
-		found = append(found, dated{filepath.Join(p.LogDir(), e.Name()), info.ModTime().UnixNano()})
-	}
-	sort.Slice(found, func(i, j int) bool { return found[i].time < found[j].time })
-	files := make([]string, len(found))
-	for i, f := range found {
-		files[i] = f.path
-	}
-	return files, nil
 }
 
 // tailBytes is how much of a log file's end is looked at.

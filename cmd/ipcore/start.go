@@ -30,6 +30,16 @@ type startOptions struct {
 	python        string
 	timeout       seconds
 	daemonize     bool
+	cleanLogs     bool
+}
+
+// startTraits are the configuration names that are options here.
+var startTraits = map[string]string{
+	"Cluster.n": "n", "Cluster.engine_timeout": "timeout", "Cluster.cluster_id": "cluster-id",
+	"Cluster.engine_launcher_class": "engines", "Cluster.controller_launcher_class": "controller",
+	"IPClusterStart.daemonize": "daemonize", "IPClusterStart.clean_logs": "clean-logs", "IPClusterEngines.n": "n",
+	"BaseParallelApplication.cluster_id": "cluster-id", "BaseIPythonApplication.profile": "profile",
+	"ProfileDir.location": "profile-dir", "Application.log_level": "log-level",
 }
 
 func newStart(a *app) *command {
@@ -48,7 +58,8 @@ The command stays in the foreground and watches the cluster; Ctrl-C stops it. Wi
 			ipcore start -n 8 --engines=slurm --profile=cluster
 			ipcore start -n 4 --engine-cmd 'python3 -m ipyparallel.engine'
 			ipcore start -n 4 -- --sqlitedb`,
-		flags: newFlags("start"),
+		flags:  newFlags("start"),
+		traits: startTraits,
 	}
 	fs := c.flags
 	fs.IntVarP(&o.n, "n", "n", 0, "start `N` engines (default: one for each CPU)")
@@ -61,6 +72,7 @@ The command stays in the foreground and watches the cluster; Ctrl-C stops it. Wi
 	fs.StringVar(&o.python, "python", "", "`PROGRAM` that is the engines' Python (default $IPCORE_PYTHON, an active environment's, python3)")
 	o.timeout = seconds(time.Minute)
 	fs.Var(&o.timeout, "timeout", "how long to wait for the engines to register")
+	fs.BoolVar(&o.cleanLogs, "clean-logs", true, "remove the logs of the cluster's earlier runs")
 	o.verbosity.flags(fs, "")
 	c.run = func(ctx context.Context, args []string) error { return o.run(ctx, a, args) }
 	return c
@@ -94,7 +106,7 @@ func (o *startOptions) clusterOptions(args []string) (cluster.Options, error) {
 		Profile: p, ID: o.clusterID, N: o.n, Timeout: time.Duration(o.timeout),
 		Controller: o.controller, Engines: o.engines,
 		ControllerCommand: controller, EngineCommand: engine, ControllerArgs: args,
-		Python: o.python, LogLevel: level,
+		Python: o.python, LogLevel: level, CleanLogs: o.cleanLogs,
 	}, nil
 }
 

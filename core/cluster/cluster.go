@@ -14,6 +14,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/internal/filelock"
 	"github.com/ipcore/ipcore/sdk"
 )
 
@@ -91,6 +92,11 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, c.Stop(limited))
 		}
 	}()
+	if c.opts.CleanLogs {
+		if err := removeLogs(c.opts.Profile, c.opts.ID); err != nil {
+			c.log.Warn("old logs stay", "error", err)
+		}
+	}
 	c.opts.Progress(Progress{Stage: StageController, N: c.opts.N})
 	if err := c.startController(ctx, c.host(controllers)); err != nil {
 		return err
@@ -373,7 +379,23 @@ func (c *Cluster) removeFiles() error {
 		client, engine := connfile.Names(c.opts.ID)
 		err = errors.Join(removeIfThere(filepath.Join(c.opts.Profile.SecurityDir(), client)), removeIfThere(filepath.Join(c.opts.Profile.SecurityDir(), engine)))
 	}
-	return errors.Join(err, removeIfThere(c.file))
+	return errors.Join(err, c.removeLock(), removeIfThere(c.file))
+}
+
+// removeLock removes the lock file of a controller that was killed.
+func (c *Cluster) removeLock() error {
+	path := filepath.Join(c.opts.Profile.SecurityDir(), connfile.LockName(c.opts.ID))
+	if _, err := os.Stat(path); err != nil {
+		return nil // the controller removed it at its end
+	}
+	held, err := filelock.Try(path)
+	if errors.Is(err, filelock.ErrHeld) {
+		return nil // of a controller that is none of ours
+	}
+	if err != nil {
+		return err
+	}
+	return held.Remove()
 }
 
 func removeIfThere(path string) error {

@@ -37,6 +37,8 @@ type Options struct {
 	ControllerArgs    []string // added to the controller's command
 	Python            string   // the engines' Python, for our own engine
 
+	CleanLogs bool // remove the logs of earlier runs of the same cluster
+
 	LogLevel string // of the controller and the engines; "" is "info"
 	Log      hclog.Logger
 

@@ -61,6 +61,15 @@ func Names(clusterID string) (client, engine string) {
 	return base + "client.json", base + "engine.json"
 }
 
+// LockName answers the name of the file that a running controller of a cluster
+// holds locked, beside its connection files.
+func LockName(clusterID string) string {
+	if clusterID == "" {
+		return ".ipcontroller.lock"
+	}
+	return ".ipcontroller-" + clusterID + ".lock"
+}
+
 // NewKey answers a random key of the form "xxxxxxxx-<24 hex>".
 func NewKey() string {
 	var b [16]byte

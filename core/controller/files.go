@@ -31,11 +31,7 @@ func claim(o *Options) (*files, error) {
 		client: filepath.Join(dir, client), engine: filepath.Join(dir, engine),
 		written: map[string][]byte{}, log: o.Log,
 	}
-	name := ".ipcontroller"
-	if o.ClusterID != "" {
-		name += "-" + o.ClusterID
-	}
-	lock, err := filelock.Try(filepath.Join(dir, name+".lock"))
+	lock, err := filelock.Try(filepath.Join(dir, connfile.LockName(o.ClusterID)))
 	if errors.Is(err, filelock.ErrHeld) {
 		return nil, f.refusal()
 	}
