@@ -5,10 +5,10 @@ import subprocess
 
 
 def go_env(env):
-    """env with the real Go's folders, for a sandbox whose HOME is empty."""
+    """env with the real HOME and Go's folders, for a sandbox whose own are empty."""
     names = ("GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOFLAGS", "GOSUMDB", "GONOSUMDB", "GOTOOLCHAIN")
     values = subprocess.run(["go", "env", *names], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    return dict(env, CGO_ENABLED="0", **{k: v for k, v in zip(names, values) if v})
+    return dict(env, HOME=os.environ["HOME"], CGO_ENABLED="0", **{k: v for k, v in zip(names, values) if v})
 
 
 def build(folder, output, env, *flags):

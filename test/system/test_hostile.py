@@ -1,6 +1,7 @@
 """Strangers at the controller's ports: other clients must not notice."""
 
 import json
+import logging
 import os
 import socket
 import statistics
@@ -38,6 +39,23 @@ def ready(kind):
 
 def frame(data, more):
     return bytes([1 if more else 0, len(data)]) + data
+
+
+class Complaints(logging.Handler):
+    """Collects what the client's event loop logs as errors: exceptions in its callbacks."""
+
+    def __init__(self):
+        super().__init__(logging.ERROR)
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record.getMessage())
+
+    def __enter__(self):
+        logging.getLogger().addHandler(self)
+
+    def __exit__(self, *_):
+        logging.getLogger().removeHandler(self)
 
 
 class Hostile(Case):
@@ -86,6 +104,7 @@ class Hostile(Case):
         """Run attack while a client works; it must see no delay over a second."""
         done = threading.Event()
         failure = []
+        complaints = Complaints()
 
         def run():
             try:
@@ -96,14 +115,16 @@ class Hostile(Case):
                 done.set()
 
         t = threading.Thread(target=run)
-        t.start()
-        try:
-            took = self.work(done)
-        finally:
-            t.join()
+        with complaints:
+            t.start()
+            try:
+                took = self.work(done)
+            finally:
+                t.join()
         if failure:
             raise failure[0]
         self.assertLess(max(took), 1.0, f"{len(took)} requests, median {statistics.median(took):.4f} s")
+        self.assertEqual(complaints.records, [], "the client's own event loop")
         self.assertEqual(self.rc.ids, [0, 1, 2, 3])
 
     def finish(self):

@@ -8,7 +8,7 @@ import time
 
 from harness.case import Case
 from harness.cluster import IPCORE
-from harness.processes import alive, command, describe, kill, parent, wait_until
+from harness.processes import alive, children, command, describe, kill, wait_until
 
 __name__ = "__main__"  # functions sent from here are a user's own, not a module's
 
@@ -93,12 +93,11 @@ class Kills(Case):
         c = self.cluster()
         rc = c.client()
         pid = rc[0].apply_sync(os.getpid)
-        controller = self.named(c, "ipcore", "controller")
-        engines = {c.engine_pid(rc, i) for i in range(4)}
-        workers = set(rc[:].apply_sync(os.getpid))
-        rest = [p for p in c.processes() if p not in workers | engines | set(controller)]
-        self.assertTrue(rest, "a supervisor and a launcher plugin")
-        kill(rest)
+        plugins = self.named(c, "ipcore-launcher-local")
+        supervisors = [p for p in c.processes() if set(children(p)) & set(plugins)]
+        self.assertEqual(len(supervisors), 1, describe(c.processes()))
+        kill(supervisors)
+        wait_until(lambda: not any(map(alive, plugins)), 5, "end of the plugin, which is on a leash")
         self.assertEqual(rc[0].apply_sync(os.getpid), pid)
         (one,) = self.list(c)
         self.assertEqual((one["running"], one["supervised"], one["engines_running"]), (True, False, 4))
