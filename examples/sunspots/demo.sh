@@ -25,7 +25,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-"$ipcore" start -n 4 --profile-dir="$profile" --daemonize
+"$ipcore" start -n 4 --profile-dir="$profile" --daemonize | sed -n 1p
 echo
 "$program" --profile-dir="$profile"
 echo

@@ -34,8 +34,8 @@ var csv string
 
 const (
 	perTask  = 25  // series that one task resamples
-	oneTasks = 24  // tasks for the run on one engine
-	allTasks = 160 // tasks for the run on all engines
+	oneTasks = 12  // tasks for the run on one engine
+	allTasks = 100 // tasks for the run on all engines
 )
 
 func main() {
