@@ -156,6 +156,7 @@ class Session(SharedCluster):
     def test_value_of_the_last_line(self):
         ar = self.rc[:].execute("6 * 7", silent=False)
         results = ar.get(20)
+        wait_until(lambda: all(r.execute_result for r in results), 10, "the values, which come on another socket")
         self.assertEqual([r.execute_result["data"]["text/plain"] for r in results], ["42"] * 4)
 
     def test_px_magics(self):
