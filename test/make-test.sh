@@ -30,15 +30,6 @@ gotest() { # name, flags...
     go test -json "$@" ./... | build/tally run -name "$name" -dir "$results"
 }
 
-race() {
-    if ! command -v "$(go env CC)" >/dev/null; then
-        echo "skipped: the race detector needs a C compiler (Debian: apt-get install gcc)"
-        printf '{"name": "test-race", "passed": 0, "failed": [], "skipped": ["race detector: no C compiler"]}\n' >"$results/test-race.json"
-        return
-    fi
-    CGO_ENABLED=1 gotest test-race -race
-}
-
 absent() { # suite, why: a suite that cannot run here is counted as one skipped test
     echo "skipped: $1: $2"
     printf '{"name": "test-%s", "passed": 0, "failed": [], "skipped": ["%s: %s"]}\n' "$1" "$1" "$2" >"$results/test-$1.json"
@@ -56,8 +47,14 @@ go build -o build/tally ./test/tally
 
 if [ ${#only[@]} = 0 ]; then
     stage vet go vet ./...
-    stage unit gotest test-unit
-    stage race race
+    if command -v "$(go env CC)" >/dev/null; then
+        export CGO_ENABLED=1 # of the race detector alone
+        stage "unit, with the race detector" gotest test-unit -race
+        export CGO_ENABLED=0
+    else
+        stage unit gotest test-unit
+        absent race "the race detector needs a C compiler (Debian: apt-get install gcc)"
+    fi
 fi
 for version in 7.1 9.1; do
     var=IPCORE_TEST_PY${version/./}

@@ -37,8 +37,8 @@ class ThirdParty(Case):
 
     def version(self):
         """What ipcore launchers says of mine."""
-        found = json.loads(self.c.run(IPCORE, "launchers", "--json").stdout)["launchers"]
-        return [(e["info"]["version"], e["path"]) for e in found if e["name"] == "mine"]
+        found = json.loads(self.c.run(IPCORE, "launchers", "--json").stdout)
+        return [(e["version"], e["path"]) for e in found if e["name"] == "mine"]
 
     def use(self):
         self.c.run(IPCORE, "--engines=mine", "-n", "2", f"--profile-dir={self.c.profile}", "--daemonize")
