@@ -83,8 +83,7 @@ func (e *engine) registrationReply(m *wire.Message) error {
 		return nil
 	default:
 		err = e.session.ReplyError(m)
-		var remote *wire.RemoteError
-		if errors.As(err, &remote) {
+		if remote, ok := errors.AsType[*wire.RemoteError](err); ok {
 			err = errors.New(remote.Error())
 		} else if err == nil {
 			err = errors.New("the reply has no id")

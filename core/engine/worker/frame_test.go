@@ -31,7 +31,7 @@ func TestFrame(t *testing.T) {
 				t.Errorf("%d bytes became %d", len(text), len(again))
 			}
 		}
-		if err := got.read(r); err != io.EOF {
+		if err := got.read(r); !errors.Is(err, io.EOF) {
 			t.Errorf("at the end: %v", err)
 		}
 		for cut := 1; cut < min(len(text), 40); cut++ {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"sync"
@@ -129,8 +130,8 @@ func (o *output) readOnce(s *outputStream) (n int, more bool) {
 	for {
 		n, err := readPipe(s.fd, s.buf[len(s.buf):cap(s.buf)])
 		switch {
-		case err == syscall.EINTR:
-		case err == syscall.EAGAIN:
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN):
 			return 0, true
 		case err != nil || n == 0:
 			return 0, false

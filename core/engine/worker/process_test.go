@@ -4,6 +4,7 @@ package worker
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -157,7 +158,7 @@ func TestRequests(t *testing.T) {
 	if e := r.exited(); e.Cause != nil || e.Code != 0 || !e.Ready {
 		t.Errorf("exit after quit: %+v", e)
 	}
-	if err := r.p.Clear("id"); err != ErrExited {
+	if err := r.p.Clear("id"); !errors.Is(err, ErrExited) {
 		t.Errorf("request after the end: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ package workertest
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -137,8 +138,10 @@ func (w *worker) do(id []byte, script string, rest [][]byte) {
 				os.Stderr.Write(text[:min(n, len(text))])
 			}
 		case "bytes": // hexadecimal
-			var b []byte
-			fmt.Sscanf(arg, "%x", &b)
+			b, err := hex.DecodeString(arg)
+			if err != nil {
+				panic(err)
+			}
 			os.Stdout.Write(b)
 		case "show":
 			w.write('D', []byte("display_data"), id, []byte(`{"data": {"text/plain": "`+arg+`"}, "metadata": {}}`))
