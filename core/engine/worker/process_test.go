@@ -280,6 +280,22 @@ func TestDeath(t *testing.T) {
 	}
 }
 
+// A worker that dies while a large request is written to it does not hold us.
+func TestDeathWhileWriting(t *testing.T) {
+	r := start(t, "")
+	<-r.ready
+	if err := r.p.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	r.apply("", make([]byte, 16<<20)) // more than the socket takes
+	if err := r.p.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.exited(); e.Signal != syscall.SIGKILL || e.Cause != nil {
+		t.Errorf("exit: %+v", e)
+	}
+}
+
 func TestDeathAtStart(t *testing.T) {
 	r := start(t, "mute")
 	if e := r.exited(); e.Ready || e.Code != 3 || e.Tail != "no module named anything" {
