@@ -192,6 +192,10 @@ func interruptible(ctx context.Context, c *cluster.Cluster, log hclog.Logger) (_
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// Caught and dropped: a reader of our output that goes away must not end the
+	// cluster's supervisor.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
 	first := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
@@ -222,6 +226,7 @@ func interruptible(ctx context.Context, c *cluster.Cluster, log hclog.Logger) (_
 			}
 		}, func() {
 			signal.Stop(signals)
+			signal.Stop(pipes)
 			close(done)
 			cancel()
 		}

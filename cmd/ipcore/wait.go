@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"time"
 
@@ -24,7 +25,8 @@ func newWait(a *app) *command {
 		args:  "[-n N] [--timeout T]",
 		short: "wait until engines have registered",
 		long: `Wait until N engines have registered with the controller: as many as the cluster was
-started with, unless -n says another number.`,
+started with, unless -n says another number. A cluster that is not there yet is waited for
+as well.`,
 		example: `ipcore wait
 			ipcore wait -n 16 --timeout 10m`,
 		flags: newFlags("wait"),
@@ -54,19 +56,22 @@ func (o *waitOptions) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	p, file, err := o.place.resolve()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(o.timeout))
+	defer cancel()
+	if err := awaitFile(ctx, clientFile(p, o.clusterID)); err != nil {
+		return fmt.Errorf("gave up after %v: %w", time.Duration(o.timeout), err)
+	}
 	n := o.n
 	if n <= 0 {
-		_, file, err := o.place.resolve()
-		if err != nil {
-			return err
-		}
 		n = 1
 		if r, err := cluster.ReadRecord(file); err == nil {
 			n = r.Cluster.N
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(o.timeout))
-	defer cancel()
 	c, err := o.place.connect(ctx, log)
 	if err != nil {
 		return err
@@ -84,4 +89,23 @@ func (o *waitOptions) run(ctx context.Context, a *app) error {
 		a.outf("%s registered\n", count(len(c.IDs()), "engine"))
 	}
 	return err
+}
+
+// filePoll is how often a file is looked for that is not there yet.
+const filePoll = 50 * time.Millisecond
+
+// awaitFile returns when the file is there.
+func awaitFile(ctx context.Context, path string) error {
+	tick := time.NewTicker(filePoll)
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return &exitError{code: exitNoCluster, err: fmt.Errorf("no controller is running: there is no %s", path)}
+		case <-tick.C:
+		}
+	}
 }
