@@ -1,7 +1,6 @@
-"""The client's canned objects: the classes that its pickles name, both directions, and the buffers of apply messages.
+"""The client's canned objects, both directions, and the buffers of apply messages.
 
-The node's own ipyparallel is never imported for this. Pickles name the public classes (ipyparallel.serialize.canning.…);
-the unpickler here maps those names to the classes below, always, and what is pickled here names the public classes again.
+The node's own ipyparallel is never imported for this: the classes below stand for its classes.
 """
 
 import functools
@@ -9,264 +8,67 @@ import io
 import sys
 import types
 
-try:
-    import _pickle as _native
-except ImportError:  # PyPy
-    import pickle as _native
-import copyreg
+from . import helpers, interrupt, pickling
+from .pickling import CANNING, ForeignCode, Public, PythonVersionMismatch, dumps, loads, publish
 
-from . import helpers, interrupt
-
-PROTOCOL = 4  # every client from Python 3.4 on reads it
 THRESHOLD = 1024  # a longer buffer travels beside the pickle
 ITEMS = 64  # containers below this size are canned item by item
-
-_CANNING = "ipyparallel.serialize.canning"
-
-public = {}  # (module, name) that a pickle may hold: the object it stands for here
-
-
-class _Import:
-    """Pickled, the module of that name, imported where it is unpickled."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __reduce__(self):
-        from importlib import import_module
-
-        return import_module, (self.name,)
-
-
-class _Global:
-    """A callable that is pickled as the public name of something that exists at the other end."""
-
-    def __init__(self, module, name, call):
-        self.module, self.name, self.call = module, name, call
-
-    def __call__(self, *args):
-        return self.call(*args)
-
-    def __reduce__(self):
-        return getattr, (_Import(self.module), self.name)
-
-
-class Public(type):
-    """The metaclass of classes that are pickled by a public name which may not be importable here."""
-
-
-def _reduce_public(cls):
-    return getattr, (_Import(cls.__module__), cls.__name__)
-
-
-copyreg.pickle(Public, _reduce_public)
-
-
-def publish(module, also=()):
-    """Decorate a class to be known as a class of the public module, and under other names too."""
-
-    def register(cls):
-        cls.__module__ = module
-        cls.__qualname__ = cls.__name__
-        for key in ((module, cls.__name__),) + tuple(also):
-            public[key] = cls
-        return cls
-
-    return register
-
-
-# Code objects
-
-
-class ForeignCode:
-    """Stands for a code object that another Python version compiled."""
-
-    def __init__(self, filename, name, why):
-        self.co_filename, self.co_name, self.why = filename, name, why
-
-
-class PythonVersionMismatch(RuntimeError):
-    """A function came as byte code that this Python can't run."""
-
-    __module__ = "ipcore"
-
-
-_checked = {}  # byte code, numbers of fields and of constants: why it is foreign, or None
-
-
-def make_code(*args):
-    """Build the code object that the client pickled, or a ForeignCode. Never raises: a helper's code is not needed at all."""
-    filename, name = (str(args[10]), str(args[11])) if len(args) > 11 else ("?", "?")
-    try:
-        why = None
-        for c in args[7]:
-            if type(c) is ForeignCode:
-                why = c.why
-        if why is None:
-            key = args[6], len(args), len(args[7])
-            try:
-                why = _checked[key]
-            except KeyError:
-                from . import bytecode
-
-                why = bytecode.foreign(args)
-                if len(_checked) > 4096:
-                    _checked.clear()
-                _checked[key] = why
-        if why is None:
-            return types.CodeType(*args)
-    except Exception as e:
-        why = "%s: %s" % (type(e).__name__, e)
-    return ForeignCode(filename, name, why)
-
-
-_code_names = None
-
-
-def _reduce_code(code):
-    global _code_names
-    if _code_names is None:
-        names = ["argcount", "posonlyargcount", "kwonlyargcount", "nlocals", "stacksize", "flags", "code", "consts", "names"]
-        names += ["varnames", "filename", "name"]
-        if sys.version_info >= (3, 11):
-            names += ["qualname", "firstlineno", "linetable", "exceptiontable"]
-        else:
-            names += ["firstlineno", "linetable" if sys.version_info >= (3, 10) else "lnotab"]
-        _code_names = ["co_" + n for n in names + ["freevars", "cellvars"]]
-    return code_ctor, tuple([getattr(code, n) for n in _code_names])
-
-
-code_ctor = _Global("ipyparallel.serialize.codeutil", "code_ctor", make_code)
-public["ipyparallel.serialize.codeutil", "code_ctor"] = code_ctor
-HOOK = public[_CANNING, "_uncan_dependent_hook"] = _Global(_CANNING, "_uncan_dependent_hook", helpers.check_dependency)
-copyreg.pickle(types.CodeType, _reduce_code)
-
-
-# Pickling
-
-
-class Unpickler(_native.Unpickler):
-    """Unpickler maps public names to what stands for them here."""
-
-    def find_class(self, module, name):
-        if name == "import_module" and module == "importlib":
-            return _import_public
-        if module.startswith("ipyparallel"):
-            found = public.get((module, name))
-            if found is None:
-                found = helpers.by_reference(module, name)
-            if found is not None:
-                return found
-        return super().find_class(module, name)
-
-
-class _Module:
-    """The public names of one module of ipyparallel, for pickles that another worker made."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __getattr__(self, name):
-        found = public.get((self.name, name))
-        return found if found is not None else getattr(_import(self.name), name)
-
-
-def _import(name):
-    __import__(name)
-    return sys.modules[name]
-
-
-def _import_public(name):
-    """Stand for importlib.import_module in pickles: what _Import above made is not imported but looked up."""
-    return _Module(name) if name.startswith("ipyparallel.") else _import(name)
-
-
-class NativePickle:
-    """The serialiser of the standard library."""
-
-    @staticmethod
-    def dumps(obj, protocol=PROTOCOL):
-        return _native.dumps(obj, protocol)
-
-    @staticmethod
-    def loads(data):
-        if isinstance(data, memoryview):
-            data = data.tobytes()
-        if data.find(b"ipyparallel") < 0:  # no public name in it: no copy, no class of ours
-            return _native.loads(data)
-        return Unpickler(io.BytesIO(data)).load()
-
-
-_serializer = NativePickle
-
-
-def dumps(obj):
-    """Pickle obj with the serialiser in use."""
-    return _serializer.dumps(obj, PROTOCOL)
-
-
-def loads(data):
-    """Unpickle data with the serialiser in use."""
-    return _serializer.loads(data)
 
 
 def use_pickle():
     """Go back to the standard library's pickle."""
-    global _serializer
-    _serializer = NativePickle
+    pickling.serializer = pickling.NativePickle
     can_map[types.FunctionType] = CannedFunction
 
 
 def use_cloudpickle():
     """Let cloudpickle take care of functions, in both directions."""
-    global _serializer
     import cloudpickle
 
     class Pickler(cloudpickle.Pickler):
         def reducer_override(self, obj):
             # It would take classes and functions that it can't find by their name apart, and pickle their code.
-            if type(obj) is Public:
-                return _reduce_public(obj)
+            if type(obj) is pickling.Public:
+                return pickling.reduce_public(obj)
             return super().reducer_override(obj)
 
-    class CloudPickle(NativePickle):
+    class CloudPickle(pickling.NativePickle):
         @staticmethod
-        def dumps(obj, protocol=PROTOCOL):
+        def dumps(obj, protocol=pickling.PROTOCOL):
             f = io.BytesIO()
             Pickler(f, protocol).dump(obj)
             return f.getvalue()
 
-    _serializer = CloudPickle
+    pickling.serializer = CloudPickle
     can_map.pop(types.FunctionType, None)
 
 
 def use_dill():
     """Let dill take care of functions, in both directions."""
-    global _serializer
     import dill
 
     class DillUnpickler(dill.Unpickler):
         def find_class(self, module, name):
-            found = public.get((module, name)) or helpers.by_reference(module, name)
+            found = pickling.public.get((module, name)) or helpers.by_reference(module, name)
             return super().find_class(module, name) if found is None else found
 
     class Dill:
         @staticmethod
-        def dumps(obj, protocol=PROTOCOL):
+        def dumps(obj, protocol=pickling.PROTOCOL):
             return dill.dumps(obj, protocol)
 
         @staticmethod
         def loads(data):
             return DillUnpickler(io.BytesIO(data)).load()
 
-    _serializer = Dill
+    pickling.serializer = Dill
     can_map.pop(types.FunctionType, None)
 
 
 # Canned classes
 
 
-@publish(_CANNING)
+@publish(CANNING)
 class CannedObject(metaclass=Public):
     """A copy of an object with some attributes canned, and a hook to call on it when it is rebuilt."""
 
@@ -294,7 +96,7 @@ class CannedObject(metaclass=Public):
         return self.obj
 
 
-@publish(_CANNING, also=[("ipyparallel", "Reference"), ("ipyparallel.serialize", "Reference")])
+@publish(CANNING, also=[("ipyparallel", "Reference"), ("ipyparallel.serialize", "Reference")])
 class Reference(CannedObject):
     """An expression that is evaluated in the namespace of the engine."""
 
@@ -315,7 +117,7 @@ class Reference(CannedObject):
             interrupt.leave(before)
 
 
-@publish(_CANNING)
+@publish(CANNING)
 class CannedCell(CannedObject):
     """A cell of a closure."""
 
@@ -326,7 +128,7 @@ class CannedCell(CannedObject):
         return types.CellType(uncan(self.cell_contents, g))
 
 
-@publish(_CANNING)
+@publish(CANNING)
 class CannedFunction(CannedObject):
     """A function by its code."""
 
@@ -389,7 +191,7 @@ def _module_globals(name):
     return sys.modules[name].__dict__
 
 
-@publish(_CANNING)
+@publish(CANNING)
 class CannedPartial(CannedObject):
     """A functools.partial; it holds the buffers of all its arguments, and how many each has."""
 
@@ -428,7 +230,7 @@ class CannedPartial(CannedObject):
         return functools.partial(uncan(self.func, g), *args, **keywords)
 
 
-@publish(_CANNING)
+@publish(CANNING)
 class CannedClass(CannedObject):
     """A class of __main__ by its dict."""
 
@@ -453,7 +255,7 @@ class CannedClass(CannedObject):
             interrupt.leave(before)
 
 
-@publish(_CANNING)
+@publish(CANNING)
 class CannedArray(CannedObject):
     """A NumPy array: its type and shape, and its memory as a buffer, or a pickle where memory alone does not tell."""
 
@@ -482,7 +284,7 @@ class CannedArray(CannedObject):
         return numpy.frombuffer(data, dtype=self.dtype).reshape(self.shape)
 
 
-@publish(_CANNING)
+@publish(CANNING)
 class CannedBytes(CannedObject):
     """A bytes object."""
 
@@ -497,7 +299,7 @@ class CannedBytes(CannedObject):
         return data if isinstance(data, bytes) else memoryview(data).tobytes()
 
 
-@publish(_CANNING, also=[(_CANNING, "CannedBuffer")])
+@publish(CANNING, also=[(CANNING, "CannedBuffer")])
 class CannedMemoryView(CannedBytes):
     """A memoryview."""
 
@@ -547,7 +349,7 @@ def can_class(cls):
 
 def can_dependent(obj):
     """Can a function with a dependency."""
-    return CannedObject(obj, keys=("f", "df"), hook=HOOK)
+    return CannedObject(obj, keys=("f", "df"), hook=pickling.HOOK)
 
 
 # Users may add to both maps. A key may be the dotted name of a class that is not imported yet.
@@ -591,7 +393,7 @@ def _real(name):
 def _is_canned(obj):
     if isinstance(obj, CannedObject):
         return True
-    real = _real(_CANNING)
+    real = _real(CANNING)
     return real is not None and isinstance(obj, real.CannedObject)
 
 
@@ -611,7 +413,7 @@ def can(obj):
         return obj
     if _resolve(can_map) and cls in can_map:
         return can_map[cls](obj)
-    real = _real(_CANNING)
+    real = _real(CANNING)
     if real is not None:
         # The node's own package is in use: its map counts where the user added to it.
         canner = real.can_map.get(cls)
@@ -639,7 +441,7 @@ def uncan(obj, g=None):
         return uncan_dict(obj, g)
     if cls in _plain:
         return obj
-    real = _real(_CANNING)
+    real = _real(CANNING)
     if real is not None and isinstance(obj, real.CannedObject):
         return obj.get_object(g)
     if len(uncan_map) > 2:
@@ -747,7 +549,7 @@ def unpack_apply(buffers, g=None):
     if len(buffers) < 2:
         raise ValueError("an apply request of %d buffers" % len(buffers))
     f, at = _deserialize(buffers, 0, g)
-    info = _native.loads(buffers[at])
+    info = pickling.native.loads(buffers[at])
     at += 1
     args = []
     for _ in range(info["nargs"]):
@@ -767,7 +569,7 @@ def pack_apply(f, args, kwargs, threshold=THRESHOLD, items=ITEMS):
     arg_bufs = [b for a in args for b in serialize(a, threshold, items)]
     kwarg_bufs = [b for k in keys for b in serialize(kwargs[k], threshold, items)]
     info = {"nargs": len(args), "narg_bufs": len(arg_bufs), "kw_keys": keys}
-    return serialize(f) + [_native.dumps(info, PROTOCOL)] + arg_bufs + kwarg_bufs
+    return serialize(f) + [pickling.native.dumps(info, pickling.PROTOCOL)] + arg_bufs + kwarg_bufs
 
 
 class sessions:

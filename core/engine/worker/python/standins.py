@@ -39,14 +39,14 @@ def _error(name):
     if name == "Exception":
         return Exception
     if name not in _made:
-        from . import canning
+        from . import pickling
 
         body = {"__module__": "ipyparallel.error"}
         if name == "RemoteError":
             body.update(__init__=_remote_init, __str__=_remote_text, engine_info=None)
         elif name == "CompositeError":
             body.update(__init__=_composite_init)
-        _made[name] = canning.Public(name, (_error(_ERRORS[name]),), body)
+        _made[name] = pickling.Public(name, (_error(_ERRORS[name]),), body)
     return _made[name]
 
 
@@ -70,10 +70,10 @@ def _composite_init(self, message, elist=()):
 
 def names(name):
     """Return what a stood-in module holds, or None if it is none."""
-    from . import canning, display, helpers, namespace
+    from . import canning, display, helpers, namespace, pickling
 
     def classes(module):
-        return {n: obj for (m, n), obj in canning.public.items() if m == module}
+        return {n: obj for (m, n), obj in pickling.public.items() if m == module}
 
     if name == "ipyparallel":
         held = {n: _error(n) for n in _ERRORS}
@@ -87,7 +87,7 @@ def names(name):
             classes("ipyparallel.serialize.canning"),
             PrePickled=canning.PrePickled,
             CannedBuffer=canning.CannedMemoryView,
-            _uncan_dependent_hook=canning.HOOK,
+            _uncan_dependent_hook=pickling.HOOK,
             can=canning.can,
             uncan=canning.uncan,
             can_map=canning.can_map,
@@ -108,7 +108,7 @@ def names(name):
             unpack_apply_message=canning.unpack_apply,
         )
     if name == "ipyparallel.serialize.codeutil":
-        return {"code_ctor": canning.code_ctor}
+        return {"code_ctor": pickling.code_ctor}
     if name == "ipyparallel.error":
         return {n: _error(n) for n in _ERRORS}
     if name == "ipyparallel.util":

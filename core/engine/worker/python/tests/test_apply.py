@@ -13,7 +13,7 @@ from . import harness
 package = sys.modules.setdefault("ipcore_worker", types.ModuleType("ipcore_worker"))
 package.__path__ = [harness.HERE]
 
-from ipcore_worker import bytecode, canning, helpers  # noqa: E402
+from ipcore_worker import bytecode, canning, helpers, pickling  # noqa: E402
 
 
 def in_main(f):
@@ -149,15 +149,15 @@ class Apply(harness.WorkerCase):
 
     def test_foreign_code(self):
         f = canning.CannedFunction(in_main(lambda x: x))
-        code = list(canning._reduce_code(f.code)[1])
+        code = list(pickling.reduce_code(f.code)[1])
 
         def sent(fields, session="1"):
             class Pickled:
                 def __reduce__(self):
-                    return canning.code_ctor, tuple(fields)
+                    return pickling.code_ctor, tuple(fields)
 
             f.code = Pickled()
-            buffers = [canning.dumps(f), canning._native.dumps({"nargs": 1, "narg_bufs": 1, "kw_keys": []}), canning.dumps(3)]
+            buffers = [pickling.dumps(f), pickling.native.dumps({"nargs": 1, "narg_bufs": 1, "kw_keys": []}), pickling.dumps(3)]
             return self.worker.apply(buffers, session)
 
         self.assertEqual(canning.deserialize(self.ok(sent(code)).parts)[0], 3)
@@ -191,7 +191,7 @@ class Apply(harness.WorkerCase):
                 top = compile(f.read(), module.__file__, "exec")
             for code in codes(top):
                 count += 1
-                self.assertIsNone(bytecode.foreign(canning._reduce_code(code)[1]), code)
+                self.assertIsNone(bytecode.foreign(pickling.reduce_code(code)[1]), code)
         self.assertGreater(count, 500)
 
     def test_threads_print_and_display_for_the_last_request(self):
