@@ -15,8 +15,8 @@ import (
 )
 
 // Socket is a ZeroMQ socket: any number of listeners and dialled endpoints of
-// one kind. All methods are safe for concurrent use. None may be called with
-// a lock that a callback of Options takes.
+// one kind. All methods are safe for concurrent use. Sending never calls back;
+// Close waits for callbacks and must not be called with a lock they take.
 type Socket struct {
 	kind   Kind
 	o      Options
