@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -27,6 +28,7 @@ type server struct {
 	ctx    context.Context // ends with the plugin
 	cancel context.CancelFunc
 	group  sync.WaitGroup // the watchers, and what Start and FromDict do
+	starts sync.WaitGroup // what Start and FromDict do
 
 	mu     sync.Mutex
 	table  map[string]*workload
@@ -64,6 +66,43 @@ func (s *server) close(d time.Duration) {
 	}
 }
 
+// stopUnknown stops, when the host has died, what it had started and not named
+// again: it may have died before it had written the state down, and nobody
+// could find the workload any more. It waits for Starts that are under way.
+func (s *server) stopUnknown(d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	begun := make(chan struct{})
+	go func() { // a deaf launcher keeps it until the process exits
+		s.starts.Wait()
+		close(begun)
+	}()
+	select {
+	case <-begun:
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	held := slices.Collect(maps.Values(s.table))
+	s.mu.Unlock()
+	var stops sync.WaitGroup
+	for _, w := range held {
+		if !w.unknown() {
+			continue
+		}
+		stops.Go(func() {
+			if err := w.stop(ctx); err != nil {
+				s.log.Error("a workload that the host may not know of could not be stopped", "id", w.id, "error", err)
+				return
+			}
+			s.log.Warn("stopped what the host had started before it died", "id", w.id)
+		})
+	}
+	stops.Wait()
+}
+
 func (e Env) withDefaults() Env {
 	if e.Log == nil {
 		e.Log = hclog.NewNullLogger()
@@ -94,6 +133,7 @@ func (s *server) claim(id string, kind Kind) (*workload, error) {
 	}
 	s.table[id] = w
 	s.group.Add(1)
+	s.starts.Add(1)
 	return w, nil
 }
 
@@ -121,10 +161,15 @@ func (s *server) get(id string) (*workload, error) {
 	return w, nil
 }
 
+// find answers the workload of an id that the host has named in a call: so it
+// has the state that Start answered.
 func (s *server) find(id string) (*workload, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w, ok := s.table[id]; ok {
+		w.mu.Lock()
+		w.known = w.begun
+		w.mu.Unlock()
 		return w, nil
 	}
 	return nil, fmt.Errorf("%w: nothing is known of %q", ErrNotRunning, id)
@@ -171,6 +216,9 @@ func (s *server) FromDict(ctx context.Context, in *pb.FromDictRequest) (*pb.From
 	if err != nil {
 		return nil, s.fail(err)
 	}
+	w.mu.Lock()
+	w.known = true // the host had its state before
+	w.mu.Unlock()
 	return &pb.FromDictResponse{State: state}, nil
 }
 
@@ -178,6 +226,7 @@ func (s *server) FromDict(ctx context.Context, in *pb.FromDictRequest) (*pb.From
 // that fails, or panics, the id is free again.
 func (s *server) open(ctx context.Context, w *workload, f func() error) (State, error) {
 	defer s.group.Done() // claim has added it
+	defer s.starts.Done()
 	opened := false
 	defer func() {
 		if !opened {

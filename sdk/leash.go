@@ -16,6 +16,9 @@ const neverConnected = 60 * time.Second
 // host still reads its stdout.
 const pipePoll = 200 * time.Millisecond
 
+// shutdownMethod is go-plugin's call that asks a plugin to end.
+const shutdownMethod = "/plugin.GRPCController/Shutdown"
+
 // leash ends the plugin when its host is gone: when the last connection has
 // ended, or none came at all. A connection counts from its TLS handshake on.
 type leash struct {
@@ -26,6 +29,8 @@ type leash struct {
 	conns    int
 	stop     func() // ends the gRPC server
 	released bool
+	asked    bool // the host asked the plugin to end
+	deserted bool // the last connection ended without that
 
 	begun     sync.Once
 	connected chan struct{} // closed by the first connection
@@ -90,8 +95,22 @@ func (l *leash) watchPipe(done <-chan struct{}) {
 // end stops the timer.
 func (l *leash) end() { l.never.Stop() }
 
-// TagRPC does nothing; a stats.Handler has it.
-func (l *leash) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+// hostDied tells whether the host went without asking the plugin to end.
+func (l *leash) hostDied() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.deserted
+}
+
+// TagRPC notes when the host asks the plugin to end.
+func (l *leash) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	if info.FullMethodName == shutdownMethod {
+		l.mu.Lock()
+		l.asked = true
+		l.mu.Unlock()
+	}
+	return ctx
+}
 
 // HandleRPC does nothing; a stats.Handler has it.
 func (l *leash) HandleRPC(context.Context, stats.RPCStats) {}
@@ -111,6 +130,7 @@ func (l *leash) HandleConn(_ context.Context, s stats.ConnStats) {
 	case *stats.ConnEnd:
 		l.conns--
 		last = l.conns == 0
+		l.deserted = last && !l.asked
 	}
 	l.mu.Unlock()
 	if last {

@@ -24,6 +24,9 @@ import (
 // farewell is how long the plugin waits for its watchers when it ends.
 const farewell = 300 * time.Millisecond
 
+// lastDuty bounds stopping what a host that died has started and may not know.
+const lastDuty = 30 * time.Second
+
 // Serve is the main function of a launcher: call it first and print nothing. It
 // answers "describe", or serves ipcore until ipcore lets the plugin go or is
 // gone. Workloads run on in either case. It exits the process.
@@ -105,6 +108,9 @@ func serveHost(info Info, launcher New, log hclog.Logger, env map[string]string)
 		},
 	})
 	restore()
+	if lease.hostDied() {
+		srv.stopUnknown(lastDuty)
+	}
 	srv.close(farewell)
 	files.remove()
 	if !served {

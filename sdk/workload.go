@@ -32,6 +32,7 @@ type workload struct {
 
 	mu      sync.Mutex
 	begun   bool
+	known   bool // the host has shown that it has the state
 	stopped bool
 	events  []Event
 	more    chan struct{} // closed and replaced at each change
@@ -102,6 +103,13 @@ func (w *workload) ended(e Exit) {
 	}
 	w.stopped = true
 	w.append(Event{Kind: EventStopped, Index: -1, Exit: e, Text: e.Output})
+}
+
+// unknown tells whether the workload runs and no host may know of it.
+func (w *workload) unknown() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.begun && !w.known && !w.stopped
 }
 
 func (w *workload) hasStopped() bool {

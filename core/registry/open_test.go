@@ -199,11 +199,26 @@ func TestFirstLine(t *testing.T) {
 // the plugin ends and the workload does not.
 func TestHostKilled(t *testing.T) {
 	if os.Getenv("REGISTRY_TEST_HOST") != "" {
-		beHost(t)
+		beHost(t, true)
 		return
 	}
+	testHostKilled(t, true)
+}
+
+// TestHostKilledInStart kills a host that has not named the workload again: it
+// may not have written the state down, so the workload ends too.
+func TestHostKilledInStart(t *testing.T) {
+	if os.Getenv("REGISTRY_TEST_HOST") != "" {
+		beHost(t, false)
+		return
+	}
+	testHostKilled(t, false)
+}
+
+func testHostKilled(t *testing.T, known bool) {
+	t.Helper()
 	runtimeDir := t.TempDir()
-	host := exec.Command(os.Args[0], "-test.run=^TestHostKilled$")
+	host := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
 	host.Env = process.Environ(map[string]string{"REGISTRY_TEST_HOST": binDir, "XDG_RUNTIME_DIR": runtimeDir})
 	out, err := host.StdoutPipe()
 	if err != nil {
@@ -229,16 +244,16 @@ func TestHostKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = host.Wait() // killed
-	until(t, 2*time.Second, "the plugin ends", func() bool { return !alive(plugin) })
-	if !alive(workload) {
-		t.Error("the workload ended with its host")
+	until(t, 5*time.Second, "the plugin ends", func() bool { return !alive(plugin) })
+	if known != alive(workload) {
+		t.Errorf("workload known to the host: %t, still alive: %t", known, alive(workload))
 	}
 	if left, err := os.ReadDir(runtimeDir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
-func beHost(t *testing.T) {
+func beHost(t *testing.T, known bool) {
 	p := openLocal(t)
 	l := p.Launcher(sdk.SingleEngine, "w")
 	r := sleepers(t, 1)
@@ -249,6 +264,11 @@ func beHost(t *testing.T) {
 	var st process.State
 	if err := state.Decode(&st); err != nil {
 		t.Fatal(err)
+	}
+	if known {
+		if _, err := l.ToDict(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	fmt.Fprintf(os.Stdout, "plugin %d workload %d\n", p.PID(), st.PID)
 	<-p.Gone() // this process is killed before

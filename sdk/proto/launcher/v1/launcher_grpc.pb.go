@@ -69,8 +69,10 @@ type LauncherClient interface {
 	// Called: once for an id. Already true: nothing is known of the id, else
 	// FAILED_PRECONDITION. Leaves true: the request was accepted by the system and
 	// being watched has begun; processes need not run yet. The state in the answer
-	// is what ToDict would answer now. After an error nothing of the workload is
-	// left and the id is free. INVALID_ARGUMENT: an option, the kind or the command
+	// is what ToDict would answer now. The host writes the state down before it
+	// names the id in another call; when it dies before that call, the plugin stops
+	// the workload, which nobody could find. After an error nothing of the workload
+	// is left and the id is free. INVALID_ARGUMENT: an option, the kind or the command
 	// is not acceptable.
 	Start(ctx context.Context, in *StartRequest, opts ...grpc.CallOption) (*StartResponse, error)
 	// Stop ends the workload and releases what belongs to it.
@@ -249,8 +251,10 @@ type LauncherServer interface {
 	// Called: once for an id. Already true: nothing is known of the id, else
 	// FAILED_PRECONDITION. Leaves true: the request was accepted by the system and
 	// being watched has begun; processes need not run yet. The state in the answer
-	// is what ToDict would answer now. After an error nothing of the workload is
-	// left and the id is free. INVALID_ARGUMENT: an option, the kind or the command
+	// is what ToDict would answer now. The host writes the state down before it
+	// names the id in another call; when it dies before that call, the plugin stops
+	// the workload, which nobody could find. After an error nothing of the workload
+	// is left and the id is free. INVALID_ARGUMENT: an option, the kind or the command
 	// is not acceptable.
 	Start(context.Context, *StartRequest) (*StartResponse, error)
 	// Stop ends the workload and releases what belongs to it.
