@@ -69,7 +69,7 @@ func TestQuotes(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	names := []string{"start", "stop", "status", "list", "launchers", "controller"}
-	for name, want := range map[string]string{"strat": "start", "stat": "start", "lsit": "list", "launch": "launchers", "contorller": "controller", "xyzzy": ""} {
+	for name, want := range map[string]string{"srart": "start", "stat": "start", "lsit": "list", "launch": "launchers", "controler": "controller", "xyzzy": ""} {
 		if got := nearest(name, names); got != want {
 			t.Errorf("nearest(%q) = %q, want %q", name, got, want)
 		}

@@ -97,16 +97,13 @@ func (a *app) report(err error) int {
 // flagError turns pflag's errors into ours, with a suggestion for a slip.
 func flagError(c *command, err error) error {
 	u := &usageError{command: c.name, text: err.Error(), hint: "run: ipcore " + c.name + " --help"}
-	var invalid *pflag.InvalidValueError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		u.text = fmt.Sprintf("--%s: %q is not valid: %v", invalid.GetFlag().Name, invalid.GetValue(), plainCause(invalid))
 	}
-	var missing *pflag.ValueRequiredError
-	if errors.As(err, &missing) {
+	if missing, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		u.text = fmt.Sprintf("--%s needs a value", missing.GetFlag().Name)
 	}
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		u.text = fmt.Sprintf("unknown option --%s", unknown.GetSpecifiedName())
 		if short := unknown.GetSpecifiedShortnames(); short != "" {
 			u.text = fmt.Sprintf("unknown option -%s", short)
@@ -122,8 +119,7 @@ func flagError(c *command, err error) error {
 
 // plainCause says why a value was refused, without the names of Go's functions.
 func plainCause(err error) string {
-	var number *strconv.NumError
-	if errors.As(err, &number) {
+	if number, ok := errors.AsType[*strconv.NumError](err); ok {
 		if errors.Is(number.Err, strconv.ErrRange) {
 			return "out of range"
 		}

@@ -79,7 +79,7 @@ func lastLines(path string, n int) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read a log: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.Size() > tailBytes {
 		if _, err := f.Seek(-tailBytes, io.SeekEnd); err != nil {
 			return "", fmt.Errorf("read a log: %w", err)

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -135,8 +136,7 @@ func (o *startOptions) run(ctx context.Context, a *app, args []string) error {
 		show = report
 	}
 	err = supervise(ctx, co, show)
-	var running *cluster.RunningError
-	if errors.As(err, &running) {
+	if _, ok := errors.AsType[*cluster.RunningError](err); ok {
 		err = &hintedError{err: err, hint: "to stop it: ipcore stop" + argsFor(co.Profile, co.ID)}
 	}
 	if report != nil {
@@ -198,7 +198,8 @@ func interruptible(ctx context.Context, c *cluster.Cluster, log hclog.Logger) (_
 	signal.Notify(pipes, syscall.SIGPIPE)
 	first := make(chan struct{})
 	done := make(chan struct{})
-	go func() {
+	var passing sync.WaitGroup
+	passing.Go(func() {
 		select {
 		case s := <-signals:
 			log.Info("stopping", "signal", s.String())
@@ -209,14 +210,14 @@ func interruptible(ctx context.Context, c *cluster.Cluster, log hclog.Logger) (_
 		}
 		select {
 		case <-signals:
-			limited, cancel := context.WithTimeout(context.Background(), endLimit)
+			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
 			defer cancel()
 			if err := c.Kill(limited); err != nil {
 				log.Error("kill", "error", err)
 			}
 		case <-done:
 		}
-	}()
+	})
 	return ctx, func() bool {
 			select {
 			case <-first:
@@ -228,6 +229,7 @@ func interruptible(ctx context.Context, c *cluster.Cluster, log hclog.Logger) (_
 			signal.Stop(signals)
 			signal.Stop(pipes)
 			close(done)
+			passing.Wait()
 			cancel()
 		}
 }

@@ -71,8 +71,7 @@ func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
 	for range files {
 		err = errors.Join(err, <-results)
 	}
-	var missing *cluster.NotFoundError
-	if errors.As(err, &missing) {
+	if _, ok := errors.AsType[*cluster.NotFoundError](err); ok {
 		return &exitError{code: exitNoCluster, err: &hintedError{err: err, hint: othersHint(p)}}
 	}
 	if err == nil {

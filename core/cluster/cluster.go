@@ -149,8 +149,6 @@ func (c *Cluster) startController(ctx context.Context, h *host) error {
 	if c.opts.keepsFiles() {
 		written.forget() // the controller may find nothing to change in them
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
-	defer cancel()
 	err = u.start(ctx, c.watching, sdk.StartRequest{
 		Kind: u.kind, ID: u.id, ProfileDir: c.opts.Profile.Dir, ClusterID: c.opts.ID,
 		Command: command, Env: c.opts.environment(), LogDir: c.opts.Profile.LogDir(),
@@ -158,7 +156,9 @@ func (c *Cluster) startController(ctx context.Context, h *host) error {
 	if err != nil {
 		return fmt.Errorf("start the controller: %w", err)
 	}
-	return c.awaitController(ctx, u, written)
+	waiting, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	return c.awaitController(waiting, u, written)
 }
 
 // awaitController waits until both connection files are there.
@@ -170,7 +170,7 @@ func (c *Cluster) awaitController(ctx context.Context, u *unit, written files) e
 	select {
 	case <-u.ended:
 		cancel()
-		<-ready
+		<-ready //nolint:errcheck // of the wait that was cancelled
 		return u.failure("the controller", "before it was ready")
 	case err := <-ready:
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -385,7 +385,7 @@ func (c *Cluster) removeFiles() error {
 // removeLock removes the lock file of a controller that was killed.
 func (c *Cluster) removeLock() error {
 	path := filepath.Join(c.opts.Profile.SecurityDir(), connfile.LockName(c.opts.ID))
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil // the controller removed it at its end
 	}
 	held, err := filelock.Try(path)

@@ -122,7 +122,7 @@ func (r *Record) create(path string) error {
 	if err := r.Write(temporary); err != nil {
 		return err
 	}
-	defer os.Remove(temporary) //nolint:errcheck // renamed or linked
+	defer os.Remove(temporary)
 	err := os.Link(temporary, path)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err

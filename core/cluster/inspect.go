@@ -154,8 +154,7 @@ func takeOver(ctx context.Context, path string, log hclog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, held.Remove()) }()
 	c, err := Load(path, LoadOptions{Log: log})
-	var missing *NotFoundError
-	if errors.As(err, &missing) {
+	if _, ok := errors.AsType[*NotFoundError](err); ok {
 		return nil // somebody else did it meanwhile
 	}
 	if err != nil {

@@ -45,7 +45,10 @@ func (c *Cluster) awaitEngines(ctx context.Context, u *unit) error {
 			have <- n
 		})
 	}()
-	finish := func() { cancel(); <-done }
+	finish := func() {
+		cancel()
+		<-done //nolint:errcheck // of the wait that was cancelled
+	}
 	registered := 0
 	for {
 		select {

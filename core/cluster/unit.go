@@ -22,9 +22,12 @@ const (
 	maxReopenPause = time.Minute
 )
 
-// startGrace is how long a launcher's Start may go on when it is not wanted any
-// more.
-const startGrace = 10 * time.Second
+// startLimit is how long a launcher may take to accept a workload; startGrace is
+// how long its Start may go on when it is not wanted any more.
+const (
+	startLimit = time.Minute
+	startGrace = 10 * time.Second
+)
 
 // unit is one launched thing of a cluster: the controller, or one engine set.
 // Its watch goroutine follows the launcher's events until the end, through as
@@ -66,6 +69,8 @@ func newUnit(kind sdk.Kind, id string, h *host, log hclog.Logger, changed func(*
 // start asks the launcher for the workload and begins to watch it; watching
 // ends with the workload or with watchCtx.
 func (u *unit) start(ctx, watchCtx context.Context, r sdk.StartRequest) error {
+	ctx, cancelStart := context.WithTimeout(ctx, startLimit)
+	defer cancelStart()
 	p, err := u.host.process(ctx)
 	if err != nil {
 		return err
