@@ -58,7 +58,7 @@ The command stays in the foreground and watches the cluster; Ctrl-C stops it. Wi
 			ipcore start -n 4 --daemonize
 			ipcore start -n 8 --engines=slurm --profile=cluster
 			ipcore start -n 4 --engine-cmd 'python3 -m ipyparallel.engine'
-			ipcore start -n 4 -- --sqlitedb`,
+			ipcore start -n 4 -- --ping=250`,
 		flags:  newFlags("start"),
 		traits: startTraits,
 	}

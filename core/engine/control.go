@@ -139,7 +139,7 @@ func (e *engine) signal(_ *request, m *wire.Message) (json.RawMessage, error) {
 		}
 		number = int(sig)
 	}
-	if number <= 0 || number > 64 {
+	if number < 0 || number > 64 { // 0 asks whether there is somebody
 		return nil, wire.NewRemoteError("ValueError", fmt.Sprintf("%d is not a signal", number))
 	}
 	switch sig := syscall.Signal(number); sig {
