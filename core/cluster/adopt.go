@@ -19,8 +19,8 @@ type LoadOptions struct {
 	Log hclog.Logger
 }
 
-// errNothingRuns says that all of a cluster has ended.
-var errNothingRuns = errors.New("nothing of the cluster is running")
+// ErrNothingRuns says that all of a cluster has ended.
+var ErrNothingRuns = errors.New("nothing of the cluster is running")
 
 // Load reads a cluster file. Nothing is asked of any launcher yet; that is
 // Adopt. NotFoundError: there is no such file.
@@ -58,13 +58,20 @@ func profileOf(path string, r *Record) string {
 }
 
 // Adopt takes up what the file says is running: new plugin processes find it
-// from the launchers' states. What has ended is dropped. errNothingRuns: all
-// of it has; then Stop removes the files.
+// from the launchers' states. What has ended is dropped. ErrNothingRuns: all
+// of it has; then Stop removes the files. After another error a part could not
+// be taken up; Stop ends the others and answers that error again.
 func (c *Cluster) Adopt(ctx context.Context) error {
 	type found struct {
 		unit *unit
 		err  error
 	}
+	var err error
+	defer func() {
+		if !errors.Is(err, ErrNothingRuns) {
+			c.missed = err
+		}
+	}()
 	c.mu.Lock()
 	r := c.record
 	var expected []*unit
@@ -78,7 +85,6 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 		states[id] = state
 		return nil
 	}
-	var err error
 	if r.Controller != nil {
 		err = add(sdk.Controller, r.Controller.Class, controllerID, r.Controller.State)
 	}
@@ -87,9 +93,6 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 	}
 	alive := r.Own.Alive
 	c.mu.Unlock()
-	if err != nil {
-		return err
-	}
 
 	results := make(chan found, len(expected))
 	for _, u := range expected {
@@ -123,9 +126,9 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 		return err
 	}
 	if len(c.units()) == 0 {
-		return errNothingRuns
+		err = ErrNothingRuns
 	}
-	return nil
+	return err
 }
 
 // recover answers the host for a recorded unit: the executable that started it

@@ -67,7 +67,7 @@ func (c *Cluster) clear(ctx context.Context) error {
 	}
 	err = left.Adopt(ctx)
 	switch {
-	case errors.Is(err, errNothingRuns):
+	case errors.Is(err, ErrNothingRuns):
 	case err != nil:
 		left.Close()
 		return fmt.Errorf("find out whether the cluster of %s still runs: %w", c.file, err)

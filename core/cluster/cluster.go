@@ -46,6 +46,8 @@ type Cluster struct {
 	written    bool // the cluster file is ours to rewrite and remove
 	controller *unit
 	engines    []*unit
+
+	missed error // what Adopt could not take up; set before Stop
 }
 
 // New checks the options and makes a cluster of which nothing runs. It touches
@@ -335,7 +337,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	}
 	impatient := time.NewTimer(patience)
 	defer impatient.Stop()
-	var err error
+	err := c.missed
 	for waiting := len(units); waiting > 0; {
 		select {
 		case e := <-results:

@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/ipcore/ipcore/core/registry"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
@@ -249,6 +251,43 @@ func TestOrphanLosesEngine(t *testing.T) {
 		s, err := Inspect(background(t), c.file, o.Log)
 		return err == nil && s.Alive == 1 && s.Controller
 	})
+}
+
+// TestMissingLauncher stops what it can when the launcher of the engines is not
+// there, and the rest when it is back.
+func TestMissingLauncher(t *testing.T) {
+	o := testOptions(t)
+	folder := filepath.Join(t.TempDir(), "bin")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(os.Getenv("IPCORE_LAUNCHER_PATH"), "ipcore-launcher-local"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Join(folder, "ipcore-launcher-own")
+	if err := os.WriteFile(own, text, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o.Engines = own
+	c := started(t, o)
+	orphan(t, c)
+	if err := os.Rename(own, own+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := Stop(background(t), c.file, o.Log); !errors.Is(err, ErrLeft) || !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("a stop without the launcher: %v", err)
+	}
+	if got := len(processesOf(t, o.Profile.Dir)); got != 2 {
+		t.Errorf("%d processes, want the 2 engines", got)
+	}
+	if err := os.Rename(own+".away", own); err != nil {
+		t.Fatal(err)
+	}
+	if err := Stop(background(t), c.file, o.Log); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, o.Profile)
 }
 
 // TestDeadFile starts where the file of a cluster lies of which nothing runs.

@@ -49,7 +49,7 @@ func Inspect(ctx context.Context, path string, log hclog.Logger) (*Status, error
 		return s, nil
 	}
 	c.written = false // looking changes nothing
-	if err := c.Adopt(ctx); err != nil && !errors.Is(err, errNothingRuns) {
+	if err := c.Adopt(ctx); err != nil && !errors.Is(err, ErrNothingRuns) {
 		s.Err = err
 	}
 	for _, u := range c.units() {
@@ -160,9 +160,8 @@ func takeOver(ctx context.Context, path string, log hclog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := c.Adopt(limited); err != nil && !errors.Is(err, errNothingRuns) {
-		c.Close()
-		return err
+	if err := c.Adopt(limited); err != nil && !errors.Is(err, ErrNothingRuns) {
+		log.Error("a part of the cluster can't be taken up; stopping the others", "error", err)
 	}
 	return c.Stop(limited)
 }
