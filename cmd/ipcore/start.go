@@ -75,7 +75,12 @@ The command stays in the foreground and watches the cluster; Ctrl-C stops it. Wi
 	fs.Var(&o.timeout, "timeout", "how long to wait for the engines to register")
 	fs.BoolVar(&o.cleanLogs, "clean-logs", true, "remove the logs of the cluster's earlier runs")
 	o.verbosity.flags(fs, "")
-	c.run = func(ctx context.Context, args []string) error { return o.run(ctx, a, args) }
+	c.run = func(ctx context.Context, args []string) error {
+		if o.n == 0 && fs.Changed("n") {
+			return &usageError{text: "-n: a cluster has at least one engine", hint: "to run a controller alone: ipcore controller"}
+		}
+		return o.run(ctx, a, args)
+	}
 	return c
 }
 
