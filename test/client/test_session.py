@@ -142,6 +142,12 @@ class Session(SharedCluster):
         wait_until(lambda: ar.stdout == ["hello\n"] * 4, 10, lambda: f"stdout, now {ar.stdout!r}")
         wait_until(lambda: ar.stderr == ["oops\n"] * 4, 10, lambda: f"stderr, now {ar.stderr!r}")
 
+    def test_output_of_a_child_process(self):
+        ar = self.rc[:].execute("import subprocess; subprocess.run(['echo', 'from a child'], check=True)")
+        ar.get(20)
+        if self.shared.native:  # upstream's engines capture Python's own streams only, or need a newer kernel
+            wait_until(lambda: ar.stdout == ["from a child\n"] * 4, 10, lambda: f"stdout, now {ar.stdout!r}")
+
     def test_output_of_a_function(self):
         def talk():
             for i in range(1000):
