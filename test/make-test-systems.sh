@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 
 results=build/results
 mkdir -p "$results"
+export IPYTHONDIR=$PWD/build/ipython # else Python's clients make ~/.ipython
 rm -f "$results"/systems-*.json
 status=0
 only=("$@")

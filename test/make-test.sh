@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 
 results=build/results
 mkdir -p "$results"
+export IPYTHONDIR=$PWD/build/ipython # else Python's clients make ~/.ipython
 rm -f "$results"/test-*.json
 status=0
 
