@@ -128,9 +128,9 @@ func (e *engine) signal(_ *request, m *wire.Message) (json.RawMessage, error) {
 		return nil, err
 	}
 	var number int
-	if json.Unmarshal(content.Sig, &number) != nil {
+	if missing := len(content.Sig) == 0 || string(content.Sig) == "null"; missing || json.Unmarshal(content.Sig, &number) != nil {
 		var name string
-		if err := json.Unmarshal(content.Sig, &name); err != nil {
+		if err := json.Unmarshal(content.Sig, &name); missing || err != nil {
 			return nil, wire.NewRemoteError("TypeError", "sig is neither a number nor a name")
 		}
 		sig, ok := worker.SignalNumber(strings.ToUpper(name))

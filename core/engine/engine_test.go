@@ -330,7 +330,7 @@ func TestSignal(t *testing.T) {
 		}
 	}
 	for content, want := range map[string]string{
-		`{"sig": "SIGNO"}`: "AttributeError", `{"sig": 999}`: "ValueError", `{"sig": null}`: "ValueError", `{"sig": [1]}`: "TypeError",
+		`{"sig": "SIGNO"}`: "AttributeError", `{"sig": 999}`: "ValueError", `{"sig": null}`: "TypeError", `{}`: "TypeError", `{"sig": [1]}`: "TypeError", `{"sig": 0}`: `"ok"`,
 	} {
 		if m := c.reply(c.submit(c.control, "signal_request", "", content)); m.header.MsgType != "signal_reply" || !strings.Contains(string(m.Content), want) {
 			t.Errorf("%s: %v", content, m)
