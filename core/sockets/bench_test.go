@@ -25,7 +25,7 @@ func benchMessage(engine string) [][]byte {
 func BenchmarkForward(b *testing.B) {
 	for _, n := range []struct{ clients, engines int }{{1, 1}, {1, 16}, {4, 16}, {8, 128}} {
 		b.Run(fmt.Sprintf("clients=%d/engines=%d", n.clients, n.engines), func(b *testing.B) {
-			in, out := relays(b)
+			in, out := relays(b, nil)
 			clientEnd, engineEnd := listen(b, in), listen(b, out)
 			var ready sync.WaitGroup
 			connected := func(*Conn) { ready.Done() }
@@ -79,7 +79,7 @@ func BenchmarkForward(b *testing.B) {
 
 // BenchmarkRoundTrip measures one message at a time through the relay.
 func BenchmarkRoundTrip(b *testing.B) {
-	in, out := relays(b)
+	in, out := relays(b, nil)
 	replies := make(chan struct{})
 	dialled := make(chan *Conn, 2)
 	connected := func(c *Conn) { dialled <- c }
@@ -102,7 +102,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 func BenchmarkLarge(b *testing.B) {
 	for _, size := range []int{1 << 20, 100 << 20} {
 		b.Run(fmt.Sprintf("%dMiB", size>>20), func(b *testing.B) {
-			in, out := relays(b)
+			in, out := relays(b, nil)
 			replies := make(chan struct{})
 			dialled := make(chan *Conn, 2)
 			connected := func(c *Conn) { dialled <- c }

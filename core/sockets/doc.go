@@ -3,6 +3,9 @@
 // connection, behind a guard; framing, routing, queues and subscriptions are
 // written here. It is the only importer of zmq4.
 //
+// With Options.Curve all connections of a socket are encrypted, and peers that
+// speak another mechanism or do not know the server's key are refused.
+//
 // # Who owns bytes
 //
 // Frames handed to a Handler are borrowed until it returns, with one exception:

@@ -1,6 +1,7 @@
 package sockets
 
 import (
+	"bytes"
 	"container/list"
 	"errors"
 	"fmt"
@@ -27,9 +28,10 @@ const (
 // what follows the handshake stays in the buffer.
 type guard struct {
 	net.Conn
-	in       *inbox
-	greeting bool // the greeting has begun
-	allowed  int  // bytes that may be handed on
+	in        *inbox
+	mechanism string // the only one that is welcome
+	greeting  bool   // the greeting has come
+	allowed   int    // bytes that may be handed on
 }
 
 // Read implements net.Conn.
@@ -72,6 +74,12 @@ func (g *guard) admit() error {
 		if b[0] != signature {
 			return fmt.Errorf("not ZeroMQ: first byte is %#02x", b[0])
 		}
+		if len(b) < greetingSize {
+			return nil
+		}
+		if theirs := mechanism(b); theirs != g.mechanism {
+			return fmt.Errorf("the peer speaks %.20q, this socket %s", theirs, g.mechanism)
+		}
 		g.greeting, g.allowed = true, greetingSize
 		return nil
 	}
@@ -88,10 +96,20 @@ func (g *guard) admit() error {
 	return nil
 }
 
-// newSecurity answers the mechanism of one connection. CURVE will be chosen
-// here; its session keys then seal frames in outbox.frame and outbox.command
-// and open them in inbox.frame.
-func (s *Socket) newSecurity() zmq4.Security { return null.Security() }
+// mechanism answers the name of the security mechanism in a greeting; of
+// version 3, the first that has one.
+func mechanism(greeting []byte) string {
+	name, _, _ := bytes.Cut(greeting[12:32], []byte{0})
+	return string(name)
+}
+
+// newSecurity answers the mechanism of one connection.
+func (s *Socket) newSecurity() zmq4.Security {
+	if s.curve == nil {
+		return null.Security()
+	}
+	return &curveSecurity{keys: s.curve}
+}
 
 // handshake makes a connection of tcp. When it fails the caller closes tcp.
 func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err error) {
@@ -107,10 +125,15 @@ func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err erro
 		return nil, err
 	}
 	c.in.buf = make([]byte, readSmall+longHeader)
-	z, err := zmq4.Open(&guard{Conn: tcp, in: &c.in}, s.newSecurity(), zmq4.SocketType(s.kind),
+	security := s.newSecurity()
+	g := &guard{Conn: tcp, in: &c.in, mechanism: string(security.Type())}
+	z, err := zmq4.Open(g, security, zmq4.SocketType(s.kind),
 		zmq4.SocketIdentity(s.o.Identity), endpoint == "", nil)
 	if err != nil {
 		return nil, err
+	}
+	if keys, ok := security.(*curveSecurity); ok {
+		c.out.sealer, c.in.opener = keys.sealer, keys.opener
 	}
 	for name, value := range z.Peer.Meta {
 		if strings.EqualFold(name, "Identity") {

@@ -18,8 +18,15 @@ import (
 // deadline of the socket's could have helped it.
 func wantServed(t *testing.T, endpoint string) {
 	t.Helper()
+	wantServedOver(t, nil, endpoint)
+}
+
+func wantServedOver(t *testing.T, curve *Curve, endpoint string) {
+	t.Helper()
 	r := newRecorder()
-	d := New(Dealer, r.options())
+	o := r.options()
+	o.Curve = curve
+	d := New(Dealer, o)
 	defer func() { _ = d.Close(0) }()
 	dial(t, d, endpoint)
 	begin := time.Now()

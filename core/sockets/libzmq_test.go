@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -22,7 +23,8 @@ type libzmq struct {
 	stderr bytes.Buffer
 }
 
-func startLibzmq(t *testing.T, mode string, endpoints ...string) *libzmq {
+// startLibzmq starts a peer whose sockets have these keys, unless they are nil.
+func startLibzmq(t *testing.T, curve *Curve, mode string, endpoints ...string) *libzmq {
 	t.Helper()
 	if exec.Command(python, "-c", "import zmq").Run() != nil {
 		t.Skip("needs pyzmq of " + python + " (package python3-ipyparallel): `make deps` installs it")
@@ -30,6 +32,13 @@ func startLibzmq(t *testing.T, mode string, endpoints ...string) *libzmq {
 	p := &libzmq{t: t, lines: make(chan string, 10)}
 	cmd := exec.Command(python, append([]string{"testdata/peer.py", mode}, endpoints...)...)
 	cmd.Stderr = &p.stderr
+	if curve != nil {
+		cmd.Env = append(os.Environ(),
+			"CURVE_SECRETKEY="+curve.SecretKey.Z85(), "CURVE_PUBLICKEY="+curve.SecretKey.Public().Z85())
+		if !curve.Server {
+			cmd.Env = append(cmd.Env, "CURVE_SERVERKEY="+curve.ServerKey.Z85())
+		}
+	}
 	var err error
 	if p.stdin, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -94,86 +103,114 @@ func relay(to *Socket) func(*Conn, [][]byte) {
 }
 
 // relays answers two listening ROUTERs that forward to each other.
-func relays(t testing.TB) (in, out *Socket) {
+func relays(t testing.TB, curve *Curve) (in, out *Socket) {
 	ready := make(chan struct{})
-	in = open(t, Router, Options{Identity: []byte("mux_in"), Handler: func(c *Conn, f [][]byte) {
+	in = open(t, Router, Options{Identity: []byte("mux_in"), Curve: curve, Handler: func(c *Conn, f [][]byte) {
 		<-ready
 		relay(out)(c, f)
 	}})
-	out = open(t, Router, Options{Identity: []byte("mux_out"), Handler: relay(in)})
+	out = open(t, Router, Options{Identity: []byte("mux_out"), Curve: curve, Handler: relay(in)})
 	close(ready)
 	return in, out
 }
 
+// curves answers the two sides of an encrypted connection.
+func curves() (server, client *Curve) {
+	server = &Curve{Server: true, SecretKey: NewKey()}
+	return server, &Curve{SecretKey: NewKey(), ServerKey: server.SecretKey.Public()}
+}
+
+// eachMechanism runs a test with plain sockets and with encrypted ones.
+func eachMechanism(t *testing.T, test func(t *testing.T, server, client *Curve)) {
+	t.Run("NULL", func(t *testing.T) { test(t, nil, nil) })
+	t.Run("CURVE", func(t *testing.T) {
+		server, client := curves()
+		test(t, server, client)
+	})
+}
+
 func TestLibzmqThroughARelay(t *testing.T) {
-	in, out := relays(t)
-	p := startLibzmq(t, "relay", listen(t, in), listen(t, out))
-	p.wantOK()
+	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+		in, out := relays(t, server)
+		p := startLibzmq(t, client, "relay", listen(t, in), listen(t, out))
+		p.wantOK()
+	})
 }
 
 func TestLibzmqSubscriber(t *testing.T) {
-	changes := make(chan string, 10)
-	pub := open(t, Pub, Options{Subscribed: func(_ *Conn, topic []byte, on bool) { changes <- fmt.Sprint(string(topic), on) }})
-	p := startLibzmq(t, "subscriber", listen(t, pub))
-	await(t, changes, "subscription")
-	await(t, changes, "subscription")
-	_ = pub.Send(frames("c", "no")...)
-	_ = pub.Send(frames("abc", "1")...)
-	if got := await(t, changes, "cancellation"); got != "afalse" {
-		t.Fatal(got)
-	}
-	big := strings.Repeat("x", 100_000)
-	_ = pub.Send(frames("a", "no")...)
-	_ = pub.Send(frames("b", "2")...)
-	_ = pub.Send(frames("b", "", big)...)
-	want := "[[b'abc', b'1'], [b'b', b'2'], [b'b', b'', b'" + big + "']]"
-	if got := p.line(); got != want {
-		t.Fatalf("got %.200s", got)
-	}
+	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+		changes := make(chan string, 10)
+		pub := open(t, Pub, Options{Curve: server, Subscribed: func(_ *Conn, topic []byte, on bool) { changes <- fmt.Sprint(string(topic), on) }})
+		p := startLibzmq(t, client, "subscriber", listen(t, pub))
+		await(t, changes, "subscription")
+		await(t, changes, "subscription")
+		_ = pub.Send(frames("c", "no")...)
+		_ = pub.Send(frames("abc", "1")...)
+		if got := await(t, changes, "cancellation"); got != "afalse" {
+			t.Fatal(got)
+		}
+		big := strings.Repeat("x", 100_000)
+		_ = pub.Send(frames("a", "no")...)
+		_ = pub.Send(frames("b", "2")...)
+		_ = pub.Send(frames("b", "", big)...)
+		want := "[[b'abc', b'1'], [b'b', b'2'], [b'b', b'', b'" + big + "']]"
+		if got := p.line(); got != want {
+			t.Fatalf("got %.200s", got)
+		}
+	})
 }
 
 func TestLibzmqPublishers(t *testing.T) {
-	r := newRecorder()
-	sub := open(t, Sub, r.options())
-	sub.Subscribe([]byte("engine."))
-	p := startLibzmq(t, "publishers", listen(t, sub))
-	for range 2 { // an XPUB, then a PUB with the same identity
-		m := await(t, r.messages, "message")
-		wantFrames(t, m.frames, frames("engine.0.stdout", "text"))
-		p.proceed()
-		for len(r.messages) > 0 {
-			<-r.messages
+	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+		r := newRecorder()
+		o := r.options()
+		o.Curve = server
+		sub := open(t, Sub, o)
+		sub.Subscribe([]byte("engine."))
+		p := startLibzmq(t, client, "publishers", listen(t, sub))
+		for range 2 { // an XPUB, then a PUB with the same identity
+			m := await(t, r.messages, "message")
+			wantFrames(t, m.frames, frames("engine.0.stdout", "text"))
+			p.proceed()
+			for len(r.messages) > 0 {
+				<-r.messages
+			}
 		}
-	}
-	p.wantOK()
+		p.wantOK()
+	})
 }
 
 func TestLibzmqIsDialled(t *testing.T) {
-	p := startLibzmq(t, "server")
-	var port, pubPort int
-	if _, err := fmt.Sscan(p.line(), &port, &pubPort); err != nil {
-		t.Fatal(err)
-	}
-	s := newRecorder()
-	sub := open(t, Sub, s.options())
-	sub.Subscribe(nil)
-	dial(t, sub, fmt.Sprintf("tcp://127.0.0.1:%d", pubPort))
-	wantFrames(t, await(t, s.messages, "publication").frames, frames("topic", "text"))
-	for _, kind := range []Kind{Dealer, Router} {
-		r := newRecorder()
-		o := r.options()
-		o.Identity = []byte("engine-" + kind)
-		sock := open(t, kind, o)
-		dial(t, sock, fmt.Sprintf("tcp://127.0.0.1:%d", port))
-		c := await(t, r.connected, "connection")
-		if string(c.Identity()) != "mux_out" || c.Endpoint() == "" {
-			t.Fatalf("identity %q, endpoint %q", c.Identity(), c.Endpoint())
-		}
-		if err := c.Send(frames("hello", "")...); err != nil {
+	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+		p := startLibzmq(t, server, "server")
+		var port, pubPort int
+		if _, err := fmt.Sscan(p.line(), &port, &pubPort); err != nil {
 			t.Fatal(err)
 		}
-		wantFrames(t, await(t, r.messages, "echo").frames, frames("hello", ""))
-	}
-	p.proceed()
-	p.wantOK()
+		s := newRecorder()
+		o := s.options()
+		o.Curve = client
+		sub := open(t, Sub, o)
+		sub.Subscribe(nil)
+		dial(t, sub, fmt.Sprintf("tcp://127.0.0.1:%d", pubPort))
+		wantFrames(t, await(t, s.messages, "publication").frames, frames("topic", "text"))
+		for _, kind := range []Kind{Dealer, Router} {
+			r := newRecorder()
+			o := r.options()
+			o.Curve = client
+			o.Identity = []byte("engine-" + kind)
+			sock := open(t, kind, o)
+			dial(t, sock, fmt.Sprintf("tcp://127.0.0.1:%d", port))
+			c := await(t, r.connected, "connection")
+			if string(c.Identity()) != "mux_out" || c.Endpoint() == "" {
+				t.Fatalf("identity %q, endpoint %q", c.Identity(), c.Endpoint())
+			}
+			if err := c.Send(frames("hello", "")...); err != nil {
+				t.Fatal(err)
+			}
+			wantFrames(t, await(t, r.messages, "echo").frames, frames("hello", ""))
+		}
+		p.proceed()
+		p.wantOK()
+	})
 }

@@ -101,6 +101,9 @@ type Options struct {
 	// whose subscription is still under way when its request has been answered
 	// misses nothing then. Zero remembers nothing.
 	Recall time.Duration
+	// Curve encrypts the socket; nil does not. New panics when its keys are
+	// missing.
+	Curve  *Curve
 	Limits Limits
 	Log    hclog.Logger // nil discards
 }

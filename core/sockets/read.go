@@ -50,6 +50,7 @@ type inbox struct {
 	bytes  int64 // of the message so far
 	views  [][]byte
 	done   int // messages handed on since the last flush
+	opener *opener
 }
 
 // fill reads once into the buffer, which must have room.
@@ -135,6 +136,12 @@ func violationf(format string, args ...any) error { return violation(fmt.Sprintf
 // check refuses a frame by its head, before anything is allocated for it.
 func (in *inbox) check(flags byte, size uint64) error {
 	l := &in.c.s.o.Limits
+	if in.opener != nil {
+		if flags&^flagLong != 0 || size < uint64(curveOverhead) {
+			return errNotSealed
+		}
+		size -= uint64(curveOverhead)
+	}
 	switch {
 	case flags&^flagsKnown != 0:
 		return violationf("frame with reserved flags %#x", flags)
@@ -159,6 +166,21 @@ func (in *inbox) frame(flags byte, p place) error {
 	if body == nil {
 		body = in.buf[p.off : p.off+p.n]
 		in.pos = p.off + p.n
+	}
+	if in.opener != nil {
+		var err error
+		if flags, err = in.opener.open(body); err != nil {
+			return err
+		}
+		body = body[curveOverhead:]
+		if p.own != nil {
+			p.own = body
+		} else {
+			p.off, p.n = p.off+curveOverhead, len(body)
+		}
+		if flags == flagCommand && len(body) > maxCommand {
+			return violationf("command of %d bytes: at most %d", len(body), maxCommand)
+		}
 	}
 	if flags&flagCommand != 0 {
 		err := in.c.command(body)

@@ -21,6 +21,7 @@ type Socket struct {
 	kind   Kind
 	o      Options
 	log    hclog.Logger
+	curve  *curveKeys      // or nil
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // every goroutine of the socket
@@ -56,6 +57,9 @@ func New(kind Kind, o Options) *Socket {
 	}
 	if kind == Pub && o.Recall > 0 {
 		s.recall = &recall{keep: o.Recall}
+	}
+	if o.Curve != nil {
+		s.curve = o.Curve.keys()
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s

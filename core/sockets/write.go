@@ -2,6 +2,7 @@ package sockets
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,10 +31,14 @@ var chunks = sync.Pool{New: func() any { return new(chunk) }}
 var queued atomic.Int64
 
 // segment is a run of bytes to write: part of a pooled chunk, or a frame that
-// is shared with others.
+// is shared with others. A large frame of an encrypted connection is sealed
+// when its turn to be written has come: the caller does not wait for that, and
+// one sealed copy exists at a time. Until then its counter is not 0.
 type segment struct {
-	b     []byte
-	chunk *chunk
+	b       []byte
+	chunk   *chunk
+	counter uint64 // to seal b with
+	flags   byte   // to seal with b
 }
 
 // outbox is the send queue of a connection. Conn.mu guards it; the bytes of
@@ -43,7 +48,8 @@ type outbox struct {
 	head     int   // segments before it are written
 	bytes    int64 // waiting, that is not known to be in the kernel
 	written  int64 // ever
-	writing  bool  // someone is writing: leave it to them
+	sealer   *sealer
+	writing  bool // someone is writing: leave it to them
 	watched  bool
 	watch    *time.Timer
 
@@ -57,8 +63,12 @@ func (o *outbox) admits(limit int64) bool {
 	return o.bytes < limit && (o.bytes < queueFair || queued.Load() < queueTotal)
 }
 
-// frame queues one frame. An encrypted connection will seal it here.
+// frame queues one frame.
 func (o *outbox) frame(flags byte, body []byte) {
+	if o.sealer != nil {
+		o.seal(flags, body)
+		return
+	}
 	var h [longHeader]byte
 	o.copy(header(&h, flags, len(body)))
 	if len(body) >= LargeFrame {
@@ -71,6 +81,10 @@ func (o *outbox) frame(flags byte, body []byte) {
 
 // command queues a command whose body is the parts in a row; it is short.
 func (o *outbox) command(parts ...[]byte) {
+	if o.sealer != nil {
+		o.seal(flagCommand, slices.Concat(parts...))
+		return
+	}
 	n := 0
 	for _, p := range parts {
 		n += len(p)
@@ -82,19 +96,68 @@ func (o *outbox) command(parts ...[]byte) {
 	}
 }
 
+// seal queues one sealed frame.
+func (o *outbox) seal(flags byte, body []byte) {
+	var h [longHeader]byte
+	counter, head := o.sealer.next(), header(&h, 0, len(body)+curveOverhead)
+	n := len(head) + len(body) + curveOverhead
+	flags = flagsInside(flags)
+	if len(body) >= LargeFrame {
+		o.segments = append(o.segments, segment{b: body, counter: counter, flags: flags})
+		o.grew(n)
+		return
+	}
+	room := o.room(n)
+	o.sealer.seal(room[copy(room, head):], counter, flags, body)
+}
+
+// sealFirst seals the first segment if that has not been done, without the
+// lock. Only who is writing may call it.
+func (c *Conn) sealFirst() {
+	s := c.out.segments[c.out.head]
+	if s.counter == 0 {
+		return
+	}
+	c.mu.Unlock()
+	var h [longHeader]byte
+	head := header(&h, 0, len(s.b)+curveOverhead)
+	sealed := make([]byte, len(head)+len(s.b)+curveOverhead)
+	c.out.sealer.seal(sealed[copy(sealed, head):], s.counter, s.flags, s.b)
+	c.mu.Lock()
+	c.out.segments[c.out.head] = segment{b: sealed}
+}
+
+// room appends n bytes in a row, for the caller to fill in.
+func (o *outbox) room(n int) []byte {
+	o.grew(n)
+	if n > chunkSize {
+		b := make([]byte, n)
+		o.segments = append(o.segments, segment{b: b})
+		return b
+	}
+	last := o.last(n)
+	begin := len(last.b)
+	last.b = last.b[:begin+n]
+	return last.b[begin:]
+}
+
+// last answers the last segment if it has n bytes left, or a new one.
+func (o *outbox) last(n int) *segment {
+	if end := len(o.segments); end > o.head {
+		if s := &o.segments[end-1]; s.chunk != nil && cap(s.b)-len(s.b) >= n {
+			return s
+		}
+	}
+	k := chunks.Get().(*chunk)
+	o.segments = append(o.segments, segment{b: k[:0], chunk: k})
+	return &o.segments[len(o.segments)-1]
+}
+
 // copy appends bytes to the last chunk, and to new ones when it is full.
 func (o *outbox) copy(p []byte) {
 	o.grew(len(p))
 	for len(p) > 0 {
-		var last *segment
-		if n := len(o.segments); n > o.head {
-			last = &o.segments[n-1]
-		}
-		if last == nil || last.chunk == nil || len(last.b) == cap(last.b) {
-			k := chunks.Get().(*chunk)
-			o.segments = append(o.segments, segment{b: k[:0], chunk: k})
-			last = &o.segments[len(o.segments)-1]
-		}
+		last := o.last(1)
 		n := min(len(p), cap(last.b)-len(last.b))
 		last.b = append(last.b, p[:n]...)
 		p = p[n:]
@@ -166,7 +229,7 @@ func (c *Conn) Flush() {
 	c.out.writing = true
 	for round := 0; c.err == nil && c.out.bytes > 0; round++ {
 		b := c.out.segments[c.out.head].b
-		if round == 8 {
+		if round == 8 || c.out.segments[c.out.head].counter != 0 {
 			c.startWriter()
 			return
 		}
@@ -211,8 +274,12 @@ func (c *Conn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.err == nil && c.out.bytes > 0 {
+		c.sealFirst()
 		all, size := c.out.buffers[:0], 0
 		for i := c.out.head; i < len(c.out.segments) && size < writeBatch && len(all) < 64; i++ {
+			if c.out.segments[i].counter != 0 {
+				break
+			}
 			b := c.out.segments[i].b
 			b = b[:min(len(b), writeBatch-size)]
 			all, size = append(all, b), size+len(b)

@@ -109,6 +109,7 @@ var homes = []struct {
 	reason  string
 }{
 	{"github.com/go-zeromq/zmq4", []string{"core/sockets"}, "the ZeroMQ layer must stay replaceable"},
+	{"golang.org/x/crypto", []string{"core/sockets"}, "encryption is the transport's business"},
 	{"github.com/hashicorp/go-plugin", []string{"sdk", "core/registry"}, "the two ends of a plugin connection"},
 	{"google.golang.org/grpc", []string{"sdk", "core/registry"}, "gRPC is how plugins are spoken to, nothing else"},
 	{"google.golang.org/protobuf", []string{"sdk", "core/registry"}, "generated messages end at the facade"},

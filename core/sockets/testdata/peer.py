@@ -1,4 +1,5 @@
 """A libzmq peer for the tests: peer.py MODE ENDPOINT... It prints what it found."""
+import os
 import random
 import select
 import sys
@@ -18,6 +19,13 @@ def socket(kind, identity=None, heartbeat=5):
         s.setsockopt(zmq.HEARTBEAT_TIMEOUT, 10000)
     if identity:
         s.identity = identity
+    if "CURVE_SECRETKEY" in os.environ:
+        s.curve_publickey = os.environ["CURVE_PUBLICKEY"].encode()
+        s.curve_secretkey = os.environ["CURVE_SECRETKEY"].encode()
+        if "CURVE_SERVERKEY" in os.environ:
+            s.curve_serverkey = os.environ["CURVE_SERVERKEY"].encode()
+        else:
+            s.curve_server = True
     return s
 
 
