@@ -41,6 +41,9 @@ type controllerOptions struct {
 	workDir      string
 	transport    string
 	noSecure     bool
+	encryption   controller.Encryption
+	curvePublic  string
+	curveSecret  string
 }
 
 // controllerTraits are the configuration names that are options here.
@@ -51,6 +54,7 @@ var controllerTraits = map[string]string{
 	"IPController.ssh_server": "ssh", "IPController.engine_ssh_server": "enginessh",
 	"IPController.reuse_files": "reuse", "IPController.use_threads": "usethreads",
 	"IPController.broadcast_scheduler_depth": "broadcast-depth", "IPController.registration_timeout": "registration-timeout",
+	"IPController.enable_curve": "curve", "IPController.curve_publickey": "curve-publickey", "IPController.curve_secretkey": "curve-secretkey",
 	"IPController.cluster_id": "cluster-id", "IPController.log_level": "log-level", "IPController.work_dir": "work-dir",
 	"HeartMonitor.period": "ping", "HeartMonitor.max_heartmonitor_misses": "misses",
 	"TaskScheduler.scheme_name": "scheme", "TaskScheduler.hwm": "hwm",
@@ -91,6 +95,8 @@ not know have no effect.`,
 	fs.BoolVar(&o.noDB, "nodb", false, "keep no task records")
 	fs.BoolVar(&o.reuse, "reuse", false, "take ports and key from connection files that are there, and keep the files")
 	fs.StringVar(&o.keyFile, "keyfile", "", "`FILE` with the key that signs messages")
+	fs.BoolFunc("curve", "encrypt connections (default when other machines can connect)", o.encrypt(controller.EncryptAlways, controller.EncryptNever))
+	fs.BoolFunc("no-curve", "do not encrypt connections", o.encrypt(controller.EncryptNever, controller.EncryptAlways))
 	fs.StringVar(&o.workDir, "work-dir", "", "`DIR` to run in")
 	o.verbosity.flags(fs, "info")
 	fs.IntVar(&o.port, "port", 0, "`PORT` for registration")
@@ -101,6 +107,8 @@ not know have no effect.`,
 	fs.BoolVar(&o.mongoDB, "mongodb", false, "keep task records in MongoDB")
 	fs.StringVar(&o.transport, "transport", "tcp", "tcp")
 	fs.BoolVar(&o.noSecure, "no-secure", false, "refused")
+	fs.StringVar(&o.curvePublic, "curve-publickey", "", "the controller's public `KEY` (default $IPP_CURVE_PUBLICKEY)")
+	fs.StringVar(&o.curveSecret, "curve-secretkey", "", "the controller's secret `KEY` (default $IPP_CURVE_SECRETKEY, which others do not see)")
 	for _, name := range []string{"usethreads", "secure"} {
 		fs.Bool(name, false, "accepted; without effect")
 	}
@@ -108,7 +116,7 @@ not know have no effect.`,
 		fs.String(name, "", "accepted; without effect")
 	}
 	acceptCommon(fs)
-	hide(fs, "port", "misses", "registration-timeout", "broadcast-depth", "sqlitedb", "mongodb", "transport", "no-secure", "usethreads", "secure", "ident", "user")
+	hide(fs, "port", "misses", "registration-timeout", "broadcast-depth", "sqlitedb", "mongodb", "transport", "no-secure", "curve-publickey", "curve-secretkey", "usethreads", "secure", "ident", "user")
 	c.run = func(ctx context.Context, args []string) error {
 		if err := noArguments(args); err != nil {
 			return err
@@ -144,6 +152,7 @@ func (o *controllerOptions) options(a *app) (controller.Options, error) {
 		Scheme: o.scheme, HWM: o.hwm, HeartbeatPeriod: time.Duration(o.ping) * time.Millisecond, MaxMisses: o.misses,
 		RegistrationTimeout: time.Duration(o.registration), BroadcastDepth: o.depth, DB: o.database(),
 		KeyFile: o.keyFile, Reuse: o.reuse, SSHServer: o.ssh, EngineSSHServer: o.engineSSH, Log: log,
+		Encryption: o.encryption, CurvePublicKey: o.curvePublic, CurveSecretKey: o.curveSecret,
 	}
 	if o.hwm == 0 {
 		options.HWM = scheduler.Unlimited
@@ -163,6 +172,17 @@ func (o *controllerOptions) options(a *app) (controller.Options, error) {
 		options.Ports = append([]int{o.port}, options.Ports...)
 	}
 	return options, nil
+}
+
+// encrypt answers what sets the choice that a flag's value stands for.
+func (o *controllerOptions) encrypt(yes, no controller.Encryption) func(string) error {
+	return func(value string) error {
+		on, err := strconv.ParseBool(value)
+		if o.encryption = no; on {
+			o.encryption = yes
+		}
+		return err
+	}
 }
 
 func (o *controllerOptions) database() string {

@@ -53,6 +53,12 @@ func TestControllerArguments(t *testing.T) {
 			return o.HeartbeatPeriod == 200*time.Millisecond && o.HWM == 3 && o.Reuse && slices.Equal(o.ClientPorts, []int{7, 8})
 		}},
 		{args: "--secure --usethreads --init --clean-logs --work-dir /w --config=x.py --debug", check: func(o controller.Options) bool { return o.Log.IsDebug() }},
+		{args: "--curve", check: func(o controller.Options) bool { return o.Encryption == controller.EncryptAlways }},
+		{args: "--ip=* --no-curve", check: func(o controller.Options) bool { return o.Encryption == controller.EncryptNever }},
+		{args: "--IPController.enable_curve=True --IPController.curve_secretkey=s --IPController.curve_publickey=p", check: func(o controller.Options) bool {
+			return o.Encryption == controller.EncryptAlways && o.CurveSecretKey == "s" && o.CurvePublicKey == "p"
+		}},
+		{args: "--IPController.enable_curve=False", check: func(o controller.Options) bool { return o.Encryption == controller.EncryptNever }},
 		{args: "--DictDB.record_limit=7", check: func(controller.Options) bool { return true }, stderr: "warning: --DictDB.record_limit is not known here and has no effect\n"},
 	} {
 		var o *controllerOptions

@@ -95,6 +95,8 @@ func (o *engineOptions) run(ctx context.Context, a *app) error {
 		options.Info = os.Getenv("IPP_CONNECTION_INFO")
 		os.Unsetenv("IPP_CONNECTION_INFO") // the key is not for what the engine starts
 	}
+	options.CurveServerKey = os.Getenv("IPP_CURVE_SERVERKEY")
+	os.Unsetenv("IPP_CURVE_SERVERKEY")
 	if o.id >= 0 {
 		options.ID = &o.id
 	}

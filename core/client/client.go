@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -39,7 +40,9 @@ const (
 // Options say what to connect to.
 type Options struct {
 	// File is the path of a client connection file
-	// (security/ipcontroller-client.json of a profile directory).
+	// (security/ipcontroller-client.json of a profile directory). The server
+	// key of a controller that speaks CURVE is in it, else in the environment
+	// variable IPP_CURVE_SERVERKEY.
 	File string
 	// Info is the content of such a file, in place of File.
 	Info *connfile.Client
@@ -51,7 +54,8 @@ type Options struct {
 type Client struct {
 	log     hclog.Logger
 	session *wire.Session
-	grace   time.Duration // replyGrace
+	curve   *sockets.Curve // nil: connections are not encrypted
+	grace   time.Duration  // replyGrace
 	wg      sync.WaitGroup
 	closed  chan struct{}
 	ctx     context.Context // ends at Close
@@ -93,8 +97,13 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 			return nil, fmt.Errorf("connect: %w", err)
 		}
 	}
+	serverKey := os.Getenv("IPP_CURVE_SERVERKEY")
 	if info.CurveServerKey != nil && *info.CurveServerKey != "" {
-		return nil, errors.New("connect: the controller wants CURVE encryption, which this client does not speak: start it with --no-curve")
+		serverKey = *info.CurveServerKey
+	}
+	curve, err := sockets.CurveClient(serverKey)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
 	}
 	signer, err := wire.NewSigner(info.SignatureScheme, info.Key)
 	if err != nil {
@@ -105,7 +114,7 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	c := &Client{
-		log: o.Log, session: session, grace: replyGrace, closed: make(chan struct{}), changed: make(chan struct{}),
+		log: o.Log, session: session, curve: curve, grace: replyGrace, closed: make(chan struct{}), changed: make(chan struct{}),
 		engines: make(map[int]string), ids: make(map[string]int), gone: make(map[string]bool),
 		calls: make(map[string]*call), late: make(map[*time.Timer]struct{}),
 	}
@@ -160,6 +169,7 @@ func (c *Client) newLink(name string, kind sockets.Kind, handle func([][]byte)) 
 	l := &link{name: name, up: make(chan struct{})}
 	o := sockets.Options{
 		Log:          c.log.Named(name),
+		Curve:        c.curve,
 		Handler:      func(_ *sockets.Conn, frames [][]byte) { handle(frames) },
 		Connected:    func(*sockets.Conn) { c.onConnected(l) },
 		Disconnected: func(*sockets.Conn, error) { c.onDisconnected(l) },

@@ -24,8 +24,8 @@ type Client struct {
 	IOPub           int     `json:"iopub"`
 	Notification    int     `json:"notification"`
 	Broadcast       int     `json:"broadcast"`
-	Key             string  `json:"key"`
-	CurveServerKey  *string `json:"curve_serverkey"`
+	Key             string  `json:"key"`             // empty: messages are not signed
+	CurveServerKey  *string `json:"curve_serverkey"` // public key, Z85; null without CURVE
 	Location        string  `json:"location"`
 	Pack            string  `json:"pack"`
 	Unpack          string  `json:"unpack"`
@@ -43,9 +43,9 @@ type Engine struct {
 	IOPub           int     `json:"iopub"`
 	HBPing          int     `json:"hb_ping"`
 	HBPong          int     `json:"hb_pong"`
-	Broadcast       []int   `json:"broadcast"` // one port for each leaf
-	Key             string  `json:"key"`
-	CurveServerKey  *string `json:"curve_serverkey"`
+	Broadcast       []int   `json:"broadcast"`       // one port for each leaf
+	Key             string  `json:"key"`             // empty: messages are not signed
+	CurveServerKey  *string `json:"curve_serverkey"` // public key, Z85; null without CURVE
 	Location        string  `json:"location"`
 	Pack            string  `json:"pack"`
 	Unpack          string  `json:"unpack"`
@@ -68,6 +68,16 @@ func LockName(clusterID string) string {
 		return ".ipcontroller.lock"
 	}
 	return ".ipcontroller-" + clusterID + ".lock"
+}
+
+// SecretName answers the name of the file, beside the connection files, that
+// keeps the secret key of curve_serverkey for a controller that uses the files
+// again.
+func SecretName(clusterID string) string {
+	if clusterID == "" {
+		return "ipcontroller-curve.key"
+	}
+	return "ipcontroller-" + clusterID + "-curve.key"
 }
 
 // NewKey answers a random key of the form "xxxxxxxx-<24 hex>".

@@ -30,6 +30,7 @@ type controller struct {
 	log     hclog.Logger
 	files   *files
 	session *wire.Session
+	curve   *sockets.Curve // nil: nothing is encrypted
 
 	query   *sockets.Socket // ROUTER: registration and requests
 	notify  *sockets.Socket // PUB: notifications
@@ -67,6 +68,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := c.listen(client, engine); err != nil {
 		return err
 	}
+	c.tellEncryption()
 	if !o.Reuse {
 		defer f.remove()
 	}
@@ -89,7 +91,7 @@ func (c *controller) build(stop func()) (client *connfile.Client, engine *connfi
 	}
 	leaves := 1 << c.o.BroadcastDepth
 	c.heart = heartbeat.New(heartbeat.Options{
-		Period: c.o.HeartbeatPeriod, MaxMisses: c.o.MaxMisses, Leaves: leaves,
+		Curve: c.curve, Period: c.o.HeartbeatPeriod, MaxMisses: c.o.MaxMisses, Leaves: leaves,
 		Ready: func(uuid string) { c.hub.Ready(uuid) },
 		Lost:  func(uuid, cause string) { c.hub.Lost(uuid, cause) },
 		Log:   c.log.Named("heartbeat"),
@@ -109,11 +111,17 @@ func (c *controller) describe() (*connfile.Client, *connfile.Engine, error) {
 	if c.o.Reuse {
 		client, engine, err := c.files.read()
 		if err == nil {
+			err = c.reuseCurve(client)
+		}
+		if err == nil {
 			c.log.Info("reusing connection info of "+c.files.client, "engines", c.files.engine)
 			c.o.EnginePorts, c.o.ClientPorts = reused(client, engine)
 			return client, engine, nil
 		}
 		c.log.Info("no connection files to reuse", "error", err)
+	}
+	if err := c.newCurve(); err != nil {
+		return nil, nil, err
 	}
 	key, err := c.o.key()
 	if err != nil {
@@ -121,11 +129,11 @@ func (c *controller) describe() (*connfile.Client, *connfile.Engine, error) {
 	}
 	client := &connfile.Client{
 		SSH: c.o.SSHServer, Interface: "tcp://" + c.o.ClientIP, Location: c.o.Location, TaskScheme: c.o.Scheme,
-		Key: key, Pack: "json", Unpack: "json", SignatureScheme: c.o.SignatureScheme,
+		Key: key, CurveServerKey: c.serverKey(), Pack: "json", Unpack: "json", SignatureScheme: c.o.SignatureScheme,
 	}
 	engine := &connfile.Engine{
 		SSH: c.o.EngineSSHServer, Interface: "tcp://" + c.o.EngineIP, Location: c.o.Location,
-		Key: key, Pack: "json", Unpack: "json", SignatureScheme: c.o.SignatureScheme,
+		Key: key, CurveServerKey: c.serverKey(), Pack: "json", Unpack: "json", SignatureScheme: c.o.SignatureScheme,
 	}
 	return client, engine, nil
 }
@@ -133,7 +141,7 @@ func (c *controller) describe() (*connfile.Client, *connfile.Engine, error) {
 func (c *controller) buildQueues() (err error) {
 	options := func(on heartbeat.Channel) queue.Options {
 		return queue.Options{
-			Session: c.session, Monitor: c.hub, Log: c.log.Named("queue"),
+			Session: c.session, Monitor: c.hub, Curve: c.curve, Log: c.log.Named("queue"),
 			Connected:    func(uuid string) { c.heart.Connected(on, uuid) },
 			Disconnected: func(uuid string) { c.heart.Disconnected(on, uuid) },
 		}
@@ -162,9 +170,10 @@ func (c *controller) buildHub(stop func()) error {
 		Handler: func(conn *sockets.Conn, frames [][]byte) {
 			c.hub.Request(conn.Identity(), conn.RemoteAddr().String(), frames)
 		},
-		Log: c.log.Named("hub"),
+		Curve: c.curve,
+		Log:   c.log.Named("hub"),
 	})
-	c.notify = sockets.New(sockets.Pub, sockets.Options{Recall: lateNotices, Log: c.log.Named("hub")})
+	c.notify = sockets.New(sockets.Pub, sockets.Options{Recall: lateNotices, Curve: c.curve, Log: c.log.Named("hub")})
 	c.hub, err = hub.New(hub.Options{
 		Log: c.log.Named("hub"), Session: c.session, DB: base,
 		HeartbeatPeriod: c.o.HeartbeatPeriod, RegistrationTimeout: c.o.RegistrationTimeout,

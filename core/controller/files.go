@@ -65,7 +65,7 @@ func (f *files) read() (*connfile.Client, *connfile.Engine, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.Key != e.Key || c.Registration != e.Registration || c.Pack != e.Pack || c.Unpack != e.Unpack || c.SignatureScheme != e.SignatureScheme {
+	if c.Key != e.Key || serverKey(c.CurveServerKey) != serverKey(e.CurveServerKey) || c.Registration != e.Registration || c.Pack != e.Pack || c.Unpack != e.Unpack || c.SignatureScheme != e.SignatureScheme {
 		return nil, nil, fmt.Errorf("%s and %s don't fit together", f.client, f.engine)
 	}
 	return c, e, nil

@@ -47,8 +47,15 @@ type Options struct {
 
 	DB string // "dictdb" or "nodb"
 
+	// Encryption says whether connections are encrypted with CURVE. The pair
+	// of keys is CurveSecretKey and CurvePublicKey (in Z85; the public one may
+	// be left out), else IPP_CURVE_SECRETKEY and IPP_CURVE_PUBLICKEY, else one
+	// made here, which Reuse keeps in a file.
+	Encryption                     Encryption
+	CurveSecretKey, CurvePublicKey string
+
 	// The key that messages are signed with: Key, else the text of KeyFile,
-	// else IPP_SESSION_KEY, else a random one.
+	// else IPP_SESSION_KEY, else a random one, or none with encryption.
 	Key, KeyFile    string
 	SignatureScheme string // hmac-sha256
 
@@ -125,7 +132,8 @@ func (o *Options) resolve() error {
 	return nil
 }
 
-// key answers the key to sign with.
+// key answers the key to sign with; empty, which signs nothing, when none was
+// given and connections are encrypted.
 func (o *Options) key() (string, error) {
 	if o.Key != "" {
 		return o.Key, nil
@@ -143,6 +151,9 @@ func (o *Options) key() (string, error) {
 	}
 	if key := os.Getenv("IPP_SESSION_KEY"); key != "" {
 		return key, nil
+	}
+	if o.encrypted() {
+		return "", nil
 	}
 	return connfile.NewKey(), nil
 }

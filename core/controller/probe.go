@@ -34,12 +34,16 @@ func answers(c *connfile.Client) bool {
 	if err != nil {
 		return false
 	}
+	curve, err := sockets.CurveClient(serverKey(c.CurveServerKey))
+	if err != nil {
+		return false
+	}
 	request, err := session.Message("connection_request", nil, nil, struct{}{})
 	if err != nil {
 		return false
 	}
 	answered := make(chan struct{}, 1)
-	s := sockets.New(sockets.Dealer, sockets.Options{Handler: func(_ *sockets.Conn, frames [][]byte) {
+	s := sockets.New(sockets.Dealer, sockets.Options{Curve: curve, Handler: func(_ *sockets.Conn, frames [][]byte) {
 		if _, err := session.Open(frames); err == nil {
 			select {
 			case answered <- struct{}{}:

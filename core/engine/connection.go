@@ -16,9 +16,6 @@ func connectionInfo(ctx context.Context, o *Options) (*connfile.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.CurveServerKey != nil && *info.CurveServerKey != "" {
-		return nil, errors.New("the controller uses CURVE encryption, which the native engine does not speak; use --engine-cmd 'python3 -m ipyparallel.engine'")
-	}
 	if info.SSH != "" {
 		return nil, fmt.Errorf("the controller is behind the ssh server %s, and the native engine makes no tunnels; use --engine-cmd 'python3 -m ipyparallel.engine'", info.SSH)
 	}

@@ -29,6 +29,7 @@ type engine struct {
 
 	// What registration gives; not changed after it.
 	session    *wire.Session
+	curve      *sockets.Curve // nil: connections are not encrypted
 	id         int
 	topic      string          // "engine.<id>."
 	quotedUUID string          // JSON
@@ -133,7 +134,7 @@ func (e *engine) live(ctx context.Context) error {
 	return e.serve(ctx)
 }
 
-// open makes the session.
+// open makes the session, and finds out how connections are encrypted.
 func (e *engine) open(info *connfile.Engine) error {
 	signer, err := wire.NewSigner(info.SignatureScheme, info.Key)
 	if err != nil {
@@ -141,6 +142,13 @@ func (e *engine) open(info *connfile.Engine) error {
 	}
 	e.session, err = wire.NewSession(e.opts.UUID, signer, info.Pack)
 	if err != nil {
+		return err
+	}
+	serverKey := e.opts.CurveServerKey
+	if info.CurveServerKey != nil && *info.CurveServerKey != "" {
+		serverKey = *info.CurveServerKey
+	}
+	if e.curve, err = sockets.CurveClient(serverKey); err != nil {
 		return err
 	}
 	e.quotedUUID = string(appendQuoted(nil, e.session.ID))
@@ -161,10 +169,10 @@ func (e *engine) connect(ctx context.Context, info *connfile.Engine) error {
 		}
 	}
 	log := e.opts.Log.With("engine", e.id)
-	shell := newLink(identity, log.Named("shell"), e.handleShell, up)
-	control := newLink(identity, log.Named("control"), e.handleControl, up)
-	iopub := newIOPub(e.session, log.Named("iopub"), up)
-	heart := newHeart(identity, log.Named("heart"))
+	shell := newLink(identity, e.curve, log.Named("shell"), e.handleShell, up)
+	control := newLink(identity, e.curve, log.Named("control"), e.handleControl, up)
+	iopub := newIOPub(e.session, e.curve, log.Named("iopub"), up)
+	heart := newHeart(identity, e.curve, log.Named("heart"))
 	e.closers = append(e.closers, shell.close, control.close, iopub.close, heart.close)
 	e.mu.Lock()
 	e.log, e.topic = log, "engine."+strconv.Itoa(e.id)+"."

@@ -493,7 +493,7 @@ func TestQueueIsBounded(t *testing.T) {
 // A reply that is made while the controller is away comes when it is back.
 func TestReplyAfterReconnect(t *testing.T) {
 	c := newController(t)
-	l := newLink([]byte(engineUUID), hclog.NewNullLogger(), func(string, [][]byte) {}, func() {})
+	l := newLink([]byte(engineUUID), nil, hclog.NewNullLogger(), func(string, [][]byte) {}, func() {})
 	t.Cleanup(func() { _ = l.close(0) })
 	endpoint := c.info.URL(c.info.Mux)
 	if err := l.socket.Dial(endpoint); err != nil {

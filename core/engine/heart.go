@@ -21,10 +21,10 @@ type heart struct {
 	missed int    // checks in a row without a beat
 }
 
-func newHeart(identity []byte, log hclog.Logger) *heart {
+func newHeart(identity []byte, curve *sockets.Curve, log hclog.Logger) *heart {
 	h := &heart{log: log}
-	h.pong = sockets.New(sockets.Dealer, sockets.Options{Identity: identity, Log: log})
-	h.ping = sockets.New(sockets.Sub, sockets.Options{Log: log, Handler: h.beat})
+	h.pong = sockets.New(sockets.Dealer, sockets.Options{Identity: identity, Curve: curve, Log: log})
+	h.ping = sockets.New(sockets.Sub, sockets.Options{Curve: curve, Log: log, Handler: h.beat})
 	return h
 }
 

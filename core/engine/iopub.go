@@ -36,10 +36,11 @@ const (
 )
 
 // newIOPub makes the socket; up is called when somebody has subscribed.
-func newIOPub(session *wire.Session, log hclog.Logger, up func()) *iopub {
+func newIOPub(session *wire.Session, curve *sockets.Curve, log hclog.Logger, up func()) *iopub {
 	p := &iopub{log: log, session: session, subscribers: make(map[*sockets.Conn]int)}
 	p.socket = sockets.New(sockets.Pub, sockets.Options{
 		Identity: []byte(session.ID),
+		Curve:    curve,
 		Log:      log,
 		Subscribed: func(c *sockets.Conn, _ []byte, on bool) {
 			p.subscribed(c, on)

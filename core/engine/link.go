@@ -29,10 +29,11 @@ type link struct {
 const maxHeld = 4 << 30
 
 // newLink makes a link; up is called when an endpoint has connected.
-func newLink(identity []byte, log hclog.Logger, handler func(endpoint string, frames [][]byte), up func()) *link {
+func newLink(identity []byte, curve *sockets.Curve, log hclog.Logger, handler func(endpoint string, frames [][]byte), up func()) *link {
 	l := &link{log: log, conns: make(map[string]*sockets.Conn), held: make(map[string][][][]byte)}
 	l.socket = sockets.New(sockets.Router, sockets.Options{
 		Identity:  identity,
+		Curve:     curve,
 		Log:       log,
 		Handler:   func(c *sockets.Conn, frames [][]byte) { handler(c.Endpoint(), frames) },
 		Connected: func(c *sockets.Conn) { l.connected(c); up() },

@@ -21,6 +21,9 @@ type Options struct {
 	File      string
 	Profile   profile.Profile
 	ClusterID string
+	// CurveServerKey is the controller's public key, in Z85, for connection
+	// information that has none (IPP_CURVE_SERVERKEY).
+	CurveServerKey string
 
 	WaitForFile time.Duration // how long to wait for the file: 10 s
 	Timeout     time.Duration // for the registration: 5 s

@@ -17,6 +17,7 @@ func (e *engine) register(ctx context.Context, info *connfile.Engine) error {
 	replies := make(chan wire.Message, 1)
 	e.registration = sockets.New(sockets.Dealer, sockets.Options{
 		Identity: []byte(e.session.ID),
+		Curve:    e.curve,
 		Log:      e.log.Named("registration"),
 		Handler: func(_ *sockets.Conn, frames [][]byte) {
 			m, h, err := ownMessage(e.session, frames)

@@ -30,6 +30,7 @@ type Options struct {
 	// registration, without locks, on any goroutine.
 	Ready  func(uuid string)
 	Lost   func(uuid, cause string)
+	Curve  *sockets.Curve // nil: not encrypted
 	Limits sockets.Limits
 	Log    hclog.Logger // nil discards
 }
@@ -107,12 +108,12 @@ func New(o Options) *Monitor {
 		log = hclog.NewNullLogger()
 	}
 	m := &Monitor{o: o, log: log, start: time.Now(), wake: make(chan struct{}, 1), hearts: map[string]*heart{}}
-	m.Ping = sockets.New(sockets.Pub, sockets.Options{Subscribed: m.greet, Limits: o.Limits, Log: log})
+	m.Ping = sockets.New(sockets.Pub, sockets.Options{Subscribed: m.greet, Curve: o.Curve, Limits: o.Limits, Log: log})
 	m.Pong = sockets.New(sockets.Router, sockets.Options{
 		Handler:      m.hear,
 		Connected:    func(c *sockets.Conn) { m.Connected(Pong, string(c.Identity())) },
 		Disconnected: func(c *sockets.Conn, _ error) { m.Disconnected(Pong, string(c.Identity())) },
-		Limits:       o.Limits, Log: log,
+		Curve:        o.Curve, Limits: o.Limits, Log: log,
 	})
 	return m
 }

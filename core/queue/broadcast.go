@@ -41,7 +41,7 @@ func NewBroadcast(depth int, leaf LeafOptions, o Options) (*Broadcast, error) {
 	b := &Broadcast{o: o, depth: depth, bad: complaints{log: o.Log}}
 	b.waiting = map[gatherKey]*gathering{}
 	b.Clients = sockets.New(sockets.Router, sockets.Options{
-		Identity: nodeID("0"), Handler: b.fromClient, Limits: o.Limits, Log: o.Log,
+		Identity: nodeID("0"), Handler: b.fromClient, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 		Disconnected: func(c *sockets.Conn, _ error) { b.dropClient(c.Identity()) },
 	})
 	for i := range 1 << depth {

@@ -34,6 +34,7 @@ type Options struct {
 	// is told of while there is one. Either may be nil.
 	Connected    func(uuid string)
 	Disconnected func(uuid string)
+	Curve        *sockets.Curve // nil: not encrypted
 	Limits       sockets.Limits
 	Log          hclog.Logger
 }
@@ -53,6 +54,7 @@ func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*socke
 				o.Disconnected(string(c.Identity()))
 			}
 		},
+		Curve:  o.Curve,
 		Limits: o.Limits,
 		Log:    o.Log,
 	})
@@ -61,7 +63,7 @@ func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*socke
 // clientSocket makes the ROUTER that clients connect to.
 func (o *Options) clientSocket(id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
 	return sockets.New(sockets.Router, sockets.Options{
-		Identity: []byte(id), Handler: handler, Limits: o.Limits, Log: o.Log,
+		Identity: []byte(id), Handler: handler, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 	})
 }
 

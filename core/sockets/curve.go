@@ -133,3 +133,16 @@ func (c *Curve) keys() *curveKeys {
 	}
 	return &curveKeys{server: c.Server, own: newPair(secret), serverKey: c.ServerKey}
 }
+
+// CurveClient answers what makes a socket a client of the server with this key,
+// in Z85 as connection files have it; nil, no encryption, for an empty one.
+func CurveClient(serverKey string) (*Curve, error) {
+	if serverKey == "" {
+		return nil, nil
+	}
+	key, err := ParseKey(serverKey)
+	if err != nil {
+		return nil, fmt.Errorf("the controller's CURVE key: %w", err)
+	}
+	return &Curve{ServerKey: key}, nil
+}
