@@ -23,16 +23,23 @@ func benchMessage(engine string) [][]byte {
 // engines in this process: one operation is one message there and back, that
 // is two forwards, and the peers' own work.
 func BenchmarkForward(b *testing.B) {
-	for _, n := range []struct{ clients, engines int }{{1, 1}, {1, 16}, {4, 16}, {8, 128}} {
-		b.Run(fmt.Sprintf("clients=%d/engines=%d", n.clients, n.engines), func(b *testing.B) {
-			in, out := relays(b, nil)
+	for _, n := range []struct {
+		clients, engines int
+		curve            bool
+	}{{1, 1, false}, {1, 16, false}, {4, 16, false}, {8, 128, false}, {4, 16, true}} {
+		b.Run(fmt.Sprintf("clients=%d/engines=%d/curve=%v", n.clients, n.engines, n.curve), func(b *testing.B) {
+			var server, client *Curve
+			if n.curve {
+				server, client = curves()
+			}
+			in, out := relays(b, server)
 			clientEnd, engineEnd := listen(b, in), listen(b, out)
 			var ready sync.WaitGroup
 			connected := func(*Conn) { ready.Done() }
 			for i := range n.engines {
 				ready.Add(1)
 				id := fmt.Appendf(nil, "%036d", i)
-				dial(b, open(b, Router, Options{Identity: id, Handler: echo, Connected: connected}), engineEnd)
+				dial(b, open(b, Router, Options{Identity: id, Curve: client, Handler: echo, Connected: connected}), engineEnd)
 			}
 			ready.Wait()
 			for i := range n.engines {
@@ -57,7 +64,7 @@ func BenchmarkForward(b *testing.B) {
 					_ = c.Enqueue(m...)
 				}
 				ready.Add(1)
-				s := open(b, Dealer, Options{Connected: connected, Handler: send})
+				s := open(b, Dealer, Options{Curve: client, Connected: connected, Handler: send})
 				dial(b, s, clientEnd)
 				clients = append(clients, s)
 			}
@@ -100,21 +107,25 @@ func BenchmarkRoundTrip(b *testing.B) {
 
 // BenchmarkLarge measures arrays through the relay.
 func BenchmarkLarge(b *testing.B) {
-	for _, size := range []int{1 << 20, 100 << 20} {
-		b.Run(fmt.Sprintf("%dMiB", size>>20), func(b *testing.B) {
-			in, out := relays(b, nil)
+	server, client := curves()
+	for _, n := range []struct {
+		size           int
+		server, client *Curve
+	}{{1 << 20, nil, nil}, {100 << 20, nil, nil}, {1 << 20, server, client}, {100 << 20, server, client}} {
+		b.Run(fmt.Sprintf("%dMiB/curve=%v", n.size>>20, n.server != nil), func(b *testing.B) {
+			in, out := relays(b, n.server)
 			replies := make(chan struct{})
 			dialled := make(chan *Conn, 2)
 			connected := func(c *Conn) { dialled <- c }
-			dial(b, open(b, Router, Options{Identity: []byte("engine"), Handler: echo, Connected: connected}), listen(b, out))
+			dial(b, open(b, Router, Options{Identity: []byte("engine"), Curve: n.client, Handler: echo, Connected: connected}), listen(b, out))
 			<-dialled
-			dial(b, open(b, Dealer, Options{Connected: connected, Handler: func(*Conn, [][]byte) { replies <- struct{}{} }}), listen(b, in))
+			dial(b, open(b, Dealer, Options{Curve: n.client, Connected: connected, Handler: func(*Conn, [][]byte) { replies <- struct{}{} }}), listen(b, in))
 			c := <-dialled
 			for out.Lookup([]byte("engine")) == nil {
 				runtime.Gosched()
 			}
-			array := make([]byte, size)
-			b.SetBytes(2 * int64(size))
+			array := make([]byte, n.size)
+			b.SetBytes(2 * int64(n.size))
 			for b.Loop() {
 				_ = c.Send([]byte("engine"), array)
 				<-replies

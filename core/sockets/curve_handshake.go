@@ -354,7 +354,7 @@ func receive(conn *zmq4.Conn, name string) ([]byte, error) {
 		return nil, err
 	}
 	if cmd.Name != name {
-		return nil, fmt.Errorf("CURVE: command %.20q in place of %s", cmd.Name, name)
+		return nil, fmt.Errorf("CURVE: command %.20s in place of %s", printable([]byte(cmd.Name)), name)
 	}
 	return cmd.Body, nil
 }

@@ -78,7 +78,7 @@ func (g *guard) admit() error {
 			return nil
 		}
 		if theirs := mechanism(b); theirs != g.mechanism {
-			return fmt.Errorf("the peer speaks %.20q, this socket %s", theirs, g.mechanism)
+			return fmt.Errorf("the peer speaks %s, this socket %s", printable([]byte(theirs)), g.mechanism)
 		}
 		g.greeting, g.allowed = true, greetingSize
 		return nil

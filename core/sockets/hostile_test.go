@@ -498,23 +498,26 @@ func TestCloseLeavesNothing(t *testing.T) {
 }
 
 func TestCloseWritesWhatIsQueued(t *testing.T) {
-	r := newRecorder()
-	router := open(t, Router, r.options())
-	endpoint := listen(t, router)
-	d := newRecorder()
-	dealer := New(Dealer, d.options())
-	dial(t, dealer, endpoint)
-	await(t, d.connected, "connection")
-	big := bytes.Repeat([]byte("x"), 30<<20)
-	for range 3 {
-		if err := dealer.Send(big, []byte("end")); err != nil {
+	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+		r, d := newRecorder(), newRecorder()
+		atServer, atClient := r.options(), d.options()
+		atServer.Curve, atClient.Curve = server, client
+		router := open(t, Router, atServer)
+		endpoint := listen(t, router)
+		dealer := New(Dealer, atClient)
+		dial(t, dealer, endpoint)
+		await(t, d.connected, "connection")
+		big := bytes.Repeat([]byte("x"), 30<<20)
+		for range 3 {
+			if err := dealer.Send(big, []byte("end")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := dealer.Close(patience); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := dealer.Close(patience); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		wantFrames(t, await(t, r.messages, "message").frames, [][]byte{big, []byte("end")})
-	}
+		for range 3 {
+			wantFrames(t, await(t, r.messages, "message").frames, [][]byte{big, []byte("end")})
+		}
+	})
 }

@@ -11,105 +11,117 @@ import (
 // Many goroutines send to one peer that reads slowly, so that writes are cut
 // anywhere; what arrives must be whole and in each sender's order.
 func TestConcurrentSenders(t *testing.T) {
-	const senders, each = 8, 150
-	sizes := []int{0, 10, 255, 256, 5000, chunkSize - 1, chunkSize + 1, LargeFrame - 1, LargeFrame, 300_000}
-	var mu sync.Mutex
-	next := make([]uint32, senders)
-	var all sync.WaitGroup
-	all.Add(senders * each)
-	received := 0
-	router := open(t, Router, Options{Handler: func(_ *Conn, f [][]byte) {
-		defer all.Done()
-		mu.Lock()
-		defer mu.Unlock()
-		if received++; received%100 == 0 {
-			time.Sleep(time.Millisecond) // the slow reader that the test is about
-		}
-		who, n := f[0][0], binary.BigEndian.Uint32(f[0][1:])
-		if n != next[who] {
-			t.Errorf("sender %d: message %d came where %d was due", who, n, next[who])
-		}
-		next[who] = n + 1
-		size := sizes[int(n)%len(sizes)]
-		if len(f) != 3 || len(f[1]) != size || len(f[2]) != 1 || !bytes.Equal(f[1], bytes.Repeat([]byte{who}, size)) {
-			t.Errorf("sender %d: message %d is damaged", who, n)
-		}
-	}})
-	r := newRecorder()
-	dealer := open(t, Dealer, r.options())
-	dial(t, dealer, listen(t, router))
-	c := await(t, r.connected, "connection")
-	for who := range byte(senders) {
-		go func() {
-			for n := range uint32(each) {
-				head := binary.BigEndian.AppendUint32([]byte{who}, n)
-				body := bytes.Repeat([]byte{who}, sizes[int(n)%len(sizes)])
-				var err error
-				switch n % 3 {
-				case 0:
-					err = dealer.Send(head, body, []byte{1})
-				case 1:
-					err = c.Send(head, body, []byte{2})
-				default:
-					if err = c.Enqueue(head, body, []byte{3}); n == each-1 || n%2 == 0 {
-						FlushAll()
+	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+		const senders, each = 8, 150
+		sizes := []int{0, 10, 255, 256, 5000, chunkSize - 1, chunkSize + 1, LargeFrame - 1, LargeFrame, 300_000}
+		var mu sync.Mutex
+		next := make([]uint32, senders)
+		var all sync.WaitGroup
+		all.Add(senders * each)
+		received := 0
+		router := open(t, Router, Options{Curve: server, Handler: func(_ *Conn, f [][]byte) {
+			defer all.Done()
+			mu.Lock()
+			defer mu.Unlock()
+			if received++; received%100 == 0 {
+				time.Sleep(time.Millisecond) // the slow reader that the test is about
+			}
+			who, n := f[0][0], binary.BigEndian.Uint32(f[0][1:])
+			if n != next[who] {
+				t.Errorf("sender %d: message %d came where %d was due", who, n, next[who])
+			}
+			next[who] = n + 1
+			size := sizes[int(n)%len(sizes)]
+			if len(f) != 3 || len(f[1]) != size || len(f[2]) != 1 || !bytes.Equal(f[1], bytes.Repeat([]byte{who}, size)) {
+				t.Errorf("sender %d: message %d is damaged", who, n)
+			}
+		}})
+		r := newRecorder()
+		o := r.options()
+		o.Curve = client
+		dealer := open(t, Dealer, o)
+		dial(t, dealer, listen(t, router))
+		c := await(t, r.connected, "connection")
+		for who := range byte(senders) {
+			go func() {
+				for n := range uint32(each) {
+					head := binary.BigEndian.AppendUint32([]byte{who}, n)
+					body := bytes.Repeat([]byte{who}, sizes[int(n)%len(sizes)])
+					var err error
+					switch n % 3 {
+					case 0:
+						err = dealer.Send(head, body, []byte{1})
+					case 1:
+						err = c.Send(head, body, []byte{2})
+					default:
+						if err = c.Enqueue(head, body, []byte{3}); n == each-1 || n%2 == 0 {
+							FlushAll()
+						}
+					}
+					if err != nil {
+						t.Error(err)
 					}
 				}
-				if err != nil {
-					t.Error(err)
-				}
-			}
-			FlushAll()
-		}()
-	}
-	done := make(chan struct{})
-	go func() { all.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(patience):
-		mu.Lock()
-		t.Fatalf("%d of %d messages came", received, senders*each)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.out.bytes != 0 {
-		t.Errorf("%d bytes are counted as queued", c.out.bytes)
-	}
+				FlushAll()
+			}()
+		}
+		done := make(chan struct{})
+		go func() { all.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(patience):
+			mu.Lock()
+			t.Fatalf("%d of %d messages came", received, senders*each)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.out.bytes != 0 {
+			t.Errorf("%d bytes are counted as queued", c.out.bytes)
+		}
+	})
 }
 
 // A connection may end at any moment of a write; nothing stays counted.
 func TestConnectionsThatEndWhileWritten(t *testing.T) {
-	r := newRecorder()
-	router := open(t, Router, r.options())
-	endpoint := listen(t, router)
-	for i := range 30 {
-		p := rawDial(t, endpoint)
-		p.shake(Dealer, "")
-		c := await(t, r.connected, "connection")
-		var writers sync.WaitGroup
-		for range 3 {
-			writers.Go(func() {
-				for range 20 {
-					_ = c.Send(make([]byte, 40<<10), make([]byte, 100<<10))
-				}
-			})
+	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+		r := newRecorder()
+		o := r.options()
+		o.Curve = server
+		router := open(t, Router, o)
+		endpoint := listen(t, router)
+		for i := range 30 {
+			p := rawDial(t, endpoint)
+			if client == nil {
+				p.shake(Dealer, "")
+			} else {
+				p.shakeCurve(client, Dealer, "")
+			}
+			c := await(t, r.connected, "connection")
+			var writers sync.WaitGroup
+			for range 3 {
+				writers.Go(func() {
+					for range 20 {
+						_ = c.Send(make([]byte, 40<<10), make([]byte, 100<<10))
+					}
+				})
+			}
+			switch i % 3 {
+			case 0:
+				_ = p.SetLinger(0) // a reset
+				_ = p.Close()
+			case 1:
+				c.Close()
+			default:
+				_ = p.Close()
+			}
+			await(t, r.disconnected, "end of the connection")
+			writers.Wait()
 		}
-		switch i % 3 {
-		case 0:
-			_ = p.SetLinger(0) // a reset
-			_ = p.Close()
-		case 1:
-			c.Close()
-		default:
-			_ = p.Close()
+		_ = router.Close(0)
+		for deadline := time.Now().Add(patience); queued.Load() != 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d bytes are still counted as queued", queued.Load())
+			}
 		}
-		await(t, r.disconnected, "end of the connection")
-		writers.Wait()
-	}
-	_ = router.Close(0)
-	for deadline := time.Now().Add(patience); queued.Load() != 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d bytes are still counted as queued", queued.Load())
-		}
-	}
+	})
 }
