@@ -30,7 +30,7 @@ type DB interface {
 	// History answers the ids of all submitted tasks, oldest first. Stubs,
 	// which have no submission time, are not among them.
 	History() ([]string, error)
-	// Close writes what is not written yet.
+	// Close writes what is not written yet. A second call does nothing.
 	Close() error
 }
 
@@ -41,6 +41,8 @@ var (
 	ErrDuplicate = errors.New("record exists")
 	ErrNoData    = errors.New("no data is kept")
 	ErrQuery     = errors.New("invalid query")
+	// ErrUnavailable: the store of the records does not answer.
+	ErrUnavailable = errors.New("task database does not answer")
 )
 
 // Error is an error as a client is told it: under the name of the exception

@@ -88,8 +88,8 @@ func (s Fields) List() []Field {
 	return list
 }
 
-// text answers a field of kind Text; false is null.
-func (r *Record) text(f Field) (string, bool) {
+// Text answers a field of kind Text; false is null.
+func (r *Record) Text(f Field) (string, bool) {
 	switch f {
 	case MsgID:
 		return r.MsgID, true
@@ -162,7 +162,7 @@ func (c *column) value(r *Record) any {
 // textOrNil answers the raw form of a field of kind Text.
 func textOrNil(f Field) func(*Record) any {
 	return func(r *Record) any {
-		if s, ok := r.text(f); ok {
+		if s, ok := r.Text(f); ok {
 			return s
 		}
 		return nil

@@ -270,7 +270,7 @@ func (c *Condition) match(r *Record) bool {
 		case Time:
 			return c.matchTime(r.Time(c.field))
 		case Text:
-			if s, ok := r.text(c.field); ok {
+			if s, ok := r.Text(c.field); ok {
 				return c.matchText(s)
 			}
 			return c.matchValue(nil)

@@ -1,0 +1,19 @@
+package sqlitedb
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// shared names the kind of file system that dir is on, when machines share it.
+func shared(dir string) (string, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return "", fmt.Errorf("find the file system of %s: %w", dir, err)
+	}
+	if s.Flags&unix.MNT_LOCAL != 0 {
+		return "", nil
+	}
+	return unix.ByteSliceToString(s.Fstypename[:]), nil
+}
