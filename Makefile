@@ -45,6 +45,10 @@ bench: build ## Measure start, stop, memory and task rates beside upstream, agai
 	$(GO) build -o build/ ./test/bench/rates
 	@test/bench/run.sh
 
+.PHONY: mongo
+mongo: go-check ## Start the MongoDB-like server of the database tests (test/testbed/mongo.sh)
+	@test/testbed/mongo.sh up
+
 .PHONY: lint
 lint: go-check ## Static analysis (compiles golangci-lint the first time)
 	$(GO) run $(LINT) run ./...
