@@ -36,6 +36,11 @@ type controllerOptions struct {
 	noDB         bool
 	sqliteDB     bool
 	mongoDB      bool
+	dbClass      string
+	databases    controller.DBOptions
+	sqliteTable  string
+	mongoName    string
+	mongoArgs    string
 	reuse        bool
 	keyFile      string
 	workDir      string
@@ -58,6 +63,10 @@ var controllerTraits = map[string]string{
 	"IPController.cluster_id": "cluster-id", "IPController.log_level": "log-level", "IPController.work_dir": "work-dir",
 	"HeartMonitor.period": "ping", "HeartMonitor.max_heartmonitor_misses": "misses",
 	"TaskScheduler.scheme_name": "scheme", "TaskScheduler.hwm": "hwm",
+	"IPController.db_class": "db-class", "HubFactory.db_class": "db-class",
+	"DictDB.record_limit": "dictdb-records", "DictDB.size_limit": "dictdb-bytes", "DictDB.cull_fraction": "dictdb-cull",
+	"SQLiteDB.filename": "sqlitedb-file", "SQLiteDB.location": "sqlitedb-location", "SQLiteDB.table": "sqlitedb-table",
+	"MongoDB.database": "mongodb-database", "MongoDB.connection_args": "mongodb-args",
 	"Session.keyfile": "keyfile", "ProfileDir.location": "profile-dir", "BaseIPythonApplication.profile": "profile",
 	"BaseParallelApplication.cluster_id": "cluster-id", "Application.log_level": "log-level",
 }
@@ -92,6 +101,8 @@ not know have no effect.`,
 	fs.StringVar(&o.scheme, "scheme", "leastload", "`WAY` to choose who gets a task: leastload, lru, plainrandom, twobin, weighted or pure")
 	fs.IntVar(&o.hwm, "hwm", 1, "`TASKS` that an engine may hold; 0 is any number")
 	fs.BoolVar(&o.dictDB, "dictdb", false, "keep task records in memory (default)")
+	fs.BoolVar(&o.sqliteDB, "sqlitedb", false, "keep task records in tasks.db in the profile")
+	fs.BoolVar(&o.mongoDB, "mongodb", false, "keep task records on a MongoDB server")
 	fs.BoolVar(&o.noDB, "nodb", false, "keep no task records")
 	fs.BoolVar(&o.reuse, "reuse", false, "take ports and key from connection files that are there, and keep the files")
 	fs.StringVar(&o.keyFile, "keyfile", "", "`FILE` with the key that signs messages")
@@ -103,8 +114,6 @@ not know have no effect.`,
 	fs.IntVar(&o.misses, "misses", 10, "heartbeats an engine may miss")
 	fs.Var(&o.registration, "registration-timeout", "how long an engine may take to register")
 	fs.IntVar(&o.depth, "broadcast-depth", 1, "depth of the broadcast tree")
-	fs.BoolVar(&o.sqliteDB, "sqlitedb", false, "keep task records in SQLite")
-	fs.BoolVar(&o.mongoDB, "mongodb", false, "keep task records in MongoDB")
 	fs.StringVar(&o.transport, "transport", "tcp", "tcp")
 	fs.BoolVar(&o.noSecure, "no-secure", false, "refused")
 	fs.StringVar(&o.curvePublic, "curve-publickey", "", "the controller's public `KEY` (default $IPP_CURVE_PUBLICKEY)")
@@ -116,7 +125,8 @@ not know have no effect.`,
 		fs.String(name, "", "accepted; without effect")
 	}
 	acceptCommon(fs)
-	hide(fs, "port", "misses", "registration-timeout", "broadcast-depth", "sqlitedb", "mongodb", "transport", "no-secure", "curve-publickey", "curve-secretkey", "usethreads", "secure", "ident", "user")
+	o.databaseFlags(fs)
+	hide(fs, "port", "misses", "registration-timeout", "broadcast-depth", "transport", "no-secure", "curve-publickey", "curve-secretkey", "usethreads", "secure", "ident", "user")
 	c.run = func(ctx context.Context, args []string) error {
 		if err := noArguments(args); err != nil {
 			return err
@@ -154,6 +164,9 @@ func (o *controllerOptions) options(a *app) (controller.Options, error) {
 		KeyFile: o.keyFile, Reuse: o.reuse, SSHServer: o.ssh, EngineSSHServer: o.engineSSH, Log: log,
 		Encryption: o.encryption, CurvePublicKey: o.curvePublic, CurveSecretKey: o.curveSecret,
 	}
+	if options.DBOptions, err = o.databaseOptions(); err != nil {
+		return options, err
+	}
 	if o.hwm == 0 {
 		options.HWM = scheduler.Unlimited
 	}
@@ -183,18 +196,6 @@ func (o *controllerOptions) encrypt(yes, no controller.Encryption) func(string) 
 		}
 		return err
 	}
-}
-
-func (o *controllerOptions) database() string {
-	switch {
-	case o.sqliteDB:
-		return "sqlitedb"
-	case o.mongoDB:
-		return "mongodb"
-	case o.noDB:
-		return "nodb"
-	}
-	return "dictdb"
 }
 
 func (o *controllerOptions) run(ctx context.Context, a *app) error {

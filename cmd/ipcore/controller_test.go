@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/controller"
+	"github.com/ipcore/ipcore/core/db/dictdb"
 	"github.com/ipcore/ipcore/core/scheduler"
 )
 
@@ -59,7 +60,18 @@ func TestControllerArguments(t *testing.T) {
 			return o.Encryption == controller.EncryptAlways && o.CurveSecretKey == "s" && o.CurvePublicKey == "p"
 		}},
 		{args: "--IPController.enable_curve=False", check: func(o controller.Options) bool { return o.Encryption == controller.EncryptNever }},
-		{args: "--DictDB.record_limit=7", check: func(controller.Options) bool { return true }, stderr: "warning: --DictDB.record_limit is not known here and has no effect\n"},
+		{args: "--DictDB.record_limit=7 --DictDB.size_limit=1024 --DictDB.cull_fraction=0.5", check: func(o controller.Options) bool {
+			return o.DBOptions.DictDB == dictdb.Options{RecordLimit: 7, SizeLimit: 1024, CullFraction: 0.5}
+		}},
+		{args: "--sqlitedb --SQLiteDB.filename=t.db --SQLiteDB.location /l --SQLiteDB.table=", check: func(o controller.Options) bool {
+			return o.DB == "sqlitedb" && o.DBOptions.SQLiteFile == "t.db" && o.DBOptions.SQLiteLocation == "/l" && o.DBOptions.SQLiteTable == controller.BySession
+		}},
+		{args: "--IPController.db_class=ipyparallel.controller.mongodb.MongoDB --MongoDB.database=d --MongoDB.connection_args=['h',7]", check: func(o controller.Options) bool {
+			return o.DB == "ipyparallel.controller.mongodb.MongoDB" && o.DBOptions.MongoDatabase == "d" && o.DBOptions.MongoURI == "mongodb://h:7"
+		}},
+		{args: "--mongodb --MongoDB.connection_args=mongodb://u@h/?tls=true --SQLiteDB.pragma=x", check: func(o controller.Options) bool {
+			return o.DB == "mongodb" && o.DBOptions.MongoURI == "mongodb://u@h/?tls=true" && o.DBOptions.SQLiteTable == ""
+		}, stderr: "warning: --SQLiteDB.pragma is not known here and has no effect\n"},
 	} {
 		var o *controllerOptions
 		a, stderr, err := parsed(t, func(a *app) *command { o = &controllerOptions{}; return o.command(a) }, strings.Fields(test.args)...)
@@ -76,14 +88,15 @@ func TestControllerArguments(t *testing.T) {
 
 func TestControllerRefuses(t *testing.T) {
 	for args, want := range map[string]string{
-		"--no-secure":    "always signed",
-		"--ping=0":       "--ping: 0",
-		"--hwm=-1":       "--hwm: -1",
-		"--ports=1-x":    `--ports: "1-x" is no port`,
-		"--ports=0":      `--ports: "0" is no port`,
-		"--ports=70000":  `--ports: "70000" is no port`,
-		"--log-level=aa": "--log-level",
-		"--pings=3":      "unknown option --pings",
+		"--no-secure":      "always signed",
+		"--ping=0":         "--ping: 0",
+		"--hwm=-1":         "--hwm: -1",
+		"--ports=1-x":      `--ports: "1-x" is no port`,
+		"--ports=0":        `--ports: "0" is no port`,
+		"--ports=70000":    `--ports: "70000" is no port`,
+		"--log-level=aa":   "--log-level",
+		"--pings=3":        "unknown option --pings",
+		"--mongodb-args=[": "--mongodb-args",
 	} {
 		var o *controllerOptions
 		a, _, err := parsed(t, func(a *app) *command { o = &controllerOptions{}; return o.command(a) }, args)

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/db"
 	"github.com/ipcore/ipcore/core/heartbeat"
 	"github.com/ipcore/ipcore/core/hub"
 	"github.com/ipcore/ipcore/core/queue"
@@ -34,6 +35,7 @@ type controller struct {
 
 	query   *sockets.Socket // ROUTER: registration and requests
 	notify  *sockets.Socket // PUB: notifications
+	base    db.DB
 	hub     *hub.Hub
 	heart   *heartbeat.Monitor
 	mux     *queue.Direct
@@ -60,6 +62,7 @@ func Run(ctx context.Context, o Options) error {
 	c := &controller{o: o, log: o.Log, files: f}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	defer c.closeDB() // which the hub has done if it ran
 	client, engine, err := c.build(stop)
 	if err != nil {
 		return err
@@ -162,9 +165,9 @@ func (c *controller) buildQueues() (err error) {
 }
 
 func (c *controller) buildHub(stop func()) error {
-	base, err := c.o.openDB()
-	if err != nil {
-		return err
+	var err error
+	if c.base, err = c.o.openDB(c.session.ID); err != nil {
+		return fmt.Errorf("controller: %w", err)
 	}
 	c.query = sockets.New(sockets.Router, sockets.Options{
 		Handler: func(conn *sockets.Conn, frames [][]byte) {
@@ -175,7 +178,7 @@ func (c *controller) buildHub(stop func()) error {
 	})
 	c.notify = sockets.New(sockets.Pub, sockets.Options{Recall: lateNotices, Curve: c.curve, Log: c.log.Named("hub")})
 	c.hub, err = hub.New(hub.Options{
-		Log: c.log.Named("hub"), Session: c.session, DB: base,
+		Log: c.log.Named("hub"), Session: c.session, DB: c.base,
 		HeartbeatPeriod: c.o.HeartbeatPeriod, RegistrationTimeout: c.o.RegistrationTimeout,
 		StateFile: filepath.Join(c.o.Profile.LogDir(), "engines"+c.o.ClusterID+".json"), Restore: c.o.Restore,
 		Reply: func(peer []byte, frames [][]byte) error { return c.query.SendTo(peer, frames...) },

@@ -10,9 +10,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/connfile"
-	"github.com/ipcore/ipcore/core/db"
-	"github.com/ipcore/ipcore/core/db/dictdb"
-	"github.com/ipcore/ipcore/core/db/nodb"
 	"github.com/ipcore/ipcore/core/heartbeat"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/core/queue"
@@ -45,7 +42,8 @@ type Options struct {
 	// single leaf.
 	BroadcastDepth int
 
-	DB string // "dictdb" or "nodb"
+	DB        string // "dictdb", "sqlitedb", "mongodb" or "nodb", or upstream's name of the class
+	DBOptions DBOptions
 
 	// Encryption says whether connections are encrypted with CURVE. The pair
 	// of keys is CurveSecretKey and CurvePublicKey (in Z85; the public one may
@@ -156,15 +154,4 @@ func (o *Options) key() (string, error) {
 		return "", nil
 	}
 	return connfile.NewKey(), nil
-}
-
-// openDB opens the database that o names.
-func (o *Options) openDB() (db.DB, error) {
-	switch strings.ToLower(o.DB) {
-	case "dictdb":
-		return dictdb.New(dictdb.Options{})
-	case "nodb":
-		return nodb.DB{}, nil
-	}
-	return nil, fmt.Errorf("controller: unknown database %q: use dictdb or nodb", o.DB)
 }
