@@ -42,6 +42,8 @@ type controllerOptions struct {
 	mongoName    string
 	mongoArgs    string
 	reuse        bool
+	restore      bool
+	metricsPort  string
 	keyFile      string
 	workDir      string
 	transport    string
@@ -57,7 +59,7 @@ var controllerTraits = map[string]string{
 	"IPController.engine_ports": "engine-ports", "IPController.client_ports": "client-ports",
 	"IPController.regport": "port", "IPController.transport": "transport",
 	"IPController.ssh_server": "ssh", "IPController.engine_ssh_server": "enginessh",
-	"IPController.reuse_files": "reuse", "IPController.use_threads": "usethreads",
+	"IPController.reuse_files": "reuse", "IPController.restore_engines": "restore", "IPController.use_threads": "usethreads",
 	"IPController.broadcast_scheduler_depth": "broadcast-depth", "IPController.registration_timeout": "registration-timeout",
 	"IPController.enable_curve": "curve", "IPController.curve_publickey": "curve-publickey", "IPController.curve_secretkey": "curve-secretkey",
 	"IPController.cluster_id": "cluster-id", "IPController.log_level": "log-level", "IPController.work_dir": "work-dir",
@@ -105,11 +107,14 @@ not know have no effect.`,
 	fs.BoolVar(&o.mongoDB, "mongodb", false, "keep task records on a MongoDB server")
 	fs.BoolVar(&o.noDB, "nodb", false, "keep no task records")
 	fs.BoolVar(&o.reuse, "reuse", false, "take ports and key from connection files that are there, and keep the files")
+	fs.BoolVar(&o.restore, "restore", false, "as --reuse, and take over the engines of the controller before")
+	fs.StringVar(&o.metricsPort, "metrics-port", "0", "loopback `PORT` for metrics, health and profiles by HTTP; auto takes any, 0 none")
 	fs.StringVar(&o.keyFile, "keyfile", "", "`FILE` with the key that signs messages")
 	fs.BoolFunc("curve", "encrypt connections (default when other machines can connect)", o.encrypt(controller.EncryptAlways, controller.EncryptNever))
 	fs.BoolFunc("no-curve", "do not encrypt connections", o.encrypt(controller.EncryptNever, controller.EncryptAlways))
 	fs.StringVar(&o.workDir, "work-dir", "", "`DIR` to run in")
 	o.verbosity.flags(fs, "info")
+	o.formFlag(fs)
 	fs.IntVar(&o.port, "port", 0, "`PORT` for registration")
 	fs.IntVar(&o.misses, "misses", 10, "heartbeats an engine may miss")
 	fs.Var(&o.registration, "registration-timeout", "how long an engine may take to register")
@@ -161,10 +166,13 @@ func (o *controllerOptions) options(a *app) (controller.Options, error) {
 		Profile: p, ClusterID: o.clusterID, IP: o.ip, Location: o.location,
 		Scheme: o.scheme, HWM: o.hwm, HeartbeatPeriod: time.Duration(o.ping) * time.Millisecond, MaxMisses: o.misses,
 		RegistrationTimeout: time.Duration(o.registration), BroadcastDepth: o.depth, DB: o.database(),
-		KeyFile: o.keyFile, Reuse: o.reuse, SSHServer: o.ssh, EngineSSHServer: o.engineSSH, Log: log,
+		KeyFile: o.keyFile, Reuse: o.reuse, Restore: o.restore, SSHServer: o.ssh, EngineSSHServer: o.engineSSH, Log: log,
 		Encryption: o.encryption, CurvePublicKey: o.curvePublic, CurveSecretKey: o.curveSecret,
 	}
 	if options.DBOptions, err = o.databaseOptions(); err != nil {
+		return options, err
+	}
+	if options.MetricsPort, err = parseMetricsPort(o.metricsPort); err != nil {
 		return options, err
 	}
 	if o.hwm == 0 {
@@ -211,6 +219,18 @@ func (o *controllerOptions) run(ctx context.Context, a *app) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGABRT)
 	defer stop()
 	return controller.Run(ctx, options)
+}
+
+// parseMetricsPort reads a number or "auto".
+func parseMetricsPort(text string) (int, error) {
+	if text == "auto" {
+		return controller.AnyPort, nil
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return 0, &usageError{text: fmt.Sprintf("--metrics-port: %q is no port", text), hint: "use a number, auto for any free port, or 0 for none"}
+	}
+	return int(port), nil
 }
 
 // parsePorts reads "10101-10120,10130", in brackets or not, as Python's list.

@@ -65,6 +65,7 @@ ipengine; --Class.trait=value forms that it does not know have no effect.`,
 	fs.IntVar(&o.misses, "misses", 50, "heartbeats that may be missing before the engine ends; -1 is any number")
 	fs.StringVar(&o.ident, "ident", "", "the engine's `UUID` (default a new one)")
 	o.verbosity.flags(fs, "info")
+	o.formFlag(fs)
 	acceptCommon(fs)
 	hide(fs, "misses", "ident")
 	c.run = func(ctx context.Context, args []string) error {

@@ -9,5 +9,6 @@ import (
 )
 
 func main() {
-	os.Exit(newApp(systemStreams()).run(context.Background(), os.Args[1:]))
+	a := newApp(systemStreams())
+	os.Exit(a.run(context.Background(), a.called(os.Args)))
 }

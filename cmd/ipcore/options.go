@@ -33,7 +33,14 @@ type verbosity struct {
 	level string
 	debug bool
 	quiet bool
+	form  string // of lines: formText or formJSON
 }
+
+// Forms of log lines.
+const (
+	formText = "text"
+	formJSON = "json"
+)
 
 func (v *verbosity) flags(fs *pflag.FlagSet, level string) {
 	fs.StringVar(&v.level, "log-level", level, "log `LEVEL`: a name, or Python's number (10 debug, 20 info, 30 warn, 40 error)")
@@ -72,13 +79,31 @@ func (v *verbosity) resolve() (hclog.Level, error) {
 	return level, nil
 }
 
-// logger makes the program's logger: lines on Err.
+// formFlag adds the choice of the form of log lines.
+func (v *verbosity) formFlag(fs *pflag.FlagSet) {
+	fs.StringVar(&v.form, "log-format", formText, "`FORM` of log lines: text or json")
+}
+
+// logger makes the program's logger: lines on Err, in upstream's form when the
+// program was called by upstream's name.
 func (v *verbosity) logger(s *streams, name string) (hclog.Logger, error) {
 	level, err := v.resolve()
 	if err != nil {
 		return nil, err
 	}
-	return hclog.New(&hclog.LoggerOptions{Name: name, Level: level, Output: s.Err, TimeFormat: "2006-01-02 15:04:05.000"}), nil
+	switch v.form {
+	case "", formText, formJSON:
+	default:
+		return nil, &usageError{text: fmt.Sprintf("--log-format: unknown form %q", v.form), hint: "use text or json"}
+	}
+	if s.LogName != "" && v.form != formJSON {
+		return pythonLogger(s, level), nil
+	}
+	o := &hclog.LoggerOptions{Name: name, Level: level, Output: s.Err, TimeFormat: logTime}
+	if v.form == formJSON {
+		o.JSONFormat, o.TimeFormat = true, time.RFC3339Nano
+	}
+	return hclog.New(o), nil
 }
 
 // acceptCommon takes the options of upstream's programs that have no effect

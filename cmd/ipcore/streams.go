@@ -14,7 +14,8 @@ type streams struct {
 	In       io.Reader
 	Out      io.Writer
 	Err      io.Writer
-	Terminal bool // Err is a terminal: progress may redraw its line
+	Terminal bool   // Err is a terminal: progress may redraw its line
+	LogName  string // by which upstream's log lines call the program; empty has our own lines
 }
 
 func systemStreams() *streams {

@@ -12,6 +12,7 @@ import (
 	"github.com/ipcore/ipcore/core/db"
 	"github.com/ipcore/ipcore/core/heartbeat"
 	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/metrics"
 	"github.com/ipcore/ipcore/core/queue"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
@@ -43,6 +44,7 @@ type controller struct {
 	iopub   *queue.IOPub
 	task    *queue.Task
 	bcast   *queue.Broadcast
+	metrics *metrics.Server // nil when not asked for
 }
 
 // Run is a controller's whole life. It returns nil when ctx has ended or a
@@ -72,6 +74,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	c.tellEncryption()
+	if err := c.listenMetrics(); err != nil {
+		return err
+	}
 	if !o.Reuse {
 		defer f.remove()
 	}

@@ -68,10 +68,17 @@ type Options struct {
 	SSHServer       string // for clients, into their file
 	EngineSSHServer string // for engines, into theirs
 
+	// MetricsPort is a port of the loopback interface for metrics, health and
+	// profiles: 0 for none, AnyPort for one that the log tells.
+	MetricsPort int
+
 	Log hclog.Logger // nil discards
 	// Ready is called when peers can connect and both files are written.
 	Ready func(clientFile, engineFile string)
 }
+
+// AnyPort as Options.MetricsPort takes any free one.
+const AnyPort = -1
 
 // NoTree as Options.BroadcastDepth is a tree of depth 0.
 const NoTree = -1
@@ -116,6 +123,9 @@ func (o *Options) resolve() error {
 		o.BroadcastDepth = 0
 	case o.BroadcastDepth > queue.MaxBroadcastDepth:
 		return fmt.Errorf("controller: broadcast depth %d is more than %d", o.BroadcastDepth, queue.MaxBroadcastDepth)
+	}
+	if o.MetricsPort < AnyPort || o.MetricsPort > 65535 {
+		return fmt.Errorf("controller: metrics: %d is no port number", o.MetricsPort)
 	}
 	for _, ports := range [][]int{o.Ports, o.EnginePorts, o.ClientPorts} {
 		for _, p := range ports {

@@ -91,6 +91,9 @@ func (c *controller) serve(ctx context.Context, stop func(), publish func() erro
 	run("hub", c.hub.Run)
 	run("heartbeat", c.heart.Run)
 	run("task queue", c.task.Run)
+	if c.metrics != nil {
+		group.Go(func() { c.metrics.Serve(ctx) })
+	}
 	if c.o.Scheme == queue.SchemePure {
 		c.log.Info("task::using pure DEALER Task scheduler")
 	} else {

@@ -77,6 +77,10 @@ type Hub struct {
 	refused    map[string]int
 	complaints [IOPub + 1]complaint
 	state      *stateWriter
+	stats      Stats // but for what others count
+
+	board    board
+	refusals wire.Refusals
 }
 
 // rememberFinished is how many ended ids status questions are answered for
@@ -188,17 +192,23 @@ func (h *Hub) work() {
 		if batch == nil {
 			break
 		}
+		h.board.handling.Store(batch.bytes)
 		for i := range batch.events {
 			h.handle(&batch.events[i])
 		}
+		h.board.handling.Store(0)
 		if batch.dropped > 0 {
+			h.stats.NotRecorded += uint64(batch.dropped)
+			h.stats.NotRecordedBytes += batch.droppedBytes
 			h.log.Warn("hub is behind: messages are not in the database", "messages", batch.dropped, "bytes", batch.droppedBytes)
 		}
 		h.backlog.recycle(batch)
+		h.show()
 	}
 	now := time.Now()
 	h.expire(now)
 	h.announce(now)
+	h.show()
 }
 
 func (h *Hub) handle(e *event) {

@@ -16,7 +16,7 @@ func (h *Hub) output(m *wire.Message, header wire.Header) {
 	case "status":
 		return
 	case "shutdown_reply":
-		h.lost(header.Session, "it shut down")
+		h.lost(header.Session, causeShutDown)
 		return
 	}
 	parent, err := wire.PeekHeader(m.Parent)
@@ -42,7 +42,7 @@ func (h *Hub) output(m *wire.Message, header wire.Header) {
 		err = h.db.Add(r)
 	}
 	if err != nil && !errors.Is(err, db.ErrCulled) {
-		h.log.Error("output not recorded", "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
+		h.broken("output not recorded", "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
 	}
 }
 

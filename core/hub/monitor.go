@@ -50,6 +50,7 @@ type complaint struct {
 // unreadable logs a message that is unsigned or malformed, rarely: whoever can
 // connect to a queue can send any number of them.
 func (h *Hub) unreadable(topic Topic, err error) {
+	h.refusals.Count(err)
 	c := &h.complaints[topic]
 	c.since++
 	now := time.Now()
@@ -147,18 +148,18 @@ func (h *Hub) store(r *db.Record) bool {
 		return true
 	}
 	if !errors.Is(err, db.ErrDuplicate) {
-		h.log.Error("request not recorded", "msg_id", r.MsgID, "error", err)
+		h.broken("request not recorded", "msg_id", r.MsgID, "error", err)
 		return true
 	}
 	old, err := h.db.Get(r.MsgID)
 	if err != nil {
-		h.log.Error("request not recorded", "msg_id", r.MsgID, "error", err)
+		h.broken("request not recorded", "msg_id", r.MsgID, "error", err)
 		return true
 	}
 	if old.Stub() {
 		set := db.AllFields &^ outputFields &^ db.FieldSet(db.MsgID)
 		if err := h.db.Update(r.MsgID, &db.Change{Set: set, Record: *r}); err != nil {
-			h.log.Error("request not recorded", "msg_id", r.MsgID, "error", err)
+			h.broken("request not recorded", "msg_id", r.MsgID, "error", err)
 		}
 		return true
 	}
@@ -252,7 +253,7 @@ func (h *Hub) update(id string, c *db.Change) {
 	case errors.Is(err, db.ErrUnknown), errors.Is(err, db.ErrCulled):
 		h.log.Debug("message of an unknown request not recorded", "msg_id", id, "error", err)
 	default:
-		h.log.Error("record not updated", "msg_id", id, "error", err)
+		h.broken("record not updated", "msg_id", id, "error", err)
 	}
 }
 

@@ -139,6 +139,8 @@ func (h *Hub) finish(r *registration) {
 		}
 	}
 	h.engines.add(r.id, r.uuid)
+	h.stats.Engines++
+	h.stats.Registered++
 	h.saveState()
 	h.log.Info(fmt.Sprintf("registration::finished registering engine %d:%s", r.id, r.uuid))
 	h.o.Registered(r.id, r.uuid)
@@ -156,6 +158,7 @@ func (h *Hub) expire(now time.Time) {
 
 func (h *Hub) abandon(r *registration, cause string) {
 	delete(h.pending, r.uuid)
+	h.stats.Abandoned++
 	h.log.Warn("registration::purging stalled registration", "id", r.id, "uuid", r.uuid, "cause", cause)
 	h.o.Abandoned(r.id, r.uuid, cause)
 }
@@ -186,7 +189,7 @@ func (h *Hub) unregister(r *request) error {
 		h.log.Error("unregistration request not understood", "address", r.remote, "error", err)
 		return nil
 	}
-	const cause = "it unregistered"
+	const cause = causeUnregistered
 	var id int
 	if len(content.ID) == 0 || string(content.ID) == "null" || json.Unmarshal(content.ID, &id) != nil {
 		if p := h.pending[string(r.peer)]; p != nil {
@@ -219,6 +222,14 @@ func (h *Hub) lost(uuid, cause string) {
 	}
 }
 
+// Causes that are no losses.
+const (
+	causeUnregistered = "it unregistered"
+	causeShutDown     = "it shut down"
+)
+
+func leftItself(cause string) bool { return cause == causeUnregistered || cause == causeShutDown }
+
 // remove takes an engine out of the table and tells everybody. Removing it
 // again does nothing.
 func (h *Hub) remove(e *engine, cause string) {
@@ -226,6 +237,12 @@ func (h *Hub) remove(e *engine, cause string) {
 		return
 	}
 	e.live = false
+	h.stats.Engines--
+	if leftItself(cause) {
+		h.stats.Left++
+	} else {
+		h.stats.Lost++
+	}
 	h.saveState()
 	h.log.Info(fmt.Sprintf("registration::unregister_engine(%d)", e.id), "uuid", e.uuid, "cause", cause)
 	h.o.Unregistered(e.id, e.uuid, cause)

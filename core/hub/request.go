@@ -52,6 +52,7 @@ func (h *Hub) request(e *event) {
 		err = errors.New("header without msg_id or msg_type")
 	}
 	if err != nil {
+		h.refusals.Count(err)
 		if len(h.refused) >= maxRefused {
 			clear(h.refused)
 		}

@@ -53,6 +53,7 @@ func (h *Hub) restore() error {
 			return fmt.Errorf("%s: %q is not an engine id", h.o.StateFile, key)
 		}
 		h.engines.add(id, uuid)
+		h.stats.Engines++
 	}
 	if s.NextID > 0 && s.NextID <= maxID {
 		h.engines.next = max(h.engines.next, s.NextID)

@@ -92,10 +92,11 @@ func closeAll(linger time.Duration, list ...*sockets.Socket) {
 	wg.Wait()
 }
 
-// complaints logs dropped messages, once a minute for each host, so that a
+// complaints counts dropped messages and logs them, once a minute for each host, so that a
 // broken or hostile peer can't fill the log.
 type complaints struct {
-	log hclog.Logger
+	log     hclog.Logger
+	refused wire.Refusals
 
 	mu    sync.Mutex
 	hosts map[string]*complaint
@@ -112,6 +113,7 @@ const (
 )
 
 func (c *complaints) drop(peer net.Addr, err error) {
+	c.refused.Count(err)
 	host, _, splitErr := net.SplitHostPort(peer.String())
 	if splitErr != nil {
 		host = peer.String()

@@ -42,6 +42,7 @@ func (m *machine) retry(t *task, e *engine) bool {
 	if _, v := m.classify(t); v == impossible {
 		return false
 	}
+	m.tally.retried++
 	m.schedule(t)
 	return true
 }
@@ -86,6 +87,7 @@ func (m *machine) engineDown(uuid string) {
 	for _, t := range running {
 		m.release(t)
 		if !m.retry(t, e) {
+			m.tally.stranded++
 			m.effects.lost(t, uuid)
 			m.end(t, failed, e.number)
 		}
@@ -151,6 +153,11 @@ func (m *machine) end(t *task, o outcome, engine uint32) {
 		m.alarms.remove(t.alarm)
 	}
 	delete(m.tasks, t.id)
+	if o == completed {
+		m.tally.completed++
+	} else {
+		m.tally.failed++
+	}
 	m.ends.put(t.id, o, engine)
 	t.msg, t.header = nil, nil
 	if len(t.dependants) > 0 {

@@ -36,6 +36,7 @@ type machine struct {
 	ends     *ledger
 	ended    []ending // tasks whose dependants have not been told yet
 	arrivals uint64
+	tally    tally
 
 	engines    map[string]*engine
 	numbers    map[uint32]*engine

@@ -66,6 +66,7 @@ type Scheduler struct {
 	inbox   chan event
 	news    engineNews
 	room    gate
+	asks    chan chan<- Stats
 	done    chan struct{}
 }
 
@@ -93,7 +94,7 @@ func New(o Options) (*Scheduler, error) {
 	s := &Scheduler{
 		session: o.Session, link: o.Link, monitor: o.Monitor, log: o.Log,
 		inbox: make(chan event, inboxSize), news: engineNews{wake: make(chan struct{}, 1)},
-		done: make(chan struct{}),
+		asks: make(chan chan<- Stats), done: make(chan struct{}),
 	}
 	s.room.limit = o.MaxBytes
 	if s.room.limit <= 0 {
@@ -124,6 +125,8 @@ func (s *Scheduler) Run(ctx context.Context) error {
 			s.accept(event{})
 		case <-alarm.C:
 			s.machine.expire(time.Now())
+		case answer := <-s.asks:
+			answer <- s.stats()
 		}
 		s.drain(batchSize)
 		s.link.Flush()
@@ -149,6 +152,7 @@ func (s *Scheduler) handle(ev event) {
 	if ev.task != nil {
 		if !s.machine.submit(ev.task) {
 			s.room.leave(ev.task.size)
+			s.machine.tally.duplicates++
 			s.log.Warn("task dropped: its msg_id was submitted before", "msg_id", ev.task.id)
 		}
 		return

@@ -29,6 +29,11 @@ type Conn struct {
 	topics  topicSet
 	drained chan struct{} // non-nil while finish waits for an empty queue
 
+	received seen // by the reader goroutine
+	// taken is what of the traffic the socket has in its totals. Socket.mu
+	// guards it.
+	taken struct{ received, sent Traffic }
+
 	// dirty connections are linked into the process-wide list of FlushAll.
 	dirty     atomic.Bool
 	nextDirty *Conn
@@ -91,16 +96,19 @@ func (c *Conn) put(mark bool, frames ...[]byte) error {
 	if !c.out.admits(c.s.o.Limits.SendQueue) {
 		c.overMark()
 		c.mu.Unlock()
+		c.s.totals.full.Add(1)
 		return ErrFull
 	}
-	last := len(frames) - 1
+	last, size := len(frames)-1, 0
 	for i, f := range frames {
 		flags := byte(0)
 		if i < last {
 			flags = flagMore
 		}
 		c.out.frame(flags, f)
+		size += len(f)
 	}
+	c.out.sent.count(int64(size))
 	c.mu.Unlock()
 	if mark {
 		c.mark()

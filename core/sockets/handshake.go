@@ -233,6 +233,7 @@ func (s *Socket) refuse(tcp *net.TCPConn, err error) {
 	if s.ctx.Err() != nil {
 		return
 	}
+	s.totals.refused.Add(1)
 	addr := tcp.RemoteAddr().String()
 	host, _, splitErr := net.SplitHostPort(addr)
 	if splitErr != nil {

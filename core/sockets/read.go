@@ -51,10 +51,12 @@ type inbox struct {
 	views  [][]byte
 	done   int // messages handed on since the last flush
 	opener *opener
+	total  Traffic
 }
 
 // fill reads once into the buffer, which must have room.
 func (in *inbox) fill() error {
+	in.c.received.set(in.total)
 	in.flush()
 	n, err := in.r.Read(in.buf[in.end:])
 	in.end += n
@@ -211,6 +213,7 @@ func (in *inbox) deliver() {
 		}
 	}
 	in.done++
+	in.total.count(in.bytes)
 	in.c.receive(in.views)
 	clear(in.views)
 	clear(in.frames)

@@ -41,6 +41,7 @@ type Socket struct {
 	refusals refusals
 	lastID   atomic.Uint32
 	dropped  atomic.Uint64
+	totals   totals
 }
 
 // New makes a socket of the given kind. It panics for a kind that is none.
@@ -190,6 +191,7 @@ func (s *Socket) add(c *Conn) error {
 		s.byID[string(c.id)] = c
 	}
 	s.conns = append(s.conns, c)
+	s.totals.handshakes.Add(1)
 	return nil
 }
 
@@ -217,6 +219,7 @@ func (s *Socket) remove(c *Conn) {
 	if s.byID[string(c.id)] == c {
 		delete(s.byID, string(c.id))
 	}
+	s.takeOver(c)
 }
 
 // start runs f as a goroutine of the socket; false once it is closed.

@@ -49,6 +49,7 @@ type outbox struct {
 	bytes    int64 // waiting, that is not known to be in the kernel
 	written  int64 // ever
 	sealer   *sealer
+	sent     Traffic
 	writing  bool // someone is writing: leave it to them
 	watched  bool
 	watch    *time.Timer

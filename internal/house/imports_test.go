@@ -61,6 +61,10 @@ var rooms = []struct {
 		reason: "the task queue's decisions are made without sockets or records",
 	},
 	{
+		folder: "core/metrics", forbidden: []string{"core"}, allowed: []string{"core/metrics", "core/hub", "core/queue", "core/scheduler", "core/sockets", "core/wire"},
+		reason: "numbers are read off the parts, which know nothing of it",
+	},
+	{
 		folder: "core/client", forbidden: []string{"core/controller", "core/hub", "core/queue", "core/scheduler", "core/engine", "core/cluster"},
 		reason: "a client knows the wire, not the other end's insides",
 	},
@@ -117,6 +121,7 @@ var homes = []struct {
 	{"github.com/spf13/pflag", []string{"cmd"}, "flags end at the command line"},
 	{"github.com/schollz/progressbar", []string{"cmd", "examples"}, "drawing belongs to programs with a terminal"},
 	{"golang.org/x/term", []string{"cmd", "examples"}, "terminals belong to programs"},
+	{"github.com/prometheus", []string{"core/metrics"}, "parts count with plain numbers, and one package shows them"},
 	{"github.com/rogpeppe/go-internal", []string{"cmd", "core/cluster"}, "scripts test commands"},
 }
 

@@ -33,6 +33,7 @@ type DB struct {
 	doneSize  int64
 	seq       uint64
 	culled    *db.Recent
+	culls     uint64
 }
 
 // entry is a stored record and where it stands.
@@ -44,7 +45,10 @@ type entry struct {
 	size  int64  // as counted in doneSize
 }
 
-var _ db.DB = (*DB)(nil)
+var (
+	_ db.DB       = (*DB)(nil)
+	_ db.Reporter = (*DB)(nil)
+)
 
 // New makes an empty database.
 func New(o Options) (*DB, error) {
@@ -214,6 +218,7 @@ func (d *DB) cullOldest() {
 	e := d.done.oldest()
 	d.drop(e)
 	d.culled.Add(e.MsgID)
+	d.culls++
 }
 
 func (d *DB) drop(e *entry) {
@@ -258,6 +263,11 @@ func (d *DB) History() ([]string, error) {
 		ids[i] = e.MsgID
 	}
 	return ids, nil
+}
+
+// Stats answers the numbers of now.
+func (d *DB) Stats() db.Stats {
+	return db.Stats{Records: len(d.byID), Bytes: d.doneSize, Culled: d.culls}
 }
 
 // Close does nothing.

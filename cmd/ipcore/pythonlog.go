@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// logTime is the form of times in log lines; upstream's is the same.
+const logTime = "2006-01-02 15:04:05.000"
+
+// pythonLogger makes a logger whose lines have upstream's form:
+//
+//	2026-11-21 11:31:58.811 [IPControllerApp] hub::created hub
+//	2026-11-21 11:31:58.812 [IPControllerApp] WARNING | message dropped peer=10.0.0.1:4711
+func pythonLogger(s *streams, level hclog.Level) hclog.Logger {
+	log := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: level, Output: io.Discard})
+	log.RegisterSink(&pythonSink{out: s.Err, name: s.LogName, level: level})
+	return log
+}
+
+// pythonSink is a hclog.SinkAdapter. It gets lines of every level.
+type pythonSink struct {
+	name  string
+	level hclog.Level
+
+	mu  sync.Mutex
+	out io.Writer
+}
+
+// pythonLevels are the names that upstream shows of levels.
+var pythonLevels = map[hclog.Level]string{hclog.Warn: " WARNING |", hclog.Error: " ERROR |"}
+
+// Accept implements hclog.SinkAdapter.
+func (p *pythonSink) Accept(_ string, level hclog.Level, msg string, args ...any) {
+	if level < p.level {
+		return
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s [%s]%s %s", time.Now().Format(logTime), p.name, pythonLevels[level], oneLine(msg))
+	for i := 0; i+1 < len(args); i += 2 {
+		fmt.Fprintf(&b, " %v=%s", args[i], fact(args[i+1]))
+	}
+	b.WriteByte('\n')
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, _ = io.WriteString(p.out, b.String()) // there is no better place to complain
+}
+
+// oneLine answers a message without what could end its line.
+func oneLine(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return text
+	}
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
+}
+
+// fact writes a value so that it stays in its place: what a peer sent can
+// neither begin a line nor another fact.
+func fact(v any) string {
+	text := fmt.Sprint(v)
+	if text == "" || strings.ContainsFunc(text, func(r rune) bool {
+		return r == ' ' || r == '"' || r == '=' || !unicode.IsPrint(r)
+	}) {
+		return strconv.Quote(text)
+	}
+	return text
+}

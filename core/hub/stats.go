@@ -1,0 +1,108 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// Stats are what a hub knows and has seen.
+type Stats struct {
+	Engines    int // registered
+	Pending    int // engines that are registering
+	Unanswered int // requests and tasks without a reply
+
+	// Since the start.
+	Registered       uint64 // engines
+	Left             uint64 // engines that said so
+	Lost             uint64 // engines that did not
+	Abandoned        uint64 // registrations that did not complete
+	NotRecorded      uint64 // messages dropped while the hub was behind
+	NotRecordedBytes int64
+	Errors           uint64 // of the database
+	Refused          wire.RefusalStats
+
+	Records db.Stats
+
+	Backlog      int // messages that wait for the hub
+	BacklogBytes int64
+}
+
+// board is where the hub's goroutine shows its numbers.
+type board struct {
+	handling atomic.Int64 // bytes of the batch at hand
+
+	mu      sync.Mutex
+	shown   Stats
+	waiting map[chan struct{}]struct{} // of Probe: closed when the hub comes by
+}
+
+// show makes the numbers of now seen, after each batch and each wake.
+func (h *Hub) show() {
+	h.stats.Pending, h.stats.Unanswered = len(h.pending), len(h.jobs)
+	if d, ok := h.db.(db.Reporter); ok {
+		h.stats.Records = d.Stats()
+	}
+	b := &h.board
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shown = h.stats
+	for asked := range b.waiting {
+		close(asked)
+	}
+	clear(b.waiting)
+}
+
+// Stats answers the numbers of now, or of the hub's last batch.
+func (h *Hub) Stats() Stats {
+	h.board.mu.Lock()
+	s := h.board.shown
+	h.board.mu.Unlock()
+	s.Refused = h.refusals.Stats()
+	s.Backlog, s.BacklogBytes = h.backlog.waiting()
+	s.BacklogBytes += h.board.handling.Load()
+	return s
+}
+
+// waiting answers how much has gathered.
+func (b *backlog) waiting() (events int, bytes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.current == nil {
+		return 0, 0
+	}
+	return len(b.current.events), b.current.bytes
+}
+
+// Probe returns nil when the hub has come by, an error when it has not before
+// ctx ended.
+func (h *Hub) Probe(ctx context.Context) error {
+	asked := make(chan struct{})
+	b := &h.board
+	b.mu.Lock()
+	if b.waiting == nil {
+		b.waiting = make(map[chan struct{}]struct{})
+	}
+	b.waiting[asked] = struct{}{}
+	b.mu.Unlock()
+	h.backlog.signal()
+	select {
+	case <-asked:
+		return nil
+	case <-ctx.Done():
+		b.mu.Lock()
+		delete(b.waiting, asked)
+		b.mu.Unlock()
+		return fmt.Errorf("the hub does not answer: %w", ctx.Err())
+	}
+}
+
+// broken logs an error of the database and counts it.
+func (h *Hub) broken(message string, facts ...any) {
+	h.stats.Errors++
+	h.log.Error(message, facts...)
+}
