@@ -322,3 +322,18 @@ func TestNoMetricsUnlessAsked(t *testing.T) {
 		t.Errorf("a port that is taken: %v", err)
 	}
 }
+
+// TestRestoredEngineThatIsGone takes over an engine that died with the
+// controller before: it leaves when its heartbeats are missed.
+func TestRestoredEngineThatIsGone(t *testing.T) {
+	o := Options{MetricsPort: AnyPort, HeartbeatPeriod: 50 * time.Millisecond, MaxMisses: 20, Restore: true}
+	first := start(t, o)
+	e := startFake(t, first)
+	first.scraped(map[string]float64{`ipcore_engines{state="registered"}`: 1, `ipcore_engines_registered_total`: 1})
+	first.end()
+	e.kill()
+	o.Profile = profile.Profile{Dir: first.dir}
+	second := start(t, o)
+	second.scraped(map[string]float64{`ipcore_engines{state="registered"}`: 1, `ipcore_engines_registered_total`: 0})
+	second.scraped(map[string]float64{`ipcore_engines{state="registered"}`: 0, `ipcore_engines_ended_total{cause="lost"}`: 1})
+}
