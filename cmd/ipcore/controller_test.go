@@ -74,8 +74,10 @@ func TestControllerArguments(t *testing.T) {
 		}, stderr: "warning: --SQLiteDB.pragma is not known here and has no effect\n"},
 		{args: "--restore --metrics-port=auto --log-format=json", check: func(o controller.Options) bool {
 			return o.Restore && o.MetricsPort == controller.AnyPort
+		}},
 		{args: "--IPController.restore_engines=True --metrics-port 9100", check: func(o controller.Options) bool {
 			return o.Restore && o.MetricsPort == 9100
+		}},
 	} {
 		var o *controllerOptions
 		a, stderr, err := parsed(t, func(a *app) *command { o = &controllerOptions{}; return o.command(a) }, strings.Fields(test.args)...)
