@@ -367,6 +367,8 @@ func (m *machine) classify(t *task) (*class, verdict) {
 }
 
 // wideClass is classify for a task that may run anywhere but on some engines.
+// One that failed on all of them runs on them again, unless it has a timeout:
+// then it waits for another engine until that, as in Python's scheduler.
 func (m *machine) wideClass(t *task) (*class, verdict) {
 	if len(m.engines) > 0 && len(t.unfit) == len(m.engines) {
 		return nil, impossible
@@ -377,7 +379,7 @@ func (m *machine) wideClass(t *task) (*class, verdict) {
 			barred = append(barred, e)
 		}
 	}
-	if len(barred) == len(m.engines) {
+	if len(barred) == len(m.engines) && t.timeout == 0 {
 		barred = slices.Clone(t.unfit)
 		t.again()
 	}

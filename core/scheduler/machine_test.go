@@ -68,6 +68,12 @@ func (b *bench) task(id string, meta wire.Metadata) {
 	}
 }
 
+func (b *bench) wait(d time.Duration) {
+	b.t.Helper()
+	b.clock = b.clock.Add(d)
+	b.expire(b.clock)
+}
+
 func (b *bench) running(id string) string {
 	if t := b.tasks[id]; t != nil && t.engine != nil {
 		return t.engine.uuid
@@ -267,6 +273,27 @@ func TestRetryWaitsForAFreshEngine(t *testing.T) {
 	b.want("x", "ok")
 }
 
+func TestRetryWithTimeoutWaitsForAnotherEngine(t *testing.T) {
+	b := newBench(t, "", 1, "a", "b")
+	limited := wire.Metadata{Retries: 5, Timeout: 2}
+	b.task("x", limited)
+	b.done("x", false)
+	b.done("x", false)
+	b.wantOn("x", "") // it failed on both
+	b.wait(2 * time.Second)
+	b.want("x", "TaskTimeout")
+
+	b.task("y", limited)
+	b.done("y", false)
+	b.done("y", false)
+	b.engineUp("c")
+	b.wantOn("y", "c")
+	b.done("y", false)
+	b.wantOn("y", "")
+	b.wait(2 * time.Second)
+	b.want("y", "TaskTimeout")
+}
+
 func TestRetryGoesBackWhenTheOtherEngineLeaves(t *testing.T) {
 	b := newBench(t, "", 1, "a", "b")
 	b.task("hog", wire.Metadata{})
@@ -408,8 +435,7 @@ func play(t *testing.T, b *bench, rng *rand.Rand) {
 				b.engineBack(uuid)
 			}
 		default:
-			b.clock = b.clock.Add(time.Second)
-			b.expire(b.clock)
+			b.wait(time.Second)
 		}
 		b.check()
 	}
