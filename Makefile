@@ -40,6 +40,10 @@ test: build ## vet, unit tests, race detector, and the real Python clients again
 test-systems: examples ## End-to-end checks of each launcher on its system (now: local)
 	@test/make-test-systems.sh $(SUITES)
 
+.PHONY: conformance
+conformance: build ## Run the test suites of ipyparallel 7.1 and 9.1 with our controller in place of theirs (an hour or so)
+	@test/conformance/run.sh $(SUITES)
+
 .PHONY: bench
 bench: build ## Measure start, stop, memory and task rates beside upstream, against test/bench/thresholds.json
 	$(GO) build -o build/ ./test/bench/rates
