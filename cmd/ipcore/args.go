@@ -26,7 +26,7 @@ func normalise(c *command, args []string) (out, ignored []string, err error) {
 		}
 		name, value, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		if traitPattern.MatchString(name) {
-			flag, known := c.traits[name]
+			flag, known := c.trait(name)
 			if c.traits == nil {
 				return nil, nil, fmt.Errorf("unknown option --%s", name)
 			}

@@ -99,6 +99,11 @@ func (a *app) execute(ctx context.Context, c *command, args []string) error {
 	if err := c.flags.Parse(args); err != nil {
 		return flagError(c, err)
 	}
+	c.flags.Visit(func(f *pflag.Flag) {
+		if f.Usage == noEffect {
+			a.errf("warning: --%s has no effect here\n", f.Name)
+		}
+	})
 	if c.flags.Changed("help") || c.flags.Changed("help-all") {
 		c.help(a.Out)
 		return nil

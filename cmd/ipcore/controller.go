@@ -51,6 +51,11 @@ type controllerOptions struct {
 	encryption   controller.Encryption
 	curvePublic  string
 	curveSecret  string
+	clientIP     string
+	engineIP     string
+	key          bytesFlag
+	signature    string
+	config       string
 }
 
 // controllerTraits are the configuration names that are options here.
@@ -63,6 +68,8 @@ var controllerTraits = map[string]string{
 	"IPController.broadcast_scheduler_depth": "broadcast-depth", "IPController.registration_timeout": "registration-timeout",
 	"IPController.enable_curve": "curve", "IPController.curve_publickey": "curve-publickey", "IPController.curve_secretkey": "curve-secretkey",
 	"IPController.cluster_id": "cluster-id", "IPController.log_level": "log-level", "IPController.work_dir": "work-dir",
+	"IPController.client_ip": "client-ip", "IPController.engine_ip": "engine-ip",
+	"Session.key": "key", "Session.signature_scheme": "signature-scheme",
 	"HeartMonitor.period": "ping", "HeartMonitor.max_heartmonitor_misses": "misses",
 	"TaskScheduler.scheme_name": "scheme", "TaskScheduler.hwm": "hwm",
 	"IPController.db_class": "db-class", "HubFactory.db_class": "db-class",
@@ -123,17 +130,27 @@ not know have no effect.`,
 	fs.BoolVar(&o.noSecure, "no-secure", false, "refused")
 	fs.StringVar(&o.curvePublic, "curve-publickey", "", "the controller's public `KEY` (default $IPP_CURVE_PUBLICKEY)")
 	fs.StringVar(&o.curveSecret, "curve-secretkey", "", "the controller's secret `KEY` (default $IPP_CURVE_SECRETKEY, which others do not see)")
-	for _, name := range []string{"usethreads", "secure"} {
-		fs.Bool(name, false, "accepted; without effect")
-	}
+	fs.StringVar(&o.config, "config", "", "`FILE` with settings, beside the profile's ipcontroller_config.json or .py")
+	fs.StringVar(&o.clientIP, "client-ip", "", "`ADDRESS` for what clients connect to")
+	fs.StringVar(&o.engineIP, "engine-ip", "", "`ADDRESS` for what engines connect to")
+	fs.Var(&o.key, "key", "the key that signs messages; others see it in the list of processes")
+	fs.StringVar(&o.signature, "signature-scheme", "", "how messages are signed: hmac-sha256")
+	hide(fs, "client-ip", "engine-ip", "key", "signature-scheme")
+	fs.Bool("usethreads", false, noEffect)
+	fs.Bool("secure", false, "sign messages, which is done anyway")
 	for _, name := range []string{"ident", "user"} {
-		fs.String(name, "", "accepted; without effect")
+		fs.String(name, "", noEffect)
 	}
 	acceptCommon(fs)
 	o.databaseFlags(fs)
 	hide(fs, "port", "misses", "registration-timeout", "broadcast-depth", "transport", "no-secure", "curve-publickey", "curve-secretkey", "usethreads", "secure", "ident", "user")
 	c.run = func(ctx context.Context, args []string) error {
 		if err := noArguments(args); err != nil {
+			return err
+		}
+		if p, _, err := o.place.resolve(); err != nil {
+			return err
+		} else if err := a.configure(c, p.Dir, "ipcontroller_config", o.config); err != nil {
 			return err
 		}
 		return o.run(ctx, a)
@@ -166,8 +183,9 @@ func (o *controllerOptions) options(a *app) (controller.Options, error) {
 		Profile: p, ClusterID: o.clusterID, IP: o.ip, Location: o.location,
 		Scheme: o.scheme, HWM: o.hwm, HeartbeatPeriod: time.Duration(o.ping) * time.Millisecond, MaxMisses: o.misses,
 		RegistrationTimeout: time.Duration(o.registration), BroadcastDepth: o.depth, DB: o.database(),
-		KeyFile: o.keyFile, Reuse: o.reuse, Restore: o.restore, SSHServer: o.ssh, EngineSSHServer: o.engineSSH, Log: log,
 		Encryption: o.encryption, CurvePublicKey: o.curvePublic, CurveSecretKey: o.curveSecret,
+		KeyFile: o.keyFile, Reuse: o.reuse, Restore: o.restore, ClientIP: o.clientIP, EngineIP: o.engineIP,
+		Key: string(o.key), SignatureScheme: o.signature, SSHServer: o.ssh, EngineSSHServer: o.engineSSH, Log: log,
 	}
 	if options.DBOptions, err = o.databaseOptions(); err != nil {
 		return options, err

@@ -78,6 +78,14 @@ func TestControllerArguments(t *testing.T) {
 		{args: "--IPController.restore_engines=True --metrics-port 9100", check: func(o controller.Options) bool {
 			return o.Restore && o.MetricsPort == 9100
 		}},
+		{args: "--secure --init --work-dir /w --config=x.py --debug", check: func(o controller.Options) bool { return o.Log.IsDebug() }},
+		{args: "--usethreads --user=me", check: func(controller.Options) bool { return true }, stderr: "warning: --usethreads has no effect here\nwarning: --user has no effect here\n"},
+		{args: "--restore --IPControllerApp.client_ip=* --HubFactory.engine_ip=10.0.0.1", check: func(o controller.Options) bool {
+			return o.Restore && o.ClientIP == "*" && o.EngineIP == "10.0.0.1"
+		}},
+		{args: "--Session.key=b'secret' --Session.signature_scheme=hmac-sha512", check: func(o controller.Options) bool {
+			return o.Key == "secret" && o.SignatureScheme == "hmac-sha512"
+		}},
 	} {
 		var o *controllerOptions
 		a, stderr, err := parsed(t, func(a *app) *command { o = &controllerOptions{}; return o.command(a) }, strings.Fields(test.args)...)

@@ -24,6 +24,7 @@ type engineOptions struct {
 	ident   string
 	python  string
 	workDir string
+	config  string
 }
 
 // engineTraits are the configuration names that are options here.
@@ -66,10 +67,22 @@ ipengine; --Class.trait=value forms that it does not know have no effect.`,
 	fs.StringVar(&o.ident, "ident", "", "the engine's `UUID` (default a new one)")
 	o.verbosity.flags(fs, "info")
 	o.formFlag(fs)
+	fs.StringVar(&o.config, "config", "", "`FILE` with settings, beside the profile's ipengine_config.json or .py")
+	for _, name := range []string{"url", "ssh", "sshkey", "location", "user", "keyfile"} {
+		fs.String(name, "", noEffect)
+		hide(fs, name)
+	}
+	fs.Bool("mpi", false, noEffect)
+	fs.Bool("secure", false, "sign messages, which is done anyway")
 	acceptCommon(fs)
-	hide(fs, "misses", "ident")
+	hide(fs, "misses", "ident", "mpi", "secure")
 	c.run = func(ctx context.Context, args []string) error {
 		if err := noArguments(args); err != nil {
+			return err
+		}
+		if p, _, err := o.place.resolve(); err != nil {
+			return err
+		} else if err := a.configure(c, p.Dir, "ipengine_config", o.config); err != nil {
 			return err
 		}
 		return o.run(ctx, a)

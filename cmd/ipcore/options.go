@@ -109,12 +109,12 @@ func (v *verbosity) logger(s *streams, name string) (hclog.Logger, error) {
 // acceptCommon takes the options of upstream's programs that have no effect
 // here, so that a command line written for them works.
 func acceptCommon(fs *pflag.FlagSet) {
-	fs.String("config", "", "accepted; without effect")
-	fs.String("log-url", "", "accepted; without effect")
-	for _, name := range []string{"log-to-file", "clean-logs", "init", "show-config", "show-config-json"} {
-		fs.Bool(name, false, "accepted; without effect")
+	fs.String("log-url", "", noEffect)
+	for _, name := range []string{"log-to-file", "clean-logs", "show-config", "show-config-json"} {
+		fs.Bool(name, false, noEffect)
 	}
-	hide(fs, "config", "log-url", "log-to-file", "clean-logs", "init", "show-config", "show-config-json")
+	fs.Bool("init", false, "make the profile, which is done anyway")
+	hide(fs, "log-url", "log-to-file", "clean-logs", "init", "show-config", "show-config-json")
 }
 
 // seconds is a duration flag that takes Go's form ("90s", "2m") or a number of
