@@ -56,6 +56,7 @@ type controllerOptions struct {
 	key          bytesFlag
 	signature    string
 	config       string
+	python       string
 }
 
 // controllerTraits are the configuration names that are options here.
@@ -131,6 +132,7 @@ not know have no effect.`,
 	fs.StringVar(&o.curvePublic, "curve-publickey", "", "the controller's public `KEY` (default $IPP_CURVE_PUBLICKEY)")
 	fs.StringVar(&o.curveSecret, "curve-secretkey", "", "the controller's secret `KEY` (default $IPP_CURVE_SECRETKEY, which others do not see)")
 	fs.StringVar(&o.config, "config", "", "`FILE` with settings, beside the profile's ipcontroller_config.json or .py")
+	fs.StringVar(&o.python, "python", "", "`PROGRAM` for what needs a Python here, which is Dask's scheduler (default $IPCORE_PYTHON, an active environment's, python3)")
 	fs.StringVar(&o.clientIP, "client-ip", "", "`ADDRESS` for what clients connect to")
 	fs.StringVar(&o.engineIP, "engine-ip", "", "`ADDRESS` for what engines connect to")
 	fs.Var(&o.key, "key", "the key that signs messages; others see it in the list of processes")
@@ -185,7 +187,7 @@ func (o *controllerOptions) options(a *app) (controller.Options, error) {
 		RegistrationTimeout: time.Duration(o.registration), BroadcastDepth: o.depth, DB: o.database(),
 		Encryption: o.encryption, CurvePublicKey: o.curvePublic, CurveSecretKey: o.curveSecret,
 		KeyFile: o.keyFile, Reuse: o.reuse, Restore: o.restore, ClientIP: o.clientIP, EngineIP: o.engineIP,
-		Key: string(o.key), SignatureScheme: o.signature, SSHServer: o.ssh, EngineSSHServer: o.engineSSH, Log: log,
+		Key: string(o.key), SignatureScheme: o.signature, Python: o.python, SSHServer: o.ssh, EngineSSHServer: o.engineSSH, Log: log,
 	}
 	if options.DBOptions, err = o.databaseOptions(); err != nil {
 		return options, err

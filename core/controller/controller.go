@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -45,6 +46,7 @@ type controller struct {
 	task    *queue.Task
 	bcast   *queue.Broadcast
 	metrics *metrics.Server // nil when not asked for
+	dask    *dask
 }
 
 // Run is a controller's whole life. It returns nil when ctx has ended or a
@@ -61,7 +63,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer f.release()
-	c := &controller{o: o, log: o.Log, files: f}
+	c := &controller{o: o, log: o.Log, files: f, dask: newDask(o.Python, o.Log.Named("dask"))}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer c.closeDB() // which the hub has done if it ran
@@ -197,6 +199,10 @@ func (c *controller) buildHub(stop func()) error {
 				c.log.Warn("task not resubmitted", "error", err)
 			}
 		},
+		BecomeDask: func(arguments json.RawMessage, answer func(json.RawMessage, error)) {
+			c.dask.become(arguments, answer)
+		},
+		StopDask:  func() { c.dask.stop() },
 		Pending:   func(id int, uuid string) { c.heart.Pending(uuid, id) },
 		Abandoned: func(_ int, uuid, _ string) { c.heart.Forget(uuid) },
 		Registered: func(id int, uuid string) {

@@ -124,6 +124,7 @@ func (c *controller) close() {
 		func() { _ = c.query.Close(linger) },
 		func() { _ = c.notify.Close(linger) },
 		c.heart.Close,
+		c.dask.close,
 		func() { c.mux.Close(linger) },
 		func() { c.control.Close(linger) },
 		func() { c.iopub.Close(linger) },

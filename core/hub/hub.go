@@ -56,6 +56,12 @@ type Options struct {
 	Registered func(id int, uuid string)
 	// Unregistered: the engine left the table; clients are told next.
 	Unregistered func(id int, uuid string, cause string)
+	// BecomeDask starts Dask's scheduler with these arguments, or finds it
+	// running, and calls answer once, at any time and from any goroutine.
+	BecomeDask func(arguments json.RawMessage, answer func(where json.RawMessage, err error))
+	// StopDask ends Dask's scheduler if it runs.
+	StopDask func()
+
 	// Shutdown: a client asked for the controller's end, and was answered.
 	Shutdown func()
 }
@@ -131,6 +137,14 @@ func defaults(o *Options) {
 	}
 	if o.Resubmit == nil {
 		o.Resubmit = func([][]byte) {}
+	}
+	if o.BecomeDask == nil {
+		o.BecomeDask = func(_ json.RawMessage, answer func(json.RawMessage, error)) {
+			answer(nil, wire.NewRemoteError("NotImplementedError", "this hub does not start Dask"))
+		}
+	}
+	if o.StopDask == nil {
+		o.StopDask = func() {}
 	}
 	if o.Pending == nil {
 		o.Pending = func(int, string) {}

@@ -59,8 +59,7 @@ func TestErrors(t *testing.T) {
 		{"registration_request", `{"uuid": "e0"}`, "registration_reply", "KeyError", `"uuid 'e0' in use"`},
 		{"registration_request", `{"uuid": "` + strings.Repeat("x", 256) + `"}`, "registration_reply", "ValueError",
 			"a uuid has 1 to 255 bytes, the first of them not zero"},
-		{"become_dask_request", `{"scheduler_args": {}}`, "hub_error", "NotImplementedError",
-			"this controller does not start Dask; start a Dask cluster beside it"},
+		{"become_dask_request", `{"scheduler_args": {}}`, "become_dask_reply", "NotImplementedError", "this hub does not start Dask"},
 	} {
 		f.fails(c.request, c.content, c.reply, c.ename, c.evalue)
 	}

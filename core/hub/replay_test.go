@@ -137,7 +137,7 @@ func relay(f *fixture, m captured) {
 func compareReply(t *testing.T, got sent, want captured) {
 	t.Helper()
 	if want.MsgType == "become_dask_reply" {
-		if got.header.MsgType != "hub_error" {
+		if got.header.MsgType != want.MsgType {
 			t.Errorf("%s: %s", want.Name, got.header.MsgType)
 		}
 		return

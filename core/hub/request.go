@@ -147,11 +147,27 @@ func (h *Hub) shutdown(r *request) error {
 	return nil
 }
 
-func (h *Hub) becomeDask(*request) error {
-	return wire.NewRemoteError("NotImplementedError", "this controller does not start Dask; start a Dask cluster beside it")
+func (h *Hub) becomeDask(r *request) error {
+	var content struct {
+		Arguments json.RawMessage `json:"scheduler_args"`
+	}
+	if err := h.unpack(r, &content); err != nil {
+		return err
+	}
+	if len(content.Arguments) == 0 || string(content.Arguments) == "null" {
+		content.Arguments = json.RawMessage("{}")
+	}
+	// The answer may come later, from another goroutine.
+	h.o.BecomeDask(content.Arguments, func(where json.RawMessage, err error) {
+		if err := h.answer(r, "become_dask_reply", where, err); err != nil {
+			h.log.Warn("become_dask_reply not sent", "address", r.remote, "error", err)
+		}
+	})
+	return nil
 }
 
 func (h *Hub) stopDistributed(r *request) error {
+	h.o.StopDask()
 	return h.reply(r, "stop_distributed_reply", statusOK)
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run upstream's own test suite with our controller in place of its own.
 
-    python3 test/conformance/run.py --python PYTHON --name 7.1 [--only ours|upstream] [-k WORD] [FILE...]
+    python3 test/conformance/run.py --python PYTHON --name 7.1 [--only ours|upstream] [FILE...]
 
 PYTHON has ipyparallel, its tests and what they need (run.sh makes such ones).
 Each test file runs in a pytest of its own, in a HOME of its own, first with
