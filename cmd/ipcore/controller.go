@@ -55,6 +55,7 @@ type controllerOptions struct {
 	engineIP     string
 	key          bytesFlag
 	signature    string
+	packer       string
 	config       string
 	python       string
 }
@@ -70,7 +71,7 @@ var controllerTraits = map[string]string{
 	"IPController.enable_curve": "curve", "IPController.curve_publickey": "curve-publickey", "IPController.curve_secretkey": "curve-secretkey",
 	"IPController.cluster_id": "cluster-id", "IPController.log_level": "log-level", "IPController.work_dir": "work-dir",
 	"IPController.client_ip": "client-ip", "IPController.engine_ip": "engine-ip",
-	"Session.key": "key", "Session.signature_scheme": "signature-scheme",
+	"Session.key": "key", "Session.signature_scheme": "signature-scheme", "Session.packer": "packer", "Session.unpacker": "packer",
 	"HeartMonitor.period": "ping", "HeartMonitor.max_heartmonitor_misses": "misses",
 	"TaskScheduler.scheme_name": "scheme", "TaskScheduler.hwm": "hwm",
 	"IPController.db_class": "db-class", "HubFactory.db_class": "db-class",
@@ -137,7 +138,8 @@ not know have no effect.`,
 	fs.StringVar(&o.engineIP, "engine-ip", "", "`ADDRESS` for what engines connect to")
 	fs.Var(&o.key, "key", "the key that signs messages; others see it in the list of processes")
 	fs.StringVar(&o.signature, "signature-scheme", "", "how messages are signed: hmac-sha256")
-	hide(fs, "client-ip", "engine-ip", "key", "signature-scheme")
+	fs.StringVar(&o.packer, "packer", "json", "how messages are packed: json or msgpack")
+	hide(fs, "client-ip", "engine-ip", "key", "signature-scheme", "packer")
 	fs.Bool("usethreads", false, noEffect)
 	fs.Bool("secure", false, "sign messages, which is done anyway")
 	for _, name := range []string{"ident", "user"} {
@@ -187,7 +189,7 @@ func (o *controllerOptions) options(a *app) (controller.Options, error) {
 		RegistrationTimeout: time.Duration(o.registration), BroadcastDepth: o.depth, DB: o.database(),
 		Encryption: o.encryption, CurvePublicKey: o.curvePublic, CurveSecretKey: o.curveSecret,
 		KeyFile: o.keyFile, Reuse: o.reuse, Restore: o.restore, ClientIP: o.clientIP, EngineIP: o.engineIP,
-		Key: string(o.key), SignatureScheme: o.signature, Python: o.python, SSHServer: o.ssh, EngineSSHServer: o.engineSSH, Log: log,
+		Key: string(o.key), SignatureScheme: o.signature, Packer: o.packer, Python: o.python, SSHServer: o.ssh, EngineSSHServer: o.engineSSH, Log: log,
 	}
 	if options.DBOptions, err = o.databaseOptions(); err != nil {
 		return options, err

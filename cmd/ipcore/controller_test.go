@@ -53,7 +53,6 @@ func TestControllerArguments(t *testing.T) {
 		{args: "--HeartMonitor.period=200 --TaskScheduler.hwm 3 --IPController.reuse_files=True --IPController.client_ports=[7,8]", check: func(o controller.Options) bool {
 			return o.HeartbeatPeriod == 200*time.Millisecond && o.HWM == 3 && o.Reuse && slices.Equal(o.ClientPorts, []int{7, 8})
 		}},
-
 		{args: "--curve", check: func(o controller.Options) bool { return o.Encryption == controller.EncryptAlways }},
 		{args: "--ip=* --no-curve", check: func(o controller.Options) bool { return o.Encryption == controller.EncryptNever }},
 		{args: "--IPController.enable_curve=True --IPController.curve_secretkey=s --IPController.curve_publickey=p", check: func(o controller.Options) bool {

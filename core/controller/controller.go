@@ -96,7 +96,7 @@ func (c *controller) build(stop func()) (client *connfile.Client, engine *connfi
 	if err != nil {
 		return nil, nil, fmt.Errorf("controller: %w", err)
 	}
-	if c.session, err = wire.NewSession("", signer, "json"); err != nil {
+	if c.session, err = wire.NewSession("", signer, client.Pack); err != nil {
 		return nil, nil, fmt.Errorf("controller: %w", err)
 	}
 	leaves := 1 << c.o.BroadcastDepth
@@ -137,13 +137,14 @@ func (c *controller) describe() (*connfile.Client, *connfile.Engine, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	pack, unpack := c.o.packers()
 	client := &connfile.Client{
 		SSH: c.o.SSHServer, Interface: "tcp://" + c.o.ClientIP, Location: c.o.Location, TaskScheme: c.o.Scheme,
-		Key: key, CurveServerKey: c.serverKey(), Pack: "json", Unpack: "json", SignatureScheme: c.o.SignatureScheme,
+		Key: key, CurveServerKey: c.serverKey(), Pack: pack, Unpack: unpack, SignatureScheme: c.o.SignatureScheme,
 	}
 	engine := &connfile.Engine{
 		SSH: c.o.EngineSSHServer, Interface: "tcp://" + c.o.EngineIP, Location: c.o.Location,
-		Key: key, CurveServerKey: c.serverKey(), Pack: "json", Unpack: "json", SignatureScheme: c.o.SignatureScheme,
+		Key: key, CurveServerKey: c.serverKey(), Pack: pack, Unpack: unpack, SignatureScheme: c.o.SignatureScheme,
 	}
 	return client, engine, nil
 }

@@ -56,6 +56,7 @@ type Options struct {
 	// else IPP_SESSION_KEY, else a random one, or none with encryption.
 	Key, KeyFile    string
 	SignatureScheme string // hmac-sha256
+	Packer          string // of messages: "json", or "msgpack"
 
 	// Reuse takes key and ports from connection files that are there, and
 	// leaves the files behind at the end.
@@ -103,6 +104,7 @@ func (o *Options) resolve() error {
 	def(&o.ClientIP, o.IP)
 	def(&o.SignatureScheme, "hmac-sha256")
 	def(&o.DB, "dictdb")
+	def(&o.Packer, "json")
 	if o.Location == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -139,6 +141,14 @@ func (o *Options) resolve() error {
 		o.Log = hclog.NewNullLogger()
 	}
 	return nil
+}
+
+// packers are the names by which peers know what packs and unpacks messages.
+func (o *Options) packers() (pack, unpack string) {
+	if strings.HasPrefix(o.Packer, "msgpack") {
+		return "msgpack.packb", "msgpack.unpackb"
+	}
+	return o.Packer, o.Packer
 }
 
 // key answers the key to sign with; empty, which signs nothing, when none was

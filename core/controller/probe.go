@@ -30,7 +30,7 @@ func answers(c *connfile.Client) bool {
 	if err != nil {
 		return false
 	}
-	session, err := wire.NewSession("", signer, "json")
+	session, err := wire.NewSession("", signer, c.Pack)
 	if err != nil {
 		return false
 	}

@@ -68,9 +68,9 @@ func (h *Hub) outputChange(m *wire.Message, msgType string) (*db.Change, error) 
 		}
 		c.Set, c.ExecuteInput = db.FieldSet(db.ExecuteInput), &content.Code
 	case "execute_result":
-		c.Set, c.ExecuteResult = db.FieldSet(db.ExecuteResult), m.Content
+		c.Set, c.ExecuteResult = db.FieldSet(db.ExecuteResult), h.text(m.Content)
 	case "error":
-		c.Set, c.Error = db.FieldSet(db.ErrorField), m.Content
+		c.Set, c.Error = db.FieldSet(db.ErrorField), h.text(m.Content)
 	default:
 		return nil, nil
 	}

@@ -102,9 +102,9 @@ func (h *Hub) submitted(e *event, m *wire.Message, header wire.Header) {
 func (h *Hub) newRecord(m *wire.Message, header wire.Header) *db.Record {
 	r := &db.Record{
 		MsgID:      strings.Clone(header.MsgID),
-		Header:     m.Header,
-		Metadata:   m.Metadata,
-		Content:    m.Content,
+		Header:     h.text(m.Header),
+		Metadata:   h.text(m.Metadata),
+		Content:    h.text(m.Content),
 		Buffers:    keepList(m.Buffers),
 		Submitted:  h.date(header.Date, "submitted", header.MsgID),
 		ClientUUID: strings.Clone(header.Session),
@@ -113,6 +113,17 @@ func (h *Hub) newRecord(m *wire.Message, header wire.Header) *db.Record {
 		r.Label = strings.Clone(metadata.Label)
 	}
 	return r
+}
+
+// text answers a packed part as records keep it: as JSON text. What can't be
+// read becomes null there.
+func (h *Hub) text(part []byte) []byte {
+	text, err := h.session.JSON(part)
+	if err != nil {
+		h.log.Debug("part of a message not recorded", "error", err)
+		return []byte("null")
+	}
+	return text
 }
 
 // keepList copies a list of frames out of its batch. The frames stay.
@@ -205,9 +216,9 @@ func (h *Hub) replied(e *event, m *wire.Message, header wire.Header) {
 	c := &db.Change{Set: resultFields, Record: db.Record{
 		Completed:      h.date(header.Date, "completed", id),
 		Received:       time.Now(),
-		ResultHeader:   m.Header,
-		ResultMetadata: m.Metadata,
-		ResultContent:  m.Content,
+		ResultHeader:   h.text(m.Header),
+		ResultMetadata: h.text(m.Metadata),
+		ResultContent:  h.text(m.Content),
 		ResultBuffers:  keepList(m.Buffers),
 	}}
 	if metadata.Started != "" {

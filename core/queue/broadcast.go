@@ -115,7 +115,7 @@ func (b *Broadcast) open(c *sockets.Conn, frames [][]byte) (*request, error) {
 		leaf := uint(t.id) % uint(len(b.Leaves))
 		r.byLeaf[leaf] = append(r.byLeaf[leaf], t)
 	}
-	fields, err := object(m.Header)
+	fields, err := object(b.o.Session, m.Header)
 	if err != nil {
 		return nil, err
 	}
@@ -123,12 +123,12 @@ func (b *Broadcast) open(c *sockets.Conn, frames [][]byte) (*request, error) {
 	if r.headTail, err = json.Marshal(fields); err != nil {
 		return nil, err
 	}
-	return r, r.packMetadata()
+	return r, r.packMetadata(b.o.Session)
 }
 
 // packMetadata packs what the engines of each leaf get.
-func (r *request) packMetadata() error {
-	fields, err := object(r.m.Metadata)
+func (r *request) packMetadata(session *wire.Session) error {
+	fields, err := object(session, r.m.Metadata)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (r *request) packMetadata() error {
 		if fields["targets"], err = json.Marshal(targets); err != nil {
 			return err
 		}
-		packed, err := json.Marshal(fields)
+		packed, err := pack(session, fields)
 		if err != nil {
 			return err
 		}
@@ -159,11 +159,13 @@ func (b *Broadcast) copyFor(r *request, leaf int, t target) (wire.Message, error
 	if err != nil {
 		return m, err
 	}
-	m.Header = append([]byte(`{"msg_id":`), id...)
+	header := append([]byte(`{"msg_id":`), id...)
 	if len(r.headTail) > 2 {
-		m.Header = append(m.Header, ',')
+		header = append(header, ',')
 	}
-	m.Header = append(m.Header, r.headTail[1:]...)
+	if m.Header, err = b.o.Session.PackJSON(append(header, r.headTail[1:]...)); err != nil {
+		return m, err
+	}
 	m.Metadata = r.leafMetas[leaf]
 	m.Signature = b.o.Session.Signer().Sign(&m)
 	return m, nil
@@ -272,15 +274,24 @@ func (b *Broadcast) toClient(client []byte, m wire.Message) {
 }
 
 // object decodes a packed dict without its values.
-func object(packed []byte) (map[string]json.RawMessage, error) {
+func object(session *wire.Session, packed []byte) (map[string]json.RawMessage, error) {
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(packed, &fields); err != nil {
+	if err := session.Unpack(packed, &fields); err != nil {
 		return nil, err
 	}
 	if fields == nil {
 		fields = map[string]json.RawMessage{}
 	}
 	return fields, nil
+}
+
+// pack packs a dict of JSON values.
+func pack(session *wire.Session, fields map[string]json.RawMessage) ([]byte, error) {
+	text, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	return session.PackJSON(text)
 }
 
 // Close closes the sockets, writing what is queued for at most linger.

@@ -90,7 +90,7 @@ func (g *gathering) add(engine string, m wire.Message) (last bool) {
 // join makes one reply of all.
 func (b *Broadcast) join(g *gathering) (wire.Message, error) {
 	m := g.replies[g.base]
-	fields, err := object(m.Metadata)
+	fields, err := object(b.o.Session, m.Metadata)
 	if err != nil {
 		return m, err
 	}
@@ -101,7 +101,7 @@ func (b *Broadcast) join(g *gathering) (wire.Message, error) {
 			return m, err
 		}
 	}
-	if m.Metadata, err = json.Marshal(fields); err != nil {
+	if m.Metadata, err = pack(b.o.Session, fields); err != nil {
 		return m, err
 	}
 	m.Buffers = nil

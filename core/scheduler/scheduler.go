@@ -327,7 +327,11 @@ func (s effectsOf) renew(t *task) error {
 		return err
 	}
 	fields["round"] = json.RawMessage(strconv.Itoa(t.round))
-	if m.Metadata, err = json.Marshal(fields); err != nil {
+	text, err := json.Marshal(fields)
+	if err != nil {
+		return err
+	}
+	if m.Metadata, err = s.session.PackJSON(text); err != nil {
 		return err
 	}
 	m.Signature = s.session.Signer().Sign(&m)

@@ -20,8 +20,12 @@ type Header struct {
 // one copy of packed.
 func PeekHeader(packed []byte) (Header, error) {
 	var h Header
+	packed, err := plain(packed)
+	if err != nil {
+		return h, fmt.Errorf("header: %w", err)
+	}
 	s := newScanner(packed)
-	err := s.object(func(key string) error {
+	err = s.object(func(key string) error {
 		switch key {
 		case "msg_id":
 			return s.stringOrNull(&h.MsgID)

@@ -50,6 +50,13 @@ func FuzzPeekHeader(f *testing.F) {
 	f.Add([]byte("{\"msg_id\": \"\xff\"} "))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		got, err := PeekHeader(text)
+		text, bad := plain(text)
+		if bad != nil {
+			if err == nil {
+				t.Fatalf("%q accepted as %+v", text, got)
+			}
+			return
+		}
 		var fields map[string]any
 		valid := json.Unmarshal(text, &fields) == nil && fields != nil
 		if err == nil && !valid {
@@ -85,7 +92,8 @@ func FuzzPeekMetadata(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if _, err := PeekMetadata(text); err == nil && !json.Valid(text) {
+		_, err := PeekMetadata(text)
+		if text, bad := plain(text); err == nil && (bad != nil || !json.Valid(text)) {
 			t.Fatalf("%q accepted", text)
 		}
 	})

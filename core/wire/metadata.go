@@ -45,8 +45,12 @@ func PeekMetadata(packed []byte) (Metadata, error) {
 	if string(packed) == "{}" {
 		return Metadata{}, nil
 	}
+	packed, err := plain(packed)
+	if err != nil {
+		return Metadata{}, fmt.Errorf("metadata: %w", err)
+	}
 	r := metadataReader{scanner: newScanner(packed)}
-	err := r.object(r.field)
+	err = r.object(r.field)
 	if err == nil {
 		err = r.end()
 	}

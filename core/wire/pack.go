@@ -18,10 +18,12 @@ func findCodec(name string) (codec, error) {
 	switch name {
 	case "json":
 		return jsonCodec{}, nil
+	case "msgpack", "msgpack.packb":
+		return msgpackCodec{}, nil
 	case "pickle":
 		return nil, fmt.Errorf("packer %q: refused, because unpickling a message runs code that its sender chose; use json", name)
 	}
-	return nil, fmt.Errorf("packer %q: not supported; use json", name)
+	return nil, fmt.Errorf("packer %q: not supported; use json or msgpack.packb", name)
 }
 
 type jsonCodec struct{}

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth bounds how deep skipped values may nest.
+// maxDepth bounds how deep skipped values, and those in MessagePack, may nest.
 const maxDepth = 256
 
 var errJSON = errors.New("not valid JSON")

@@ -3,6 +3,7 @@ package wire
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -30,7 +31,7 @@ type Session struct {
 }
 
 // NewSession makes a session. An empty id is replaced by a random one of the
-// form "xxxxxxxx-<24 hex>". codec names the packer; "json" is supported.
+// form "xxxxxxxx-<24 hex>". codec names the packer: "json" or "msgpack.packb".
 func NewSession(id string, signer *Signer, codec string) (*Session, error) {
 	c, err := findCodec(codec)
 	if err != nil {
@@ -135,6 +136,12 @@ func (s *Session) Peek(frames [][]byte) (Message, error) {
 	}
 	return m, nil
 }
+
+// JSON answers a packed part as JSON text: itself when it is packed so.
+func (s *Session) JSON(part []byte) ([]byte, error) { return plain(part) }
+
+// PackJSON packs JSON text with the session's codec. It may answer text itself.
+func (s *Session) PackJSON(text []byte) ([]byte, error) { return s.codec.pack(json.RawMessage(text)) }
 
 // Unpack decodes one packed part into v with the session's codec.
 func (s *Session) Unpack(part []byte, v any) error { return s.codec.unpack(part, v) }
