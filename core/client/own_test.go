@@ -15,8 +15,15 @@ import (
 	"github.com/ipcore/ipcore/core/profile"
 )
 
-// TestOwnCluster runs the client against our controller and native engines.
+// TestOwnCluster runs the client against our controller and native engines,
+// with either packer.
 func TestOwnCluster(t *testing.T) {
+	for _, packer := range []string{"json", "msgpack"} {
+		t.Run(packer, func(t *testing.T) { testOwnCluster(t, packer) })
+	}
+}
+
+func testOwnCluster(t *testing.T, packer string) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("needs python3")
 	}
@@ -28,7 +35,7 @@ func TestOwnCluster(t *testing.T) {
 	log := hclog.New(&hclog.LoggerOptions{Output: t.Output(), Level: hclog.Warn})
 	go func() {
 		ended <- controller.Run(ctx, controller.Options{
-			Profile: dir, Log: log.Named("controller"),
+			Profile: dir, Packer: packer, Log: log.Named("controller"),
 			Ready: func(file, _ string) { ready <- file },
 		})
 	}()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/ipcore/ipcore/core/connfile"
@@ -19,7 +20,7 @@ func connectionInfo(ctx context.Context, o *Options) (*connfile.Engine, error) {
 	if info.SSH != "" {
 		return nil, fmt.Errorf("the controller is behind the ssh server %s, and the native engine makes no tunnels; use --engine-cmd 'python3 -m ipyparallel.engine'", info.SSH)
 	}
-	if info.Pack != info.Unpack {
+	if strings.TrimSuffix(info.Pack, ".packb") != strings.TrimSuffix(info.Unpack, ".unpackb") {
 		return nil, fmt.Errorf("the connection file names two packers, %q and %q: they must be the same", info.Pack, info.Unpack)
 	}
 	return info, nil

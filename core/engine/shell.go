@@ -49,7 +49,10 @@ func (e *engine) take(l *link, endpoint string, m *wire.Message, h wire.Header) 
 	case "complete_request", "inspect_request", "is_complete_request", "history_request",
 		"comm_open", "comm_msg", "comm_close":
 		r.kind = kindJupyter
-		r.content = m.Content
+		if r.content, err = e.session.JSON(m.Content); err != nil {
+			e.log.Warn("request dropped", "type", h.MsgType, "error", err)
+			return
+		}
 	default:
 		e.log.Debug("request of an unknown type", "type", h.MsgType)
 		e.busy(r)
