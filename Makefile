@@ -41,7 +41,7 @@ test-systems: examples ## End-to-end checks of each launcher on its system (now:
 	@test/make-test-systems.sh $(SUITES)
 
 .PHONY: conformance
-conformance: build ## Run the test suites of ipyparallel 7.1 and 9.1 with our controller in place of theirs (an hour or so)
+conformance: build ## Run the test suites of ipyparallel 7.1 and 9.1 with our controller in place of theirs (half an hour or more)
 	@test/conformance/run.sh $(SUITES)
 
 .PHONY: bench

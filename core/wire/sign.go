@@ -15,6 +15,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"golang.org/x/crypto/blake2b"
+	"golang.org/x/crypto/blake2s"
 )
 
 // Errors of verification.
@@ -39,6 +42,19 @@ var hashes = map[string]func() hash.Hash{
 	"sha3_256":   func() hash.Hash { return sha3.New256() },
 	"sha3_384":   func() hash.Hash { return sha3.New384() },
 	"sha3_512":   func() hash.Hash { return sha3.New512() },
+	"blake2b":    unkeyed(blake2b.New512),
+	"blake2s":    unkeyed(blake2s.New256),
+}
+
+// unkeyed makes a hash that may have a key of its own one without.
+func unkeyed(newHash func(key []byte) (hash.Hash, error)) func() hash.Hash {
+	return func() hash.Hash {
+		h, err := newHash(nil)
+		if err != nil {
+			panic(err) // only a key that is too long is an error
+		}
+		return h
+	}
 }
 
 // Signer signs and verifies the four packed parts of a message with HMAC

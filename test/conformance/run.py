@@ -28,6 +28,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD = ROOT / "build" / "conformance"
 STARTS = "IPCORE_CONFORMANCE_STARTS"
+MOST_EXCEPTIONS = 5
 FILE_LIMIT = 1200  # seconds for one test file; a hanging test costs the rest of it
 
 
@@ -144,6 +145,8 @@ def exceptions(name):
             suites, test, reason = line.split(None, 2)
             if name in suites.split(","):
                 found[test] = reason
+    if len(found) > MOST_EXCEPTIONS:
+        sys.exit(f"error: exceptions.txt has {len(found)} exceptions for {name}, at most {MOST_EXCEPTIONS} are allowed")
     return found
 
 
