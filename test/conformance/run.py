@@ -158,14 +158,13 @@ def compare(suite, expected, results):
     for test, result in sorted(expected.items()):
         if not passed(result):
             continue
-        group = groups[result["controller"]]
-        group[1] += 1
         got = results.get(test)
+        # A controller that nobody waits for may be noted in the next test: it
+        # has to be seen in both runs.
+        group = groups[result["controller"] and (not passed(got) or got["controller"])]
+        group[1] += 1
         if passed(got):
             group[0] += 1
-            if got["controller"] != result["controller"]:
-                good = False
-                print(f"  NOT THE SAME: {test} {'has' if result['controller'] else 'has no'} controller in the baseline")
             if got.get("second"):
                 print(f"  at the second attempt: {test}")
         elif test in allowed:
