@@ -59,12 +59,15 @@ def run_file(suite, file, controller, results, tests=()):
     """Run one test file; answer {test: result}. controller None is upstream's own."""
     results.parent.mkdir(parents=True, exist_ok=True)
     results.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as home:
-        starts = os.path.join(home, "starts")
+    with tempfile.TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as folder:
+        # Temporary files do not lie below HOME: launchers write paths there in another way.
+        home, temporary, starts = (os.path.join(folder, name) for name in ("home", "tmp", "starts"))
+        os.mkdir(home)
+        os.mkdir(temporary)
         open(starts, "w").close()
         env = {name: value for name, value in os.environ.items() if not name.startswith(("IPP_", "IPCORE_", "IPYTHON", "JUPYTER", "PYTHON"))}
         env |= {
-            "HOME": home, "TMPDIR": home, "PYTHONPATH": str(HERE / "site"), "PYTHONDONTWRITEBYTECODE": "1",
+            "HOME": home, "TMPDIR": temporary, "PYTHONPATH": str(HERE / "site"), "PYTHONDONTWRITEBYTECODE": "1",
             "PATH": os.path.dirname(suite.python) + os.pathsep + env["PATH"],
             "IPCORE_CONFORMANCE_RESULTS": str(results), STARTS: starts,
         }
