@@ -42,11 +42,23 @@ python() { # suite name, python, engines
     IPCORE_TEST_ENGINES=$3 "$2" test/run.py --name "test-$1" --dir "$results" "${patterns[@]}" client
 }
 
+mongo() { # the server of the database tests, built and started where this may install things
+    if [ -z "${TB_MONGO_URL:-}" ]; then
+        if ! test/testbed/mongo.sh status >/dev/null; then
+            _ipcore_may_install || return 0 # the tests skip by name
+            test/testbed/mongo.sh up || return 0
+            trap 'test/testbed/mongo.sh down' EXIT
+        fi
+        eval "$(test/testbed/mongo.sh env)"
+    fi
+}
+
 only=("$@")
 . test/env.sh
 go build -o build/tally ./test/tally
 
 if [ ${#only[@]} = 0 ]; then
+    mongo
     stage vet go vet ./...
     if command -v "$(go env CC)" >/dev/null; then
         export CGO_ENABLED=1 # of the race detector alone
