@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,10 +22,8 @@ import (
 // parts answers parts of which those named in silent don't answer.
 func parts(silent ...string) Parts {
 	answer := func(part string) error {
-		for _, s := range silent {
-			if s == part {
-				return errors.New("the " + part + " does not answer")
-			}
+		if slices.Contains(silent, part) {
+			return errors.New("the " + part + " does not answer")
 		}
 		return nil
 	}
