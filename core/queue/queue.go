@@ -37,6 +37,8 @@ type Options struct {
 	Curve        *sockets.Curve // nil: not encrypted
 	Limits       sockets.Limits
 	Log          hclog.Logger
+
+	handsOver bool // as sockets.Options has it
 }
 
 // engineSocket makes a socket that engines connect to.
@@ -54,16 +56,17 @@ func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*socke
 				o.Disconnected(string(c.Identity()))
 			}
 		},
-		Curve:  o.Curve,
-		Limits: o.Limits,
-		Log:    o.Log,
+		HandsOver: o.handsOver,
+		Curve:     o.Curve,
+		Limits:    o.Limits,
+		Log:       o.Log,
 	})
 }
 
 // clientSocket makes the ROUTER that clients connect to.
 func (o *Options) clientSocket(id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
 	return sockets.New(sockets.Router, sockets.Options{
-		Identity: []byte(id), Handler: handler, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
+		Identity: []byte(id), Handler: handler, HandsOver: o.handsOver, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 	})
 }
 

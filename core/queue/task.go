@@ -59,6 +59,7 @@ func NewTask(scheme string, hwm int, o Options) (*Task, error) {
 			connected(uuid)
 		}
 	}
+	o.handsOver = true
 	t.Clients = o.clientSocket("task_in", t.fromClient)
 	t.Engines = o.engineSocket(sockets.Router, "task_out", t.fromEngine)
 	return t, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -79,6 +80,7 @@ type event struct {
 const (
 	inboxSize       = 1024 // messages waiting for the machine
 	batchSize       = 256  // messages between two flushes
+	yieldBelow      = 32   // a batch that small waits for those who are about to add to it
 	defaultMaxBytes = 4 << 30
 )
 
@@ -128,21 +130,27 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		case answer := <-s.asks:
 			answer <- s.stats()
 		}
-		s.drain(batchSize)
+		if n := s.drain(batchSize); n < yieldBelow {
+			// Readers that can run may have something for the same peers.
+			runtime.Gosched()
+			s.drain(batchSize - n)
+		}
 		s.link.Flush()
 	}
 }
 
-// drain handles what waits in the inbox, at most n messages.
-func (s *Scheduler) drain(n int) {
-	for range n {
+// drain handles what waits in the inbox, at most n messages, and answers how
+// many it was.
+func (s *Scheduler) drain(n int) int {
+	for i := range n {
 		select {
 		case ev := <-s.inbox:
 			s.accept(ev)
 		default:
-			return
+			return i
 		}
 	}
+	return n
 }
 
 func (s *Scheduler) handle(ev event) {

@@ -86,6 +86,10 @@ type Options struct {
 	// more. What it enqueued on any connection is flushed after each read.
 	// A nil Handler drops messages.
 	Handler func(c *Conn, frames [][]byte)
+	// HandsOver says that Handler only hands messages to a goroutine that calls
+	// FlushAll itself: reads end without a flush, which would cut that
+	// goroutine's batches into small writes.
+	HandsOver bool
 	// Connected is called when a peer has finished its handshake and can be
 	// sent to, before its first message; Disconnected exactly once after it
 	// and after its last message. Either may be nil. When a second connection
