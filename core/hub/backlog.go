@@ -15,8 +15,8 @@ type Topic uint8
 const (
 	In      Topic = iota // a direct request
 	Out                  // its reply
-	InTask               // a load-balanced request, verified by the task scheduler
-	OutTask              // its reply, from the engine or from the scheduler; verified too
+	InTask               // a load-balanced request
+	OutTask              // its reply, from the engine or from the scheduler
 	InControl
 	OutControl
 	InBroadcast
@@ -38,17 +38,24 @@ const (
 	eventLost
 )
 
-// event is one entry of the backlog. Its frames are a part of the batch's.
+// event is one entry of the backlog. Its frames are owned, or a part of the
+// batch's.
 type event struct {
 	kind        eventKind
 	topic       Topic
-	first, last int    // frames of the message, from the delimiter on
-	peer        []byte // engine of a monitored message, or sender of a request
+	owned       [][]byte // frames of the message, from the delimiter on
+	first, last int      // else where they are in the batch
+	peer        []byte   // engine of a monitored message, or sender of a request
 	text, text2 string
 	batch       *batch
 }
 
-func (e *event) frames() [][]byte { return e.batch.frames[e.first:e.last] }
+func (e *event) frames() [][]byte {
+	if e.owned != nil {
+		return e.owned
+	}
+	return e.batch.frames[e.first:e.last]
+}
 
 // batch is a part of the backlog that is handled at once.
 type batch struct {
@@ -177,13 +184,32 @@ func (b *backlog) addMessage(e event, peer []byte, frames [][]byte, limit int64)
 	b.signal()
 }
 
+// addOwned appends an event that keeps its frames as they are.
+func (b *backlog) addOwned(e event) {
+	size := int64(eventSize + len(e.text) + len(e.text2))
+	for _, f := range e.owned {
+		size += int64(len(f))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.refuses(size, b.limit) {
+		return
+	}
+	t := b.batch()
+	t.bytes += size
+	t.events = append(t.events, e)
+	b.signal()
+}
+
 // full tells whether size bytes are too many, and counts them as dropped then.
 func (b *backlog) full(size, limit int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
-		return true
-	}
+	return b.closed || b.refuses(size, limit)
+}
+
+// refuses is full of a backlog that is not closed; mu is held.
+func (b *backlog) refuses(size, limit int64) bool {
 	t := b.batch()
 	if t.bytes == 0 || t.bytes+size <= limit {
 		return false
@@ -209,8 +235,9 @@ func (h *Hub) Request(peer []byte, remote string, frames [][]byte) {
 // Monitor is a message that a queue relays: the engine it goes to or comes
 // from (none where there is none yet), the client, and its frames from the
 // delimiter on. Call it before the message is passed on, so that a request is
-// in the books before its reply. The frames are borrowed; those of at least
-// 64 KiB are kept and must not be written again.
+// in the books before its reply, and only with messages whose signature is
+// checked. The frames are borrowed; those of at least 64 KiB are kept and must
+// not be written again.
 func (h *Hub) Monitor(topic Topic, engine, _ []byte, msg [][]byte) {
 	limit := h.backlog.limit
 	switch topic {
@@ -224,6 +251,12 @@ func (h *Hub) Monitor(topic Topic, engine, _ []byte, msg [][]byte) {
 		return // no books are kept of these
 	}
 	h.backlog.addMessage(event{kind: eventMonitor, topic: topic}, engine, msg, limit)
+}
+
+// MonitorOwned is Monitor for the task scheduler, whose frames nobody writes
+// again: they are kept as they are.
+func (h *Hub) MonitorOwned(topic Topic, engine, _ []byte, msg [][]byte) {
+	h.backlog.addOwned(event{kind: eventMonitor, topic: topic, peer: engine, owned: msg})
 }
 
 var statusTypes = [][]byte{[]byte(`"msg_type": "status"`), []byte(`"msg_type":"status"`)}
@@ -240,10 +273,7 @@ func isStatus(msg [][]byte) bool {
 
 // Assigned says that the scheduler sends a task to an engine.
 func (h *Hub) Assigned(msgID, engineUUID string) {
-	if h.backlog.full(eventSize, h.backlog.limit) {
-		return
-	}
-	h.backlog.add(event{kind: eventAssigned, text: msgID, text2: engineUUID})
+	h.backlog.addOwned(event{kind: eventAssigned, text: msgID, text2: engineUUID})
 }
 
 // Ready says that a registering engine can be reached: all its sockets are

@@ -19,7 +19,7 @@ func (h *Hub) output(m *wire.Message, header wire.Header) {
 		h.lost(header.Session, causeShutDown)
 		return
 	}
-	parent, err := wire.PeekHeader(m.Parent)
+	parent, err := wire.ViewHeader(m.Parent)
 	if err != nil {
 		h.log.Warn("output not recorded", "type", header.MsgType, "error", err)
 		return

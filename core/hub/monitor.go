@@ -10,18 +10,12 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// monitor handles a relayed message.
+// monitor handles a relayed message, whose signature the queue has checked.
 func (h *Hub) monitor(e *event) {
-	var m wire.Message
-	var err error
-	if e.topic == InTask || e.topic == OutTask {
-		m, err = wire.Parse(e.frames())
-	} else {
-		m, err = h.session.Peek(e.frames())
-	}
+	m, err := wire.Parse(e.frames())
 	var header wire.Header
 	if err == nil {
-		header, err = wire.PeekHeader(m.Header)
+		header, err = wire.ViewHeader(m.Header)
 	}
 	if err != nil {
 		h.unreadable(e.topic, err)
@@ -97,8 +91,8 @@ func (h *Hub) submitted(e *event, m *wire.Message, header wire.Header) {
 	list.put(j)
 }
 
-// newRecord makes the record of a request. Strings that it keeps are cut loose
-// from the header's text.
+// newRecord makes the record of a request. Its strings are views of the bytes
+// that it keeps, but for the id, which others keep for longer.
 func (h *Hub) newRecord(m *wire.Message, header wire.Header) *db.Record {
 	r := &db.Record{
 		MsgID:      strings.Clone(header.MsgID),
@@ -107,10 +101,10 @@ func (h *Hub) newRecord(m *wire.Message, header wire.Header) *db.Record {
 		Content:    h.text(m.Content),
 		Buffers:    keepList(m.Buffers),
 		Submitted:  h.date(header.Date, "submitted", header.MsgID),
-		ClientUUID: strings.Clone(header.Session),
+		ClientUUID: header.Session,
 	}
-	if metadata, err := wire.PeekMetadata(m.Metadata); err == nil {
-		r.Label = strings.Clone(metadata.Label)
+	if metadata, err := wire.ViewMetadata(m.Metadata); err == nil {
+		r.Label = metadata.Label
 	}
 	return r
 }
@@ -202,12 +196,12 @@ var resultFields = db.FieldSet(db.Started, db.Completed, db.Received, db.ResultH
 
 // replied completes a record, or replaces its earlier result.
 func (h *Hub) replied(e *event, m *wire.Message, header wire.Header) {
-	parent, err := wire.PeekHeader(m.Parent)
+	parent, err := wire.ViewHeader(m.Parent)
 	if err != nil || parent.MsgID == "" {
 		h.log.Warn("reply without a parent not recorded", "topic", topicNames[e.topic], "error", err)
 		return
 	}
-	metadata, err := wire.PeekMetadata(m.Metadata)
+	metadata, err := wire.ViewMetadata(m.Metadata)
 	if err != nil {
 		h.log.Warn("reply with unreadable metadata", "msg_id", parent.MsgID, "error", err)
 	}

@@ -14,12 +14,14 @@ import (
 )
 
 // Monitor sees every message that passes, as the hub does, before it is passed
-// on. It is called on goroutines that carry messages and must not wait. The
-// frames begin at the delimiter and are borrowed as those of a sockets.Handler
-// are.
+// on, its signature checked. It is called on goroutines that carry messages and
+// must not wait. The frames begin at the delimiter and are borrowed as those of a
+// sockets.Handler are.
 type Monitor interface {
 	// Monitor is told the routing ids of both ends where they are known.
 	Monitor(topic hub.Topic, engine, client []byte, msg [][]byte)
+	// MonitorOwned is Monitor with frames that nobody writes again.
+	MonitorOwned(topic hub.Topic, engine, client []byte, msg [][]byte)
 	// Assigned tells which engine a task goes to.
 	Assigned(msgID, uuid string)
 }

@@ -35,6 +35,10 @@ func (b *books) Monitor(topic hub.Topic, engine, client []byte, msg [][]byte) {
 	b.lines = append(b.lines, line)
 }
 
+func (b *books) MonitorOwned(topic hub.Topic, engine, client []byte, msg [][]byte) {
+	b.Monitor(topic, engine, client, msg)
+}
+
 func (b *books) Assigned(string, string) {}
 
 func (b *books) want(t *testing.T, lines ...string) {

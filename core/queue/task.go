@@ -155,9 +155,9 @@ func (l *taskLink) Flush() { sockets.FlushAll() }
 type taskMonitor struct{ Monitor }
 
 func (m taskMonitor) Submitted(client []byte, msg [][]byte) {
-	m.Monitor.Monitor(hub.InTask, nil, client, msg)
+	m.MonitorOwned(hub.InTask, nil, client, msg)
 }
 
 func (m taskMonitor) Answered(engine, client []byte, msg [][]byte) {
-	m.Monitor.Monitor(hub.OutTask, engine, client, msg)
+	m.MonitorOwned(hub.OutTask, engine, client, msg)
 }

@@ -178,14 +178,14 @@ func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("task dropped: %w", err)
 	}
-	header, err := wire.PeekHeader(m.Header)
+	header, err := wire.ViewHeader(m.Header)
 	if err != nil {
 		return fmt.Errorf("task dropped: %w", err)
 	}
 	if header.MsgID == "" {
 		return errors.New("task dropped: no msg_id in its header")
 	}
-	meta, err := wire.PeekMetadata(m.Metadata)
+	meta, err := wire.ViewMetadata(m.Metadata)
 	if err != nil {
 		return fmt.Errorf("task dropped: %w", err)
 	}
@@ -202,11 +202,11 @@ func (s *Scheduler) Result(engine string, msg [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("reply dropped: %w", err)
 	}
-	parent, err := wire.PeekHeader(m.Parent)
+	parent, err := wire.ViewHeader(m.Parent)
 	if err != nil {
 		return fmt.Errorf("reply dropped: %w", err)
 	}
-	meta, err := wire.PeekMetadata(m.Metadata)
+	meta, err := wire.ViewMetadata(m.Metadata)
 	if err != nil {
 		return fmt.Errorf("reply dropped: %w", err)
 	}

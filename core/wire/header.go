@@ -18,13 +18,19 @@ type Header struct {
 // PeekHeader reads the header's strings without reflection; fields that are
 // absent or null stay empty. It is what the hot path uses. The strings share
 // one copy of packed.
-func PeekHeader(packed []byte) (Header, error) {
+func PeekHeader(packed []byte) (Header, error) { return readHeader(packed, newScanner) }
+
+// ViewHeader is PeekHeader without the copy: the strings may be views of
+// packed, which must never be changed again.
+func ViewHeader(packed []byte) (Header, error) { return readHeader(packed, viewScanner) }
+
+func readHeader(packed []byte, scan func([]byte) scanner) (Header, error) {
 	var h Header
 	packed, err := plain(packed)
 	if err != nil {
 		return h, fmt.Errorf("header: %w", err)
 	}
-	s := newScanner(packed)
+	s := scan(packed)
 	err = s.object(func(key string) error {
 		switch key {
 		case "msg_id":

@@ -41,7 +41,13 @@ func (d Dependency) Empty() bool { return len(d.IDs) == 0 }
 
 // PeekMetadata reads packed metadata without reflection. Unknown keys are
 // skipped; a known key of another type is an error.
-func PeekMetadata(packed []byte) (Metadata, error) {
+func PeekMetadata(packed []byte) (Metadata, error) { return readMetadata(packed, newScanner) }
+
+// ViewMetadata is PeekMetadata without the copy: the strings may be views of
+// packed, which must never be changed again.
+func ViewMetadata(packed []byte) (Metadata, error) { return readMetadata(packed, viewScanner) }
+
+func readMetadata(packed []byte, scan func([]byte) scanner) (Metadata, error) {
 	if string(packed) == "{}" {
 		return Metadata{}, nil
 	}
@@ -49,7 +55,7 @@ func PeekMetadata(packed []byte) (Metadata, error) {
 	if err != nil {
 		return Metadata{}, fmt.Errorf("metadata: %w", err)
 	}
-	r := metadataReader{scanner: newScanner(packed)}
+	r := metadataReader{scanner: scan(packed)}
 	err = r.object(r.field)
 	if err == nil {
 		err = r.end()

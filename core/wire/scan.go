@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // maxDepth bounds how deep skipped values, and those in MessagePack, may nest.
@@ -20,12 +21,17 @@ var errJSON = errors.New("not valid JSON")
 // text, so strings without escapes cost nothing.
 type scanner struct {
 	data  []byte
-	text  string // a copy of data
+	text  string // a copy of data, or a view
 	pos   int
 	depth int
 }
 
 func newScanner(data []byte) scanner { return scanner{data: data, text: string(data)} }
+
+// viewScanner is newScanner without the copy, for data that is never changed.
+func viewScanner(data []byte) scanner {
+	return scanner{data: data, text: unsafe.String(unsafe.SliceData(data), len(data))}
+}
 
 func (s *scanner) fail(what string) error {
 	return fmt.Errorf("%w: %s at byte %d", errJSON, what, s.pos)
