@@ -142,10 +142,10 @@ func TestOutputIsBounded(t *testing.T) {
 
 func TestRecent(t *testing.T) {
 	m := NewRecent(3)
-	for _, id := range []string{"a", "b", "b", "c", "d"} {
+	for _, id := range []string{"a", "b", "b", "c", "d", "e", "f", "g"} {
 		m.Add(id)
 	}
-	for id, want := range map[string]bool{"a": false, "b": true, "c": true, "d": true, "e": false} {
+	for id, want := range map[string]bool{"a": false, "e": true, "f": true, "g": true, "h": false} {
 		if m.Has(id) != want {
 			t.Errorf("%s: %v", id, !want)
 		}

@@ -2,39 +2,38 @@ package db
 
 import "hash/maphash"
 
-// Recent remembers the last so many ids that were added, in bounded memory.
-// It keeps 64-bit hashes of them.
+// Recent remembers the last so many ids that were added, and up to twice as
+// many, in bounded memory. It keeps 64-bit hashes in two generations, of which the older is forgotten as a whole, so that
+// adding an id looks up and deletes nothing else.
 type Recent struct {
-	seed maphash.Seed
-	set  map[uint64]struct{}
-	ring []uint64
-	next int
-	size int
+	seed     maphash.Seed
+	size     int
+	now, old map[uint64]struct{}
 }
 
 // NewRecent makes a memory for size ids.
 func NewRecent(size int) *Recent {
-	return &Recent{seed: maphash.MakeSeed(), set: make(map[uint64]struct{}), size: size}
+	return &Recent{seed: maphash.MakeSeed(), size: size, now: make(map[uint64]struct{})}
 }
 
 // Add remembers an id.
 func (m *Recent) Add(id string) {
-	h := maphash.String(m.seed, id)
-	if _, known := m.set[h]; known {
-		return
+	if len(m.now) >= m.size {
+		clear(m.old)
+		m.now, m.old = m.old, m.now
+		if m.now == nil {
+			m.now = make(map[uint64]struct{})
+		}
 	}
-	m.set[h] = struct{}{}
-	if len(m.ring) < m.size {
-		m.ring = append(m.ring, h)
-		return
-	}
-	delete(m.set, m.ring[m.next])
-	m.ring[m.next] = h
-	m.next = (m.next + 1) % m.size
+	m.now[maphash.String(m.seed, id)] = struct{}{}
 }
 
 // Has tells whether the id is remembered.
 func (m *Recent) Has(id string) bool {
-	_, known := m.set[maphash.String(m.seed, id)]
+	h := maphash.String(m.seed, id)
+	if _, known := m.now[h]; known {
+		return true
+	}
+	_, known := m.old[h]
 	return known
 }

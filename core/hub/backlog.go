@@ -43,10 +43,10 @@ const (
 type event struct {
 	kind        eventKind
 	topic       Topic
-	owned       [][]byte // frames of the message, from the delimiter on
-	first, last int      // else where they are in the batch
-	peer        []byte   // engine of a monitored message, or sender of a request
-	text, text2 string
+	owned       [][]byte  // frames of the message, from the delimiter on
+	first, last int       // else where they are in the batch
+	peer        []byte    // engine of a monitored message, or sender of a request
+	texts       [4]string // what goes with the kind
 	batch       *batch
 }
 
@@ -186,7 +186,7 @@ func (b *backlog) addMessage(e event, peer []byte, frames [][]byte, limit int64)
 
 // addOwned appends an event that keeps its frames as they are.
 func (b *backlog) addOwned(e event) {
-	size := int64(eventSize + len(e.text) + len(e.text2))
+	size := int64(eventSize)
 	for _, f := range e.owned {
 		size += int64(len(f))
 	}
@@ -229,7 +229,7 @@ func (b *backlog) signal() {
 // Request is a message from the query socket: its sender, its address for the
 // log, and its frames after the sender's identity. The frames are borrowed.
 func (h *Hub) Request(peer []byte, remote string, frames [][]byte) {
-	h.backlog.addMessage(event{kind: eventRequest, text: remote}, peer, frames, h.backlog.limit)
+	h.backlog.addMessage(event{kind: eventRequest, texts: [4]string{remote}}, peer, frames, h.backlog.limit)
 }
 
 // Monitor is a message that a queue relays: the engine it goes to or comes
@@ -253,10 +253,33 @@ func (h *Hub) Monitor(topic Topic, engine, _ []byte, msg [][]byte) {
 	h.backlog.addMessage(event{kind: eventMonitor, topic: topic}, engine, msg, limit)
 }
 
-// MonitorOwned is Monitor for the task scheduler, whose frames nobody writes
-// again: they are kept as they are.
-func (h *Hub) MonitorOwned(topic Topic, engine, _ []byte, msg [][]byte) {
-	h.backlog.addOwned(event{kind: eventMonitor, topic: topic, peer: engine, owned: msg})
+// Submission is what has been read of a request. The strings may be views of
+// its frames.
+type Submission struct {
+	ID      string
+	Session string
+	Date    string
+	Label   string
+}
+
+// Answer is what has been read of a reply, but for its own header. The strings
+// may be views of frames that nobody writes again.
+type Answer struct {
+	ID      string // of the request
+	Status  string
+	Engine  string // uuid
+	Started string // a date
+}
+
+// Submitted is Monitor for a request of the task scheduler's, with frames that
+// nobody writes again: they are kept as they are.
+func (h *Hub) Submitted(msg [][]byte, s Submission) {
+	h.backlog.addOwned(event{kind: eventMonitor, topic: InTask, owned: msg, texts: [4]string{s.ID, s.Session, s.Date, s.Label}})
+}
+
+// Answered is Submitted for a reply.
+func (h *Hub) Answered(msg [][]byte, a Answer) {
+	h.backlog.addOwned(event{kind: eventMonitor, topic: OutTask, owned: msg, texts: [4]string{a.ID, a.Status, a.Engine, a.Started}})
 }
 
 var statusTypes = [][]byte{[]byte(`"msg_type": "status"`), []byte(`"msg_type":"status"`)}
@@ -273,16 +296,16 @@ func isStatus(msg [][]byte) bool {
 
 // Assigned says that the scheduler sends a task to an engine.
 func (h *Hub) Assigned(msgID, engineUUID string) {
-	h.backlog.addOwned(event{kind: eventAssigned, text: msgID, text2: engineUUID})
+	h.backlog.addOwned(event{kind: eventAssigned, texts: [4]string{msgID, engineUUID}})
 }
 
 // Ready says that a registering engine can be reached: all its sockets are
 // connected, and a ping was answered.
 func (h *Hub) Ready(uuid string) {
-	h.backlog.add(event{kind: eventReady, text: uuid})
+	h.backlog.add(event{kind: eventReady, texts: [4]string{uuid}})
 }
 
 // Lost says that an engine is gone.
 func (h *Hub) Lost(uuid, cause string) {
-	h.backlog.add(event{kind: eventLost, text: uuid, text2: cause})
+	h.backlog.add(event{kind: eventLost, texts: [4]string{uuid, cause}})
 }

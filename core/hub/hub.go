@@ -232,10 +232,10 @@ func (h *Hub) handle(e *event) {
 	case eventMonitor:
 		h.monitor(e)
 	case eventAssigned:
-		h.assigned(e.text, e.text2)
+		h.assigned(e.texts[0], e.texts[1])
 	case eventReady:
-		h.ready(e.text)
+		h.ready(e.texts[0])
 	case eventLost:
-		h.lost(e.text, e.text2)
+		h.lost(e.texts[0], e.texts[1])
 	}
 }

@@ -13,22 +13,53 @@ import (
 // monitor handles a relayed message, whose signature the queue has checked.
 func (h *Hub) monitor(e *event) {
 	m, err := wire.Parse(e.frames())
-	var header wire.Header
-	if err == nil {
-		header, err = wire.ViewHeader(m.Header)
+	if err != nil {
+		h.unreadable(e.topic, err)
+		return
 	}
+	if e.topic == InTask && e.owned != nil { // the scheduler has read it
+		h.submitted(e, &m, Submission{ID: e.texts[0], Session: e.texts[1], Date: e.texts[2], Label: e.texts[3]})
+		return
+	}
+	header, err := wire.ViewHeader(m.Header)
 	if err != nil {
 		h.unreadable(e.topic, err)
 		return
 	}
 	switch e.topic {
 	case In, InTask:
-		h.submitted(e, &m, header)
+		h.submitted(e, &m, readSubmission(&m, header))
 	case Out, OutTask:
-		h.replied(e, &m, header)
+		answer := Answer{ID: e.texts[0], Status: e.texts[1], Engine: e.texts[2], Started: e.texts[3]}
+		if e.owned == nil {
+			answer = h.readAnswer(&m)
+		}
+		h.replied(e, &m, answer, header.Date)
 	case IOPub:
 		h.output(&m, header)
 	}
+}
+
+// readSubmission reads what is recorded of a request.
+func readSubmission(m *wire.Message, header wire.Header) Submission {
+	s := Submission{ID: header.MsgID, Session: header.Session, Date: header.Date}
+	if metadata, err := wire.ViewMetadata(m.Metadata); err == nil {
+		s.Label = metadata.Label
+	}
+	return s
+}
+
+// readAnswer reads what is recorded of a reply. Without ID it is none.
+func (h *Hub) readAnswer(m *wire.Message) Answer {
+	parent, err := wire.ViewHeader(m.Parent)
+	if err != nil {
+		h.log.Warn("reply with an unreadable parent", "error", err)
+	}
+	metadata, err := wire.ViewMetadata(m.Metadata)
+	if err != nil {
+		h.log.Warn("reply with unreadable metadata", "msg_id", parent.MsgID, "error", err)
+	}
+	return Answer{ID: parent.MsgID, Status: metadata.Status, Engine: metadata.Engine, Started: metadata.Started}
 }
 
 // complaintInterval is the least time between two log lines about messages that
@@ -64,12 +95,12 @@ const (
 )
 
 // submitted records a request.
-func (h *Hub) submitted(e *event, m *wire.Message, header wire.Header) {
-	if header.MsgID == "" {
+func (h *Hub) submitted(e *event, m *wire.Message, s Submission) {
+	if s.ID == "" {
 		h.log.Warn("request without a msg_id not recorded", "topic", topicNames[e.topic])
 		return
 	}
-	r := h.newRecord(m, header)
+	r := h.newRecord(m, s)
 	j := &job{id: r.MsgID, task: e.topic == InTask}
 	list := &h.unassigned
 	if j.task {
@@ -93,20 +124,17 @@ func (h *Hub) submitted(e *event, m *wire.Message, header wire.Header) {
 
 // newRecord makes the record of a request. Its strings are views of the bytes
 // that it keeps, but for the id, which others keep for longer.
-func (h *Hub) newRecord(m *wire.Message, header wire.Header) *db.Record {
-	r := &db.Record{
-		MsgID:      strings.Clone(header.MsgID),
+func (h *Hub) newRecord(m *wire.Message, s Submission) *db.Record {
+	return &db.Record{
+		MsgID:      strings.Clone(s.ID),
 		Header:     h.text(m.Header),
 		Metadata:   h.text(m.Metadata),
 		Content:    h.text(m.Content),
 		Buffers:    keepList(m.Buffers),
-		Submitted:  h.date(header.Date, "submitted", header.MsgID),
-		ClientUUID: header.Session,
+		Submitted:  h.date(s.Date, "submitted", s.ID),
+		ClientUUID: s.Session,
+		Label:      s.Label,
 	}
-	if metadata, err := wire.ViewMetadata(m.Metadata); err == nil {
-		r.Label = metadata.Label
-	}
-	return r
 }
 
 // text answers a packed part as records keep it: as JSON text. What can't be
@@ -195,38 +223,33 @@ func (h *Hub) assigned(id, uuid string) {
 var resultFields = db.FieldSet(db.Started, db.Completed, db.Received, db.ResultHeader, db.ResultMetadata, db.ResultContent, db.ResultBuffers)
 
 // replied completes a record, or replaces its earlier result.
-func (h *Hub) replied(e *event, m *wire.Message, header wire.Header) {
-	parent, err := wire.ViewHeader(m.Parent)
-	if err != nil || parent.MsgID == "" {
-		h.log.Warn("reply without a parent not recorded", "topic", topicNames[e.topic], "error", err)
+func (h *Hub) replied(e *event, m *wire.Message, a Answer, date string) {
+	id := a.ID
+	if id == "" {
+		h.log.Warn("reply without a parent not recorded", "topic", topicNames[e.topic])
 		return
 	}
-	metadata, err := wire.ViewMetadata(m.Metadata)
-	if err != nil {
-		h.log.Warn("reply with unreadable metadata", "msg_id", parent.MsgID, "error", err)
-	}
-	id := parent.MsgID
 	j := h.jobs[id]
 	c := &db.Change{Set: resultFields, Record: db.Record{
-		Completed:      h.date(header.Date, "completed", id),
+		Completed:      h.date(date, "completed", id),
 		Received:       time.Now(),
 		ResultHeader:   h.text(m.Header),
 		ResultMetadata: h.text(m.Metadata),
 		ResultContent:  h.text(m.Content),
 		ResultBuffers:  keepList(m.Buffers),
 	}}
-	if metadata.Started != "" {
-		c.Started = h.date(metadata.Started, "started", id)
+	if a.Started != "" {
+		c.Started = h.date(a.Started, "started", id)
 	}
 	answered := h.engines.byUUID[string(e.peer)]
 	if e.topic == OutTask {
-		answered = h.engines.byUUID[metadata.Engine]
+		answered = h.engines.byUUID[a.Engine]
 		c.Set |= db.FieldSet(db.EngineUUID)
-		c.EngineUUID = engineName(answered, metadata.Engine)
+		c.EngineUUID = engineName(answered, a.Engine)
 	}
 	if j != nil {
 		h.end(j)
-		if answered != nil && (e.topic == Out || metadata.Status != "aborted") {
+		if answered != nil && (e.topic == Out || a.Status != "aborted") {
 			answered.complete(j.id)
 		}
 	}

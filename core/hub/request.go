@@ -56,12 +56,12 @@ func (h *Hub) request(e *event) {
 		if len(h.refused) >= maxRefused {
 			clear(h.refused)
 		}
-		if h.refused[e.text]++; h.refused[e.text] == 1 {
-			h.log.Error("message to the hub refused", "address", e.text, "error", err)
+		if h.refused[e.texts[0]]++; h.refused[e.texts[0]] == 1 {
+			h.log.Error("message to the hub refused", "address", e.texts[0], "error", err)
 		}
 		return
 	}
-	r := &request{peer: e.peer, remote: e.text, msg: m, msgType: header.MsgType}
+	r := &request{peer: e.peer, remote: e.texts[0], msg: m, msgType: header.MsgType}
 	h.log.Debug("client::request", "type", r.msgType, "address", r.remote)
 	handler, ok := handlers[r.msgType]
 	if !ok {

@@ -324,9 +324,8 @@ func (h *Hub) resend(old db.Record) (string, error) {
 	m.Parent = m.Header
 	m.Signature = h.session.Signer().Sign(&m)
 
-	record := h.newRecord(&m, fresh)
+	record := h.newRecord(&m, Submission{ID: fresh.MsgID, Session: fresh.Session, Date: fresh.Date, Label: old.Label})
 	record.Queue = queueTask
-	record.Label = old.Label
 	if err := h.db.Add(record); err != nil {
 		return "", err
 	}

@@ -20,8 +20,10 @@ import (
 type Monitor interface {
 	// Monitor is told the routing ids of both ends where they are known.
 	Monitor(topic hub.Topic, engine, client []byte, msg [][]byte)
-	// MonitorOwned is Monitor with frames that nobody writes again.
-	MonitorOwned(topic hub.Topic, engine, client []byte, msg [][]byte)
+	// Submitted and Answered are Monitor for the task scheduler, which has read
+	// what the hub needs: the frames may be kept.
+	Submitted(msg [][]byte, s hub.Submission)
+	Answered(msg [][]byte, a hub.Answer)
 	// Assigned tells which engine a task goes to.
 	Assigned(msgID, uuid string)
 }

@@ -35,8 +35,12 @@ func (b *books) Monitor(topic hub.Topic, engine, client []byte, msg [][]byte) {
 	b.lines = append(b.lines, line)
 }
 
-func (b *books) MonitorOwned(topic hub.Topic, engine, client []byte, msg [][]byte) {
-	b.Monitor(topic, engine, client, msg)
+func (b *books) Submitted(msg [][]byte, s hub.Submission) {
+	b.Monitor(hub.InTask, nil, []byte(s.ID), msg)
+}
+
+func (b *books) Answered(msg [][]byte, a hub.Answer) {
+	b.Monitor(hub.OutTask, []byte(a.Engine), []byte(a.ID), msg)
 }
 
 func (b *books) Assigned(string, string) {}

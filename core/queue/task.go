@@ -154,10 +154,10 @@ func (l *taskLink) Flush() { sockets.FlushAll() }
 // taskMonitor gives what the scheduler tells the topics of the protocol.
 type taskMonitor struct{ Monitor }
 
-func (m taskMonitor) Submitted(client []byte, msg [][]byte) {
-	m.MonitorOwned(hub.InTask, nil, client, msg)
+func (m taskMonitor) Submitted(_ []byte, msg [][]byte, h *wire.Header, label string) {
+	m.Monitor.Submitted(msg, hub.Submission{ID: h.MsgID, Session: h.Session, Date: h.Date, Label: label})
 }
 
-func (m taskMonitor) Answered(engine, client []byte, msg [][]byte) {
-	m.MonitorOwned(hub.OutTask, engine, client, msg)
+func (m taskMonitor) Answered(_, _ []byte, msg [][]byte, id string, f scheduler.Facts) {
+	m.Monitor.Answered(msg, hub.Answer{ID: id, Status: f.Status, Engine: f.Engine, Started: f.Started})
 }

@@ -22,15 +22,22 @@ const Unlimited = -1
 
 // Monitor hears of every message on the task queue, as the hub does, and of
 // each before anything that follows from it. Frames begin at the delimiter;
-// they may be kept and must not be changed.
+// they may be kept and must not be changed. Strings are views of them.
 type Monitor interface {
-	// Submitted tells of a verified task.
-	Submitted(client []byte, msg [][]byte)
+	// Submitted tells of a verified task, its header and its label.
+	Submitted(client []byte, msg [][]byte, h *wire.Header, label string)
 	// Assigned tells that a task has been sent to an engine.
 	Assigned(msgID, uuid string)
 	// Answered tells of the reply that a task's client gets; engine is nil
-	// when it never reached one.
-	Answered(engine, client []byte, msg [][]byte)
+	// when it never reached one. id is the task's.
+	Answered(engine, client []byte, msg [][]byte, id string, facts Facts)
+}
+
+// Facts are what a reply's metadata says.
+type Facts struct {
+	Status  string
+	Engine  string // uuid
+	Started string // a date
 }
 
 // Link is how messages leave. It is used by the scheduler's goroutine alone.
@@ -191,7 +198,7 @@ func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
 	}
 	t := newTask(client, msg, m.Header, header.MsgID, meta)
 	s.room.enter(t.size)
-	s.monitor.Submitted(client, msg)
+	s.monitor.Submitted(client, msg, &header, meta.Label)
 	return s.post(event{task: t})
 }
 
@@ -212,7 +219,8 @@ func (s *Scheduler) Result(engine string, msg [][]byte) error {
 	}
 	return s.post(event{reply: &reply{
 		engine: engine, msg: msg, task: parent.MsgID,
-		ok: meta.Status == "ok" || meta.Status == "", unmet: meta.DependenciesUnmet,
+		ok:    meta.Status == "ok" || meta.Status == "",
+		facts: Facts{meta.Status, meta.Engine, meta.Started}, unmet: meta.DependenciesUnmet,
 	}})
 }
 
@@ -351,7 +359,7 @@ func (s effectsOf) renew(t *task) error {
 func (s effectsOf) relay(t *task, r *reply) {
 	s.room.leave(t.size)
 	s.link.ToClient(t.client, r.engine, r.msg)
-	s.monitor.Answered([]byte(r.engine), t.client, r.msg)
+	s.monitor.Answered([]byte(r.engine), t.client, r.msg, t.id, r.facts)
 }
 
 func (s effectsOf) fail(t *task, ename string) {
@@ -375,10 +383,11 @@ func (s effectsOf) answer(t *task, engine string, metadata any, cause *wire.Remo
 	msg := m.AppendFrames(nil)
 	s.link.ToClient(t.client, engine, msg)
 	var from []byte
+	facts := Facts{Engine: engine}
 	if engine != "" {
-		from = []byte(engine)
+		from, facts.Status = []byte(engine), "error"
 	}
-	s.monitor.Answered(from, t.client, msg)
+	s.monitor.Answered(from, t.client, msg, t.id, facts)
 }
 
 // gate bounds the bytes of tasks that have not ended. A client whose task has

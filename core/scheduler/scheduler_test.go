@@ -49,13 +49,13 @@ func (w *wires) ToClient(client []byte, engine string, msg [][]byte) {
 }
 func (w *wires) Flush() {}
 
-func (w *wires) Submitted(client []byte, _ [][]byte) {
+func (w *wires) Submitted(client []byte, _ [][]byte, _ *wire.Header, _ string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.topics = append(w.topics, fmt.Sprintf("submitted by %s", client))
 }
 
-func (w *wires) Answered(engine, client []byte, _ [][]byte) {
+func (w *wires) Answered(engine, client []byte, _ [][]byte, _ string, _ Facts) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.topics = append(w.topics, fmt.Sprintf("answered by %s to %s", engine, client))
@@ -358,12 +358,12 @@ func TestHostileTasks(t *testing.T) {
 // sink is a Link and Monitor without work.
 type sink struct{ replies chan struct{} }
 
-func (sink) ToEngine(string, []byte, [][]byte) error { return nil }
-func (s sink) ToClient([]byte, string, [][]byte)     { s.replies <- struct{}{} }
-func (sink) Flush()                                  {}
-func (sink) Submitted([]byte, [][]byte)              {}
-func (sink) Answered([]byte, []byte, [][]byte)       {}
-func (sink) Assigned(string, string)                 {}
+func (sink) ToEngine(string, []byte, [][]byte) error          { return nil }
+func (s sink) ToClient([]byte, string, [][]byte)              { s.replies <- struct{}{} }
+func (sink) Flush()                                           {}
+func (sink) Submitted([]byte, [][]byte, *wire.Header, string) {}
+func (sink) Answered([]byte, []byte, [][]byte, string, Facts) {}
+func (sink) Assigned(string, string)                          {}
 
 // BenchmarkTask is a whole task: verifying and peeking at the request and the
 // reply, the decisions, and two sends, with the readers' work on the same

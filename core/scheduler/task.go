@@ -11,8 +11,9 @@ type reply struct {
 	engine string   // uuid
 	msg    [][]byte // from the delimiter on, owned
 	task   string   // msg_id of the task
-	ok     bool     // metadata.status is "ok", or absent
-	unmet  bool     // the engine refused: a functional dependency failed there
+	facts  Facts
+	ok     bool // metadata.status is "ok", or absent
+	unmet  bool // the engine refused: a functional dependency failed there
 }
 
 // task is a request that has not ended.

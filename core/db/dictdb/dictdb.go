@@ -27,7 +27,7 @@ type DB struct {
 	byID      map[string]*entry
 	submitted index               // all entries but stubs
 	completed index               // all that have ended
-	open      map[*entry]struct{} // without a completion time: pending ones and stubs
+	open      []*entry            // without a completion time: pending ones and stubs
 	undated   map[*entry]struct{} // without a submission time: stubs
 	done      doneQueue           // what may be dropped
 	doneSize  int64
@@ -42,6 +42,7 @@ type entry struct {
 	seq   uint64 // order of arrival, for equal times
 	done  bool   // in the done queue
 	place int    // there
+	at    int    // in the list of open ones, while it has no completion time
 	size  int64  // as counted in doneSize
 }
 
@@ -69,7 +70,6 @@ func New(o Options) (*DB, error) {
 		byID:      make(map[string]*entry),
 		submitted: index{time: func(e *entry) time.Time { return e.Submitted }},
 		completed: index{time: func(e *entry) time.Time { return e.Completed }},
-		open:      make(map[*entry]struct{}),
 		undated:   make(map[*entry]struct{}),
 		culled:    db.NewRecent(rememberCulled),
 	}, nil
@@ -153,7 +153,8 @@ func (d *DB) enlist(e *entry) {
 // enlistEnd is the part of enlist that the task's end decides.
 func (d *DB) enlistEnd(e *entry) {
 	if e.Completed.IsZero() {
-		d.open[e] = struct{}{}
+		e.at = len(d.open)
+		d.open = append(d.open, e)
 	} else {
 		d.completed.add(e)
 	}
@@ -178,7 +179,11 @@ func (d *DB) delist(e *entry) {
 // delistEnd undoes enlistEnd.
 func (d *DB) delistEnd(e *entry) {
 	if e.Completed.IsZero() {
-		delete(d.open, e)
+		last := len(d.open) - 1
+		d.open[e.at] = d.open[last]
+		d.open[e.at].at = e.at
+		d.open[last] = nil
+		d.open = d.open[:last]
 	} else {
 		d.completed.remove(e)
 	}

@@ -102,11 +102,7 @@ func null(c *db.Condition) bool {
 
 // unfinished answers every entry without a completion time.
 func (d *DB) unfinished() []*entry {
-	list := make([]*entry, 0, len(d.open))
-	for e := range d.open {
-		list = append(list, e)
-	}
-	return list
+	return slices.Clone(d.open)
 }
 
 // ranged answers what a condition on an index's time leaves of it.
