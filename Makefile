@@ -53,6 +53,11 @@ bench: build ## Measure start, stop, memory and task rates beside upstream, agai
 mongo: go-check ## Start the MongoDB-like server of the database tests (test/testbed/mongo.sh)
 	@test/testbed/mongo.sh up
 
+.PHONY: bench-peers
+bench-peers: build ## Load our controller, upstream's and a bare libzmq forwarder in turns (slow: about half an hour)
+	$(GO) build -o build/ipload ./internal/loadgen/ipload
+	@test/bench/peers.sh
+
 .PHONY: lint
 lint: go-check ## Static analysis (compiles golangci-lint the first time)
 	$(GO) run $(LINT) run ./...

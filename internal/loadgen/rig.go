@@ -76,7 +76,11 @@ func (r *Rig) populate(ctx context.Context, n int) (Registered, error) {
 			first.announced(-1, e.UUID)
 		}
 	}
-	repeat := time.NewTicker(time.Second)
+	pause := time.Second
+	if r.Controller.Client.Registration == 0 { // nobody tells when engines are there
+		pause = 100 * time.Millisecond
+	}
+	repeat := time.NewTicker(pause)
 	defer repeat.Stop()
 	for {
 		select {

@@ -50,7 +50,7 @@ type settings struct {
 
 // scenarios measure a rig and answer figures. life has none.
 var scenarios = map[string]func(context.Context, *loadgen.Rig, settings) ([]figure, error){
-	"register":  func(context.Context, *loadgen.Rig, settings) ([]figure, error) { return nil, nil },
+	"register":  register,
 	"task":      task,
 	"mux":       mux,
 	"latency":   latency,
@@ -137,9 +137,17 @@ func run(ctx context.Context, start func(context.Context) (*loadgen.Controller, 
 		return nil, err
 	}
 	defer rig.Close()
-	got = append(got, figure{fmt.Sprintf("registration of %d engines, s", s.engines), in.Executed.Seconds()})
+	if c.Client.Registration != 0 {
+		got = append(got, figure{fmt.Sprintf("registration of %d engines, s", s.engines), in.Executed.Seconds()})
+	}
 	more, err := scenario(ctx, rig, s)
 	return append(got, more...), err
+}
+
+// register is done when the rig is there.
+func register(_ context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
+	m, err := r.Memory()
+	return []figure{{fmt.Sprintf("%d idle engines, RSS, MB", s.engines), float64(m.RSS) / 1e6}}, err
 }
 
 func task(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
@@ -172,6 +180,7 @@ func rates(what string, engines int, r *loadgen.Rate) []figure {
 // latency measures one task at a time, then the same while the hub is busy.
 func latency(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
 	var got []figure
+	var alone float64
 	for _, with := range []struct {
 		what      string
 		questions []loadgen.Questions
@@ -188,7 +197,13 @@ func latency(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) 
 			return nil, fmt.Errorf("latency, %s: no question was answered", with.what)
 		}
 		name := fmt.Sprintf("one at a time, %d engines, %s: ", s.engines, with.what)
-		got = append(got, figure{name + "p50, us", micros(rate.Quantile(0.5))}, figure{name + "p99, us", micros(rate.Quantile(0.99))})
+		p50 := micros(rate.Quantile(0.5))
+		got = append(got, figure{name + "p50, us", p50}, figure{name + "p99, us", micros(rate.Quantile(0.99))})
+		if with.questions == nil {
+			alone = p50
+		} else {
+			got = append(got, figure{name + "p50, times alone", p50 / alone})
+		}
 	}
 	return got, nil
 }
