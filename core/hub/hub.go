@@ -83,7 +83,8 @@ type Hub struct {
 	refused    map[string]int
 	complaints [IOPub + 1]complaint
 	state      *stateWriter
-	stats      Stats // but for what others count
+	changed    time.Time // when state got out of date; zero while it is not
+	stats      Stats     // but for what others count
 
 	board    board
 	refusals wire.Refusals
@@ -191,6 +192,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	h.backlog.close()
 	if h.state != nil {
+		if !h.changed.IsZero() {
+			h.saveState()
+		}
 		h.state.close()
 	}
 	if err := h.db.Close(); err != nil {
@@ -222,6 +226,9 @@ func (h *Hub) work() {
 	now := time.Now()
 	h.expire(now)
 	h.announce(now)
+	if due, any := h.stateDue(); any && !due.After(now) {
+		h.saveState()
+	}
 	h.show()
 }
 

@@ -131,7 +131,7 @@ func TestRegistration(t *testing.T) {
 
 	f.stop()
 	text, err := os.ReadFile(state)
-	if err != nil || string(text) != `{"engines":{},"next_id":13}` {
+	if err != nil || string(text) != `{"engines":{},"next_id":14}` {
 		t.Errorf("engine table %s, %v", text, err)
 	}
 }

@@ -73,6 +73,7 @@ func (h *Hub) allot(wanted json.RawMessage, uuid string) int {
 		}
 	}
 	h.engines.next = max(h.engines.next, id+1)
+	h.changeState()
 	return id
 }
 
@@ -141,7 +142,7 @@ func (h *Hub) finish(r *registration) {
 	h.engines.add(r.id, r.uuid)
 	h.stats.Engines++
 	h.stats.Registered++
-	h.saveState()
+	h.changeState()
 	h.log.Info(fmt.Sprintf("registration::finished registering engine %d:%s", r.id, r.uuid))
 	h.o.Registered(r.id, r.uuid)
 	h.notifyEngine("registration_notification", r.id, r.uuid)
@@ -174,6 +175,9 @@ func (h *Hub) nextDeadline(now time.Time) time.Duration {
 		if due.Before(next) {
 			next = due
 		}
+	}
+	if due, any := h.stateDue(); any && due.Before(next) {
+		next = due
 	}
 	return max(0, next.Sub(now))
 }
@@ -243,7 +247,7 @@ func (h *Hub) remove(e *engine, cause string) {
 	} else {
 		h.stats.Lost++
 	}
-	h.saveState()
+	h.changeState()
 	h.log.Info(fmt.Sprintf("registration::unregister_engine(%d)", e.id), "uuid", e.uuid, "cause", cause)
 	h.o.Unregistered(e.id, e.uuid, cause)
 	h.notifyEngine("unregistration_notification", e.id, e.uuid)

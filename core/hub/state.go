@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -17,8 +18,25 @@ type engineState struct {
 	NextID  int               `json:"next_id"`
 }
 
+// stateDelay is how long a change of the engine table may wait for others to be
+// written with it: the whole table is written each time.
+const stateDelay = 50 * time.Millisecond
+
+// changeState notes that the engine table is to be written.
+func (h *Hub) changeState() {
+	if h.changed.IsZero() {
+		h.changed = time.Now()
+	}
+}
+
+// stateDue answers when the engine table is to be written, if it is.
+func (h *Hub) stateDue() (due time.Time, any bool) {
+	return h.changed.Add(stateDelay), !h.changed.IsZero() && h.state != nil
+}
+
 // saveState has the engine table written.
 func (h *Hub) saveState() {
+	h.changed = time.Time{}
 	if h.state == nil {
 		return
 	}
