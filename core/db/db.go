@@ -9,7 +9,8 @@ import (
 // DB stores task records. The hub's goroutine is its only user.
 //
 // Records that a DB answers are valid until its next method call and must not
-// be changed. Byte slices that a DB is given belong to it.
+// be changed. Byte slices that a DB is given belong to it; the Record or Change
+// around them stays the caller's, who uses it again.
 type DB interface {
 	// Name is the backend's name as the controller logs it, such as "DictDB".
 	Name() string

@@ -82,6 +82,8 @@ type Hub struct {
 	finished   *db.Recent // ids of ended jobs
 	refused    map[string]int
 	complaints [IOPub + 1]complaint
+	record     db.Record // what newRecord answers
+	change     db.Change // what newChange answers
 	state      *stateWriter
 	changed    time.Time // when state got out of date; zero while it is not
 	stats      Stats     // but for what others count

@@ -123,9 +123,10 @@ func (h *Hub) submitted(e *event, m *wire.Message, s Submission) {
 }
 
 // newRecord makes the record of a request. Its strings are views of the bytes
-// that it keeps, but for the id, which others keep for longer.
+// that it keeps, but for the id, which others keep for longer. It is good until
+// the next one is made.
 func (h *Hub) newRecord(m *wire.Message, s Submission) *db.Record {
-	return &db.Record{
+	h.record = db.Record{
 		MsgID:      strings.Clone(s.ID),
 		Header:     h.text(m.Header),
 		Metadata:   h.text(m.Metadata),
@@ -135,6 +136,14 @@ func (h *Hub) newRecord(m *wire.Message, s Submission) *db.Record {
 		ClientUUID: s.Session,
 		Label:      s.Label,
 	}
+	return &h.record
+}
+
+// newChange answers an empty change of some fields, good until the next one is
+// made.
+func (h *Hub) newChange(set db.Fields) *db.Change {
+	h.change = db.Change{Set: set}
+	return &h.change
 }
 
 // text answers a packed part as records keep it: as JSON text. What can't be
@@ -216,7 +225,9 @@ func (h *Hub) assigned(id, uuid string) {
 	}
 	j.engine = e
 	e.tasks.put(j)
-	h.update(id, &db.Change{Set: db.FieldSet(db.EngineUUID), Record: db.Record{EngineUUID: &e.uuid}})
+	c := h.newChange(db.FieldSet(db.EngineUUID))
+	c.EngineUUID = &e.uuid
+	h.update(id, c)
 }
 
 // resultFields are what a reply fills in.
@@ -230,14 +241,11 @@ func (h *Hub) replied(e *event, m *wire.Message, a Answer, date string) {
 		return
 	}
 	j := h.jobs[id]
-	c := &db.Change{Set: resultFields, Record: db.Record{
-		Completed:      h.date(date, "completed", id),
-		Received:       time.Now(),
-		ResultHeader:   h.text(m.Header),
-		ResultMetadata: h.text(m.Metadata),
-		ResultContent:  h.text(m.Content),
-		ResultBuffers:  keepList(m.Buffers),
-	}}
+	c := h.newChange(resultFields)
+	c.Completed = h.date(date, "completed", id)
+	c.Received = time.Now()
+	c.ResultHeader, c.ResultMetadata, c.ResultContent = h.text(m.Header), h.text(m.Metadata), h.text(m.Content)
+	c.ResultBuffers = keepList(m.Buffers)
 	if a.Started != "" {
 		c.Started = h.date(a.Started, "started", id)
 	}
