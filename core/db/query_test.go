@@ -3,6 +3,7 @@ package db
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -141,13 +142,21 @@ func TestOutputIsBounded(t *testing.T) {
 }
 
 func TestRecent(t *testing.T) {
-	m := NewRecent(3)
-	for _, id := range []string{"a", "b", "b", "c", "d", "e", "f", "g"} {
-		m.Add(id)
+	const size, added = 3 * blockIDs, 10 * blockIDs
+	m := NewRecent(size)
+	for i := range added {
+		m.Add(strconv.Itoa(i))
+		if i%1000 == 0 && !m.Has(strconv.Itoa(i)) {
+			t.Fatalf("%d forgotten at once", i)
+		}
 	}
-	for id, want := range map[string]bool{"a": false, "e": true, "f": true, "g": true, "h": false} {
-		if m.Has(id) != want {
-			t.Errorf("%s: %v", id, !want)
+	for i := range added + 10 {
+		has := m.Has(strconv.Itoa(i))
+		switch {
+		case i >= added-size && i < added && !has:
+			t.Fatalf("%d of the last %d ids is forgotten", i, size)
+		case (i < added-size-blockIDs || i >= added) && has:
+			t.Fatalf("%d is remembered", i)
 		}
 	}
 }

@@ -1,39 +1,61 @@
 package db
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"slices"
+)
 
-// Recent remembers the last so many ids that were added, and up to twice as
-// many, in bounded memory. It keeps 64-bit hashes in two generations, of which the older is forgotten as a whole, so that
-// adding an id looks up and deletes nothing else.
+// Recent remembers the last so many ids that were added, and a few more, in
+// bounded memory. It keeps 64-bit hashes of them in blocks. Adding, which is
+// done for every task, only appends; asking, which is rare, sorts full blocks.
 type Recent struct {
-	seed     maphash.Seed
-	size     int
-	now, old map[uint64]struct{}
+	seed   maphash.Seed
+	blocks int       // how many full ones are kept
+	full   []idBlock // oldest first
+	open   []uint64  // in the order they were added
 }
+
+// idBlock is blockIDs hashes.
+type idBlock struct {
+	ids    []uint64
+	sorted bool
+}
+
+const blockIDs = 4096
 
 // NewRecent makes a memory for size ids.
 func NewRecent(size int) *Recent {
-	return &Recent{seed: maphash.MakeSeed(), size: size, now: make(map[uint64]struct{})}
+	return &Recent{seed: maphash.MakeSeed(), blocks: (size + blockIDs - 1) / blockIDs}
 }
 
 // Add remembers an id.
 func (m *Recent) Add(id string) {
-	if len(m.now) >= m.size {
-		clear(m.old)
-		m.now, m.old = m.old, m.now
-		if m.now == nil {
-			m.now = make(map[uint64]struct{})
+	if len(m.open) == blockIDs {
+		m.full = append(m.full, idBlock{ids: m.open})
+		m.open = nil
+		if len(m.full) > m.blocks {
+			m.open = m.full[0].ids[:0]
+			m.full = slices.Delete(m.full, 0, 1)
 		}
 	}
-	m.now[maphash.String(m.seed, id)] = struct{}{}
+	m.open = append(m.open, maphash.String(m.seed, id))
 }
 
 // Has tells whether the id is remembered.
 func (m *Recent) Has(id string) bool {
 	h := maphash.String(m.seed, id)
-	if _, known := m.now[h]; known {
+	if slices.Contains(m.open, h) {
 		return true
 	}
-	_, known := m.old[h]
-	return known
+	for i := len(m.full) - 1; i >= 0; i-- {
+		b := &m.full[i]
+		if !b.sorted {
+			slices.Sort(b.ids)
+			b.sorted = true
+		}
+		if _, found := slices.BinarySearch(b.ids, h); found {
+			return true
+		}
+	}
+	return false
 }
