@@ -268,11 +268,17 @@ func (r *Rig) Latency(ctx context.Context, n int, questions ...Questions) (rate 
 	defer stop()
 	counts := make(chan int)
 	for _, q := range questions {
+		if _, err := r.Client.Ask(ctx, q.Kind, q.Content); err != nil {
+			return nil, 0, err
+		}
+		asked++
+	}
+	for _, q := range questions {
 		go func() {
 			i := 0
 			for ; ; i++ {
 				if _, err := r.Client.Ask(asking, q.Kind, q.Content); err != nil {
-					break // its end; an error of the hub shows as a count of 0
+					break // the end: it was answered before
 				}
 			}
 			counts <- i

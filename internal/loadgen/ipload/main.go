@@ -189,12 +189,9 @@ func latency(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) 
 		{"queue_request in a loop", []loadgen.Questions{loadgen.QueueStatus}},
 		{"db_request of everything in a loop", []loadgen.Questions{loadgen.EverythingEver}},
 	} {
-		rate, asked, err := r.Latency(ctx, s.tasks, with.questions...)
+		rate, _, err := r.Latency(ctx, s.tasks, with.questions...)
 		if err != nil {
 			return nil, err
-		}
-		if with.questions != nil && asked == 0 {
-			return nil, fmt.Errorf("latency, %s: no question was answered", with.what)
 		}
 		name := fmt.Sprintf("one at a time, %d engines, %s: ", s.engines, with.what)
 		p50 := micros(rate.Quantile(0.5))
