@@ -163,7 +163,11 @@ func mux(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rates("mux", s.engines, rate), nil
+	what := "mux"
+	if s.window == s.engines { // what a task queue with a hwm of 1 allows
+		what = "mux one at a time each"
+	}
+	return rates(what, s.engines, rate), nil
 }
 
 func rates(what string, engines int, r *loadgen.Rate) []figure {

@@ -28,6 +28,7 @@ var stages = []stage{
 	{"task", map[string]settings{ours: {engines: 16, tasks: 40000, window: 2000}, upstream: {engines: 16, tasks: 4000, window: 2000}}},
 	{"task", map[string]settings{ours: {engines: 1024, tasks: 40000, window: 2000}, upstream: {engines: 1024, tasks: 2000, window: 2000}}},
 	{"mux", map[string]settings{ours: {engines: 16, tasks: 40000, window: 2000}, upstream: {engines: 16, tasks: 4000, window: 2000}, bare: {engines: 16, tasks: 40000, window: 2000}}},
+	{"mux", map[string]settings{ours: {engines: 16, tasks: 40000, window: 16}, bare: {engines: 16, tasks: 40000, window: 16}}},
 	{"mux", map[string]settings{ours: {engines: 128, tasks: 40000, window: 2000}, bare: {engines: 128, tasks: 40000, window: 2000}}},
 	{"mux", map[string]settings{ours: {engines: 1024, tasks: 40000, window: 2000}, bare: {engines: 1024, tasks: 40000, window: 2000}}},
 	{"latency", map[string]settings{ours: {engines: 16, tasks: 3000}, upstream: {engines: 16, tasks: 300}}},
