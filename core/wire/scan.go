@@ -30,7 +30,7 @@ func newScanner(data []byte) scanner { return scanner{data: data, text: string(d
 
 // viewScanner is newScanner without the copy, for data that is never changed.
 func viewScanner(data []byte) scanner {
-	return scanner{data: data, text: unsafe.String(unsafe.SliceData(data), len(data))}
+	return scanner{data: data, text: unsafe.String(unsafe.SliceData(data), len(data))} //nolint:gosec // the caller does not change data
 }
 
 func (s *scanner) fail(what string) error {

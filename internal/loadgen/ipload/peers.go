@@ -86,11 +86,11 @@ func peers(ctx context.Context, args []string) error {
 			}
 		}
 	}
-	fmt.Printf("\n%s, %d cores, %s", time.Now().Format(time.DateTime), runtime.NumCPU(), runtime.Version())
+	fmt.Fprintf(os.Stdout, "\n%s, %d cores, %s", time.Now().Format(time.DateTime), runtime.NumCPU(), runtime.Version())
 	if *about != "" {
-		fmt.Printf("; bare: %s", *about)
+		fmt.Fprintf(os.Stdout, "; bare: %s", *about)
 	}
-	fmt.Printf("\nControllers take turns; CPU is of all processes of a controller for each request, its record included.\n\n")
+	fmt.Fprintf(os.Stdout, "\nControllers take turns; CPU is of all processes of a controller for each request, its record included.\n\n")
 	broken := all.compare(os.Stdout, limits)
 	if len(broken) > 0 {
 		failures = append(failures, fmt.Errorf("limits not kept: %s", strings.Join(broken, "; ")))
