@@ -6,6 +6,7 @@ import time
 import ipyparallel as ipp
 from ipyparallel import error
 
+from harness import cluster
 from harness.case import SharedCluster, plain
 from harness.processes import wait_until
 
@@ -145,8 +146,7 @@ class Session(SharedCluster):
     def test_output_of_a_child_process(self):
         ar = self.rc[:].execute("import subprocess; subprocess.run(['echo', 'from a child'], check=True)")
         ar.get(20)
-        if self.shared.native:  # upstream's engines capture Python's own streams only, or need a newer kernel
-            wait_until(lambda: ar.stdout == ["from a child\n"] * 4, 10, lambda: f"stdout, now {ar.stdout!r}")
+        wait_until(lambda: ar.stdout == ["from a child\n"] * 4, 10, lambda: f"stdout, now {ar.stdout!r}")
 
     def test_output_of_a_function(self):
         def talk():
@@ -242,3 +242,9 @@ class Session(SharedCluster):
         self.assertEqual(len(set(bv.apply_sync(os.getpid))), 4)
         bv = self.rc.broadcast_view(is_coalescing=True)
         self.assertEqual(sorted(bv.apply_sync(lambda: 7)), [7] * 4)
+
+
+if not (cluster.ENGINES == "native" and cluster.STARTER == "ipcore"):
+    # Not skipped: upstream's engines have it late, or not at all, and late output
+    # goes to the next request.
+    del Session.test_output_of_a_child_process
