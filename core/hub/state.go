@@ -20,7 +20,7 @@ type engineState struct {
 
 // stateDelay is how long a change of the engine table may wait for others to be
 // written with it: the whole table is written each time.
-const stateDelay = 50 * time.Millisecond
+const stateDelay = 5 * time.Millisecond
 
 // changeState notes that the engine table is to be written.
 func (h *Hub) changeState() {
