@@ -88,11 +88,10 @@ func (c *Client) Status(ctx context.Context, id string) (Status, error) {
 	if err != nil {
 		return Status{}, fromStatus(err)
 	}
-	st := Status{State: out.GetState(), Text: out.GetText()}
-	if out.Running != nil {
-		st.Running = new(int(out.GetRunning()))
-	}
-	return st, nil
+	return Status{
+		State: out.GetState(), Text: out.GetText(),
+		Running: intFromWire(out.Running), Pending: intFromWire(out.Pending), Total: intFromWire(out.Total),
+	}, nil
 }
 
 // Events calls f with every event of an id whose number is greater than after,

@@ -183,7 +183,7 @@ func (s *server) Start(ctx context.Context, in *pb.StartRequest) (*pb.StartRespo
 	if err != nil {
 		return nil, s.fail(err)
 	}
-	if err := s.info.checkOptions(r.Options); err != nil {
+	if err := s.info.CheckOptions(r.Kind, r.Options); err != nil {
 		return nil, s.fail(err)
 	}
 	w, err := s.claim(r.ID, r.Kind)
@@ -373,11 +373,24 @@ func (s *server) Status(ctx context.Context, in *pb.StatusRequest) (*pb.StatusRe
 	if err != nil {
 		return nil, s.fail(err)
 	}
-	out := &pb.StatusResponse{State: validText(st.State), Text: validText(st.Text)}
-	if st.Running != nil {
-		out.Running = new(int32(*st.Running))
+	return &pb.StatusResponse{
+		State: validText(st.State), Text: validText(st.Text),
+		Running: intToWire(st.Running), Pending: intToWire(st.Pending), Total: intToWire(st.Total),
+	}, nil
+}
+
+func intToWire(n *int) *int32 {
+	if n == nil {
+		return nil
 	}
-	return out, nil
+	return new(int32(*n))
+}
+
+func intFromWire(n *int32) *int {
+	if n == nil {
+		return nil
+	}
+	return new(int(*n))
 }
 
 // power answers the launcher of an id as the optional interface P.
@@ -401,9 +414,13 @@ func startRequest(in *pb.StartRequest) (StartRequest, error) {
 		ProfileDir: in.GetProfileDir(), ClusterID: in.GetClusterId(),
 		Command: in.GetCommand(), Env: in.GetEnvironment(),
 		WorkDir: in.GetWorkDir(), LogDir: in.GetLogDir(), Options: in.GetOptions(),
+		Tag: in.GetTag(), ClientFile: in.GetClientFile(), EngineFile: in.GetEngineFile(),
 	}
 	if len(r.Command) == 0 || r.Command[0] == "" {
 		return r, fmt.Errorf("%w: the command is empty", ErrBadOption)
+	}
+	if !validTag(r.Tag) {
+		return r, fmt.Errorf("%w: tag %.50q: want at most %d letters, digits and -", ErrBadOption, r.Tag, maxTag)
 	}
 	if in.N != nil {
 		if in.GetN() < 1 {
@@ -426,7 +443,7 @@ var eventKinds = map[EventKind]pb.EventKind{
 func eventToWire(e Event) *pb.Event {
 	out := &pb.Event{
 		Seq: e.Seq, Id: e.ID, Kind: eventKinds[e.Kind], ExitCode: int32(e.Exit.Code),
-		Text: e.Text, Signal: validText(e.Exit.Signal),
+		Text: e.Text, Signal: validText(e.Exit.Signal), Reason: validText(e.Exit.Reason),
 	}
 	if e.Index >= 0 {
 		out.Index = new(int32(e.Index))
@@ -437,7 +454,7 @@ func eventToWire(e Event) *pb.Event {
 func eventFromWire(in *pb.Event) Event {
 	e := Event{
 		Seq: in.GetSeq(), ID: in.GetId(), Index: -1, Text: in.GetText(),
-		Exit: Exit{Code: int(in.GetExitCode()), Signal: in.GetSignal(), Output: in.GetText()},
+		Exit: Exit{Code: int(in.GetExitCode()), Signal: in.GetSignal(), Reason: in.GetReason(), Output: in.GetText()},
 	}
 	for kind, wire := range eventKinds {
 		if wire == in.GetKind() {
@@ -455,7 +472,7 @@ func startToWire(r StartRequest) *pb.StartRequest {
 	out := &pb.StartRequest{
 		Kind: string(r.Kind), Id: r.ID, ProfileDir: r.ProfileDir, ClusterId: r.ClusterID,
 		Command: r.Command, Environment: r.Env, WorkDir: r.WorkDir, LogDir: r.LogDir,
-		Options: r.Options,
+		Options: r.Options, Tag: r.Tag, ClientFile: r.ClientFile, EngineFile: r.EngineFile,
 	}
 	if r.N != nil {
 		out.N = new(int32(*r.N))

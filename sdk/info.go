@@ -20,9 +20,21 @@ type Info struct {
 	Version string `json:"version"` // of the plugin, for people
 	Kinds   []Kind `json:"kinds"`
 
-	// Options are the launcher's own options. A request with another is refused
-	// before the launcher sees it.
+	// Options are the launcher's own options. A request with another, or with a
+	// value of another type, is refused before the launcher sees it.
 	Options []Option `json:"options,omitempty"`
+
+	// Classes are the names by which configuration reaches each kind: upstream's
+	// classes, from the most specific to the least. {"SlurmLauncher": {"queue":
+	// "debug"}} of a configuration file and --SlurmLauncher.queue=debug set the option
+	// queue of every kind that has SlurmLauncher among its classes; of two, the more
+	// specific wins. A kind without classes is reached by the launcher's name only,
+	// as all are: --slurm.queue=debug.
+	Classes map[Kind][]string `json:"classes,omitempty"`
+
+	// Remote tells that workloads may run on other machines: a controller has to
+	// listen where engines of this launcher reach it.
+	Remote bool `json:"remote,omitempty"`
 
 	// PollEvery is how often the end of a workload is looked for when the launcher
 	// has no Wait; 0 means 5 s. Nothing shorter than 1 s against a scheduler.
@@ -39,9 +51,54 @@ type Info struct {
 // Option is one option of a launcher.
 type Option struct {
 	Name    string          `json:"name"`
-	Type    string          `json:"type"` // "string", "int", "float", "bool", "list", "map"
+	Type    string          `json:"type"` // one of the Types
 	Default json.RawMessage `json:"default,omitempty"`
 	Help    string          `json:"help"`
+	Secret  bool            `json:"secret,omitempty"` // shown nowhere, written to no file
+	Kinds   []Kind          `json:"kinds,omitempty"`  // that have it; none means all
+}
+
+// The types of an option, which are those of its value in JSON.
+const (
+	TypeString = "string"
+	TypeInt    = "int"
+	TypeFloat  = "float"
+	TypeBool   = "bool"
+	TypeList   = "list" // an array of anything
+	TypeMap    = "map"  // an object of anything
+)
+
+// For tells whether the option belongs to a kind.
+func (o Option) For(k Kind) bool { return len(o.Kinds) == 0 || slices.Contains(o.Kinds, k) }
+
+// Check tells whether a JSON value is of the option's type. null is of every
+// type and stands for the default.
+func (o Option) Check(value json.RawMessage) error {
+	var to any
+	switch o.Type {
+	case TypeString:
+		to = new(string)
+	case TypeInt:
+		to = new(int64)
+	case TypeFloat:
+		to = new(float64)
+	case TypeBool:
+		to = new(bool)
+	case TypeList:
+		to = new([]any)
+	case TypeMap:
+		to = new(map[string]any)
+	default:
+		return fmt.Errorf("option %q has the unknown type %q", o.Name, o.Type)
+	}
+	if json.Unmarshal(value, to) == nil {
+		return nil
+	}
+	shown := string(value)
+	if o.Secret {
+		shown = "its value"
+	}
+	return fmt.Errorf("%w: option %q: %.80s is no %s", ErrBadOption, o.Name, shown, o.Type)
 }
 
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -65,6 +122,19 @@ func (i Info) Check() error {
 		return errors.New("no kinds: a launcher starts at least one of controller, engine")
 	case len(i.Protocol) == 0:
 		return errors.New("no protocol version")
+	}
+	seen := make(map[string]bool)
+	for _, o := range i.Options {
+		switch {
+		case seen[o.Name]:
+			return fmt.Errorf("option %q is declared twice", o.Name)
+		case o.Name == "":
+			return errors.New("an option without a name")
+		}
+		seen[o.Name] = true
+		if err := o.Check(json.RawMessage("null")); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -109,8 +179,19 @@ func (i Info) complete(launcher New) Info {
 	return i
 }
 
-// checkOptions refuses options that the launcher does not have.
-func (i Info) checkOptions(options json.RawMessage) error {
+// Option answers the declared option of a name.
+func (i Info) Option(name string) (Option, bool) {
+	for _, o := range i.Options {
+		if o.Name == name {
+			return o, true
+		}
+	}
+	return Option{}, false
+}
+
+// CheckOptions refuses options that a kind of the launcher does not have, and
+// values of another type.
+func (i Info) CheckOptions(kind Kind, options json.RawMessage) error {
 	if len(bytes.TrimSpace(options)) == 0 {
 		return nil
 	}
@@ -118,13 +199,21 @@ func (i Info) checkOptions(options json.RawMessage) error {
 	if err := json.Unmarshal(options, &given); err != nil || given == nil {
 		return fmt.Errorf("%w: options are not a JSON object", ErrBadOption)
 	}
-	known := make([]string, len(i.Options))
-	for n, o := range i.Options {
-		known[n] = o.Name
+	var known []string
+	for _, o := range i.Options {
+		if o.For(kind) {
+			known = append(known, o.Name)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
+		o, declared := i.Option(name)
 		switch {
-		case slices.Contains(known, name):
+		case declared && o.For(kind):
+			if err := o.Check(given[name]); err != nil {
+				return err
+			}
+		case declared:
+			return fmt.Errorf("%w: option %q is not one of a %s", ErrBadOption, name, kind)
 		case len(known) == 0:
 			return fmt.Errorf("%w: option %q: the launcher has no options", ErrBadOption, name)
 		default:

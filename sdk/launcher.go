@@ -27,9 +27,9 @@ const (
 // other methods may be called at the same time from many goroutines.
 //
 // The optional powers are further interfaces: Waiter, Signaler, Outputter,
-// ConnectionInfoer, Statuser, and io.Closer, whose Close is called when the
-// Launcher is let go while its workload runs on. Serve finds them by itself and
-// announces them.
+// ConnectionInfoer, Statuser, Scripter, Sweeper, and io.Closer, whose Close is
+// called when the Launcher is let go while its workload runs on. Serve finds them
+// by itself and announces them.
 type Launcher interface {
 	// Start requests the workload and returns when the request was accepted;
 	// processes need not run yet. When it fails nothing of the workload is left.
@@ -81,6 +81,9 @@ type ConnectionInfoer interface {
 
 // Statuser is a Launcher that can say what the system knows of its workload.
 type Statuser interface {
+	// Status is called every few seconds for each workload, also after its end: a
+	// launcher that asks a scheduler asks once for all of them. ErrUnknownStatus: the
+	// system can't be asked now.
 	Status(ctx context.Context) (Status, error)
 }
 
@@ -94,6 +97,8 @@ const (
 	PowerOutput         Power = "output"
 	PowerConnectionInfo Power = "connection-info"
 	PowerStatus         Power = "status"
+	PowerScript         Power = "script"
+	PowerSweep          Power = "sweep"
 )
 
 // powers answers the powers that l has.
@@ -113,6 +118,12 @@ func powers(l Launcher) []Power {
 	}
 	if _, ok := l.(Statuser); ok {
 		p = append(p, PowerStatus)
+	}
+	if _, ok := l.(Scripter); ok {
+		p = append(p, PowerScript)
+	}
+	if _, ok := l.(Sweeper); ok {
+		p = append(p, PowerSweep)
 	}
 	return p
 }
@@ -140,7 +151,22 @@ type StartRequest struct {
 	WorkDir    string            // "" is where ipcore was started
 	LogDir     string            // "" is ProfileDir/log
 	Options    json.RawMessage   // the launcher's own options, a JSON object or empty
+
+	// Tag names this start of this cluster, in letters, digits and "-", at most 40
+	// characters. Env has it already, as EnvTag; a batch job has it in its name or
+	// comment too, so that a Sweeper finds it.
+	Tag string
+
+	// ClientFile and EngineFile are the connection files on the host's machine, 0600
+	// since they hold the key. A controller writes both there, or ConnectionInfo
+	// fetches them from where it runs; an engine needs EngineFile, which a launcher to
+	// other machines takes along.
+	ClientFile, EngineFile string
 }
+
+// EnvTag is the variable of StartRequest.Tag in the environment of everything
+// that is started.
+const EnvTag = "IPCORE_CLUSTER_TAG"
 
 // Count answers how many engines to start: N, or what the launcher takes when
 // nobody says.
@@ -209,6 +235,7 @@ func (s State) isObject() bool {
 type Exit struct {
 	Code   int    // exit code; -1 when not known, or when a signal ended it
 	Signal string // name of the signal that ended it ("SIGKILL"), or ""
+	Reason string // why, in the system's own words ("TIMEOUT", "CANCELLED by 1000"), or ""
 	Output string // last lines of output, at most 16 KiB
 }
 
@@ -226,17 +253,23 @@ type ConnectionInfo struct {
 
 // Status is what the system says of a workload.
 type Status struct {
-	State   string // StatusPending, StatusRunning, StatusStopped or StatusUnknown
-	Text    string // in the system's own words; may be ""
-	Running *int   // how many engines run, when known
+	State string // StatusPending, StatusRunning, StatusStopped or StatusUnknown
+
+	// Text is in the system's own words, above all why something waits or how it
+	// ended; may be "".
+	Text string
+
+	// How many processes of the workload run, wait for their turn, and there are in
+	// all; nil when not known. The others have ended.
+	Running, Pending, Total *int
 }
 
 // The states in a Status.
 const (
-	StatusPending = "pending"
-	StatusRunning = "running"
-	StatusStopped = "stopped"
-	StatusUnknown = "unknown"
+	StatusPending = "pending" // none runs, some may
+	StatusRunning = "running" // at least one runs
+	StatusStopped = "stopped" // none will run any more
+	StatusUnknown = "unknown" // the system could not be asked
 )
 
 // Event is one thing that became of a workload.

@@ -339,7 +339,7 @@ func FuzzStartRequest(f *testing.F) {
 		if err == nil && (len(r.Command) == 0 || r.N != nil && *r.N < 1) {
 			t.Errorf("accepted %+v", r)
 		}
-		if err := plainInfo.checkOptions(r.Options); err != nil && !errors.Is(err, ErrBadOption) {
+		if err := plainInfo.CheckOptions(r.Kind, r.Options); err != nil && !errors.Is(err, ErrBadOption) {
 			t.Error(err)
 		}
 	})

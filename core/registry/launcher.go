@@ -87,6 +87,24 @@ func (l *Launcher) Status(ctx context.Context) (sdk.Status, error) {
 	return call(ctx, l.plugin, "status", func(ctx context.Context, c *sdk.Client) (sdk.Status, error) { return c.Status(ctx, l.id) })
 }
 
+// Script answers what Start would submit, and changes nothing; with check the
+// system is asked whether it would accept it. Kind and ID of r are set here.
+func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
+	r.Kind, r.ID = l.kind, l.id
+	return call(ctx, l.plugin, "script", func(ctx context.Context, c *sdk.Client) (sdk.Script, error) { return c.Script(ctx, r, check) })
+}
+
+// Survivors answers what carries a tag on the launcher's system.
+func (p *Plugin) Survivors(ctx context.Context, q sdk.Sweep) ([]sdk.Survivor, error) {
+	return call(ctx, p, "look for survivors", func(ctx context.Context, c *sdk.Client) ([]sdk.Survivor, error) { return c.Survivors(ctx, q) })
+}
+
+// Remove ends survivors.
+func (p *Plugin) Remove(ctx context.Context, q sdk.Sweep, s []sdk.Survivor) error {
+	_, err := call(ctx, p, "remove survivors", func(ctx context.Context, c *sdk.Client) (struct{}, error) { return struct{}{}, c.Remove(ctx, q, s) })
+	return err
+}
+
 // Events are the events of a workload as they come.
 type Events struct {
 	// C brings the events in order and is closed behind the last, or when the

@@ -18,11 +18,17 @@ func Info() sdk.Info {
 		Kinds: []sdk.Kind{sdk.Controller, sdk.Engine, sdk.SingleEngine},
 		Options: []sdk.Option{{
 			Name: "delay", Type: "float", Default: json.RawMessage("0"),
-			Help: "seconds between the starts of two engines; 0 starts them at once",
+			Help:  "seconds between the starts of two engines; 0 starts them at once",
+			Kinds: []sdk.Kind{sdk.Engine},
 		}, {
 			Name: "stop_seconds_until_kill", Type: "float", Default: json.RawMessage("5"),
 			Help: "seconds between SIGTERM and SIGKILL when stopping",
 		}},
+		Classes: map[sdk.Kind][]string{
+			sdk.Controller:   {"LocalControllerLauncher", "LocalProcessLauncher", "ControllerLauncher", "BaseLauncher"},
+			sdk.Engine:       {"LocalEngineSetLauncher", "LocalEngineLauncher", "LocalProcessLauncher", "EngineLauncher", "BaseLauncher"},
+			sdk.SingleEngine: {"LocalEngineLauncher", "LocalProcessLauncher", "EngineLauncher", "BaseLauncher"},
+		},
 	}
 }
 

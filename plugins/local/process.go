@@ -15,6 +15,7 @@ import (
 
 // Process is the launcher of one process: a controller, or an engine on its own.
 type Process struct {
+	process.Sweeper
 	kind    sdk.Kind
 	request state // what Start was asked for, or the state that was restored
 	p       *process.Process
@@ -26,6 +27,8 @@ var (
 	_ sdk.Signaler  = (*Process)(nil)
 	_ sdk.Outputter = (*Process)(nil)
 	_ sdk.Statuser  = (*Process)(nil)
+	_ sdk.Scripter  = (*Process)(nil)
+	_ sdk.Sweeper   = (*Process)(nil)
 )
 
 // Start starts the process.
@@ -120,7 +123,7 @@ func (l *Process) Status(context.Context) (sdk.Status, error) {
 	if l.p.Alive() {
 		running = 1
 	}
-	return statusOf(running), nil
+	return statusOf(running, 1), nil
 }
 
 // Signal signals the process and its children.

@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
 )
 
 // Set is the launcher of a set of engines: one process each.
 type Set struct {
+	process.Sweeper
 	env     sdk.Env
 	request state
 
@@ -40,6 +42,8 @@ var (
 	_ sdk.Signaler  = (*Set)(nil)
 	_ sdk.Outputter = (*Set)(nil)
 	_ sdk.Statuser  = (*Set)(nil)
+	_ sdk.Scripter  = (*Set)(nil)
+	_ sdk.Sweeper   = (*Set)(nil)
 )
 
 func newSet(env sdk.Env) *Set {
@@ -257,12 +261,12 @@ func (s *Set) each(f func(*Process) error) error {
 func (s *Set) Status(context.Context) (sdk.Status, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return statusOf(s.left), nil
+	return statusOf(s.left, len(s.engines)), nil
 }
 
-// statusOf is the status of so many running processes.
-func statusOf(running int) sdk.Status {
-	st := sdk.Status{State: sdk.StatusRunning, Running: &running}
+// statusOf is the status of so many running processes of so many.
+func statusOf(running, total int) sdk.Status {
+	st := sdk.Status{State: sdk.StatusRunning, Running: &running, Pending: new(0), Total: &total}
 	if running == 0 {
 		st.State = sdk.StatusStopped
 	}

@@ -130,7 +130,16 @@ type StartRequest struct {
 	LogDir string `protobuf:"bytes,9,opt,name=log_dir,json=logDir,proto3" json:"log_dir,omitempty"`
 	// A JSON object with the launcher's own options, or empty. An unknown key is
 	// INVALID_ARGUMENT.
-	Options       []byte `protobuf:"bytes,10,opt,name=options,proto3" json:"options,omitempty"`
+	Options []byte `protobuf:"bytes,10,opt,name=options,proto3" json:"options,omitempty"`
+	// Names this start of this cluster, in letters, digits and "-", at most 40
+	// characters. Everything that is started carries it: the environment has it as
+	// IPCORE_CLUSTER_TAG already; a batch job has it in its name or comment too.
+	Tag string `protobuf:"bytes,11,opt,name=tag,proto3" json:"tag,omitempty"`
+	// The connection files on the host's machine. A controller writes both there,
+	// or the launcher fetches them (ConnectionInfo); an engine needs the engine
+	// file, which a launcher to other machines takes along. 0600, they hold the key.
+	ClientFile    string `protobuf:"bytes,12,opt,name=client_file,json=clientFile,proto3" json:"client_file,omitempty"`
+	EngineFile    string `protobuf:"bytes,13,opt,name=engine_file,json=engineFile,proto3" json:"engine_file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -233,6 +242,27 @@ func (x *StartRequest) GetOptions() []byte {
 		return x.Options
 	}
 	return nil
+}
+
+func (x *StartRequest) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+func (x *StartRequest) GetClientFile() string {
+	if x != nil {
+		return x.ClientFile
+	}
+	return ""
+}
+
+func (x *StartRequest) GetEngineFile() string {
+	if x != nil {
+		return x.EngineFile
+	}
+	return ""
 }
 
 type StartResponse struct {
@@ -622,7 +652,10 @@ type Event struct {
 	// The name of the signal that ended the process ("SIGKILL"), or empty.
 	Signal string `protobuf:"bytes,6,opt,name=signal,proto3" json:"signal,omitempty"`
 	// Of `changed`: which engine of the set, if it is about one.
-	Index         *int32 `protobuf:"varint,7,opt,name=index,proto3,oneof" json:"index,omitempty"`
+	Index *int32 `protobuf:"varint,7,opt,name=index,proto3,oneof" json:"index,omitempty"`
+	// Why it ended, in the system's own words ("TIMEOUT", "CANCELLED by 1000"), or
+	// empty.
+	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -704,6 +737,13 @@ func (x *Event) GetIndex() int32 {
 		return *x.Index
 	}
 	return 0
+}
+
+func (x *Event) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 type DetachRequest struct {
@@ -1117,10 +1157,14 @@ type StatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "pending", "running", "stopped", or "unknown".
 	State string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
-	// What the system says, in its own words; may be empty.
+	// What the system says, in its own words, above all why something waits or how
+	// it ended; may be empty.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
-	// How many engines are running, when known.
+	// How many processes of the workload there are in all, run, and wait for their
+	// turn; absent when not known. The others have ended.
 	Running       *int32 `protobuf:"varint,3,opt,name=running,proto3,oneof" json:"running,omitempty"`
+	Pending       *int32 `protobuf:"varint,4,opt,name=pending,proto3,oneof" json:"pending,omitempty"`
+	Total         *int32 `protobuf:"varint,5,opt,name=total,proto3,oneof" json:"total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1176,11 +1220,401 @@ func (x *StatusResponse) GetRunning() int32 {
 	return 0
 }
 
+func (x *StatusResponse) GetPending() int32 {
+	if x != nil && x.Pending != nil {
+		return *x.Pending
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetTotal() int32 {
+	if x != nil && x.Total != nil {
+		return *x.Total
+	}
+	return 0
+}
+
+type ScriptRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Start *StartRequest          `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// Ask the system whether it would accept it.
+	Check         bool `protobuf:"varint,2,opt,name=check,proto3" json:"check,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScriptRequest) Reset() {
+	*x = ScriptRequest{}
+	mi := &file_launcher_v1_launcher_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScriptRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScriptRequest) ProtoMessage() {}
+
+func (x *ScriptRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_launcher_v1_launcher_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScriptRequest.ProtoReflect.Descriptor instead.
+func (*ScriptRequest) Descriptor() ([]byte, []int) {
+	return file_launcher_v1_launcher_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ScriptRequest) GetStart() *StartRequest {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *ScriptRequest) GetCheck() bool {
+	if x != nil {
+		return x.Check
+	}
+	return false
+}
+
+type ScriptResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file that would be submitted, byte for byte; empty if there is none.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// What would be run, as lines for a shell.
+	Command string `protobuf:"bytes,2,opt,name=command,proto3" json:"command,omitempty"`
+	// With `check`: what the system said.
+	Answer        string `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScriptResponse) Reset() {
+	*x = ScriptResponse{}
+	mi := &file_launcher_v1_launcher_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScriptResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScriptResponse) ProtoMessage() {}
+
+func (x *ScriptResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_launcher_v1_launcher_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScriptResponse.ProtoReflect.Descriptor instead.
+func (*ScriptResponse) Descriptor() ([]byte, []int) {
+	return file_launcher_v1_launcher_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ScriptResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ScriptResponse) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *ScriptResponse) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
+type SurvivorsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How the tags begin; a whole tag means that one only.
+	Tag string `protobuf:"bytes,1,opt,name=tag,proto3" json:"tag,omitempty"`
+	// The launcher's own options, as in StartRequest, for what is needed to reach
+	// the system.
+	Options []byte `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
+	// States that the host has of workloads of the launcher, which may tell where to
+	// look.
+	States        [][]byte `protobuf:"bytes,3,rep,name=states,proto3" json:"states,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SurvivorsRequest) Reset() {
+	*x = SurvivorsRequest{}
+	mi := &file_launcher_v1_launcher_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SurvivorsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SurvivorsRequest) ProtoMessage() {}
+
+func (x *SurvivorsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_launcher_v1_launcher_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SurvivorsRequest.ProtoReflect.Descriptor instead.
+func (*SurvivorsRequest) Descriptor() ([]byte, []int) {
+	return file_launcher_v1_launcher_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SurvivorsRequest) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+func (x *SurvivorsRequest) GetOptions() []byte {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *SurvivorsRequest) GetStates() [][]byte {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+type Survivor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names it for Remove, and tells it from whatever gets the same number later.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Its whole tag.
+	Tag string `protobuf:"bytes,2,opt,name=tag,proto3" json:"tag,omitempty"`
+	// What it is, for people: "process 4711: ipcore engine", "job 17 (RUNNING)".
+	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Survivor) Reset() {
+	*x = Survivor{}
+	mi := &file_launcher_v1_launcher_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Survivor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Survivor) ProtoMessage() {}
+
+func (x *Survivor) ProtoReflect() protoreflect.Message {
+	mi := &file_launcher_v1_launcher_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Survivor.ProtoReflect.Descriptor instead.
+func (*Survivor) Descriptor() ([]byte, []int) {
+	return file_launcher_v1_launcher_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Survivor) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Survivor) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+func (x *Survivor) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type SurvivorsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Survivors     []*Survivor            `protobuf:"bytes,1,rep,name=survivors,proto3" json:"survivors,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SurvivorsResponse) Reset() {
+	*x = SurvivorsResponse{}
+	mi := &file_launcher_v1_launcher_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SurvivorsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SurvivorsResponse) ProtoMessage() {}
+
+func (x *SurvivorsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_launcher_v1_launcher_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SurvivorsResponse.ProtoReflect.Descriptor instead.
+func (*SurvivorsResponse) Descriptor() ([]byte, []int) {
+	return file_launcher_v1_launcher_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SurvivorsResponse) GetSurvivors() []*Survivor {
+	if x != nil {
+		return x.Survivors
+	}
+	return nil
+}
+
+type RemoveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Survivors     []*Survivor            `protobuf:"bytes,1,rep,name=survivors,proto3" json:"survivors,omitempty"`
+	Options       []byte                 `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveRequest) Reset() {
+	*x = RemoveRequest{}
+	mi := &file_launcher_v1_launcher_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveRequest) ProtoMessage() {}
+
+func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_launcher_v1_launcher_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
+func (*RemoveRequest) Descriptor() ([]byte, []int) {
+	return file_launcher_v1_launcher_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RemoveRequest) GetSurvivors() []*Survivor {
+	if x != nil {
+		return x.Survivors
+	}
+	return nil
+}
+
+func (x *RemoveRequest) GetOptions() []byte {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+type RemoveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveResponse) Reset() {
+	*x = RemoveResponse{}
+	mi := &file_launcher_v1_launcher_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveResponse) ProtoMessage() {}
+
+func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_launcher_v1_launcher_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveResponse.ProtoReflect.Descriptor instead.
+func (*RemoveResponse) Descriptor() ([]byte, []int) {
+	return file_launcher_v1_launcher_proto_rawDescGZIP(), []int{26}
+}
+
 var File_launcher_v1_launcher_proto protoreflect.FileDescriptor
 
 const file_launcher_v1_launcher_proto_rawDesc = "" +
 	"\n" +
-	"\x1alauncher/v1/launcher.proto\x12\x12ipcore.launcher.v1\"\x88\x03\n" +
+	"\x1alauncher/v1/launcher.proto\x12\x12ipcore.launcher.v1\"\xdc\x03\n" +
 	"\fStartRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x11\n" +
@@ -1194,7 +1628,12 @@ const file_launcher_v1_launcher_proto_rawDesc = "" +
 	"\bwork_dir\x18\b \x01(\tR\aworkDir\x12\x17\n" +
 	"\alog_dir\x18\t \x01(\tR\x06logDir\x12\x18\n" +
 	"\aoptions\x18\n" +
-	" \x01(\fR\aoptions\x1a>\n" +
+	" \x01(\fR\aoptions\x12\x10\n" +
+	"\x03tag\x18\v \x01(\tR\x03tag\x12\x1f\n" +
+	"\vclient_file\x18\f \x01(\tR\n" +
+	"clientFile\x12\x1f\n" +
+	"\vengine_file\x18\r \x01(\tR\n" +
+	"engineFile\x1a>\n" +
 	"\x10EnvironmentEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x04\n" +
@@ -1216,7 +1655,7 @@ const file_launcher_v1_launcher_proto_rawDesc = "" +
 	"\x05state\x18\x01 \x01(\fR\x05state\"5\n" +
 	"\rEventsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05after\x18\x02 \x01(\x04R\x05after\"\xca\x01\n" +
+	"\x05after\x18\x02 \x01(\x04R\x05after\"\xe2\x01\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x121\n" +
@@ -1224,7 +1663,8 @@ const file_launcher_v1_launcher_proto_rawDesc = "" +
 	"\texit_code\x18\x04 \x01(\x05R\bexitCode\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x16\n" +
 	"\x06signal\x18\x06 \x01(\tR\x06signal\x12\x19\n" +
-	"\x05index\x18\a \x01(\x05H\x00R\x05index\x88\x01\x01B\b\n" +
+	"\x05index\x18\a \x01(\x05H\x00R\x05index\x88\x01\x01\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reasonB\b\n" +
 	"\x06_index\"\x1f\n" +
 	"\rDetachRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x10\n" +
@@ -1244,18 +1684,44 @@ const file_launcher_v1_launcher_proto_rawDesc = "" +
 	"\x06client\x18\x01 \x01(\fR\x06client\x12\x16\n" +
 	"\x06engine\x18\x02 \x01(\fR\x06engine\"\x1f\n" +
 	"\rStatusRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xb5\x01\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1d\n" +
-	"\arunning\x18\x03 \x01(\x05H\x00R\arunning\x88\x01\x01B\n" +
+	"\arunning\x18\x03 \x01(\x05H\x00R\arunning\x88\x01\x01\x12\x1d\n" +
+	"\apending\x18\x04 \x01(\x05H\x01R\apending\x88\x01\x01\x12\x19\n" +
+	"\x05total\x18\x05 \x01(\x05H\x02R\x05total\x88\x01\x01B\n" +
 	"\n" +
-	"\b_running*o\n" +
+	"\b_runningB\n" +
+	"\n" +
+	"\b_pendingB\b\n" +
+	"\x06_total\"]\n" +
+	"\rScriptRequest\x126\n" +
+	"\x05start\x18\x01 \x01(\v2 .ipcore.launcher.v1.StartRequestR\x05start\x12\x14\n" +
+	"\x05check\x18\x02 \x01(\bR\x05check\"V\n" +
+	"\x0eScriptResponse\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n" +
+	"\acommand\x18\x02 \x01(\tR\acommand\x12\x16\n" +
+	"\x06answer\x18\x03 \x01(\tR\x06answer\"V\n" +
+	"\x10SurvivorsRequest\x12\x10\n" +
+	"\x03tag\x18\x01 \x01(\tR\x03tag\x12\x18\n" +
+	"\aoptions\x18\x02 \x01(\fR\aoptions\x12\x16\n" +
+	"\x06states\x18\x03 \x03(\fR\x06states\"@\n" +
+	"\bSurvivor\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03tag\x18\x02 \x01(\tR\x03tag\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"O\n" +
+	"\x11SurvivorsResponse\x12:\n" +
+	"\tsurvivors\x18\x01 \x03(\v2\x1c.ipcore.launcher.v1.SurvivorR\tsurvivors\"e\n" +
+	"\rRemoveRequest\x12:\n" +
+	"\tsurvivors\x18\x01 \x03(\v2\x1c.ipcore.launcher.v1.SurvivorR\tsurvivors\x12\x18\n" +
+	"\aoptions\x18\x02 \x01(\fR\aoptions\"\x10\n" +
+	"\x0eRemoveResponse*o\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12EVENT_KIND_RUNNING\x10\x01\x12\x16\n" +
 	"\x12EVENT_KIND_CHANGED\x10\x02\x12\x16\n" +
-	"\x12EVENT_KIND_STOPPED\x10\x032\xc2\x06\n" +
+	"\x12EVENT_KIND_STOPPED\x10\x032\xbe\b\n" +
 	"\bLauncher\x12L\n" +
 	"\x05Start\x12 .ipcore.launcher.v1.StartRequest\x1a!.ipcore.launcher.v1.StartResponse\x12I\n" +
 	"\x04Stop\x12\x1f.ipcore.launcher.v1.StopRequest\x1a .ipcore.launcher.v1.StopResponse\x12U\n" +
@@ -1266,7 +1732,10 @@ const file_launcher_v1_launcher_proto_rawDesc = "" +
 	"\x06Signal\x12!.ipcore.launcher.v1.SignalRequest\x1a\".ipcore.launcher.v1.SignalResponse\x12O\n" +
 	"\x06Output\x12!.ipcore.launcher.v1.OutputRequest\x1a\".ipcore.launcher.v1.OutputResponse\x12g\n" +
 	"\x0eConnectionInfo\x12).ipcore.launcher.v1.ConnectionInfoRequest\x1a*.ipcore.launcher.v1.ConnectionInfoResponse\x12O\n" +
-	"\x06Status\x12!.ipcore.launcher.v1.StatusRequest\x1a\".ipcore.launcher.v1.StatusResponseB;Z9github.com/ipcore/ipcore/sdk/proto/launcher/v1;launcherv1b\x06proto3"
+	"\x06Status\x12!.ipcore.launcher.v1.StatusRequest\x1a\".ipcore.launcher.v1.StatusResponse\x12O\n" +
+	"\x06Script\x12!.ipcore.launcher.v1.ScriptRequest\x1a\".ipcore.launcher.v1.ScriptResponse\x12X\n" +
+	"\tSurvivors\x12$.ipcore.launcher.v1.SurvivorsRequest\x1a%.ipcore.launcher.v1.SurvivorsResponse\x12O\n" +
+	"\x06Remove\x12!.ipcore.launcher.v1.RemoveRequest\x1a\".ipcore.launcher.v1.RemoveResponseB;Z9github.com/ipcore/ipcore/sdk/proto/launcher/v1;launcherv1b\x06proto3"
 
 var (
 	file_launcher_v1_launcher_proto_rawDescOnce sync.Once
@@ -1281,7 +1750,7 @@ func file_launcher_v1_launcher_proto_rawDescGZIP() []byte {
 }
 
 var file_launcher_v1_launcher_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_launcher_v1_launcher_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_launcher_v1_launcher_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_launcher_v1_launcher_proto_goTypes = []any{
 	(EventKind)(0),                 // 0: ipcore.launcher.v1.EventKind
 	(*StartRequest)(nil),           // 1: ipcore.launcher.v1.StartRequest
@@ -1304,36 +1773,52 @@ var file_launcher_v1_launcher_proto_goTypes = []any{
 	(*ConnectionInfoResponse)(nil), // 18: ipcore.launcher.v1.ConnectionInfoResponse
 	(*StatusRequest)(nil),          // 19: ipcore.launcher.v1.StatusRequest
 	(*StatusResponse)(nil),         // 20: ipcore.launcher.v1.StatusResponse
-	nil,                            // 21: ipcore.launcher.v1.StartRequest.EnvironmentEntry
+	(*ScriptRequest)(nil),          // 21: ipcore.launcher.v1.ScriptRequest
+	(*ScriptResponse)(nil),         // 22: ipcore.launcher.v1.ScriptResponse
+	(*SurvivorsRequest)(nil),       // 23: ipcore.launcher.v1.SurvivorsRequest
+	(*Survivor)(nil),               // 24: ipcore.launcher.v1.Survivor
+	(*SurvivorsResponse)(nil),      // 25: ipcore.launcher.v1.SurvivorsResponse
+	(*RemoveRequest)(nil),          // 26: ipcore.launcher.v1.RemoveRequest
+	(*RemoveResponse)(nil),         // 27: ipcore.launcher.v1.RemoveResponse
+	nil,                            // 28: ipcore.launcher.v1.StartRequest.EnvironmentEntry
 }
 var file_launcher_v1_launcher_proto_depIdxs = []int32{
-	21, // 0: ipcore.launcher.v1.StartRequest.environment:type_name -> ipcore.launcher.v1.StartRequest.EnvironmentEntry
+	28, // 0: ipcore.launcher.v1.StartRequest.environment:type_name -> ipcore.launcher.v1.StartRequest.EnvironmentEntry
 	0,  // 1: ipcore.launcher.v1.Event.kind:type_name -> ipcore.launcher.v1.EventKind
-	1,  // 2: ipcore.launcher.v1.Launcher.Start:input_type -> ipcore.launcher.v1.StartRequest
-	3,  // 3: ipcore.launcher.v1.Launcher.Stop:input_type -> ipcore.launcher.v1.StopRequest
-	5,  // 4: ipcore.launcher.v1.Launcher.FromDict:input_type -> ipcore.launcher.v1.FromDictRequest
-	7,  // 5: ipcore.launcher.v1.Launcher.ToDict:input_type -> ipcore.launcher.v1.ToDictRequest
-	9,  // 6: ipcore.launcher.v1.Launcher.Events:input_type -> ipcore.launcher.v1.EventsRequest
-	11, // 7: ipcore.launcher.v1.Launcher.Detach:input_type -> ipcore.launcher.v1.DetachRequest
-	13, // 8: ipcore.launcher.v1.Launcher.Signal:input_type -> ipcore.launcher.v1.SignalRequest
-	15, // 9: ipcore.launcher.v1.Launcher.Output:input_type -> ipcore.launcher.v1.OutputRequest
-	17, // 10: ipcore.launcher.v1.Launcher.ConnectionInfo:input_type -> ipcore.launcher.v1.ConnectionInfoRequest
-	19, // 11: ipcore.launcher.v1.Launcher.Status:input_type -> ipcore.launcher.v1.StatusRequest
-	2,  // 12: ipcore.launcher.v1.Launcher.Start:output_type -> ipcore.launcher.v1.StartResponse
-	4,  // 13: ipcore.launcher.v1.Launcher.Stop:output_type -> ipcore.launcher.v1.StopResponse
-	6,  // 14: ipcore.launcher.v1.Launcher.FromDict:output_type -> ipcore.launcher.v1.FromDictResponse
-	8,  // 15: ipcore.launcher.v1.Launcher.ToDict:output_type -> ipcore.launcher.v1.ToDictResponse
-	10, // 16: ipcore.launcher.v1.Launcher.Events:output_type -> ipcore.launcher.v1.Event
-	12, // 17: ipcore.launcher.v1.Launcher.Detach:output_type -> ipcore.launcher.v1.DetachResponse
-	14, // 18: ipcore.launcher.v1.Launcher.Signal:output_type -> ipcore.launcher.v1.SignalResponse
-	16, // 19: ipcore.launcher.v1.Launcher.Output:output_type -> ipcore.launcher.v1.OutputResponse
-	18, // 20: ipcore.launcher.v1.Launcher.ConnectionInfo:output_type -> ipcore.launcher.v1.ConnectionInfoResponse
-	20, // 21: ipcore.launcher.v1.Launcher.Status:output_type -> ipcore.launcher.v1.StatusResponse
-	12, // [12:22] is the sub-list for method output_type
-	2,  // [2:12] is the sub-list for method input_type
-	2,  // [2:2] is the sub-list for extension type_name
-	2,  // [2:2] is the sub-list for extension extendee
-	0,  // [0:2] is the sub-list for field type_name
+	1,  // 2: ipcore.launcher.v1.ScriptRequest.start:type_name -> ipcore.launcher.v1.StartRequest
+	24, // 3: ipcore.launcher.v1.SurvivorsResponse.survivors:type_name -> ipcore.launcher.v1.Survivor
+	24, // 4: ipcore.launcher.v1.RemoveRequest.survivors:type_name -> ipcore.launcher.v1.Survivor
+	1,  // 5: ipcore.launcher.v1.Launcher.Start:input_type -> ipcore.launcher.v1.StartRequest
+	3,  // 6: ipcore.launcher.v1.Launcher.Stop:input_type -> ipcore.launcher.v1.StopRequest
+	5,  // 7: ipcore.launcher.v1.Launcher.FromDict:input_type -> ipcore.launcher.v1.FromDictRequest
+	7,  // 8: ipcore.launcher.v1.Launcher.ToDict:input_type -> ipcore.launcher.v1.ToDictRequest
+	9,  // 9: ipcore.launcher.v1.Launcher.Events:input_type -> ipcore.launcher.v1.EventsRequest
+	11, // 10: ipcore.launcher.v1.Launcher.Detach:input_type -> ipcore.launcher.v1.DetachRequest
+	13, // 11: ipcore.launcher.v1.Launcher.Signal:input_type -> ipcore.launcher.v1.SignalRequest
+	15, // 12: ipcore.launcher.v1.Launcher.Output:input_type -> ipcore.launcher.v1.OutputRequest
+	17, // 13: ipcore.launcher.v1.Launcher.ConnectionInfo:input_type -> ipcore.launcher.v1.ConnectionInfoRequest
+	19, // 14: ipcore.launcher.v1.Launcher.Status:input_type -> ipcore.launcher.v1.StatusRequest
+	21, // 15: ipcore.launcher.v1.Launcher.Script:input_type -> ipcore.launcher.v1.ScriptRequest
+	23, // 16: ipcore.launcher.v1.Launcher.Survivors:input_type -> ipcore.launcher.v1.SurvivorsRequest
+	26, // 17: ipcore.launcher.v1.Launcher.Remove:input_type -> ipcore.launcher.v1.RemoveRequest
+	2,  // 18: ipcore.launcher.v1.Launcher.Start:output_type -> ipcore.launcher.v1.StartResponse
+	4,  // 19: ipcore.launcher.v1.Launcher.Stop:output_type -> ipcore.launcher.v1.StopResponse
+	6,  // 20: ipcore.launcher.v1.Launcher.FromDict:output_type -> ipcore.launcher.v1.FromDictResponse
+	8,  // 21: ipcore.launcher.v1.Launcher.ToDict:output_type -> ipcore.launcher.v1.ToDictResponse
+	10, // 22: ipcore.launcher.v1.Launcher.Events:output_type -> ipcore.launcher.v1.Event
+	12, // 23: ipcore.launcher.v1.Launcher.Detach:output_type -> ipcore.launcher.v1.DetachResponse
+	14, // 24: ipcore.launcher.v1.Launcher.Signal:output_type -> ipcore.launcher.v1.SignalResponse
+	16, // 25: ipcore.launcher.v1.Launcher.Output:output_type -> ipcore.launcher.v1.OutputResponse
+	18, // 26: ipcore.launcher.v1.Launcher.ConnectionInfo:output_type -> ipcore.launcher.v1.ConnectionInfoResponse
+	20, // 27: ipcore.launcher.v1.Launcher.Status:output_type -> ipcore.launcher.v1.StatusResponse
+	22, // 28: ipcore.launcher.v1.Launcher.Script:output_type -> ipcore.launcher.v1.ScriptResponse
+	25, // 29: ipcore.launcher.v1.Launcher.Survivors:output_type -> ipcore.launcher.v1.SurvivorsResponse
+	27, // 30: ipcore.launcher.v1.Launcher.Remove:output_type -> ipcore.launcher.v1.RemoveResponse
+	18, // [18:31] is the sub-list for method output_type
+	5,  // [5:18] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_launcher_v1_launcher_proto_init() }
@@ -1350,7 +1835,7 @@ func file_launcher_v1_launcher_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_launcher_v1_launcher_proto_rawDesc), len(file_launcher_v1_launcher_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

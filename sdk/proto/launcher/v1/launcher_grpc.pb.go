@@ -58,6 +58,9 @@ const (
 	Launcher_Output_FullMethodName         = "/ipcore.launcher.v1.Launcher/Output"
 	Launcher_ConnectionInfo_FullMethodName = "/ipcore.launcher.v1.Launcher/ConnectionInfo"
 	Launcher_Status_FullMethodName         = "/ipcore.launcher.v1.Launcher/Status"
+	Launcher_Script_FullMethodName         = "/ipcore.launcher.v1.Launcher/Script"
+	Launcher_Survivors_FullMethodName      = "/ipcore.launcher.v1.Launcher/Survivors"
+	Launcher_Remove_FullMethodName         = "/ipcore.launcher.v1.Launcher/Remove"
 )
 
 // LauncherClient is the client API for Launcher service.
@@ -121,8 +124,27 @@ type LauncherClient interface {
 	// controller ended before it wrote them.
 	ConnectionInfo(ctx context.Context, in *ConnectionInfoRequest, opts ...grpc.CallOption) (*ConnectionInfoResponse, error)
 	// Status answers what the system says of the workload now. Optional power
-	// "status".
+	// "status". Called every few seconds: a launcher that asks a scheduler asks
+	// once for all its workloads.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
+	// Script answers what Start would submit. Optional power "script".
+	//
+	// Called: at any time, for an id that is not held. Changes nothing, on the system
+	// or on disk. With `check` the system is asked whether it would accept it:
+	// INVALID_ARGUMENT when it would not, with its own words; UNIMPLEMENTED when it
+	// can't be asked.
+	Script(ctx context.Context, in *ScriptRequest, opts ...grpc.CallOption) (*ScriptResponse, error)
+	// Survivors answers what carries a tag on the system, whichever plugin process
+	// started it. Optional power "sweep".
+	//
+	// Called: at any time, of no id. Changes nothing. ABORTED: the system, or a part
+	// of it, could not be asked.
+	Survivors(ctx context.Context, in *SurvivorsRequest, opts ...grpc.CallOption) (*SurvivorsResponse, error)
+	// Remove ends survivors that Survivors answered. Optional power "sweep".
+	//
+	// Leaves true: none of them is there. Success for one that had ended before; an
+	// id that belongs to something else meanwhile is left alone.
+	Remove(ctx context.Context, in *RemoveRequest, opts ...grpc.CallOption) (*RemoveResponse, error)
 }
 
 type launcherClient struct {
@@ -242,6 +264,36 @@ func (c *launcherClient) Status(ctx context.Context, in *StatusRequest, opts ...
 	return out, nil
 }
 
+func (c *launcherClient) Script(ctx context.Context, in *ScriptRequest, opts ...grpc.CallOption) (*ScriptResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ScriptResponse)
+	err := c.cc.Invoke(ctx, Launcher_Script_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *launcherClient) Survivors(ctx context.Context, in *SurvivorsRequest, opts ...grpc.CallOption) (*SurvivorsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SurvivorsResponse)
+	err := c.cc.Invoke(ctx, Launcher_Survivors_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *launcherClient) Remove(ctx context.Context, in *RemoveRequest, opts ...grpc.CallOption) (*RemoveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveResponse)
+	err := c.cc.Invoke(ctx, Launcher_Remove_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LauncherServer is the server API for Launcher service.
 // All implementations must embed UnimplementedLauncherServer
 // for forward compatibility.
@@ -303,8 +355,27 @@ type LauncherServer interface {
 	// controller ended before it wrote them.
 	ConnectionInfo(context.Context, *ConnectionInfoRequest) (*ConnectionInfoResponse, error)
 	// Status answers what the system says of the workload now. Optional power
-	// "status".
+	// "status". Called every few seconds: a launcher that asks a scheduler asks
+	// once for all its workloads.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
+	// Script answers what Start would submit. Optional power "script".
+	//
+	// Called: at any time, for an id that is not held. Changes nothing, on the system
+	// or on disk. With `check` the system is asked whether it would accept it:
+	// INVALID_ARGUMENT when it would not, with its own words; UNIMPLEMENTED when it
+	// can't be asked.
+	Script(context.Context, *ScriptRequest) (*ScriptResponse, error)
+	// Survivors answers what carries a tag on the system, whichever plugin process
+	// started it. Optional power "sweep".
+	//
+	// Called: at any time, of no id. Changes nothing. ABORTED: the system, or a part
+	// of it, could not be asked.
+	Survivors(context.Context, *SurvivorsRequest) (*SurvivorsResponse, error)
+	// Remove ends survivors that Survivors answered. Optional power "sweep".
+	//
+	// Leaves true: none of them is there. Success for one that had ended before; an
+	// id that belongs to something else meanwhile is left alone.
+	Remove(context.Context, *RemoveRequest) (*RemoveResponse, error)
 	mustEmbedUnimplementedLauncherServer()
 }
 
@@ -344,6 +415,15 @@ func (UnimplementedLauncherServer) ConnectionInfo(context.Context, *ConnectionIn
 }
 func (UnimplementedLauncherServer) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
+}
+func (UnimplementedLauncherServer) Script(context.Context, *ScriptRequest) (*ScriptResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Script not implemented")
+}
+func (UnimplementedLauncherServer) Survivors(context.Context, *SurvivorsRequest) (*SurvivorsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Survivors not implemented")
+}
+func (UnimplementedLauncherServer) Remove(context.Context, *RemoveRequest) (*RemoveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Remove not implemented")
 }
 func (UnimplementedLauncherServer) mustEmbedUnimplementedLauncherServer() {}
 func (UnimplementedLauncherServer) testEmbeddedByValue()                  {}
@@ -539,6 +619,60 @@ func _Launcher_Status_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Launcher_Script_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ScriptRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LauncherServer).Script(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Launcher_Script_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LauncherServer).Script(ctx, req.(*ScriptRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Launcher_Survivors_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SurvivorsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LauncherServer).Survivors(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Launcher_Survivors_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LauncherServer).Survivors(ctx, req.(*SurvivorsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Launcher_Remove_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LauncherServer).Remove(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Launcher_Remove_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LauncherServer).Remove(ctx, req.(*RemoveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Launcher_ServiceDesc is the grpc.ServiceDesc for Launcher service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -581,6 +715,18 @@ var Launcher_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Status",
 			Handler:    _Launcher_Status_Handler,
+		},
+		{
+			MethodName: "Script",
+			Handler:    _Launcher_Script_Handler,
+		},
+		{
+			MethodName: "Survivors",
+			Handler:    _Launcher_Survivors_Handler,
+		},
+		{
+			MethodName: "Remove",
+			Handler:    _Launcher_Remove_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

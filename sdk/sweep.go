@@ -1,0 +1,140 @@
+package sdk
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	pb "github.com/ipcore/ipcore/sdk/proto/launcher/v1"
+)
+
+// Sweeper is a Launcher that finds by tag what is left on its system, whichever
+// plugin process started it. Its methods are called on a Launcher that was not
+// started, of the first of the plugin's kinds that is a Sweeper.
+type Sweeper interface {
+	// Survivors answers what carries a tag that q.Tag covers. It changes nothing.
+	// ErrUnknownStatus: the system, or a part of it, could not be asked.
+	Survivors(ctx context.Context, q Sweep) ([]Survivor, error)
+
+	// Remove ends survivors that Survivors answered, and returns when none of them is
+	// there. One that had ended before is no error, and what has got its number since
+	// is left alone.
+	Remove(ctx context.Context, q Sweep, s []Survivor) error
+}
+
+// Sweep says what to look for, and where.
+type Sweep struct {
+	// Tag is how the tags begin: a whole tag, or a part of one up to a "-".
+	Tag string
+
+	// Options are the launcher's own, as in StartRequest, for what is needed to reach
+	// the system. May be empty.
+	Options json.RawMessage
+
+	// States are those that the host has of workloads of the launcher. They may tell
+	// where to look.
+	States []State
+}
+
+// Covers tells whether a tag is one that is looked for.
+func (q Sweep) Covers(tag string) bool {
+	rest, ok := strings.CutPrefix(tag, strings.TrimSuffix(q.Tag, "-"))
+	return ok && q.Tag != "" && (rest == "" || rest[0] == '-')
+}
+
+// Survivor is a process or job that carries a tag.
+type Survivor struct {
+	ID   string // names it for Remove, and tells it from what gets the same number later
+	Tag  string // the whole tag
+	Text string // what it is, for people: "process 4711: ipcore engine", "job 17 (RUNNING)"
+}
+
+// maxTag is the length of the longest tag.
+const maxTag = 40
+
+// validTag tells whether a text may be a tag, or none.
+func validTag(tag string) bool {
+	return len(tag) <= maxTag && !strings.ContainsFunc(tag, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+}
+
+// Survivors answers what carries a tag.
+func (c *Client) Survivors(ctx context.Context, q Sweep) ([]Survivor, error) {
+	in := &pb.SurvivorsRequest{Tag: q.Tag, Options: q.Options}
+	for _, s := range q.States {
+		in.States = append(in.States, s)
+	}
+	out, err := c.rpc.Survivors(ctx, in)
+	if err != nil {
+		return nil, fromStatus(err)
+	}
+	return survivorsFromWire(out.GetSurvivors()), nil
+}
+
+// Remove ends survivors.
+func (c *Client) Remove(ctx context.Context, q Sweep, s []Survivor) error {
+	_, err := c.rpc.Remove(ctx, &pb.RemoveRequest{Survivors: survivorsToWire(s), Options: q.Options})
+	return fromStatus(err)
+}
+
+func (s *server) Survivors(ctx context.Context, in *pb.SurvivorsRequest) (*pb.SurvivorsResponse, error) {
+	q := Sweep{Tag: in.GetTag(), Options: in.GetOptions()}
+	for _, state := range in.GetStates() {
+		q.States = append(q.States, state)
+	}
+	if q.Tag == "" || !validTag(q.Tag) {
+		return nil, s.fail(fmt.Errorf("%w: tag %.50q: want 1 to %d letters, digits and -", ErrBadOption, q.Tag, maxTag))
+	}
+	l, done, err := s.sweeper()
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	defer done()
+	found, err := l.Survivors(ctx, q)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	return &pb.SurvivorsResponse{Survivors: survivorsToWire(found)}, nil
+}
+
+func (s *server) Remove(ctx context.Context, in *pb.RemoveRequest) (*pb.RemoveResponse, error) {
+	l, done, err := s.sweeper()
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	defer done()
+	if err := l.Remove(ctx, Sweep{Options: in.GetOptions()}, survivorsFromWire(in.GetSurvivors())); err != nil {
+		return nil, s.fail(err)
+	}
+	return &pb.RemoveResponse{}, nil
+}
+
+// sweeper makes a Launcher that can sweep, and what lets it go.
+func (s *server) sweeper() (Sweeper, func(), error) {
+	for _, k := range s.info.Kinds {
+		l := s.fresh(k, "sweep")
+		if sweeper, ok := l.(Sweeper); ok {
+			return sweeper, func() { closeLauncher(l) }, nil
+		}
+		closeLauncher(l)
+	}
+	return nil, nil, fmt.Errorf("%w: %s", ErrUnsupported, PowerSweep)
+}
+
+func survivorsToWire(all []Survivor) []*pb.Survivor {
+	out := make([]*pb.Survivor, len(all))
+	for i, s := range all {
+		out[i] = &pb.Survivor{Id: validText(s.ID), Tag: validText(s.Tag), Text: validText(s.Text)}
+	}
+	return out
+}
+
+func survivorsFromWire(all []*pb.Survivor) []Survivor {
+	out := make([]Survivor, len(all))
+	for i, s := range all {
+		out[i] = Survivor{ID: s.GetId(), Tag: s.GetTag(), Text: s.GetText()}
+	}
+	return out
+}
