@@ -154,23 +154,6 @@ func TestStalledRegistration(t *testing.T) {
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"1": "b", "2": "c"}}`)
 }
 
-func TestRestore(t *testing.T) {
-	state := filepath.Join(t.TempDir(), "engines.json")
-	if err := os.WriteFile(state, []byte(`{"engines": {"0": "a", "2": "b"}, "next_id": 3}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f := start(t, testKey, func(o *Options) { o.StateFile = state; o.Restore = true })
-	f.event("registered 0 a")
-	f.event("registered 2 b")
-	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"0": "a", "2": "b"}}`)
-	f.engine(3, "c")
-	f.stop()
-	text, err := os.ReadFile(state)
-	if err != nil || string(text) != `{"engines":{"0":"a","2":"b","3":"c"},"next_id":4}` {
-		t.Errorf("engine table %s, %v", text, err)
-	}
-}
-
 func TestDirect(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")

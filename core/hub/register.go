@@ -99,8 +99,9 @@ func (h *Hub) ready(uuid string) {
 	r.held = time.Now().Add(h.o.AnnounceHold)
 }
 
-// announce registers the engines that are ready, lower ids first. An engine
-// waits a moment for lower ids that are still on their way.
+// announce registers the engines that are ready, lower ids first, and tells
+// everybody when the engine table on disk names them. An engine waits a moment
+// for lower ids that are still on their way.
 func (h *Hub) announce(now time.Time) {
 	if len(h.pending) == 0 {
 		return
@@ -113,11 +114,18 @@ func (h *Hub) announce(now time.Time) {
 	}
 	slices.SortFunc(ready, func(a, b *registration) int { return a.id - b.id })
 	due := func(r *registration) bool { return !r.held.After(now) }
-	for i, r := range ready {
-		if h.waits(r) && !slices.ContainsFunc(ready[i:], due) {
-			return
-		}
-		h.finish(r)
+	n := 0
+	for ; n < len(ready) && (!h.waits(ready[n]) || slices.ContainsFunc(ready[n:], due)); n++ {
+		h.enter(ready[n])
+	}
+	if n == 0 {
+		return
+	}
+	h.keepState()
+	for _, r := range ready[:n] {
+		h.log.Info(fmt.Sprintf("registration::finished registering engine %d:%s", r.id, r.uuid))
+		h.o.Registered(r.id, r.uuid)
+		h.notifyEngine("registration_notification", r.id, r.uuid)
 	}
 }
 
@@ -131,8 +139,8 @@ func (h *Hub) waits(r *registration) bool {
 	return false
 }
 
-// finish moves a registration into the table and tells everybody.
-func (h *Hub) finish(r *registration) {
+// enter moves a registration into the table.
+func (h *Hub) enter(r *registration) {
 	delete(h.pending, r.uuid)
 	for _, other := range h.pending {
 		if other.id < r.id {
@@ -142,10 +150,6 @@ func (h *Hub) finish(r *registration) {
 	h.engines.add(r.id, r.uuid)
 	h.stats.Engines++
 	h.stats.Registered++
-	h.changeState()
-	h.log.Info(fmt.Sprintf("registration::finished registering engine %d:%s", r.id, r.uuid))
-	h.o.Registered(r.id, r.uuid)
-	h.notifyEngine("registration_notification", r.id, r.uuid)
 }
 
 // expire gives up registrations that took too long.

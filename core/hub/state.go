@@ -18,9 +18,12 @@ type engineState struct {
 	NextID  int               `json:"next_id"`
 }
 
-// stateDelay is how long a change of the engine table may wait for others to be
-// written with it: the whole table is written each time.
+// stateDelay is how long a change of the engine table that nobody was told of
+// may wait for others to be written with it: the whole table is written each time.
 const stateDelay = 5 * time.Millisecond
+
+// stateWait is how long an announcement waits for the table that names the engine.
+const stateWait = 100 * time.Millisecond
 
 // changeState notes that the engine table is to be written.
 func (h *Hub) changeState() {
@@ -52,7 +55,19 @@ func (h *Hub) saveState() {
 	h.state.write(text)
 }
 
-// restore reads the engine table; a file that is not there is an empty one.
+// keepState returns when the engine table is in its file, so that what the hub
+// says next outlives a killed controller. A disk that does not answer holds the
+// hub up for stateWait once, and not again until it has answered.
+func (h *Hub) keepState() {
+	h.saveState()
+	if h.state != nil && !h.state.wait(stateWait) {
+		h.log.Warn("engine table is not saved yet: a controller that is killed now will not know its newest engines",
+			"file", h.o.StateFile, "waited", stateWait)
+	}
+}
+
+// restore reads the engine table. A file that is not there is an empty table, and
+// so is an empty file: that is what a power cut may leave.
 func (h *Hub) restore() error {
 	text, err := os.ReadFile(h.o.StateFile)
 	if os.IsNotExist(err) {
@@ -60,6 +75,10 @@ func (h *Hub) restore() error {
 	}
 	if err != nil {
 		return err
+	}
+	if len(text) == 0 {
+		h.log.Warn("engine table is empty: engines of before are not known", "file", h.o.StateFile)
+		return nil
 	}
 	var s engineState
 	if err := json.Unmarshal(text, &s); err != nil {
@@ -80,36 +99,71 @@ func (h *Hub) restore() error {
 }
 
 // stateWriter writes the newest state at its own pace, so that a slow disk
-// does not hold up the hub.
+// does not hold up the hub. Only the hub's goroutine calls write, wait and close.
 type stateWriter struct {
-	path   string
-	log    hclog.Logger
-	newest chan []byte // holds at most one
-	done   chan struct{}
+	path    string
+	log     hclog.Logger
+	newest  chan stateText // holds at most one
+	done    chan struct{}
+	written chan struct{} // of the last state that was handed over
+	behind  bool          // the last wait was in vain
+}
+
+// stateText is an engine table and what is closed when it has been written.
+type stateText struct {
+	text    []byte
+	written chan struct{}
 }
 
 func startStateWriter(path string, log hclog.Logger) *stateWriter {
-	w := &stateWriter{path: path, log: log, newest: make(chan []byte, 1), done: make(chan struct{})}
+	w := &stateWriter{path: path, log: log, newest: make(chan stateText, 1), done: make(chan struct{})}
 	go w.run()
 	return w
 }
 
-// write hands a state over; one that is not yet being written is replaced. Only
-// the hub's goroutine calls it.
+// write hands a state over; one that is not yet being written is replaced.
 func (w *stateWriter) write(text []byte) {
+	next := stateText{text, make(chan struct{})}
 	select {
-	case <-w.newest:
+	case old := <-w.newest:
+		next.written = old.written
 	default:
 	}
-	w.newest <- text
+	w.written = next.written
+	w.newest <- next
 }
 
+// wait answers whether the last state was written, or could not be, within a
+// time. After a wait in vain it is true at once until one has been written.
+func (w *stateWriter) wait(limit time.Duration) bool {
+	if w.behind {
+		select {
+		case <-w.written:
+			w.behind = false
+		default:
+		}
+		return true
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-w.written:
+		return true
+	case <-timer.C:
+		w.behind = true
+		return false
+	}
+}
+
+// run writes without a sync: the table has to outlive this program, and after a
+// power cut an older one is as good.
 func (w *stateWriter) run() {
 	defer close(w.done)
-	for text := range w.newest {
-		if err := atomicfile.Write(w.path, text, 0o600); err != nil {
+	for s := range w.newest {
+		if err := atomicfile.Replace(w.path, s.text, 0o600); err != nil {
 			w.log.Error("engine table not saved", "error", err)
 		}
+		close(s.written)
 	}
 }
 

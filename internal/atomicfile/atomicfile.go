@@ -1,5 +1,5 @@
-// Package atomicfile replaces files so that readers, and a power cut, find
-// either the old or the new content.
+// Package atomicfile replaces files so that readers find either the old or the
+// new content.
 package atomicfile
 
 import (
@@ -9,8 +9,17 @@ import (
 )
 
 // Write replaces the file at path: a temporary file in the same directory is
-// written, synced and renamed. The file's mode is mode whatever the umask.
-func Write(path string, data []byte, mode os.FileMode) (err error) {
+// written, synced and renamed. Whatever happens, a power cut included, the file
+// is the old or the new one. Its mode is mode whatever the umask.
+func Write(path string, data []byte, mode os.FileMode) error { return replace(path, data, mode, true) }
+
+// Replace does the same without waiting for the disk: a program that is killed
+// leaves the old or the new file, a power cut may leave an empty one.
+func Replace(path string, data []byte, mode os.FileMode) error {
+	return replace(path, data, mode, false)
+}
+
+func replace(path string, data []byte, mode os.FileMode, sync bool) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -29,8 +38,10 @@ func Write(path string, data []byte, mode os.FileMode) (err error) {
 	if err = f.Chmod(mode); err != nil {
 		return err
 	}
-	if err = f.Sync(); err != nil {
-		return err
+	if sync {
+		if err = f.Sync(); err != nil {
+			return err
+		}
 	}
 	if err = f.Close(); err != nil {
 		return err
@@ -38,6 +49,8 @@ func Write(path string, data []byte, mode os.FileMode) (err error) {
 	if err = os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	syncDir(dir)
+	if sync {
+		syncDir(dir)
+	}
 	return nil
 }

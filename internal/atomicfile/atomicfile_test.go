@@ -8,10 +8,15 @@ import (
 )
 
 func TestWrite(t *testing.T) {
+	t.Run("Write", func(t *testing.T) { replaces(t, Write) })
+	t.Run("Replace", func(t *testing.T) { replaces(t, Replace) })
+}
+
+func replaces(t *testing.T, write func(path string, data []byte, mode os.FileMode) error) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	for _, text := range []string{"one", "two"} {
-		if err := Write(path, []byte(text), 0o640); err != nil {
+		if err := write(path, []byte(text), 0o640); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(path)
@@ -22,13 +27,13 @@ func TestWrite(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 && runtime.GOOS != "windows" {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	if err := Write(filepath.Join(dir, "none", "f"), nil, 0o600); err == nil {
+	if err := write(filepath.Join(dir, "none", "f"), nil, 0o600); err == nil {
 		t.Error("wrote into a directory that is not there")
 	}
 	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(filepath.Join(dir, "d"), nil, 0o600); err == nil {
+	if err := write(filepath.Join(dir, "d"), nil, 0o600); err == nil {
 		t.Error("replaced a directory")
 	}
 	left, err := os.ReadDir(dir)

@@ -14,6 +14,8 @@ __name__ = "__main__"  # functions sent from here are a user's own, not a module
 
 
 class Restore(Case):
+    deadline = 120
+
     def setUp(self):
         self.sandbox = Sandbox()
         self.addCleanup(self.sandbox.close)

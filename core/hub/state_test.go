@@ -1,0 +1,95 @@
+package hub
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRestore(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "engines.json")
+	if err := os.WriteFile(state, []byte(`{"engines": {"0": "a", "2": "b"}, "next_id": 3}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, testKey, func(o *Options) { o.StateFile = state; o.Restore = true })
+	f.event("registered 0 a")
+	f.event("registered 2 b")
+	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"0": "a", "2": "b"}}`)
+	f.engine(3, "c")
+	f.stop()
+	text, err := os.ReadFile(state)
+	if err != nil || string(text) != `{"engines":{"0":"a","2":"b","3":"c"},"next_id":4}` {
+		t.Errorf("engine table %s, %v", text, err)
+	}
+}
+
+// TestStateComesFirst: an engine that was announced is one that a killed
+// controller's successor knows.
+func TestStateComesFirst(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "engines.json")
+	tables := make(chan string, 3) // as they were when an engine was announced
+	f := start(t, testKey, func(o *Options) {
+		o.StateFile = state
+		o.Registered = func(int, string) {
+			text, _ := os.ReadFile(state)
+			tables <- string(text)
+		}
+	})
+	for id, uuid := range []string{"a", "b", "c"} {
+		f.ask("registration_request", fmt.Sprintf(`{"uuid": %q}`, uuid))
+		f.event(fmt.Sprint("pending ", id, " ", uuid))
+	}
+	f.hub.Ready("a")
+	want := `{"engines":{"0":"a"},"next_id":3}`
+	if got := <-tables; got != want {
+		t.Errorf("table %s, want %s", got, want)
+	}
+	f.hub.Ready("c") // waits for b, both are announced together
+	f.hub.Ready("b")
+	want = `{"engines":{"0":"a","1":"b","2":"c"},"next_id":3}`
+	for range 2 {
+		if got := <-tables; got != want {
+			t.Errorf("table %s, want %s", got, want)
+		}
+	}
+}
+
+func TestStateOnSlowDisk(t *testing.T) {
+	w := &stateWriter{newest: make(chan stateText, 1)} // nobody writes
+	const moment = 10 * time.Millisecond
+	w.write([]byte("one"))
+	if w.wait(moment) {
+		t.Error("written by nobody")
+	}
+	w.write([]byte("two"))
+	if !w.wait(time.Hour) {
+		t.Error("waits again for a disk that does not answer")
+	}
+	s := <-w.newest
+	if string(s.text) != "two" {
+		t.Errorf("to be written: %s", s.text)
+	}
+	close(s.written)
+	if !w.wait(moment) {
+		t.Error("written, and still waiting")
+	}
+	w.write([]byte("three"))
+	if w.wait(moment) {
+		t.Error("does not wait for a disk that answers again")
+	}
+}
+
+func TestEmptyStateFile(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "engines.json")
+	if err := os.WriteFile(state, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, testKey, func(o *Options) { o.StateFile = state; o.Restore = true })
+	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {}}`)
+	if log := f.log.String(); !strings.Contains(log, "engine table is empty") {
+		t.Error("not told:\n" + log)
+	}
+}
