@@ -8,6 +8,8 @@ LINT      = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 RESULTS  := build/results
 FUZZTIME ?= 10s
 SUITES   ?=
+SYSTEMS  ?=
+export SYSTEMS
 export CGO_ENABLED ?= 0
 
 LAUNCHERS = $(addprefix ./,$(wildcard plugins/*/ipcore-launcher-*))
@@ -37,8 +39,12 @@ test: build ## vet, unit tests, race detector, and the real Python clients again
 	@test/make-test.sh $(SUITES)
 
 .PHONY: test-systems
-test-systems: examples ## End-to-end checks of each launcher on its system (now: local)
+test-systems: examples ## End-to-end checks of each launcher on its system; SYSTEMS='local ...' chooses
 	@test/make-test-systems.sh $(SUITES)
+
+.PHONY: test-launchers
+test-launchers: build ## The long form: kills, cancellations, outages and every fault, on each system (slow)
+	@test/make-test-systems.sh --long $(SUITES)
 
 .PHONY: conformance
 conformance: build ## Run the test suites of ipyparallel 7.1 and 9.1 with our controller in place of theirs (half an hour or more)

@@ -1,58 +1,129 @@
 #!/usr/bin/env bash
-# make-test-systems.sh [PATTERN...]: what `make test-systems` runs. For each launcher
-# a bed (a function bed_NAME below) makes its system ready, or says why it can't,
-# and its checks run end to end. The local launcher's system is this machine.
+# make-test-systems.sh [--long] [PATTERN...]: what `make test-systems` runs. For each
+# system a function system_NAME below brings up its bed (test/testbed), or says why it
+# can't, and runs the launcher's checks on it end to end. With --long (`make
+# test-launchers`) the long suites run too: kills, cancellations, outages and every
+# fault of the emulators. SYSTEMS='slurm ssh' chooses systems.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 results=build/results
-mkdir -p "$results"
+prefix=systems
 export IPYTHONDIR=$PWD/build/ipython # else Python's clients make ~/.ipython
-rm -f "$results"/systems-*.json
+state=${TESTBED_STATE:-/var/tmp/testbed}
 status=0
+user= # that tests run as; "" is this one
+if [ "${1:-}" = --long ]; then
+    prefix=launchers
+    shift
+fi
 only=("$@")
+mkdir -p "$results"
+rm -f "$results/$prefix"-*.json
 
-suite() { # name, python, engines, folder, patterns...
-    local name=$1 python=$2 engines=$3 folder=$4 began=$SECONDS patterns=()
+# suite NAME PYTHON ENGINES FOLDER [PATTERN...] runs the tests of a folder.
+suite() {
+    local name=$1 python=$2 engines=$3 folder=$4 began=$SECONDS patterns=() p
     shift 4
     for p in "$@" "${only[@]}"; do patterns+=(-k "$p"); done
     echo
     echo "== $name"
-    if IPCORE_TEST_ENGINES=$engines "$python" test/run.py --name "systems-$name" --dir "$results" "${patterns[@]}" "$folder"; then
+    if IPCORE_TEST_ENGINES=$engines as_user "$python" test/run.py --name "$prefix-$name" --dir "$results" "${patterns[@]}" "$folder"; then
         echo "== $name: $((SECONDS - began)) s"
     else
         echo "== $name: FAILED after $((SECONDS - began)) s"
-        status=1
+        return 1
     fi
+}
+
+# as_user COMMAND... runs a command as $user, in a copy of what the tests need that
+# this user can read.
+as_user() {
+    if [ -z "$user" ]; then
+        "$@"
+        return
+    fi
+    local copy=$state/suite-$user home code=0
+    home=$(getent passwd "$user" | cut -d: -f6)
+    rm -rf "$copy"
+    mkdir -p "$copy"
+    cp -r bin test "$copy"
+    install -d -o "$user" "$copy/$results"
+    (cd "$copy" && HOME=$home USER=$user LOGNAME=$user IPYTHONDIR=$copy/build/ipython \
+        setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups "$@") || code=$?
+    cp "$copy/$results"/*.json "$results" || code=1
+    rm -rf "$copy"
+    return "$code"
 }
 
 absent() { # name, why
     echo "skipped: $1: $2"
-    printf '{"name": "systems-%s", "passed": 0, "failed": [], "skipped": ["%s: %s"]}\n' "$1" "$1" "$2" >"$results/systems-$1.json"
+    printf '{"name": "%s-%s", "passed": 0, "failed": [], "skipped": ["%s: %s"]}\n' "$prefix" "$1" "$1" "${2//\"/\'}" \
+        >"$results/$prefix-$1.json"
+}
+
+# bed BED SYSTEM COMMAND... runs a command with a bed up and its environment set, and
+# takes the bed down if it was down before. Test runs on one machine take turns.
+bed() {
+    local script=test/testbed/$1.sh name=$2 was= why
+    shift 2
+    mkdir -p "$state"
+    exec 8>"$state/$(basename "$script" .sh).lock"
+    flock 8
+    "$script" status >/dev/null 2>&1 8>&- && was=up
+    if why=$("$script" up 2>&1 8>&-); then
+        (
+            exec 8>&-
+            eval "$("$script" env)"
+            export IPCORE_TEST_SYSTEM=$name
+            "$@"
+        ) || status=1
+    else
+        absent "$name" "$(tail -1 <<<"$why")"
+    fi
+    [ -n "$was" ] || "$script" down >/dev/null 2>&1 8>&- || true
+    exec 8>&-
+}
+
+# checks runs the suites of the launcher of $IPCORE_TEST_SYSTEM.
+checks() {
+    local code=0
+    suite "$IPCORE_TEST_SYSTEM" "$IPCORE_TEST_PY71" native launchers || code=1
+    if [ $prefix = launchers ]; then
+        suite "$IPCORE_TEST_SYSTEM-long" "$IPCORE_TEST_PY71" native faults || code=1
+    fi
+    return $code
 }
 
 # local: processes on this machine. The whole cycle of a cluster with native
 # engines, then the client suite with upstream's own engines of both versions.
-bed_local() {
-    [ "$(uname)" = Linux ] || { absent local "the suite reads /proc, so it needs Linux"; return; }
+system_local() {
     local version var
+    IPCORE_TEST_SYSTEM=local checks || status=1
+    [ $prefix = systems ] || return 0
     for version in 7.1 9.1; do
         var=IPCORE_TEST_PY${version/./}
         if [ -z "${!var:-}" ]; then
             absent "local-classic-$version" "no ipyparallel $version here"
             continue
         fi
-        [ $version = 9.1 ] || suite local "${!var}" native system
-        suite "local-classic-$version" "${!var}" classic client
+        [ $version = 9.1 ] || suite local-system "${!var}" native system || status=1
+        suite "local-classic-$version" "${!var}" classic client || status=1
     done
 }
 
 . test/env.sh
 go build -o build/tally ./test/tally
-for bed in local; do
-    "bed_$bed"
+for system in ${SYSTEMS:-local}; do
+    if [ "$(uname)" != Linux ]; then
+        absent "$system" "the suites read /proc, so they need Linux"
+    elif [ -z "${IPCORE_TEST_PY71:-}" ]; then
+        absent "$system" "no ipyparallel 7.1 here"
+    else
+        "system_$system"
+    fi
 done
 
 echo
-build/tally sum -dir "$results" -only 'systems-*' || status=1
+build/tally sum -dir "$results" -only "$prefix-*" || status=1
 exit $status

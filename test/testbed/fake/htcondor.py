@@ -239,6 +239,7 @@ def condor_submit(argv):
                     "procid": str(proc),
                     "step": str(step),
                     "row": "0",
+                    "dollar": "$",
                 }
                 if it is not None:
                     loc[var] = it
@@ -433,6 +434,8 @@ def ad(j, t):
         "JobPrio": 0,
         "GlobalJobId": "%s#%d.%d#%d" % (S.host, j["id"], t["index"], j["submitted"]),
     }
+    if t.get("batch"):
+        a["JobBatchName"] = t["batch"]
     if t["log"]:
         a["UserLog"] = t["log"]
     if t["start"]:

@@ -256,8 +256,11 @@ def bsub(argv):
             time.sleep(0.1)
 
 
-def select(specs, jname, user, keep):
-    """(job, task) pairs for job ids like 101 or 101[2-3]; complains per id. Returns pairs, failed."""
+def select(specs, jname, user, keep, filtered=False):
+    """(job, task) pairs for job ids like 101 or 101[2-3]; complains per id. Returns pairs, failed.
+
+    Jobs given by id are all taken, unless filtered says that only some states are wanted.
+    """
     pairs, bad = [], 0
     if specs and specs != ["0"]:
         for s in specs:
@@ -267,6 +270,9 @@ def select(specs, jname, user, keep):
             j = S.load(m[1])
             ix = indices(m[2]) if m[2] else None
             p = [(j, t) for t in j["tasks"] if ix is None or t["index"] in ix] if j else []
+            if p and filtered:
+                pairs += [(j, t) for j, t in p if keep(stat(t))]
+                continue
             if not p:
                 print("Job <%s> is not found" % s, file=sys.stderr)
                 bad += 1
@@ -303,18 +309,12 @@ def bjobs(argv):
         else:
             specs.append(a)
         i += 1
-    keep = lambda s: (
-        (s in ("DONE", "EXIT"))
-        if "-d" in o
-        else (
-            s in ("PEND", "PSUSP")
-            if "-p" in o
-            else s == "RUN" if "-r" in o else True if "-a" in o else s not in ("DONE", "EXIT")
-        )
-    )
-    pairs, bad = select(
-        specs, o.get("-J"), o.get("-u", os.environ.get("USER") or __import__("pwd").getpwuid(os.getuid()).pw_name), keep
-    )
+    # -d, -p, -r and -s choose states, together or alone.
+    chosen = {"-d": ("DONE", "EXIT"), "-p": ("PEND", "PSUSP"), "-r": ("RUN",), "-s": ("PSUSP", "USUSP", "SSUSP")}
+    states = [st for flag in chosen if flag in o for st in chosen[flag]]
+    keep = lambda s: s in states if states else "-a" in o or s not in ("DONE", "EXIT")
+    me = os.environ.get("USER") or __import__("pwd").getpwuid(os.getuid()).pw_name
+    pairs, bad = select(specs, o.get("-J"), o.get("-u", me), keep, filtered=bool(states))
     if k == "empty":
         pairs = []
     if specs and k == "empty":
@@ -439,6 +439,8 @@ def bjobs(argv):
                 tm(j["submitted"]),
             )
         )
+        if "-p" in o and stat(t) == "PEND":
+            print(" Not enough job slot(s): 4 hosts;")
     sys.exit(255 if bad else 0)
 
 

@@ -1,0 +1,1 @@
+"""Each launcher on its system, end to end with the Python client."""
