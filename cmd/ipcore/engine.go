@@ -25,12 +25,13 @@ type engineOptions struct {
 	python  string
 	workDir string
 	config  string
+	mpi     bool
 }
 
 // engineTraits are the configuration names that are options here.
 var engineTraits = map[string]string{
 	"IPEngine.url_file": "file", "IPEngine.timeout": "timeout", "IPEngine.wait_for_url_file": "wait", "IPEngine.id": "id",
-	"IPEngine.startup_command": "c", "IPEngine.startup_script": "s", "IPEngine.max_heartbeat_misses": "misses",
+	"IPEngine.use_mpi": "mpi", "IPEngine.startup_command": "c", "IPEngine.startup_script": "s", "IPEngine.max_heartbeat_misses": "misses",
 	"IPEngine.cluster_id": "cluster-id", "IPEngine.log_level": "log-level", "IPEngine.work_dir": "work-dir",
 	"Session.session": "ident", "ProfileDir.location": "profile-dir", "BaseIPythonApplication.profile": "profile",
 	"BaseParallelApplication.cluster_id": "cluster-id", "Application.log_level": "log-level",
@@ -72,10 +73,10 @@ ipengine; --Class.trait=value forms that it does not know have no effect.`,
 		fs.String(name, "", noEffect)
 		hide(fs, name)
 	}
-	fs.Bool("mpi", false, noEffect)
+	fs.BoolVar(&o.mpi, "mpi", false, "ask for the rank that MPI's starter gave this process as engine ID")
 	fs.Bool("secure", false, "sign messages, which is done anyway")
 	acceptCommon(fs)
-	hide(fs, "misses", "ident", "mpi", "secure")
+	hide(fs, "misses", "ident", "secure")
 	c.run = func(ctx context.Context, args []string) error {
 		if err := noArguments(args); err != nil {
 			return err
@@ -113,6 +114,10 @@ func (o *engineOptions) run(ctx context.Context, a *app) error {
 	os.Unsetenv("IPP_CURVE_SERVERKEY")
 	if o.id >= 0 {
 		options.ID = &o.id
+	} else if o.mpi {
+		if rank, ok := engine.Rank(os.Getenv); ok {
+			options.ID = &rank
+		}
 	}
 	ending := []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
 	if a.Terminal { // somebody sits there, and Ctrl-C means the engine
