@@ -38,6 +38,7 @@ var pidNamespace = sync.OnceValue(func() string {
 // stat is what this package needs of /proc/<pid>/stat.
 type stat struct {
 	state   byte
+	parent  int
 	session int
 	start   int64 // in ticks since boot
 }
@@ -64,6 +65,10 @@ func parseStat(b []byte) (stat, error) {
 	if i < 0 || len(f) < 20 || len(f[0]) != 1 || f[0][0] < 'A' {
 		return stat{}, fmt.Errorf("/proc stat has an unknown form: %.80q", b)
 	}
+	parent, err := strconv.Atoi(f[1])
+	if err != nil {
+		return stat{}, fmt.Errorf("/proc stat: parent: %w", err)
+	}
 	session, err := strconv.Atoi(f[3])
 	if err != nil {
 		return stat{}, fmt.Errorf("/proc stat: session: %w", err)
@@ -72,7 +77,7 @@ func parseStat(b []byte) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("/proc stat: start time: %w", err)
 	}
-	return stat{state: f[0][0], session: session, start: start}, nil
+	return stat{state: f[0][0], parent: parent, session: session, start: start}, nil
 }
 
 // identify answers who has the pid now; errGone if nobody, or a zombie, has it.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/ipcore/ipcore/sdk"
@@ -20,17 +19,17 @@ var _ sdk.Sweeper = Sweeper{}
 // Survivors answers the processes with a tag in their environment.
 // sdk.ErrUnsupported: the system does not show environments.
 func (Sweeper) Survivors(_ context.Context, q sdk.Sweep) ([]sdk.Survivor, error) {
-	found, err := tagged(q.Covers)
+	found, err := FindMarked(sdk.EnvTag, q.Covers)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]sdk.Survivor, 0, len(found))
 	for _, f := range found {
-		id, err := json.Marshal(f.state)
+		id, err := json.Marshal(f.State)
 		if err != nil {
 			return nil, fmt.Errorf("write a process's state: %w", err)
 		}
-		out = append(out, sdk.Survivor{ID: string(id), Tag: f.tag, Text: fmt.Sprintf("process %d: %s", f.state.PID, f.command)})
+		out = append(out, sdk.Survivor{ID: string(id), Tag: f.Environ[sdk.EnvTag], Text: fmt.Sprintf("process %d: %s", f.State.PID, f.Command)})
 	}
 	return out, nil
 }
@@ -56,21 +55,4 @@ func (Sweeper) Remove(ctx context.Context, _ sdk.Sweep, survivors []sdk.Survivor
 	}
 	group.Wait()
 	return errors.Join(errs...)
-}
-
-// taggedProcess is a process that carries a tag.
-type taggedProcess struct {
-	state   State
-	tag     string
-	command string
-}
-
-// tagIn answers the tag in an environment, "" if there is none.
-func tagIn(environ string) string {
-	for kv := range strings.SplitSeq(environ, "\x00") {
-		if tag, ok := strings.CutPrefix(kv, sdk.EnvTag+"="); ok {
-			return tag
-		}
-	}
-	return ""
 }
