@@ -48,7 +48,7 @@ func newConn(s *Socket, tcp *net.TCPConn, endpoint string) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{s: s, tcp: tcp, endpoint: endpoint, readEnd: make(chan struct{})}
-	c.in.c, c.in.r = c, tcp
+	c.in.c, c.in.r = c, newReader(tcp, raw)
 	c.out.try.init(raw)
 	return c, nil
 }

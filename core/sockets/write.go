@@ -17,6 +17,8 @@ const (
 	chunkSize = 32 << 10
 	// writeBatch bounds what one write is given, so that progress is seen.
 	writeBatch = 4 << 20
+	// tryMost bounds what one write that does not block is given.
+	tryMost = 64 << 10
 	// queueTotal is the high-water mark of the process: over it, peers that
 	// have more than queueFair bytes waiting are refused more.
 	queueTotal = 8 << 30
@@ -230,6 +232,7 @@ func (c *Conn) Flush() {
 	c.out.writing = true
 	for round := 0; c.err == nil && c.out.bytes > 0; round++ {
 		b := c.out.segments[c.out.head].b
+		b = b[:min(len(b), tryMost)]
 		if round == 8 || c.out.segments[c.out.head].counter != 0 {
 			c.startWriter()
 			return

@@ -1,0 +1,92 @@
+//go:build unix
+
+package sockets
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+)
+
+// tryWriter writes without blocking. Its callback is made once, so that a
+// write allocates nothing.
+type tryWriter struct {
+	raw  syscall.RawConn
+	call func(fd uintptr) bool
+	b    []byte
+	n    int
+	err  error
+}
+
+func (t *tryWriter) init(raw syscall.RawConn) {
+	t.raw = raw
+	t.call = func(fd uintptr) bool {
+		for {
+			t.n, t.err = tryWrite(fd, t.b)
+			if !errors.Is(t.err, syscall.EINTR) {
+				return true
+			}
+		}
+	}
+}
+
+// write writes what the kernel takes now, possibly nothing.
+func (t *tryWriter) write(b []byte) (int, error) {
+	t.b, t.n, t.err = b, 0, nil
+	err := t.raw.Write(t.call)
+	t.b = nil
+	if err != nil {
+		return 0, err
+	}
+	if errors.Is(t.err, syscall.EAGAIN) {
+		return 0, nil
+	}
+	if t.err != nil {
+		return 0, t.err
+	}
+	return t.n, nil
+}
+
+// reader reads what there is into small buffers. Large ones are left to the
+// connection itself: see tryRead.
+type reader struct {
+	*net.TCPConn
+	raw  syscall.RawConn
+	call func(fd uintptr) bool
+	b    []byte
+	n    int
+	err  error
+}
+
+func newReader(tcp *net.TCPConn, raw syscall.RawConn) io.Reader {
+	r := &reader{TCPConn: tcp, raw: raw}
+	r.call = func(fd uintptr) bool {
+		for {
+			r.n, r.err = tryRead(fd, r.b)
+			if !errors.Is(r.err, syscall.EINTR) {
+				return !errors.Is(r.err, syscall.EAGAIN) // wait until there is something
+			}
+		}
+	}
+	return r
+}
+
+// Read implements io.Reader.
+func (r *reader) Read(b []byte) (int, error) {
+	if len(b) == 0 || len(b) > readLarge {
+		return r.TCPConn.Read(b)
+	}
+	r.b = b
+	err := r.raw.Read(r.call)
+	r.b = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case r.err != nil:
+		return 0, r.err
+	case r.n == 0:
+		return 0, io.EOF
+	}
+	return r.n, nil
+}
