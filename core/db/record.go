@@ -2,6 +2,7 @@ package db
 
 import (
 	"encoding/json"
+	"math/bits"
 	"time"
 	"unicode/utf8"
 )
@@ -97,10 +98,8 @@ type Change struct {
 
 // Apply carries a change out on a record in memory.
 func (c *Change) Apply(r *Record) {
-	for f := range fieldCount {
-		if c.Set.Has(f) {
-			fieldTable[f].copy(r, &c.Record)
-		}
+	for left := c.Set & AllFields; left != 0; left &= left - 1 {
+		fieldTable[bits.TrailingZeros32(uint32(left))].copy(r, &c.Record)
 	}
 }
 

@@ -44,6 +44,10 @@ type entry struct {
 	place int    // there
 	at    int    // in the list of open ones, while it has no completion time
 	size  int64  // as counted in doneSize
+
+	// places are where it was put in the indexes by submission and by
+	// completion; it may have moved up since.
+	places [2]int
 }
 
 var (
@@ -69,7 +73,7 @@ func New(o Options) (*DB, error) {
 		o:         o,
 		byID:      make(map[string]*entry),
 		submitted: index{time: func(e *entry) time.Time { return e.Submitted }},
-		completed: index{time: func(e *entry) time.Time { return e.Completed }},
+		completed: index{place: 1, time: func(e *entry) time.Time { return e.Completed }},
 		undated:   make(map[*entry]struct{}),
 		culled:    db.NewRecent(rememberCulled),
 	}, nil

@@ -1,46 +1,78 @@
 package dictdb
 
-import "container/heap"
+// doneQueue is the entries that may be dropped, the oldest submission first:
+// a binary heap that holds what it compares. Stubs have no submission and come
+// before all others.
+type doneQueue struct{ heap []doneItem }
 
-// doneQueue is the entries that may be dropped, the oldest submission first.
-// Stubs have none and come before all others.
-type doneQueue struct{ heap doneHeap }
+// doneItem is an entry and what orders it.
+type doneItem struct {
+	seconds int64 // of its submission
+	nanos   int
+	seq     uint64
+	e       *entry
+}
+
+func (a *doneItem) before(b *doneItem) bool {
+	if a.seconds != b.seconds {
+		return a.seconds < b.seconds
+	}
+	if a.nanos != b.nanos {
+		return a.nanos < b.nanos
+	}
+	return a.seq < b.seq
+}
 
 func (q *doneQueue) len() int       { return len(q.heap) }
-func (q *doneQueue) push(e *entry)  { heap.Push(&q.heap, e) }
-func (q *doneQueue) oldest() *entry { return q.heap[0] }
+func (q *doneQueue) oldest() *entry { return q.heap[0].e }
 
-func (q *doneQueue) remove(e *entry) { heap.Remove(&q.heap, e.place) }
+func (q *doneQueue) push(e *entry) {
+	q.heap = append(q.heap, doneItem{})
+	q.up(len(q.heap)-1, doneItem{e.Submitted.Unix(), e.Submitted.Nanosecond(), e.seq, e})
+}
 
-// doneHeap is a heap whose entries know their place.
-type doneHeap []*entry
-
-func (h doneHeap) Len() int { return len(h) }
-
-func (h doneHeap) Less(i, j int) bool {
-	if c := h[i].Submitted.Compare(h[j].Submitted); c != 0 {
-		return c < 0
+func (q *doneQueue) remove(e *entry) {
+	last := len(q.heap) - 1
+	moved := q.heap[last]
+	q.heap[last] = doneItem{}
+	q.heap = q.heap[:last]
+	if e.place != last {
+		q.up(q.down(e.place, moved), moved)
 	}
-	return h[i].seq < h[j].seq
 }
 
-func (h doneHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
+// up puts an item at i, or above it while those there come after it.
+func (q *doneQueue) up(i int, item doneItem) {
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !item.before(&q.heap[parent]) {
+			break
+		}
+		q.put(i, q.heap[parent])
+		i = parent
+	}
+	q.put(i, item)
 }
 
-// Push and Pop are for package heap.
-func (h *doneHeap) Push(x any) {
-	e := x.(*entry)
-	e.place = len(*h)
-	*h = append(*h, e)
+// down makes room for an item at i or below it, and answers where.
+func (q *doneQueue) down(i int, item doneItem) int {
+	for {
+		child := 2*i + 1
+		if child >= len(q.heap) {
+			return i
+		}
+		if child+1 < len(q.heap) && q.heap[child+1].before(&q.heap[child]) {
+			child++
+		}
+		if !q.heap[child].before(&item) {
+			return i
+		}
+		q.put(i, q.heap[child])
+		i = child
+	}
 }
 
-// Pop removes the last entry.
-func (h *doneHeap) Pop() any {
-	n := len(*h) - 1
-	e := (*h)[n]
-	(*h)[n] = nil
-	*h = (*h)[:n]
-	return e
+func (q *doneQueue) put(i int, item doneItem) {
+	q.heap[i] = item
+	item.e.place = i
 }

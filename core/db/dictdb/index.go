@@ -13,6 +13,7 @@ import (
 // closed when they are half of the list.
 type index struct {
 	time  func(*entry) time.Time
+	place int // which of an entry's places is in this index
 	list  []slot
 	holes int
 }
@@ -34,10 +35,12 @@ func (s slot) compare(o slot) int {
 func (x *index) add(e *entry) {
 	s := slot{x.time(e), e.seq, e}
 	if n := len(x.list); n == 0 || x.list[n-1].compare(s) < 0 {
+		e.places[x.place] = n
 		x.list = append(x.list, s)
 		return
 	}
 	i, found := slices.BinarySearchFunc(x.list, s, slot.compare)
+	e.places[x.place] = i
 	if found { // the hole that the same entry left
 		x.list[i] = s
 		x.holes--
@@ -48,15 +51,26 @@ func (x *index) add(e *entry) {
 
 // remove takes an entry out; its time is still the one it was added with.
 func (x *index) remove(e *entry) {
-	i, found := slices.BinarySearchFunc(x.list, slot{at: x.time(e), seq: e.seq}, slot.compare)
-	if !found {
-		return
+	i := e.places[x.place]
+	if i >= len(x.list) || x.list[i].e != e { // others were put before it
+		var found bool
+		if i, found = slices.BinarySearchFunc(x.list, slot{at: x.time(e), seq: e.seq}, slot.compare); !found {
+			return
+		}
 	}
 	x.list[i].e = nil
 	x.holes++
 	if x.holes > 32 && x.holes > len(x.list)/2 {
-		x.list = slices.DeleteFunc(x.list, func(s slot) bool { return s.e == nil })
-		x.holes = 0
+		x.close()
+	}
+}
+
+// close takes the holes out.
+func (x *index) close() {
+	x.list = slices.DeleteFunc(x.list, func(s slot) bool { return s.e == nil })
+	x.holes = 0
+	for i := range x.list {
+		x.list[i].e.places[x.place] = i
 	}
 }
 
