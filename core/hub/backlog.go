@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"sync"
+	"time"
 
 	"github.com/ipcore/ipcore/core/wire"
 )
@@ -78,7 +79,24 @@ type backlog struct {
 	mu      sync.Mutex
 	current *batch
 	spare   *batch
-	closed  bool // what comes is dropped
+	closed  bool        // what comes is dropped
+	later   *time.Timer // signals when what can wait has waited
+	waits   bool        // later has been set since the last swap
+}
+
+const (
+	// canWait is for how long what was relayed may lie before it is written
+	// into the books: waking the hub for each message costs more than that.
+	// Nobody can see it: what is asked comes after it in the backlog.
+	canWait = 2 * time.Millisecond
+	// waitsMost is how many events may lie.
+	waitsMost = 512
+)
+
+func newBacklog(limit int64) *backlog {
+	b := &backlog{limit: limit, wake: make(chan struct{}, 1)}
+	b.later = time.AfterFunc(time.Hour, b.signal)
+	return b
 }
 
 // close drops what has gathered and all that will come.
@@ -86,6 +104,7 @@ func (b *backlog) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
+	b.later.Stop()
 	b.current, b.spare = nil, nil
 }
 
@@ -97,7 +116,7 @@ func (b *backlog) swap() *batch {
 	if full == nil || len(full.events) == 0 && full.dropped == 0 {
 		return nil
 	}
-	b.current, b.spare = b.spare, nil
+	b.current, b.spare, b.waits = b.spare, nil, false
 	return full
 }
 
@@ -181,7 +200,11 @@ func (b *backlog) addMessage(e event, peer []byte, frames [][]byte, limit int64)
 	e.last = len(t.frames)
 	e.batch = t
 	t.events = append(t.events, e)
-	b.signal()
+	if e.kind == eventRequest {
+		b.signal()
+	} else {
+		b.signalLater()
+	}
 }
 
 // addOwned appends an event that keeps its frames as they are.
@@ -198,7 +221,7 @@ func (b *backlog) addOwned(e event) {
 	t := b.batch()
 	t.bytes += size
 	t.events = append(t.events, e)
-	b.signal()
+	b.signalLater()
 }
 
 // full tells whether size bytes are too many, and counts them as dropped then.
@@ -217,6 +240,17 @@ func (b *backlog) refuses(size, limit int64) bool {
 	t.dropped++
 	t.droppedBytes += size
 	return true
+}
+
+// signalLater is signal for an event that can wait; mu is held.
+func (b *backlog) signalLater() {
+	switch {
+	case len(b.current.events) == waitsMost:
+		b.signal()
+	case !b.waits:
+		b.waits = true
+		b.later.Reset(canWait)
+	}
 }
 
 func (b *backlog) signal() {

@@ -72,7 +72,7 @@ type Hub struct {
 	log     hclog.Logger
 	session *wire.Session
 	db      db.DB
-	backlog backlog
+	backlog *backlog
 
 	// All below belongs to Run's goroutine.
 	engines    engineTable
@@ -107,7 +107,7 @@ func New(o Options) (*Hub, error) {
 		log:      o.Log,
 		session:  o.Session,
 		db:       o.DB,
-		backlog:  backlog{limit: o.MaxBacklog, wake: make(chan struct{}, 1)},
+		backlog:  newBacklog(o.MaxBacklog),
 		engines:  engineTable{byID: make(map[int]*engine), byUUID: make(map[string]*engine)},
 		pending:  make(map[string]*registration),
 		jobs:     make(map[string]*job),
