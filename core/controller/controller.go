@@ -55,6 +55,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.resolve(); err != nil {
 		return err
 	}
+	defer keepHeapRoom()()
 	if err := o.Profile.Create(); err != nil {
 		return fmt.Errorf("controller: %w", err)
 	}
