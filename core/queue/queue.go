@@ -42,7 +42,7 @@ type Options struct {
 	Limits       sockets.Limits
 	Log          hclog.Logger
 
-	handsOver bool // as sockets.Options has it
+	settle func() // as sockets.Options has it
 }
 
 // engineSocket makes a socket that engines connect to.
@@ -60,17 +60,17 @@ func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*socke
 				o.Disconnected(string(c.Identity()))
 			}
 		},
-		HandsOver: o.handsOver,
-		Curve:     o.Curve,
-		Limits:    o.Limits,
-		Log:       o.Log,
+		Settle: o.settle,
+		Curve:  o.Curve,
+		Limits: o.Limits,
+		Log:    o.Log,
 	})
 }
 
 // clientSocket makes the ROUTER that clients connect to.
 func (o *Options) clientSocket(id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
 	return sockets.New(sockets.Router, sockets.Options{
-		Identity: []byte(id), Handler: handler, HandsOver: o.handsOver, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
+		Identity: []byte(id), Handler: handler, Settle: o.settle, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 	})
 }
 

@@ -59,7 +59,7 @@ func NewTask(scheme string, hwm int, o Options) (*Task, error) {
 			connected(uuid)
 		}
 	}
-	o.handsOver = true
+	o.settle = t.sched.Settle
 	t.Clients = o.clientSocket("task_in", t.fromClient)
 	t.Engines = o.engineSocket(sockets.Router, "task_out", t.fromEngine)
 	return t, nil
@@ -94,7 +94,11 @@ func (t *Task) Submit(msg [][]byte) error {
 	if t.sched == nil {
 		return t.pureSubmit(nobody, msg)
 	}
-	return t.sched.Submit(nobody, msg)
+	if err := t.sched.Submit(nobody, msg); err != nil {
+		return err
+	}
+	t.sched.Settle()
+	return nil
 }
 
 func (t *Task) fromClient(c *sockets.Conn, frames [][]byte) {
@@ -117,7 +121,7 @@ func (t *Task) fromEngine(c *sockets.Conn, frames [][]byte) {
 // Close closes the sockets, writing what is queued for at most linger.
 func (t *Task) Close(linger time.Duration) { closeAll(linger, t.Engines, t.Clients) }
 
-// taskLink sends for the scheduler, on its goroutine.
+// taskLink sends for the scheduler, on one goroutine at a time.
 type taskLink struct {
 	*Task
 	frames [][]byte // scratch

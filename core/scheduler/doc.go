@@ -3,10 +3,11 @@
 // cannot run.
 //
 // The decisions are a state machine (machine) without goroutines, clocks or
-// sockets. Scheduler runs one machine on one goroutine: connection readers
-// verify and peek at messages on their own goroutines and hand them over in a
-// bounded channel, and what the machine sends leaves through a Link, flushed
-// after each drained batch. Content and buffers are never looked into.
+// sockets. Scheduler runs one machine, on one goroutine at a time: connection
+// readers verify and peek at messages, put them into the inbox, and at the end
+// of each read one of them handles all that is there, for everybody. What the
+// machine sends leaves through a Link, flushed after each batch. Content and
+// buffers are never looked into.
 //
 // # What waits where
 //

@@ -39,12 +39,12 @@ func FuzzMessages(f *testing.F) {
 		}
 		_ = s.Submit([]byte("C"), frames([]byte(`{"msg_id": "a"}`), []byte("{}"), []byte("{}")))
 		_ = s.Submit([]byte("C"), frames(header, []byte("{}"), metadata)) // refused or not
-		s.drain(2)
+		s.Settle()
 		for range 20 {
 			for i := range 2 {
 				_ = s.Result(fmt.Sprint("U", i), frames([]byte("{}"), []byte(`{"msg_id": "a"}`), []byte(`{"status": "ok"}`)))
 				_ = s.Result(fmt.Sprint("U", i), frames([]byte("{}"), header, answer))
-				s.drain(2)
+				s.Settle()
 			}
 		}
 		for i := range 2 {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -40,7 +39,7 @@ type Facts struct {
 	Started string // a date
 }
 
-// Link is how messages leave. It is used by the scheduler's goroutine alone.
+// Link is how messages leave. It is used by one goroutine at a time.
 type Link interface {
 	// ToEngine queues a task. An error means that the engine does not get
 	// it, and that EngineBack will be called when it can be sent to.
@@ -64,30 +63,30 @@ type Options struct {
 }
 
 // Scheduler is a running task queue. Submit and Result are for reader
-// goroutines, which they make wait when the scheduler is behind.
+// goroutines. They only hand over; Settle handles what has been handed over, on
+// the goroutine of whoever calls it first: a message needs no other goroutine to
+// be woken, and what many readers have brought is handled in one go.
 type Scheduler struct {
 	session *wire.Session
 	link    Link
 	monitor Monitor
 	log     hclog.Logger
-	machine *machine
-	inbox   chan event
-	news    engineNews
+	inbox   inbox
 	room    gate
 	asks    chan chan<- Stats
 	done    chan struct{}
-}
 
-// event is a message for the machine: one of the two.
-type event struct {
-	task  *task
-	reply *reply
+	// turn is held by who runs the machine. It guards what follows.
+	turn    sync.Mutex
+	machine *machine
+	spare   []event   // for the inbox
+	armed   time.Time // the alarm that Run waits for; zero is none
 }
 
 const (
-	inboxSize       = 1024 // messages waiting for the machine
+	inboxSize       = 1024 // messages that wait for the machine before their readers do
 	batchSize       = 256  // messages between two flushes
-	yieldBelow      = 32   // a batch that small waits for those who are about to add to it
+	settleRounds    = 8    // batches of others that a reader handles in a row
 	defaultMaxBytes = 4 << 30
 )
 
@@ -102,8 +101,7 @@ func New(o Options) (*Scheduler, error) {
 	}
 	s := &Scheduler{
 		session: o.Session, link: o.Link, monitor: o.Monitor, log: o.Log,
-		inbox: make(chan event, inboxSize), news: engineNews{wake: make(chan struct{}, 1)},
-		asks: make(chan chan<- Stats), done: make(chan struct{}),
+		inbox: inbox{wake: make(chan struct{}, 1)}, asks: make(chan chan<- Stats), done: make(chan struct{}),
 	}
 	s.room.limit = o.MaxBytes
 	if s.room.limit <= 0 {
@@ -115,69 +113,106 @@ func New(o Options) (*Scheduler, error) {
 	return s, nil
 }
 
-// Run works until ctx ends. It is called once.
+// Run handles timeouts, engines' comings and goings, and what Settle has left,
+// until ctx ends. It is called once.
 func (s *Scheduler) Run(ctx context.Context) error {
 	defer s.room.open()
 	defer close(s.done)
+	defer s.inbox.close()
 	alarm := time.NewTimer(time.Hour)
 	defer alarm.Stop()
 	for {
-		if at, any := s.machine.nextAlarm(); any {
-			alarm.Reset(time.Until(at))
-		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case ev := <-s.inbox:
-			s.accept(ev)
-		case <-s.news.wake:
-			s.accept(event{})
+		case <-s.inbox.wake:
+			s.Settle()
 		case <-alarm.C:
+			s.turn.Lock()
 			s.machine.expire(time.Now())
+			s.link.Flush()
+			s.turn.Unlock()
 		case answer := <-s.asks:
-			answer <- s.stats()
+			s.turn.Lock()
+			st := s.stats()
+			s.turn.Unlock()
+			answer <- st
 		}
-		if n := s.drain(batchSize); n < yieldBelow {
-			// Readers that can run may have something for the same peers.
-			runtime.Gosched()
-			s.drain(batchSize - n)
+		s.turn.Lock()
+		at, any := s.machine.nextAlarm()
+		s.armed = at
+		s.turn.Unlock()
+		if any {
+			alarm.Reset(time.Until(at))
 		}
-		s.link.Flush()
 	}
 }
 
-// drain handles what waits in the inbox, at most n messages, and answers how
-// many it was.
-func (s *Scheduler) drain(n int) int {
-	for i := range n {
-		select {
-		case ev := <-s.inbox:
-			s.accept(ev)
-		default:
-			return i
+// Settle handles what has been handed over, unless another goroutine is at it
+// and sees to that too.
+func (s *Scheduler) Settle() {
+	for range settleRounds {
+		if s.inbox.empty() || !s.turn.TryLock() {
+			return // who has the turn looks again when it has given it up
+		}
+		s.work()
+		s.turn.Unlock()
+	}
+	s.inbox.stir()
+}
+
+// work handles what waits in the inbox. A lost engine goes after the replies
+// that it had sent, and before the tasks that came with them. The caller has
+// the turn.
+func (s *Scheduler) work() {
+	events, news := s.inbox.take(s.spare)
+	for _, n := range news {
+		switch n.what {
+		case up:
+			s.machine.engineUp(n.uuid)
+		case back:
+			s.machine.engineBack(n.uuid)
+		case down:
+			for i, ev := range events {
+				if ev.reply != nil {
+					s.handle(ev)
+					events[i] = event{}
+				}
+			}
+			s.machine.engineDown(n.uuid)
 		}
 	}
-	return n
+	for i, ev := range events {
+		s.handle(ev)
+		if (i+1)%batchSize == 0 {
+			s.link.Flush()
+		}
+	}
+	s.link.Flush()
+	clear(events)
+	s.spare = events[:0]
+	if at, any := s.machine.nextAlarm(); any && (s.armed.IsZero() || at.Before(s.armed)) {
+		s.armed = at
+		s.inbox.stir()
+	}
 }
 
 func (s *Scheduler) handle(ev event) {
-	if ev == (event{}) {
-		return
-	}
-	if ev.task != nil {
+	switch {
+	case ev.task != nil:
 		if !s.machine.submit(ev.task) {
 			s.room.leave(ev.task.size)
 			s.machine.tally.duplicates++
 			s.log.Warn("task dropped: its msg_id was submitted before", "msg_id", ev.task.id)
 		}
-		return
-	}
-	if !s.machine.result(ev.reply) {
-		s.log.Debug("reply dropped: the engine does not run this task", "msg_id", ev.reply.task, "engine", ev.reply.engine)
+	case ev.reply != nil:
+		if !s.machine.result(ev.reply) {
+			s.log.Debug("reply dropped: the engine does not run this task", "msg_id", ev.reply.task, "engine", ev.reply.engine)
+		}
 	}
 }
 
-// Submit takes a task, or waits until there is room for it: frames from the delimiter on, which it now owns, of the
+// Submit takes a task, or waits until there is room for it, for Settle to handle: frames from the delimiter on, which it now owns, of the
 // client with this routing id. nil is for tasks whose replies nobody awaits.
 // An error says why the message was dropped.
 func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
@@ -197,13 +232,16 @@ func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
 		return fmt.Errorf("task dropped: %w", err)
 	}
 	t := newTask(client, msg, m.Header, header.MsgID, meta)
-	s.room.enter(t.size)
+	if !s.room.tryEnter(t.size) {
+		s.Settle() // what this reader has brought may make room
+		s.room.enter(t.size)
+	}
 	s.monitor.Submitted(client, msg, &header, meta.Label)
 	return s.post(event{task: t})
 }
 
-// Result takes an engine's reply: frames from the delimiter on, which it now
-// owns. An error says why the message was dropped.
+// Result takes an engine's reply, for Settle to handle: frames from the
+// delimiter on, which it now owns. An error says why the message was dropped.
 func (s *Scheduler) Result(engine string, msg [][]byte) error {
 	m, err := s.session.Peek(msg)
 	if err != nil {
@@ -224,96 +262,30 @@ func (s *Scheduler) Result(engine string, msg [][]byte) error {
 	}})
 }
 
+// post hands a message over. When very many wait, it first helps to handle them.
 func (s *Scheduler) post(ev event) error {
-	select {
-	case s.inbox <- ev:
-		return nil
-	case <-s.done:
+	n, ok := s.inbox.put(ev)
+	if !ok {
 		return errors.New("message dropped: the task queue has stopped")
 	}
+	if n >= inboxSize {
+		s.turn.Lock()
+		s.work()
+		s.turn.Unlock()
+		s.Settle()
+	}
+	return nil
 }
 
 // EngineUp adds a registered engine. A task submitted after it returned sees
 // the engine. It never waits.
-func (s *Scheduler) EngineUp(uuid string) { s.news.add(engineEvent{uuid, up}) }
+func (s *Scheduler) EngineUp(uuid string) { s.inbox.tell(engineEvent{uuid, up}) }
 
 // EngineBack tells that a registered engine's connection is there again.
-func (s *Scheduler) EngineBack(uuid string) { s.news.add(engineEvent{uuid, back}) }
+func (s *Scheduler) EngineBack(uuid string) { s.inbox.tell(engineEvent{uuid, back}) }
 
 // EngineDown removes an engine. Replies that it sent before are still taken.
-func (s *Scheduler) EngineDown(uuid string) { s.news.add(engineEvent{uuid, down}) }
-
-// accept handles a message, or none, after the engines' comings and goings that
-// came before it. A lost engine goes after the replies that it had sent, and
-// before the tasks that wait in the inbox.
-func (s *Scheduler) accept(ev event) {
-	var tasks []event
-	for _, n := range s.news.take() {
-		switch n.what {
-		case up:
-			s.machine.engineUp(n.uuid)
-		case back:
-			s.machine.engineBack(n.uuid)
-		case down:
-			for left := len(s.inbox); ; left-- {
-				if ev.task != nil {
-					tasks = append(tasks, ev)
-				} else {
-					s.handle(ev)
-				}
-				ev = event{}
-				if left == 0 {
-					break
-				}
-				ev = <-s.inbox
-			}
-			s.machine.engineDown(n.uuid)
-		}
-	}
-	for _, t := range tasks {
-		s.handle(t)
-	}
-	s.handle(ev)
-}
-
-// engineNews carries engine events past the inbox. Those who bring them must
-// not wait: the hub, which the scheduler may be waiting for, is one.
-type engineNews struct {
-	mu   sync.Mutex
-	list []engineEvent
-	wake chan struct{} // holds one token while list may have items
-}
-
-type engineEvent struct {
-	uuid string
-	what change
-}
-
-type change uint8
-
-const (
-	up change = iota
-	back
-	down
-)
-
-func (n *engineNews) add(e engineEvent) {
-	n.mu.Lock()
-	n.list = append(n.list, e)
-	n.mu.Unlock()
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (n *engineNews) take() []engineEvent {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	list := n.list
-	n.list = nil
-	return list
-}
+func (s *Scheduler) EngineDown(uuid string) { s.inbox.tell(engineEvent{uuid, down}) }
 
 // effectsOf turns the machine's decisions into messages.
 type effectsOf struct{ *Scheduler }
@@ -399,6 +371,17 @@ type gate struct {
 	held    int64
 	closed  bool
 	changed sync.Cond
+}
+
+// tryEnter is enter for who must not wait; false is no room.
+func (g *gate) tryEnter(n int64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held >= g.limit && !g.closed {
+		return false
+	}
+	g.held += n
+	return true
 }
 
 // enter waits while the bytes held reach the limit: one task may go over it.

@@ -138,6 +138,7 @@ func TestSchedulerRoundTrip(t *testing.T) {
 	if err := s.Submit([]byte("C"), request); err != nil {
 		t.Fatal(err)
 	}
+	s.Settle()
 	to, m := next(t, w.toEngine)
 	if to.engine != "U" || to.client != "C" {
 		t.Fatalf("sent %+v", to)
@@ -146,6 +147,7 @@ func TestSchedulerRoundTrip(t *testing.T) {
 	if err := s.Result("U", answer); err != nil {
 		t.Fatal(err)
 	}
+	s.Settle()
 	to, _ = next(t, w.toClient)
 	if to.engine != "U" || to.client != "C" || &to.msg[0][0] != &answer[0][0] {
 		t.Fatalf("relayed %+v", to)
@@ -215,6 +217,7 @@ func TestErrorReplies(t *testing.T) {
 		if err := s.Submit([]byte("C"), request); err != nil {
 			t.Fatal(err)
 		}
+		s.Settle()
 		return request
 	}
 	check(submit(map[string]any{"after": []string{"nobody"}}), "", "InvalidDependency", "", "")
@@ -242,6 +245,7 @@ func TestEverySendIsNew(t *testing.T) {
 	if err := s.Submit([]byte("C"), request); err != nil {
 		t.Fatal(err)
 	}
+	s.Settle()
 	memory := testSession(t, "engine") // refuses what it has seen
 	var header []byte
 	for range 4 {
@@ -257,6 +261,7 @@ func TestEverySendIsNew(t *testing.T) {
 		if err := s.Result("U", pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "error"}, nil)); err != nil {
 			t.Fatal(err)
 		}
+		s.Settle()
 	}
 	next(t, w.toClient)
 }
@@ -273,10 +278,12 @@ func TestReplyBeforeLoss(t *testing.T) {
 		if err := s.Submit([]byte("C"), pack(t, client, "apply_request", nil, nil, nil)); err != nil {
 			t.Fatal(err)
 		}
+		s.Settle()
 		_, m := next(t, w.toEngine)
 		if err := s.Result(uuid, pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "ok"}, nil)); err != nil {
 			t.Fatal(err)
 		}
+		s.Settle()
 		s.EngineDown(uuid)
 		_, m = next(t, w.toClient)
 		meta, err := wire.PeekMetadata(m.Metadata)
@@ -299,6 +306,7 @@ func TestMaxBytes(t *testing.T) {
 			if err := s.Submit([]byte("C"), pack(t, client, "apply_request", nil, nil, nil, make([]byte, 1000))); err != nil {
 				t.Error(err)
 			}
+			s.Settle()
 			submitted <- struct{}{}
 		}
 	}()
@@ -317,6 +325,7 @@ func TestMaxBytes(t *testing.T) {
 		if err := s.Result("U", pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "ok"}, nil)); err != nil {
 			t.Fatal(err)
 		}
+		s.Settle()
 		next(t, w.toClient)
 	}
 	waitFor(t, func() bool { s.room.mu.Lock(); defer s.room.mu.Unlock(); return s.room.held == 0 })
@@ -408,13 +417,13 @@ func benchmarkTask(b *testing.B, engines int) {
 			if err := s.Submit([]byte("C"), requests[i]); err != nil {
 				b.Fatal(err)
 			}
-			s.drain(1)
+			s.Settle()
 		}
 		for i := range window {
 			if err := s.Result(s.machine.tasks[ids[i]].engine.uuid, replies[i]); err != nil {
 				b.Fatal(err)
 			}
-			s.drain(1)
+			s.Settle()
 			<-out.replies
 		}
 	}

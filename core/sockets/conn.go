@@ -178,7 +178,7 @@ func (c *Conn) run() {
 	}
 	c.fail(c.in.loop())
 	close(c.readEnd)
-	FlushAll()
+	c.in.flush()
 	c.s.remove(c)
 	err := c.discardQueue()
 	c.s.ended(c, err)

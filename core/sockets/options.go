@@ -86,10 +86,11 @@ type Options struct {
 	// more. What it enqueued on any connection is flushed after each read.
 	// A nil Handler drops messages.
 	Handler func(c *Conn, frames [][]byte)
-	// HandsOver says that Handler only hands messages to a goroutine that calls
-	// FlushAll itself: reads end without a flush, which would cut that
-	// goroutine's batches into small writes.
-	HandsOver bool
+	// Settle, if there, is called on the reader goroutine after each read in
+	// which Handler was called, after other readers that can run had their turn
+	// and before the flush: a Handler that gathers messages has them handled
+	// there, those of many readers at once.
+	Settle func()
 	// Connected is called when a peer has finished its handshake and can be
 	// sent to, before its first message; Disconnected exactly once after it
 	// and after its last message. Either may be nil. When a second connection

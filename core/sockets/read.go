@@ -51,8 +51,7 @@ type inbox struct {
 	spill  []byte
 	bytes  int64 // of the message so far
 	views  [][]byte
-	done   int  // messages handed on since the last flush
-	obeyed bool // a command since the last flush, which may have an answer
+	done   int // messages handed on since the last flush
 	opener *opener
 	total  Traffic
 }
@@ -74,13 +73,6 @@ func (in *inbox) fill() error {
 
 // flush writes what the handler has enqueued since the last read.
 func (in *inbox) flush() {
-	if in.c.s.o.HandsOver {
-		if in.obeyed {
-			in.c.Flush()
-		}
-		in.done, in.obeyed = 0, false
-		return
-	}
 	if in.done == 0 {
 		if dirtyList.Load() != nil {
 			FlushAll() // an answer to a command
@@ -89,11 +81,15 @@ func (in *inbox) flush() {
 	}
 	few := in.done <= yieldBelow
 	in.done = 0
-	if dirtyList.Load() == nil {
+	settle := in.c.s.o.Settle
+	if settle == nil && dirtyList.Load() == nil {
 		return
 	}
 	if few {
 		runtime.Gosched()
+	}
+	if settle != nil {
+		settle()
 	}
 	FlushAll()
 }
@@ -195,7 +191,6 @@ func (in *inbox) frame(flags byte, p place) error {
 		}
 	}
 	if flags&flagCommand != 0 {
-		in.obeyed = true
 		err := in.c.command(body)
 		if len(in.frames) == 0 {
 			in.start = in.pos
