@@ -13,7 +13,7 @@ import (
 // collected, however little of it is in use. A controller holds a few megabytes
 // and makes a hundred a second: with Go's own rule, twice what is in use, it
 // would collect all the time.
-const heapFloor = 64 << 20
+const heapFloor = 32 << 20
 
 // heapRoom keeps Go's rule for garbage at twice what is in use, or heapFloor
 // when that is more.

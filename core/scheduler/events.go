@@ -98,7 +98,7 @@ func (m *machine) engineDown(uuid string) {
 // reclassify moves the tasks for which the loss of e changes who may take them.
 func (m *machine) reclassify(e *engine) {
 	var moved []*task
-	take := func(c *class) { moved = append(moved, c.waiting.items...) }
+	take := func(c *class) { moved = append(moved, c.waiting.all()...) }
 	for _, c := range e.classes {
 		take(c)
 	}

@@ -267,7 +267,7 @@ func (m *machine) fill(e *engine) {
 		if c == nil {
 			return
 		}
-		t := c.waiting.head()
+		t := c.waiting.first()
 		if !m.assign(t, e) {
 			return
 		}
@@ -278,7 +278,7 @@ func (m *machine) fill(e *engine) {
 // oldest answers the class that admits e and whose head came first.
 func (m *machine) oldest(e *engine) (best *class) {
 	consider := func(c *class) {
-		if best == nil || c.waiting.head().arrival < best.waiting.head().arrival {
+		if best == nil || c.waiting.first().arrival < best.waiting.first().arrival {
 			best = c
 		}
 	}
@@ -299,7 +299,7 @@ func (m *machine) oldest(e *engine) (best *class) {
 // unqueue takes t out of the class in which it waits.
 func (m *machine) unqueue(t *task) {
 	c := t.class
-	c.waiting.remove(t.place)
+	c.waiting.remove(t)
 	t.class = nil
 	if c.waiting.len() == 0 && c != m.any {
 		m.shut(c)

@@ -38,7 +38,8 @@ type task struct {
 	engine     *engine // where it runs
 	slot       int     // index in engine.running
 	class      *class  // where it waits
-	place      int     // index in class.waiting
+	place      int     // in class.waiting, which knows what it means
+	later      int     // likewise
 	deadline   time.Time
 	alarm      int // index in machine.alarms, or -1
 	dependants []dependant
@@ -94,14 +95,9 @@ type engine struct {
 // while tasks wait in it; the class "any engine" always.
 type class struct {
 	key     string
-	waiting heap[*task] // by arrival
-	members []*engine   // narrow: only these; nil: any engine but those
+	waiting line
+	members []*engine // narrow: only these; nil: any engine but those
 	barred  []*engine
 }
 
-func newClass(key string) *class {
-	return &class{key: key, waiting: heap[*task]{
-		less:  func(a, b *task) bool { return a.arrival < b.arrival },
-		place: func(t *task, i int) { t.place = i },
-	}}
-}
+func newClass(key string) *class { return &class{key: key, waiting: newLine()} }
