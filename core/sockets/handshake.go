@@ -25,9 +25,11 @@ const (
 // the connection's own buffer and hands a frame on only when its head has been
 // seen: after the greeting come commands of at most maxCommand bytes, so zmq4
 // never allocates what a peer merely claims. zmq4 reads exactly what it needs;
-// what follows the handshake stays in the buffer.
+// what follows the handshake stays in the buffer. What zmq4 writes in pieces is
+// written when it waits for an answer, or has finished.
 type guard struct {
 	net.Conn
+	out       []byte
 	in        *inbox
 	mechanism string // the only one that is welcome
 	greeting  bool   // the greeting has come
@@ -52,6 +54,9 @@ func (g *guard) Read(p []byte) (int, error) {
 			in.start = in.pos
 			in.shift(in.pos)
 		}
+		if err := g.flush(); err != nil {
+			return 0, err
+		}
 		if err := in.fill(); err != nil {
 			return 0, err
 		}
@@ -61,6 +66,21 @@ func (g *guard) Read(p []byte) (int, error) {
 	in.start = in.pos
 	g.allowed -= n
 	return n, nil
+}
+
+// Write implements net.Conn.
+func (g *guard) Write(p []byte) (int, error) {
+	g.out = append(g.out, p...)
+	return len(p), nil
+}
+
+func (g *guard) flush() error {
+	if len(g.out) == 0 {
+		return nil
+	}
+	_, err := g.Conn.Write(g.out)
+	g.out = g.out[:0]
+	return err
 }
 
 // admit looks at what comes next and sets how much of it may be handed on;
@@ -129,6 +149,9 @@ func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err erro
 	g := &guard{Conn: tcp, in: &c.in, mechanism: string(security.Type())}
 	z, err := zmq4.Open(g, security, zmq4.SocketType(s.kind),
 		zmq4.SocketIdentity(s.o.Identity), endpoint == "", nil)
+	if err == nil {
+		err = g.flush()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -507,7 +507,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 		dealer := New(Dealer, atClient)
 		dial(t, dealer, endpoint)
 		await(t, d.connected, "connection")
-		big := bytes.Repeat([]byte("x"), 30<<20)
+		big := bytes.Repeat([]byte("x"), 8<<20)
 		for range 3 {
 			if err := dealer.Send(big, []byte("end")); err != nil {
 				t.Fatal(err)
