@@ -145,6 +145,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		if any {
 			alarm.Reset(time.Until(at))
 		}
+		s.Settle() // what came while the turn was Run's
 	}
 }
 

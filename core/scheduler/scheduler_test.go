@@ -293,6 +293,36 @@ func TestReplyBeforeLoss(t *testing.T) {
 	}
 }
 
+// TestNothingIsLeftBehind brings tasks while Run is at other things: each is
+// handled without another one coming.
+func TestNothingIsLeftBehind(t *testing.T) {
+	w := newWires()
+	s := running(t, w)
+	asking, stop := context.WithCancel(t.Context())
+	var asks sync.WaitGroup
+	asks.Go(func() {
+		for asking.Err() == nil {
+			_, _ = s.Stats(asking) // its end is the test's
+		}
+	})
+	defer asks.Wait()
+	defer stop()
+	client, engine := testSession(t, "client"), testSession(t, "engine")
+	s.EngineUp("U")
+	for range 2000 {
+		if err := s.Submit([]byte("C"), pack(t, client, "apply_request", nil, nil, nil)); err != nil {
+			t.Fatal(err)
+		}
+		s.Settle()
+		_, m := next(t, w.toEngine)
+		if err := s.Result("U", pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "ok"}, nil)); err != nil {
+			t.Fatal(err)
+		}
+		s.Settle()
+		next(t, w.toClient)
+	}
+}
+
 // TestMaxBytes holds a client back while tasks take too much memory, and lets
 // it go on when some have ended.
 func TestMaxBytes(t *testing.T) {
