@@ -44,7 +44,62 @@ type Found struct {
 	Place    Place    `json:"place"`
 	Info     sdk.Info `json:"info"` // as the executable describes itself; zero with Err
 	Shadowed []string `json:"shadowed,omitempty"`
-	Err      error    `json:"-"` // why it can't be used
+	Bridge   string   `json:"bridge,omitempty"` // the executable that serves it, when it is a script that speaks verbs
+	Err      error    `json:"-"`                // why it can't be used
+
+	pins map[string][]string // of the profile: the sums that each name may have
+}
+
+// Command answers how the plugin is started.
+func (f *Found) Command() []string {
+	if f.Bridge != "" {
+		return []string{f.Bridge, f.Path}
+	}
+	return []string{f.Path}
+}
+
+// bridgeName is the launcher that serves scripts. It is none by itself.
+const bridgeName = "exec"
+
+// look finds out what the executable is, and whether it can be used.
+func (s Search) look(ctx context.Context, f *Found) {
+	if f.pins, f.Err = s.pins(); f.Err != nil {
+		return
+	}
+	if f.Err = f.check(f.Path); f.Err != nil {
+		return
+	}
+	if f.Info, f.Err = describe(ctx, f.Path); f.Err != nil || f.Info.Speaks != sdk.SpeaksVerbs {
+		return
+	}
+	for _, place := range s.Places() {
+		path := filepath.Join(place.Dir, executableName(bridgeName))
+		if i, err := os.Stat(path); err == nil && executable(i, path) {
+			f.Bridge = path
+			return
+		}
+	}
+}
+
+// check tells whether an executable may be run: nobody else could have put it
+// there, and it is what the profile pins.
+func (f *Found) check(path string) error {
+	if err := checkSafe(path); err != nil {
+		return err
+	}
+	name := f.Name
+	if path == f.Bridge {
+		name = bridgeName
+	}
+	return checkPin(path, f.pins[name])
+}
+
+// executableName is the file name of a launcher's executable.
+func executableName(name string) string {
+	if runtime.GOOS == "windows" {
+		return prefix + name + ".exe"
+	}
+	return prefix + name
 }
 
 // Places answers where a search looks, in order. Folders need not exist.
@@ -105,9 +160,7 @@ func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found, er
 	if err != nil {
 		return nil, err
 	}
-	if f.Err = checkSafe(f.Path); f.Err == nil {
-		f.Info, f.Err = describe(ctx, f.Path)
-	}
+	s.look(ctx, f)
 	if f.Err != nil {
 		return nil, fmt.Errorf("launcher %q: %w", name, f.Err)
 	}
@@ -162,11 +215,7 @@ func List(ctx context.Context, s Search) ([]Found, error) {
 	all, errs := scan(s.Places())
 	var group sync.WaitGroup
 	for _, f := range all {
-		group.Go(func() {
-			if f.Err = checkSafe(f.Path); f.Err == nil {
-				f.Info, f.Err = describe(ctx, f.Path)
-			}
-		})
+		group.Go(func() { s.look(ctx, f) })
 	}
 	group.Wait()
 	out := make([]Found, 0, len(all))
@@ -189,7 +238,7 @@ func scan(places []Place) ([]*Found, []error) {
 		}
 		for _, e := range entries {
 			name, ok := launcherName(e.Name())
-			if !ok {
+			if !ok || name == bridgeName {
 				continue
 			}
 			path := filepath.Join(place.Dir, e.Name())
