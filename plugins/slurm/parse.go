@@ -47,12 +47,15 @@ func parseQueue(out []byte) ([]batch.Record, error) {
 		if strings.HasPrefix(line, "CLUSTER:") {
 			continue
 		}
-		r, err := record(fields[0], fields[1], fields[3], fields[4])
+		r, err := record(fields[0], fields[1], fields[3], fields[5])
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n+1, err)
 		}
 		if r.State.Ended() {
 			r.Code, r.Signal = exitCode(fields[2])
+		}
+		if r.Comment = fields[4]; r.Comment == "(null)" {
+			r.Comment = ""
 		}
 		all = append(all, r)
 	}

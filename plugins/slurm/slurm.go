@@ -18,7 +18,7 @@ const Version = "1.0.0"
 var columns = []struct {
 	name  string
 	width int
-}{{"JobArrayID", 64}, {"State", 24}, {"exit_code", 16}, {"Name", 208}, {"Reason", 96}}
+}{{"JobArrayID", 64}, {"State", 24}, {"exit_code", 16}, {"Name", 208}, {"Comment", 64}, {"Reason", 96}}
 
 func squeue(args ...string) []string {
 	var format []string
@@ -72,6 +72,7 @@ var System = batch.System{
 			batch.DirectiveArray: {Form: "--array=1-{n}", Match: directive("--array", "-a")},
 			batch.DirectiveTasks: {Form: "--ntasks={n}", Match: directive("--ntasks", "-n")},
 			"name":               {Form: "--job-name={value}", Match: directive("--job-name", "-J")},
+			batch.DirectiveTag:   {Form: "--comment={value}", Match: directive("--comment")},
 			"queue":              {Form: "--partition={value}", Match: directive("--partition", "-p")},
 			"account":            {Form: "--account={value}", Match: directive("--account", "-A")},
 			"qos":                {Form: "--qos={value}", Match: directive("--qos", "-q")},

@@ -21,15 +21,15 @@ func read(t *testing.T, name string) []byte {
 // What squeue of Slurm 22.05 printed of jobs in many states.
 func TestParseQueue(t *testing.T) {
 	got, err := parseQueue(read(t, "squeue.txt"))
-	const name = "ipcore-0123456789ab-1"
+	const name = "ipcore-0123456789ab_1"
 	want := []batch.Record{
-		{ID: "55", Index: 2, Name: name, State: batch.Cancelled, Reason: "CANCELLED", Code: -1, Signal: "SIGTERM"},
-		{ID: "61", Index: -1, Name: "good", State: batch.Completed, Code: 0},
-		{ID: "55", Index: 3, Name: name, State: batch.Failed, Reason: "FAILED, NonZeroExitCode", Code: 3},
-		{ID: "60", Index: -1, Name: "killed", State: batch.Failed, Reason: "FAILED, JobLaunchFailure", Code: -1, Signal: "SIGKILL"},
-		{ID: "56", Index: -1, Name: "big", State: batch.Queued, Reason: "PartitionConfig", Code: -1},
-		{ID: "55", Index: 1, Name: name, State: batch.Running, Code: -1},
-		{ID: "55", Index: 4, Name: name, State: batch.Running, Code: -1},
+		{ID: "62", Index: 2, Name: name, Comment: "ipcore-0123456789ab", State: batch.Cancelled, Reason: "CANCELLED", Code: -1, Signal: "SIGTERM"},
+		{ID: "65", Index: -1, Name: "good", State: batch.Completed, Code: 0},
+		{ID: "62", Index: 3, Name: name, Comment: "ipcore-0123456789ab", State: batch.Failed, Reason: "FAILED, NonZeroExitCode", Code: 3},
+		{ID: "64", Index: -1, Name: "killed", State: batch.Failed, Reason: "FAILED, JobLaunchFailure", Code: -1, Signal: "SIGKILL"},
+		{ID: "63", Index: -1, Name: "big", State: batch.Queued, Reason: "PartitionConfig", Code: -1},
+		{ID: "62", Index: 1, Name: name, Comment: "ipcore-0123456789ab", State: batch.Running, Code: -1},
+		{ID: "62", Index: 4, Name: name, Comment: "ipcore-0123456789ab", State: batch.Running, Code: -1},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v\n%+v\nwant\n%+v", err, got, want)
@@ -42,12 +42,12 @@ func TestParseQueue(t *testing.T) {
 }
 
 func TestParseLookup(t *testing.T) {
-	got, err := parseLookup(1, "55", read(t, "scontrol.txt"))
+	got, err := parseLookup(1, "62", read(t, "scontrol.txt"))
 	if err != nil || len(got) != 4 {
 		t.Fatal(got, err)
 	}
-	const name = "ipcore-0123456789ab-1"
-	if want := (batch.Record{ID: "55", Index: 3, Name: name, State: batch.Failed, Reason: "FAILED, NonZeroExitCode", Code: 3}); got[1] != want {
+	const name = "ipcore-0123456789ab_1"
+	if want := (batch.Record{ID: "62", Index: 3, Name: name, State: batch.Failed, Reason: "FAILED, NonZeroExitCode", Code: 3}); got[1] != want {
 		t.Errorf("got %+v, want %+v", got[1], want)
 	}
 	if got[2].Signal != "SIGTERM" || got[2].State != batch.Cancelled || got[0].State != batch.Running {

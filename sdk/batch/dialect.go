@@ -62,6 +62,7 @@ type Dialect struct {
 const (
 	DirectiveArray = "array"
 	DirectiveTasks = "tasks"
+	DirectiveTag   = "tag" // a comment of the job
 )
 
 // Directive is one directive. Fields are {value}, {n} and {name}.
@@ -82,6 +83,7 @@ type Needs struct {
 	Exclusive                     bool
 
 	Name, Queue, Account, Reservation, Output string
+	Tag                                       string // of the cluster, for a comment
 
 	// Own are the system's own options that have a directive.
 	Own map[string]string
@@ -121,6 +123,8 @@ func (n *Needs) value(name string) string {
 		return n.Output
 	case "name":
 		return n.Name
+	case DirectiveTag:
+		return n.Tag
 	case "exclusive":
 		if n.Exclusive {
 			return "true"
@@ -188,9 +192,11 @@ func (s *System) lines(n Needs) ([]line, error) {
 	for _, text := range d.Always {
 		all = append(all, line{"", text})
 	}
-	if _, ok := d.Directives["name"]; ok && n.Name != "" {
-		if err := add("name", n.Name); err != nil {
-			return nil, err
+	for _, option := range []string{"name", DirectiveTag} {
+		if _, ok := d.Directives[option]; ok && n.value(option) != "" {
+			if err := add(option, n.value(option)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, l := range all {
@@ -229,7 +235,7 @@ func quoteValue(s string) string {
 func (s *System) arguments(n Needs, script string) ([]string, error) {
 	n.Layout = ""
 	var words []string
-	names := append([]string{"name"}, order...)
+	names := append([]string{"name", DirectiveTag}, order...)
 	for _, o := range s.Options {
 		names = append(names, o.Name)
 	}

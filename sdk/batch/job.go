@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -115,8 +114,6 @@ func (j *Job) places() (err error) {
 	return nil
 }
 
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
-
 // names works out the name of the job.
 func (j *Job) names() error {
 	d := &j.System.Dialect
@@ -130,7 +127,7 @@ func (j *Job) names() error {
 		}
 		return oneLine("name", j.Name)
 	}
-	j.Name = notInNames.ReplaceAllString(tag(j.Request)+"-"+j.Request.ID, "_")
+	j.Name = nameOf(j.Request)
 	if len(j.Name) > limit {
 		j.Name = j.Name[:limit]
 	}
@@ -145,7 +142,7 @@ func (j *Job) needs() Needs {
 		Nodes: o.Nodes, Processes: o.Processes, Cores: o.Cores, GPUs: o.GPUs, Exclusive: o.Exclusive,
 		Memory: d.memory(o.memory), Time: d.time(o.time),
 		Name: j.Name, Queue: o.Queue, Account: o.Account, Reservation: o.Reservation,
-		Output: j.outputDirective(), Own: map[string]string{},
+		Output: j.outputDirective(), Tag: j.Request.Tag, Own: map[string]string{},
 	}
 	for name := range o.Own {
 		if _, ok := d.Directives[name]; ok {
@@ -349,13 +346,13 @@ func (j *Job) body() ([]string, error) {
 		file := j.ElementOutput("\x00")
 		before, after, _ := strings.Cut(file, "\x00")
 		lines = append(lines,
-			"ipcore_output="+quoteWord(before)+`"`+d.Index+`"`+quoteWord(after),
+			"ipcore_output="+sdk.ShellQuote(before)+`"`+d.Index+`"`+sdk.ShellQuote(after),
 			`if (umask 077; : >>"$ipcore_output"); then exec >>"$ipcore_output" 2>&1; fi`)
 	}
 	for _, name := range slices.Sorted(maps.Keys(j.Env)) {
-		lines = append(lines, "export "+name+"="+quoteWord(j.Env[name]))
+		lines = append(lines, "export "+name+"="+sdk.ShellQuote(j.Env[name]))
 	}
-	folder := quoteWord(j.WorkDir)
+	folder := sdk.ShellQuote(j.WorkDir)
 	lines = append(lines, "cd "+folder+" || echo 'ipcore: the folder is not on this node, going on in' \"$PWD\" >&2")
 	lines = append(lines, j.Settings.Prologue...)
 	command := j.Request.Command

@@ -38,6 +38,8 @@ var (
 	_ sdk.Waiter    = (*Launcher)(nil)
 	_ sdk.Outputter = (*Launcher)(nil)
 	_ sdk.Statuser  = (*Launcher)(nil)
+	_ sdk.Scripter  = (*Launcher)(nil)
+	_ sdk.Sweeper   = (*Launcher)(nil)
 	_ sdk.Signaler  = signaling{}
 )
 
@@ -138,7 +140,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 		Version: stateVersion, ProfileDir: r.ProfileDir, ClusterID: r.ClusterID,
 		JobID: id, Template: j.Template, FileName: j.Path, Queue: l.set.Queue, N: j.N,
 		Namespace: l.set.Namespace, Output: j.Output, JobName: j.Name, Layout: j.Layout,
-		Tag: tag(r), Options: options,
+		Tag: r.Tag, Options: options,
 	}
 	if j.Template != "" && l.set.Name == "" && matches(s.Dialect.Directives["name"].Match, j.Script) {
 		l.state.JobName = "" // the template has its own
@@ -287,7 +289,11 @@ func (s *System) delete(ctx context.Context, id string, limit time.Duration) err
 func (l *Launcher) follow(submitted time.Time) {
 	st := &l.state
 	l.job = newTracker(l.system, st.JobID, st.JobName, st.N, st.Layout == LayoutArray)
-	l.job.submitted = submitted
+	if l.job.submitted = submitted; !submitted.IsZero() {
+		for i := range l.job.elements {
+			l.job.elements[i].state, l.job.elements[i].reason = Queued, "accepted"
+		}
+	}
 	l.job.ended = l.elementEnded
 	l.job.trouble = func(text string) {
 		if text == "" {
@@ -421,24 +427,24 @@ func (l *Launcher) Status(ctx context.Context) (sdk.Status, error) {
 			return sdk.Status{State: sdk.StatusUnknown, Text: "job " + t.id + ": there is no status_command to ask with"}, nil
 		}
 		if err := l.poller.fresh(ctx, t, l.set.interval()); err != nil {
-			return sdk.Status{State: sdk.StatusUnknown, Text: fmt.Sprintf("%s can't be asked: %v; last known: %s", l.system.Title, err, t.text())}, nil
+			return sdk.Status{}, fmt.Errorf("%w; last known: %s", l.system.unreachable(err), t.text())
 		}
 	}
 	counts := t.counts()
 	st := sdk.Status{State: sdk.StatusUnknown, Text: t.text()}
-	running := counts[Running]
+	running, pending, total := counts[Running], counts[Queued], l.job.elementCount()
 	switch {
 	case t.over():
 		st.State = sdk.StatusStopped
 	case running > 0:
 		st.State = sdk.StatusRunning
-	case counts[Queued] > 0:
+	case pending > 0:
 		st.State = sdk.StatusPending
 	}
 	if l.state.Layout == LayoutTasks {
-		running *= l.state.N
+		running, pending, total = running*l.state.N, pending*l.state.N, l.state.N
 	}
-	st.Running = &running
+	st.Running, st.Pending, st.Total = &running, &pending, &total
 	return st, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -145,7 +146,14 @@ var commonOptions = []sdk.Option{
 
 // Info describes the plugin of the system.
 func (s System) Info(version string) sdk.Info {
-	info := sdk.Info{Name: s.Name, Version: version, Kinds: s.kinds()}
+	info := sdk.Info{Name: s.Name, Version: version, Kinds: s.kinds(), Remote: true, Classes: map[sdk.Kind][]string{}}
+	for _, k := range info.Kinds {
+		classes := []string{s.Class + "EngineSetLauncher", s.Class + "Launcher", "BatchEngineSetLauncher", "BatchSystemLauncher", "EngineLauncher", "BaseLauncher"}
+		if k == sdk.Controller {
+			classes = []string{s.Class + "ControllerLauncher", s.Class + "Launcher", "BatchControllerLauncher", "BatchSystemLauncher", "ControllerLauncher", "BaseLauncher"}
+		}
+		info.Classes[k] = slices.Compact(classes)
+	}
 	defaults := map[string][]string{
 		"submit_command": s.Submit, "delete_command": s.Delete, "signal_command": s.Signal, "status_command": s.Query,
 	}

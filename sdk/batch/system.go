@@ -100,13 +100,14 @@ func (s JobState) Ended() bool { return s == Completed || s == Failed || s == Ca
 
 // Record is what the system says of one job, or of one element of its array.
 type Record struct {
-	ID     string   // of the job, without the index
-	Index  int      // of the element as the system counts; -1: the job is no array, or all of it is meant
-	Name   string   // "" when the answer does not have it
-	State  JobState // never ""
-	Reason string   // why it waits, or how it ended, in the system's words; may be ""
-	Code   int      // exit code of what ended, when known; else -1
-	Signal string   // name of the signal that ended it, or ""
+	ID      string   // of the job, without the index
+	Index   int      // of the element as the system counts; -1: the job is no array, or all of it is meant
+	Name    string   // "" when the answer does not have it
+	Comment string   // where the directive "tag" puts the cluster's tag; "" if there is none
+	State   JobState // never ""
+	Reason  string   // why it waits, or how it ended, in the system's words; may be ""
+	Code    int      // exit code of what ended, when known; else -1
+	Signal  string   // name of the signal that ended it, or ""
 }
 
 // Runner runs one command of the system with the launcher's limits.

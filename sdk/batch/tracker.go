@@ -66,7 +66,10 @@ func newTracker(s *System, id, name string, n int, array bool) *tracker {
 
 // exit makes a launcher's exit of an element that has ended.
 func (e element) exit() sdk.Exit {
-	x := sdk.Exit{Code: e.code, Signal: e.signal}
+	x := sdk.Exit{Code: e.code, Signal: e.signal, Reason: e.reason}
+	if x.Reason == "" && e.state != Completed {
+		x.Reason = string(e.state)
+	}
 	if e.state == Completed && e.code < 0 {
 		x.Code = 0
 	}
@@ -249,6 +252,9 @@ func (t *tracker) over() bool {
 		return false
 	}
 }
+
+// elementCount answers how many elements there are.
+func (t *tracker) elementCount() int { return len(t.elements) }
 
 // counts counts elements by state.
 func (t *tracker) counts() map[JobState]int {
