@@ -99,7 +99,7 @@ func (s *System) run(ctx context.Context, c command) (stdout, stderr string, err
 	case errors.As(err, &exit) && exit.ExitCode() >= 0:
 		f.code = exit.ExitCode()
 		said := stderr + "\n" + stdout
-		f.gone = matches(s.Gone, said)
+		f.gone = matches(s.Gone, said) || s.GoneCode != 0 && f.code == s.GoneCode
 		f.ended = matches(s.Ended, said)
 		f.down = matches(s.Down, said) && !f.gone && !f.ended
 	}

@@ -31,9 +31,12 @@ type Dialect struct {
 	// FirstIndex is the index of the first element; nil: 1.
 	FirstIndex *int
 
-	// OutputIndex stands for an element's index in the name of the output file:
-	// "%a". "": the script sends each element's output to its own file by itself.
+	// OutputIndex stands for an element's index in the name of the output file: "%a".
 	OutputIndex string
+
+	// Spools tells that output arrives only after the end: the script then sends it
+	// to the output file by itself, and the directive is about the rest.
+	Spools bool
 
 	// EscapeOutput makes a path fit for the output directive. nil: it is as it is.
 	EscapeOutput func(path string) string

@@ -1,6 +1,8 @@
 package batch
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -128,8 +130,9 @@ func (j *Job) names() error {
 		return oneLine("name", j.Name)
 	}
 	j.Name = nameOf(j.Request)
-	if len(j.Name) > limit {
-		j.Name = j.Name[:limit]
+	if len(j.Name) > limit { // the tag is in a comment then
+		sum := sha256.Sum256([]byte(j.Name))
+		j.Name = ("ip" + hex.EncodeToString(sum[:]))[:min(limit, 14)]
 	}
 	return nil
 }
@@ -156,6 +159,9 @@ func (j *Job) needs() Needs {
 func (j *Job) outputDirective() string {
 	d := &j.System.Dialect
 	path := j.Output
+	if d.Spools && j.Settings.BatchTemplate == "" && j.Settings.BatchTemplateFile == "" {
+		path = spoolFile(path)
+	}
 	if d.EscapeOutput != nil {
 		path = d.EscapeOutput(path)
 	}
@@ -164,12 +170,6 @@ func (j *Job) outputDirective() string {
 		path = strings.TrimSuffix(path, ext) + "-" + d.OutputIndex + ext
 	}
 	return path
-}
-
-// ElementOutput answers the output file of one element, by its index from 1.
-func (j *Job) ElementOutput(index string) string {
-	ext := filepath.Ext(j.Output)
-	return strings.TrimSuffix(j.Output, ext) + "-" + index + ext
 }
 
 // compose makes the script and the command.
@@ -237,7 +237,7 @@ func (j *Job) checkTemplate() error {
 func (j *Job) command(words []string) []string {
 	all := make([]string, len(words))
 	for i, w := range words {
-		all[i] = strings.ReplaceAll(w, "{script}", j.Path)
+		all[i] = strings.NewReplacer("{script}", j.Path, "{name}", j.Name).Replace(w)
 	}
 	return all
 }
@@ -342,11 +342,14 @@ func (j *Job) dropped(l line) bool {
 func (j *Job) body() ([]string, error) {
 	d := &j.System.Dialect
 	var lines []string
-	if d.OutputIndex == "" && j.Layout == LayoutArray && d.Index != "" {
-		file := j.ElementOutput("\x00")
-		before, after, _ := strings.Cut(file, "\x00")
+	if d.Spools {
+		file := sdk.ShellQuote(j.Output)
+		if j.Layout == LayoutArray {
+			ext := filepath.Ext(j.Output)
+			file = sdk.ShellQuote(strings.TrimSuffix(j.Output, ext)+"-") + `"` + d.Index + `"` + sdk.ShellQuote(ext)
+		}
 		lines = append(lines,
-			"ipcore_output="+sdk.ShellQuote(before)+`"`+d.Index+`"`+sdk.ShellQuote(after),
+			"ipcore_output="+file,
 			`if (umask 077; : >>"$ipcore_output"); then exec >>"$ipcore_output" 2>&1; fi`)
 	}
 	for _, name := range slices.Sorted(maps.Keys(j.Env)) {

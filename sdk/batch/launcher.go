@@ -249,8 +249,8 @@ func (l *Launcher) removeNamed(ctx context.Context, j *Job) error {
 		return err
 	}
 	for _, r := range named(records, func(name string) bool { return sameName(name, j.Name) }) {
-		l.env.Log.Warn("the job was accepted although its submission failed; it is deleted", "job_id", r.ID)
-		if err := s.delete(ctx, r.ID, l.set.commandLimit()); err != nil {
+		l.env.Log.Warn("the job was accepted although its submission failed; it is deleted", "job_id", r.handle())
+		if err := s.delete(ctx, r.handle(), l.set.commandLimit()); err != nil {
 			return err
 		}
 	}

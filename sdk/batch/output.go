@@ -25,6 +25,12 @@ func elementFile(output string, index int) string {
 	return strings.TrimSuffix(output, ext) + "-" + strconv.Itoa(index) + ext
 }
 
+// spoolFile answers where the system puts what the script did not send to the
+// output file.
+func spoolFile(output string) string {
+	return strings.TrimSuffix(output, filepath.Ext(output)) + ".spool"
+}
+
 // tail answers the last lines of a file; "" when there is none.
 func tail(name string) string {
 	f, err := os.Open(name)
@@ -79,6 +85,7 @@ func (t *tracker) output(file string, remove bool) (string, error) {
 		}
 	}
 	take("", file)
+	take("", spoolFile(file))
 	if t.array {
 		for i := range t.elements {
 			take(fmt.Sprintf("engine %d", i), elementFile(file, i+t.first))
@@ -89,11 +96,12 @@ func (t *tracker) output(file string, remove bool) (string, error) {
 
 // last answers the last lines of one element, or of the job.
 func (t *tracker) lastLines(file string, i int) string {
+	text := tail(file)
 	if t.array {
-		if text := tail(elementFile(file, i+t.first)); text != "" {
-			return text
-		}
-		return ""
+		text = tail(elementFile(file, i+t.first))
 	}
-	return tail(file)
+	if text == "" {
+		text = tail(spoolFile(file))
+	}
+	return text
 }

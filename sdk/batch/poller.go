@@ -161,7 +161,7 @@ func (p *poller) ask(ctx context.Context) {
 	var ids []string
 	for t := range p.jobs {
 		jobs = append(jobs, t)
-		ids = append(ids, t.listed)
+		ids = append(ids, t.id)
 	}
 	p.mu.Unlock()
 	slices.Sort(ids)
@@ -264,7 +264,8 @@ func (s *System) query(ctx context.Context, words, ids []string, limit time.Dura
 }
 
 // lookup asks about one job that the status command did not show. certain: what
-// is not in records has ended.
+// is not in records has ended. Of several commands the last is the one whose word
+// counts when it does not know the job.
 func (s *System) lookup(ctx context.Context, id string, limit time.Duration) (records []Record, certain bool) {
 	if len(s.Lookup) == 0 {
 		// The status command is all there is, and it was good.
@@ -275,7 +276,7 @@ func (s *System) lookup(ctx context.Context, id string, limit time.Duration) (re
 		var f *failure
 		switch {
 		case errors.As(err, &f) && (f.gone || f.ended):
-			certain = true
+			certain = i == len(s.Lookup)-1
 		case err != nil || s.ParseLookup == nil:
 		default:
 			found, err := s.ParseLookup(i, id, []byte(out))

@@ -16,7 +16,7 @@ func (l *Launcher) Survivors(ctx context.Context, q sdk.Sweep) ([]sdk.Survivor, 
 	records, err := l.tagged(ctx, q)
 	var all []sdk.Survivor
 	for _, r := range records {
-		text := fmt.Sprintf("%s job %s: %s, %s", l.system.Title, r.ID, r.Name, r.State)
+		text := fmt.Sprintf("%s job %s: %s, %s", l.system.Title, r.handle(), r.Name, r.State)
 		if r.Reason != "" {
 			text += " (" + r.Reason + ")"
 		}
@@ -98,7 +98,7 @@ func (l *Launcher) Remove(ctx context.Context, q sdk.Sweep, survivors []sdk.Surv
 			ids = append(ids, r.ID)
 			if time.Since(asked[r.ID]) > 10*time.Second {
 				asked[r.ID] = time.Now()
-				errs = append(errs, s.delete(ctx, r.ID, l.set.commandLimit()))
+				errs = append(errs, s.delete(ctx, r.handle(), l.set.commandLimit()))
 			}
 		}
 		if err := errors.Join(errs...); err != nil {

@@ -10,7 +10,8 @@ import (
 // System is a batch system. Its commands are lists of words; a word may hold
 // fields:
 //
-//	{script}  path of the script (Submit, Check)
+//	{script}  path of the script (Submit)
+//	{name}    name of the job (Submit)
 //	{id}      id of one job, or of one element of its array (Delete, Signal, Lookup)
 //	{ids}     ids of all jobs that are asked about, with Comma between (Query)
 //	{signal}  number of the signal (Signal)
@@ -50,6 +51,7 @@ type System struct {
 	// system can't be reached. Matched against both outputs of a command that
 	// failed.
 	Gone, Ended, Down *regexp.Regexp
+	GoneCode          int // exit code that means the same as Gone; 0: none does
 
 	// Parse reads the answer of Query and List. An error means that it is none.
 	Parse func(out []byte) ([]Record, error)
@@ -100,6 +102,7 @@ func (s JobState) Ended() bool { return s == Completed || s == Failed || s == Ca
 
 // Record is what the system says of one job, or of one element of its array.
 type Record struct {
+	Handle  string   // id for commands about the job; "": ID
 	ID      string   // of the job, without the index
 	Index   int      // of the element as the system counts; -1: the job is no array, or all of it is meant
 	Name    string   // "" when the answer does not have it
@@ -108,6 +111,14 @@ type Record struct {
 	Reason  string   // why it waits, or how it ended, in the system's words; may be ""
 	Code    int      // exit code of what ended, when known; else -1
 	Signal  string   // name of the signal that ended it, or ""
+}
+
+// handle answers the id for commands about the job.
+func (r Record) handle() string {
+	if r.Handle != "" {
+		return r.Handle
+	}
+	return r.ID
 }
 
 // Runner runs one command of the system with the launcher's limits.

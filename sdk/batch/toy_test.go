@@ -47,7 +47,7 @@ func toySystem() System {
 		ParseLookup: func(_ int, _ string, out []byte) ([]Record, error) { return toyParse(out) },
 		Element:     func(id string, index int) string { return fmt.Sprintf("%s.%d", id, index) },
 		Dialect: Dialect{
-			Shebang: "#!/bin/sh", Prefix: "#TOY ", Index: "$TOY_INDEX",
+			Shebang: "#!/bin/sh", Prefix: "#TOY ", Index: "$TOY_INDEX", Spools: true,
 			Directives: map[string]Directive{
 				DirectiveArray: {Form: "array {n}", Match: regexp.MustCompile(`(?m)^#TOY array `)},
 				"name":         {Form: "name {value}", Match: regexp.MustCompile(`(?m)^#TOY name `)},
