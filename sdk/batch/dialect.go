@@ -186,6 +186,9 @@ func (s *System) lines(n Needs) ([]line, error) {
 		}
 	}
 	for _, option := range order {
+		if _, has := d.Directives[option]; option == "output_file" && !has && d.Spools {
+			continue // the script does it alone
+		}
 		if v := n.value(option); v != "" {
 			if err := add(option, v); err != nil {
 				return nil, err

@@ -52,7 +52,7 @@ func (s System) New() sdk.New {
 	shared := &pool{}
 	return func(kind sdk.Kind, env sdk.Env) sdk.Launcher {
 		l := &Launcher{kind: kind, env: env, base: s, pool: shared}
-		if len(s.Signal) > 0 {
+		if s.Signal != nil {
 			return signaling{l}
 		}
 		return l

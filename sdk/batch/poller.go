@@ -41,6 +41,7 @@ type poller struct {
 	more     chan struct{} // closed and replaced when a query has ended
 	lastErr  error         // of the last query
 	failures int           // in a row
+	soon     bool          // something ended just now, and how may be known soon
 	began    time.Time     // of the last query
 	replied  time.Time     // when the last query ended
 }
@@ -143,7 +144,7 @@ func (p *poller) next(l *loop) (time.Duration, bool) {
 	if p.failures > 0 {
 		due = p.replied.Add(min(maxBackOff, p.interval<<min(p.failures-1, 10)))
 	}
-	if p.wanted > p.finished {
+	if p.wanted > p.finished || p.soon {
 		due = p.began.Add(p.spacing)
 		if p.failures > 0 {
 			due = p.replied.Add(p.spacing << min(p.failures, 2))
@@ -170,7 +171,7 @@ func (p *poller) ask(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	now := time.Now()
+	now, soon := time.Now(), false
 	if err != nil {
 		for _, t := range jobs {
 			t.fail(err)
@@ -183,14 +184,16 @@ func (p *poller) ask(ctx context.Context) {
 		for _, t := range jobs {
 			if t.update(now, by[t.listed]) {
 				found, certain := p.system.lookup(ctx, t.id, p.limit)
-				t.settle(now, found, certain, p.system.settle())
+				// An answer that has a part of a job has all of it that has not ended.
+				certain = certain || len(by[t.listed]) > 0
+				soon = t.settle(now, found, certain, p.system.settle()) || soon
 			}
 		}
 	}
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.finished, p.lastErr, p.replied = p.started, err, time.Now()
+	p.finished, p.lastErr, p.replied, p.soon = p.started, err, time.Now(), soon
 	if p.failures++; err == nil {
 		p.failures = 0
 	}

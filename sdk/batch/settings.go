@@ -152,13 +152,17 @@ func (s System) Info(version string) sdk.Info {
 		if k == sdk.Controller {
 			classes = []string{s.Class + "ControllerLauncher", s.Class + "Launcher", "BatchControllerLauncher", "BatchSystemLauncher", "ControllerLauncher", "BaseLauncher"}
 		}
-		info.Classes[k] = slices.Compact(classes)
+		for _, class := range classes { // the generic launcher's own class is one of the last
+			if !slices.Contains(info.Classes[k], class) {
+				info.Classes[k] = append(info.Classes[k], class)
+			}
+		}
 	}
 	defaults := map[string][]string{
 		"submit_command": s.Submit, "delete_command": s.Delete, "signal_command": s.Signal, "status_command": s.Query,
 	}
 	for _, o := range commonOptions {
-		if o.Name == "signal_command" && s.Signal == nil && s.Adapt == nil {
+		if o.Name == "signal_command" && s.Signal == nil {
 			continue
 		}
 		if words := defaults[o.Name]; len(words) > 0 {
@@ -261,6 +265,19 @@ func (o *Settings) commandLimit() time.Duration {
 		return defaultCommand
 	}
 	return time.Duration(o.CommandTimeout * float64(time.Second))
+}
+
+// Decode puts the options as they were given into v, a pointer to a struct with
+// JSON tags.
+func (o *Settings) Decode(v any) error {
+	all, err := json.Marshal(o.Own)
+	if err == nil {
+		err = json.Unmarshal(all, v)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: options: %w", sdk.ErrBadOption, err)
+	}
+	return nil
 }
 
 // Text answers one of the system's own options that is a string, "" if it was

@@ -27,7 +27,7 @@ type System struct {
 
 	Submit []string // prints the job's id
 	Delete []string
-	Signal []string // nil: the system has none
+	Signal []string // nil: the system has none, empty: options may name one
 	Query  []string // answers the jobs of {ids}, or all of {user}
 	Comma  string   // between {ids}
 	List   []string // all jobs of {user}, with their names; nil: Query is that

@@ -157,8 +157,8 @@ func (t *tracker) ends(e element) {
 
 // settle takes Lookup's answer: records, and certain when the system has said
 // that it knows nothing else. What is then still missing has ended, once the
-// times to settle are over.
-func (t *tracker) settle(now time.Time, records []Record, certain bool, settle time.Duration) {
+// times to settle are over; soon tells that one of them is not.
+func (t *tracker) settle(now time.Time, records []Record, certain bool, settle time.Duration) (soon bool) {
 	t.mu.Lock()
 	var ends []int
 	told := make([]bool, len(t.elements))
@@ -191,6 +191,7 @@ func (t *tracker) settle(now time.Time, records []Record, certain bool, settle t
 			since = t.submitted
 		}
 		if now.Sub(since) < settle && !t.stopping && !t.restoring {
+			soon = true
 			continue
 		}
 		reason := "the system no longer knows it"
@@ -206,6 +207,7 @@ func (t *tracker) settle(now time.Time, records []Record, certain bool, settle t
 	}
 	t.mu.Unlock()
 	t.tell(ends)
+	return soon
 }
 
 // tell tells of elements that have ended, and of the end of all.
