@@ -122,6 +122,7 @@ var homes = []struct {
 	{"github.com/schollz/progressbar", []string{"cmd", "examples"}, "drawing belongs to programs with a terminal"},
 	{"golang.org/x/term", []string{"cmd", "examples"}, "terminals belong to programs"},
 	{"github.com/prometheus", []string{"core/metrics"}, "parts count with plain numbers, and one package shows them"},
+	{"go.starlark.net", []string{"sdk/batch/template"}, "templates have one language, and one place that knows it"},
 	{"github.com/rogpeppe/go-internal", []string{"cmd", "core/cluster"}, "scripts test commands"},
 }
 

@@ -98,7 +98,7 @@ def getopts(args, o, origin):
 
 def qsub(argv):
     if argv == ["--version"]:
-        die(0, "pbs_version = 23.06.06", out=sys.stdout)
+        die(0, *(["Version: 6.1.3", "Commit: 170e8ab"] if TORQUE else ["pbs_version = 23.06.06"]), out=sys.stdout)
     o = {}
     rest = getopts(argv, o, "cli")
     script, base, cmd = None, "STDIN", None

@@ -1,0 +1,10 @@
+// Command ipcore-launcher-batch starts controllers and engines as jobs of any
+// batch system that its options describe. It is started by ipcore.
+package main
+
+import (
+	"github.com/ipcore/ipcore/plugins/batch"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+func main() { sdk.Serve(batch.System.Info(batch.Version), batch.System.New()) }

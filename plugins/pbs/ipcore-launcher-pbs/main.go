@@ -1,0 +1,10 @@
+// Command ipcore-launcher-pbs starts controllers and engines as jobs of PBS. It is
+// started by ipcore.
+package main
+
+import (
+	"github.com/ipcore/ipcore/plugins/pbs"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+func main() { sdk.Serve(pbs.System.Info(pbs.Version), pbs.System.New()) }

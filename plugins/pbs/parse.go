@@ -1,0 +1,197 @@
+package pbs
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/ipcore/ipcore/sdk/batch"
+)
+
+// idForm is a job's id: "8.server", "8[].server", "8[3].server", Torque's "8-3".
+var idForm = regexp.MustCompile(`^(\d+)(?:\[(\d*)\]|-(\d+))?(\..+)?$`)
+
+// number answers the number of a job's id.
+func number(id string) string {
+	if m := idForm.FindStringSubmatch(id); m != nil {
+		return m[1]
+	}
+	return id
+}
+
+// element answers the id of an element of an array.
+func element(id string, index int) string {
+	m := idForm.FindStringSubmatch(id)
+	if m == nil {
+		return id
+	}
+	return m[1] + "[" + strconv.Itoa(index) + "]" + m[4]
+}
+
+// signals names the signals that end jobs.
+var signals = map[int]string{
+	1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
+	10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ",
+}
+
+// exits are exit codes below zero, which mean that PBS ended the job or never ran
+// it.
+var exits = map[int]string{
+	-1: "the job could not be started", -2: "the job could not be started", -3: "the job is to be started again",
+	-4: "PBS was started anew", -8: "the node's files could not be written", -10: "the memory limit was reached",
+	-11: "the job was started anew", -29: "the time limit was reached", -24: "the CPU time limit was reached",
+}
+
+// tabbed is an attribute of a qstat that indents by tabs.
+var tabbed = regexp.MustCompile(`^\t[A-Za-z_][A-Za-z0-9_.]* = `)
+
+// history is what a comment tells beside how a job ended.
+var history = regexp.MustCompile(`^Job run at .*? on \(.*?\)(?: and (?:finished$)?)?`)
+
+// parse reads what qstat -f printed: an unindented line for each job, indented
+// lines for its attributes, and continuation lines behind a tab.
+func parse(out []byte) ([]batch.Record, error) {
+	var all []batch.Record
+	var attributes map[string]string
+	var last string
+	finish := func() error {
+		if attributes == nil {
+			return nil
+		}
+		r, err := record(attributes)
+		if err == nil {
+			all = append(all, r)
+		}
+		return err
+	}
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimRight(line, "\r\n")
+		switch {
+		case strings.HasPrefix(line, "Job Id:"):
+			if err := finish(); err != nil {
+				return nil, err
+			}
+			attributes, last = map[string]string{"id": strings.TrimSpace(strings.TrimPrefix(line, "Job Id:"))}, ""
+		case strings.TrimSpace(line) == "":
+		case attributes == nil:
+			return nil, fmt.Errorf("%.60q is no line of qstat -f", line)
+		case strings.HasPrefix(line, "\t") && last != "" && !tabbed.MatchString(line):
+			attributes[last] += strings.TrimPrefix(line, "\t")
+		default:
+			name, value, ok := strings.Cut(line, "=")
+			if !ok { // more of a value with line ends in it
+				continue
+			}
+			last = strings.TrimSpace(name)
+			attributes[last] = strings.TrimSpace(value)
+		}
+	}
+	return all, finish()
+}
+
+// record makes a record of a job's attributes.
+func record(a map[string]string) (batch.Record, error) {
+	m := idForm.FindStringSubmatch(a["id"])
+	if m == nil {
+		return batch.Record{}, fmt.Errorf("%.60q is no job id", a["id"])
+	}
+	if a["job_state"] == "" {
+		return batch.Record{}, errors.New("job " + a["id"] + " has no state")
+	}
+	r := batch.Record{ID: m[1], Handle: a["id"], Index: -1, Name: a["Job_Name"], State: batch.Unknown, Code: -1}
+	if i, err := strconv.Atoi(m[2] + m[3]); err == nil {
+		r.Index = i
+	}
+	for v := range strings.SplitSeq(a["Variable_List"], ",") {
+		if tag, ok := strings.CutPrefix(v, "IPCORE_CLUSTER_TAG="); ok {
+			r.Comment = tag
+		}
+	}
+	comment := a["comment"]
+	switch a["job_state"] {
+	case "Q", "W", "T", "M":
+		r.State, r.Reason = batch.Queued, comment
+	case "H":
+		r.State, r.Reason = batch.Queued, strings.TrimSuffix("held, "+comment, ", ")
+	case "R", "B":
+		r.State = batch.Running
+	case "E":
+		r.State, r.Reason = batch.Running, "ending"
+	case "S", "U":
+		r.State, r.Reason = batch.Running, "suspended"
+	case "F", "X", "C":
+		end(&r, a["Exit_status"], comment)
+	}
+	return r, nil
+}
+
+// end reads how a job ended.
+func end(r *batch.Record, status, comment string) {
+	comment = strings.TrimSpace(history.ReplaceAllString(comment, ""))
+	r.Reason = comment
+	code, err := strconv.Atoi(status)
+	switch {
+	case err != nil: // it never ran
+		r.State = batch.Cancelled
+		if r.Reason == "" {
+			r.Reason = "it never ran"
+		}
+	case code == 0:
+		r.State, r.Code, r.Reason = batch.Completed, 0, ""
+	case code < 0:
+		r.State = batch.Failed
+		if text := exits[code]; text != "" {
+			r.Reason = strings.TrimSuffix(text+", "+comment, ", ")
+		} else {
+			r.Reason = strings.TrimSuffix(fmt.Sprintf("Exit_status %d, %s", code, comment), ", ")
+		}
+	case code > 256 && signals[code-256] != "":
+		r.State, r.Signal = batch.Failed, signals[code-256]
+	case code > 128 && signals[code-128] != "": // the shell's way to say it
+		r.State, r.Signal = batch.Failed, signals[code-128]
+	default:
+		r.State, r.Code = batch.Failed, code
+	}
+}
+
+// slurmStates are Slurm's words for what its wrappers of PBS run.
+var slurmStates = map[string]batch.JobState{
+	"PENDING": batch.Queued, "CONFIGURING": batch.Queued, "REQUEUED": batch.Queued,
+	"RUNNING": batch.Running, "COMPLETING": batch.Running, "SUSPENDED": batch.Running,
+	"COMPLETED": batch.Completed, "CANCELLED": batch.Cancelled, "PREEMPTED": batch.Cancelled,
+	"FAILED": batch.Failed, "NODE_FAIL": batch.Failed, "TIMEOUT": batch.Failed, "OUT_OF_MEMORY": batch.Failed, "BOOT_FAIL": batch.Failed,
+}
+
+// squeueFormat makes squeue print what parseSqueue reads.
+const squeueFormat = "--format=%F|%K|%T|%r|%j"
+
+// parseSqueue reads what squeue says of jobs that the wrappers of PBS submitted:
+// their own qstat does not know the elements of an array.
+func parseSqueue(out []byte) ([]batch.Record, error) {
+	var all []batch.Record
+	for line := range strings.Lines(string(out)) {
+		f := strings.SplitN(strings.TrimRight(line, "\n"), "|", 5)
+		if len(f) != 5 {
+			return nil, fmt.Errorf("%.60q is no line of squeue", line)
+		}
+		r := batch.Record{ID: f[0], Index: -1, State: batch.Unknown, Name: f[4], Code: -1}
+		if i, err := strconv.Atoi(f[1]); err == nil {
+			r.Index = i
+		}
+		if s, ok := slurmStates[f[2]]; ok {
+			r.State = s
+		}
+		switch {
+		case r.State == batch.Completed:
+			r.Code = 0
+		case r.State.Ended():
+			r.Reason = f[2]
+		case r.State == batch.Queued && f[3] != "None":
+			r.Reason = f[3]
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}

@@ -1,0 +1,10 @@
+// Command ipcore-launcher-sge starts controllers and engines as jobs of SGE. It is
+// started by ipcore.
+package main
+
+import (
+	"github.com/ipcore/ipcore/plugins/sge"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+func main() { sdk.Serve(sge.System.Info(sge.Version), sge.System.New()) }

@@ -1,0 +1,10 @@
+// Command ipcore-launcher-slurm starts controllers and engines as jobs of Slurm.
+// It is started by ipcore.
+package main
+
+import (
+	"github.com/ipcore/ipcore/plugins/slurm"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+func main() { sdk.Serve(slurm.System.Info(slurm.Version), slurm.System.New()) }

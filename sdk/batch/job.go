@@ -1,0 +1,369 @@
+package batch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/batch/template"
+)
+
+// Job is what Start is about to submit.
+type Job struct {
+	System   *System
+	Settings *Settings
+	Request  sdk.StartRequest
+
+	N       int    // engines; 1 for a controller
+	Layout  string // LayoutArray, LayoutTasks, or "" for one process
+	Name    string
+	WorkDir string // absolute
+	Output  string // the output file as the option has it: without an element's index
+	Env     map[string]string
+
+	Template string   // the user's own, "" when the default script is used
+	Script   string   // what is submitted
+	Path     string   // where it is written
+	Words    []string // the submit command
+	Warnings []string
+}
+
+// maxTemplate bounds a template file, in bytes.
+const maxTemplate = 1 << 20
+
+// plan works out what a request means. It changes nothing on disk.
+func (s *System) plan(r sdk.StartRequest, o *Settings) (*Job, error) {
+	j := &Job{System: s, Settings: o, Request: r, N: 1, Env: map[string]string{}}
+	switch {
+	case r.Kind == sdk.Engine:
+		j.N = r.Count(runtime.NumCPU())
+	case r.Kind == sdk.Controller && r.N != nil:
+		return nil, fmt.Errorf("%w: n is for engines", sdk.ErrBadOption)
+	case r.N != nil && *r.N != 1:
+		return nil, fmt.Errorf("%w: n is %d, a single engine is one", sdk.ErrBadOption, *r.N)
+	}
+	if j.N > 1 {
+		if j.Layout = o.Layout; j.Layout == "" {
+			j.Layout = LayoutArray
+		}
+	}
+	for name, value := range r.Env {
+		if !secret(name) { // the engine finds the key in the connection file
+			j.Env[name] = value
+		}
+	}
+	maps.Copy(j.Env, o.Environment)
+	for name := range j.Env {
+		if !variableName.MatchString(name) {
+			return nil, fmt.Errorf("%w: environment variable %q", sdk.ErrBadOption, name)
+		}
+	}
+	if err := j.places(); err != nil {
+		return nil, err
+	}
+	if err := j.names(); err != nil {
+		return nil, err
+	}
+	return j, j.compose()
+}
+
+// places works out the files.
+func (j *Job) places() (err error) {
+	r, o := j.Request, j.Settings
+	j.WorkDir = o.WorkDir
+	if j.WorkDir == "" {
+		j.WorkDir = r.WorkDir
+	}
+	if j.WorkDir, err = filepath.Abs(j.WorkDir); err != nil {
+		return fmt.Errorf("%w: work_dir: %w", sdk.ErrBadOption, err)
+	}
+	stem := "ipengine-" + r.ClusterID + "-" + r.ID
+	if r.Kind == sdk.Controller {
+		stem = strings.TrimSuffix("ipcontroller-"+r.ClusterID, "-") + "-" + fmt.Sprint(os.Getpid())
+	}
+	if !filepath.IsLocal(stem) || filepath.Base(stem) != stem {
+		return fmt.Errorf("%w: %q is no name for a file; the cluster id and the id have no slashes", sdk.ErrBadOption, stem)
+	}
+	logs := r.LogDir
+	if logs == "" {
+		logs = j.WorkDir
+	}
+	if j.Output = o.OutputFile; j.Output == "" {
+		j.Output = filepath.Join(logs, stem+".log")
+	} else if !filepath.IsAbs(j.Output) {
+		j.Output = filepath.Join(j.WorkDir, j.Output)
+	}
+	folder, name := logs, stem+"."+j.System.Name
+	if o.WorkDir != "" || o.BatchFileName != "" {
+		folder = j.WorkDir
+	}
+	if o.BatchFileName != "" {
+		name = o.BatchFileName
+	}
+	j.Path = name
+	if !filepath.IsAbs(j.Path) {
+		j.Path = filepath.Join(folder, name)
+	}
+	return nil
+}
+
+// names works out the name of the job.
+func (j *Job) names() error {
+	d := &j.System.Dialect
+	limit := d.NameLength
+	if limit == 0 {
+		limit = 200
+	}
+	if j.Name = j.Settings.Name; j.Name != "" {
+		if len(j.Name) > limit {
+			return fmt.Errorf("%w: name is %q, %s takes %d characters", sdk.ErrBadOption, j.Name, j.System.Title, limit)
+		}
+		return oneLine("name", j.Name)
+	}
+	j.Name = nameOf(j.Request)
+	if len(j.Name) > limit { // the tag is in a comment then
+		sum := sha256.Sum256([]byte(j.Name))
+		j.Name = ("ip" + hex.EncodeToString(sum[:]))[:min(limit, 14)]
+	}
+	return nil
+}
+
+// needs answers what the directives have to say.
+func (j *Job) needs() Needs {
+	o, d := j.Settings, &j.System.Dialect
+	n := Needs{
+		N: j.N, Layout: j.Layout,
+		Nodes: o.Nodes, Processes: o.Processes, Cores: o.Cores, GPUs: o.GPUs, Exclusive: o.Exclusive,
+		Memory: d.memory(o.memory), Time: d.time(o.time),
+		Name: j.Name, Queue: o.Queue, Account: o.Account, Reservation: o.Reservation,
+		Output: j.outputDirective(), Tag: j.Request.Tag, Own: map[string]string{},
+	}
+	for name := range o.Own {
+		if _, ok := d.Directives[name]; ok {
+			n.Own[name] = o.Text(name)
+		}
+	}
+	return n
+}
+
+// outputDirective is the output file as the directive has it.
+func (j *Job) outputDirective() string {
+	d := &j.System.Dialect
+	path := j.Output
+	if d.Spools && j.Settings.BatchTemplate == "" && j.Settings.BatchTemplateFile == "" {
+		path = spoolFile(path)
+	}
+	if d.EscapeOutput != nil {
+		path = d.EscapeOutput(path)
+	}
+	if j.Layout == LayoutArray && d.OutputIndex != "" {
+		ext := filepath.Ext(path)
+		path = strings.TrimSuffix(path, ext) + "-" + d.OutputIndex + ext
+	}
+	return path
+}
+
+// compose makes the script and the command.
+func (j *Job) compose() (err error) {
+	s, o := j.System, j.Settings
+	text := o.BatchTemplate
+	if text == "" && o.BatchTemplateFile != "" {
+		if text, err = readTemplate(filepath.Join(j.WorkDir, o.BatchTemplateFile), o.BatchTemplateFile); err != nil {
+			return err
+		}
+	}
+	j.Words = j.command(s.Submit)
+	if len(j.Words) == 0 {
+		return fmt.Errorf("%w: --%sLauncher.submit_command is not set: %s has no default for it", sdk.ErrBadOption, s.Class, s.Title)
+	}
+	var extra []string
+	if text == "" {
+		if len(o.DropDirectives) == 0 && len(o.Namespace) > 0 {
+			return fmt.Errorf("%w: namespace is for a batch_template, and none is given", sdk.ErrBadOption)
+		}
+		if s.Dialect.Compose != nil {
+			j.Script, err = s.Dialect.Compose(j)
+		} else {
+			j.Script, err = j.defaultScript()
+		}
+	} else {
+		j.Template = text
+		j.Script, j.Warnings, err = template.Render(text, j.variables())
+		if err != nil {
+			err = fmt.Errorf("%w: %w", sdk.ErrBadOption, err)
+		} else if err = j.checkTemplate(); err == nil {
+			extra, err = s.arguments(j.needs(), j.Script)
+		}
+		for _, directive := range o.Directives {
+			extra = append(extra, strings.Fields(directive)...)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	j.Words = slices.Concat(j.Words[:1], extra, j.Words[1:])
+	if !s.Stdin && !slices.ContainsFunc(s.Submit, func(w string) bool { return strings.Contains(w, "{script}") }) {
+		j.Words = append(j.Words, j.Path)
+	}
+	return nil
+}
+
+// checkTemplate finds out how many jobs the user's own script makes.
+func (j *Job) checkTemplate() error {
+	if strings.ContainsRune(j.Script, 0) {
+		return fmt.Errorf("%w: the script has a zero byte", sdk.ErrBadOption)
+	}
+	if j.Layout == "" {
+		return nil
+	}
+	// One job runs all engines unless the template makes an array.
+	j.Layout = LayoutTasks
+	if m := j.System.Dialect.Directives[DirectiveArray].Match; m != nil && m.MatchString(j.Script) {
+		j.Layout = LayoutArray
+	}
+	return nil
+}
+
+// command puts the path of the script into a command.
+func (j *Job) command(words []string) []string {
+	all := make([]string, len(words))
+	for i, w := range words {
+		all[i] = strings.NewReplacer("{script}", j.Path, "{name}", j.Name).Replace(w)
+	}
+	return all
+}
+
+func readTemplate(path, given string) (string, error) {
+	if filepath.IsAbs(given) {
+		path = given
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxTemplate {
+		err = fmt.Errorf("it has %d bytes, at most %d are read", info.Size(), maxTemplate)
+	}
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
+	}
+	if err == nil && len(text) == 0 {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: batch_template_file %s: %w", sdk.ErrBadOption, given, err)
+	}
+	return string(text), nil
+}
+
+// variables are what a template may use.
+func (j *Job) variables() map[string]any {
+	o, r := j.Settings, j.Request
+	program, args := splitCommand(r.Command)
+	environment, _ := json.Marshal(j.Env) // strings: it can't fail
+	vars := map[string]any{
+		"n": j.N, "queue": o.Queue, "profile_dir": r.ProfileDir, "cluster_id": r.ClusterID,
+		"program": Quote(program), "program_args": Quote(args), "program_and_args": Quote(r.Command),
+		"output_file": j.Output, "environment_json": string(environment),
+		"job_name": j.Name, "account": o.Account, "reservation": o.Reservation, "time_limit": j.needs().Time,
+		"nodes": o.Nodes, "processes": o.Processes, "cores": o.Cores, "gpus": o.GPUs, "memory": j.needs().Memory,
+		"exclusive": o.Exclusive, "prologue": strings.Join(o.Prologue, "\n"), "work_dir": j.WorkDir,
+	}
+	for _, own := range j.System.Options {
+		if own.Type == "string" {
+			vars[own.Name] = o.Text(own.Name)
+		}
+	}
+	maps.Copy(vars, o.Namespace)
+	return vars
+}
+
+// splitCommand splits a command into what is the program, with the words that
+// choose what it is, and its arguments.
+func splitCommand(command []string) (program, args []string) {
+	at := 1
+	switch {
+	case len(command) > 2 && command[1] == "-m":
+		at = 3
+	case len(command) > 1 && (command[1] == "engine" || command[1] == "controller"):
+		at = 2
+	}
+	return command[:at], command[at:]
+}
+
+// defaultScript makes a shell script with directives.
+func (j *Job) defaultScript() (string, error) {
+	d := &j.System.Dialect
+	directives, err := j.System.lines(j.needs())
+	if err != nil {
+		return "", err
+	}
+	for _, text := range j.Settings.Directives {
+		if err := oneLine("directives", text); err != nil {
+			return "", err
+		}
+		directives = append(directives, line{"directives", text})
+	}
+	var b strings.Builder
+	if d.Shebang != "" {
+		b.WriteString(d.Shebang + "\n")
+	}
+	for _, l := range directives {
+		if !j.dropped(l) {
+			b.WriteString(d.Prefix + l.text + "\n")
+		}
+	}
+	body := j.body
+	if d.Body != nil {
+		body = func() ([]string, error) { return d.Body(j) }
+	}
+	lines, err := body()
+	for _, l := range lines {
+		b.WriteString(l + "\n")
+	}
+	return b.String(), err
+}
+
+// dropped tells whether drop_directives names a directive.
+func (j *Job) dropped(l line) bool {
+	return slices.ContainsFunc(j.Settings.DropDirectives, func(drop string) bool {
+		return drop != "" && (drop == l.option || strings.HasPrefix(l.text, drop) || strings.HasPrefix(j.System.Dialect.Prefix+l.text, drop))
+	})
+}
+
+// body makes the lines that run the command.
+func (j *Job) body() ([]string, error) {
+	d := &j.System.Dialect
+	var lines []string
+	if d.Spools {
+		file := sdk.ShellQuote(j.Output)
+		if j.Layout == LayoutArray {
+			ext := filepath.Ext(j.Output)
+			file = sdk.ShellQuote(strings.TrimSuffix(j.Output, ext)+"-") + `"` + d.Index + `"` + sdk.ShellQuote(ext)
+		}
+		lines = append(lines,
+			"ipcore_output="+file,
+			`if (umask 077; : >>"$ipcore_output"); then exec >>"$ipcore_output" 2>&1; fi`)
+	}
+	for _, name := range slices.Sorted(maps.Keys(j.Env)) {
+		lines = append(lines, "export "+name+"="+sdk.ShellQuote(j.Env[name]))
+	}
+	folder := sdk.ShellQuote(j.WorkDir)
+	lines = append(lines, "cd "+folder+" || echo 'ipcore: the folder is not on this node, going on in' \"$PWD\" >&2")
+	lines = append(lines, j.Settings.Prologue...)
+	command := j.Request.Command
+	if j.Layout == LayoutTasks {
+		if len(d.TaskRunner) == 0 {
+			return nil, fmt.Errorf("%w: layout is %q, and %s has no command that starts tasks", sdk.ErrBadOption, j.Layout, j.System.Title)
+		}
+		command = slices.Concat(d.TaskRunner, command)
+	}
+	return append(lines, "exec "+Quote(command)), nil
+}

@@ -1,0 +1,143 @@
+//go:build unix
+
+package batch
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+func scriptOf(t *testing.T, r sdk.StartRequest) (sdk.Script, error) {
+	t.Helper()
+	l, _ := made(t, toySystem().New(), r.Kind)
+	return l.Script(t.Context(), r, false)
+}
+
+// A user's own template is submitted byte for byte; what it does not say itself
+// goes to the command line.
+func TestOwnTemplate(t *testing.T) {
+	const template = "#!/bin/sh\r\n#TOY queue {queue}\n#TOY array {n*2}\n\tmpiexec -n {n} {program_and_args} # {{}}\xff"
+	r := request(t, 4, "", "/opt/ip core", "engine", "a'b")
+	r.Options = []byte(`{"batch_template": ` + quoteJSON(template) + `, "queue": "long", "memory": "1G", "directives": ["extra 1"]}`)
+	got, err := scriptOf(t, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "#!/bin/sh\r\n#TOY queue long\n#TOY array 8\n\tmpiexec -n 4 '/opt/ip core' engine 'a'\\''b' # {}"; !strings.HasPrefix(got.Text, want) {
+		t.Errorf("%q\nwant\n%q", got.Text, want)
+	}
+	if !strings.Contains(got.Command, " memory 1024M ") || !strings.Contains(got.Command, " extra 1 ") || strings.Contains(got.Command, " queue long") {
+		t.Errorf("command %s", got.Command)
+	}
+
+	file := filepath.Join(r.WorkDir, "own.sh")
+	if err := os.WriteFile(file, []byte("n={n/3}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.Options = []byte(`{"batch_template_file": "own.sh"}`)
+	if got, err := scriptOf(t, r); err != nil || got.Text != "n=1\n" || !strings.Contains(got.Command, "# template line 1: {n/3}: 4/3 is not a whole number") {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func quoteJSON(s string) string {
+	return `"` + strings.NewReplacer("\r", `\r`, "\n", `\n`, "\t", `\t`, `"`, `\"`).Replace(s) + `"`
+}
+
+// The default script has all that was asked for, quoted.
+func TestDefaultScript(t *testing.T) {
+	r := request(t, 2, `{"queue": "long jobs", "time_limit": "1h30m", "prologue": "module load x", "environment": {"A": "it's $HOME"}, "drop_directives": ["memory"], "memory": "1G", "directives": ["extra {n}"]}`, "/bin/echo", "a b")
+	r.Env = map[string]string{"IPP_CLUSTER_ID": "c", "IPP_CONNECTION_INFO": `{"key": "hidden"}`, "IPP_SESSION_KEY": "hidden"}
+	r.Tag = "ipcore-tag-1"
+	got, err := scriptOf(t, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `#!/bin/sh
+#TOY array 2
+#TOY time 1:30:00
+#TOY queue "long jobs"
+#TOY output ` + r.LogDir + `/ipengine-c-set.spool
+#TOY name ipcore-tag-1_set
+#TOY extra {n}
+ipcore_output=` + r.LogDir + `/ipengine-c-set-"$TOY_INDEX".log
+if (umask 077; : >>"$ipcore_output"); then exec >>"$ipcore_output" 2>&1; fi
+export A='it'\''s $HOME'
+export IPP_CLUSTER_ID=c
+cd ` + r.WorkDir + ` || echo 'ipcore: the folder is not on this node, going on in' "$PWD" >&2
+module load x
+exec /bin/echo 'a b'
+`
+	if got.Text != want {
+		t.Errorf("%s\nwant\n%s", got.Text, want)
+	}
+}
+
+func TestRefusedOptions(t *testing.T) {
+	for options, want := range map[string]string{
+		`{"queue": "a\nb"}`:                                "queue has a line end",
+		`{"queue": "a\u0000"}`:                             "control character",
+		`{"directives": ["a\n#TOY x"]}`:                    "directives has a line end",
+		`{"gpus": 2}`:                                      "Toy has no directive for gpus",
+		`{"nodes": -1}`:                                    "nodes is -1",
+		`{"time_limit": "90"}`:                             "say 90m",
+		`{"memory": "4096"}`:                               "want a number with a unit",
+		`{"poll_interval": 0.1}`:                           "poll_interval is 0.1",
+		`{"job_id_regexp": "("}`:                           "job_id_regexp",
+		`{"job_id_regexp": "x", "job_id_regexp_group": 1}`: "0 groups",
+		`{"environment": {"a b": "c"}}`:                    `variable "a b"`,
+		`{"environment": {"IPP_SESSION_KEY": "c"}}`:        "would show to everybody",
+		`{"batch_template": "{que}"}`:                      `no variable "que"`,
+		`{"batch_template_file": "/nowhere"}`:              "batch_template_file /nowhere",
+		`{"namespace": {"x": 1}}`:                          "namespace is for a batch_template",
+		`{"layout": "tasks"}`:                              "no directive for tasks",
+		`{"layout": "x"}`:                                  "layout",
+		`{"submit_command": ["toysub-nowhere"]}`:           "",
+	} {
+		_, err := scriptOf(t, request(t, 2, options, "true"))
+		if want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", options, err)
+			}
+			continue
+		}
+		if !errors.Is(err, sdk.ErrBadOption) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want something with %q", options, err, want)
+		}
+	}
+	toyDir(t)
+	l, _ := made(t, toySystem().New(), sdk.Engine)
+	err := l.Start(t.Context(), request(t, 1, `{"submit_command": ["toysub-nowhere"]}`, "true"))
+	if !errors.Is(err, sdk.ErrBadOption) || !strings.Contains(err.Error(), "toysub-nowhere is not here; is this test installed on this machine? --ToyLauncher.submit_command=") {
+		t.Errorf("a missing command: %v", err)
+	}
+}
+
+func TestAmounts(t *testing.T) {
+	d := Dialect{}
+	for text, want := range map[string]string{"90m": "1:30:00", "2d12h": "60:00:00", "1:30:00": "1:30:00", "1-12:00:00": "36:00:00", "90s": "0:01:30", "": ""} {
+		if v, err := parseTime(text); err != nil || d.time(v) != want {
+			t.Errorf("%q: %v, %s, want %s", text, err, d.time(v), want)
+		}
+	}
+	for text, want := range map[string]string{"512M": "512M", "4G": "4096M", "1 TiB": "1048576M", "1500K": "2M", "": ""} {
+		if v, err := parseMemory(text); err != nil || d.memory(v) != want {
+			t.Errorf("%q: %v, %s, want %s", text, err, d.memory(v), want)
+		}
+	}
+	for _, bad := range []string{"0m", "1", "1:00", "-1m", "9999999d"} {
+		if v, err := parseTime(bad); err == nil {
+			t.Errorf("%q: %v", bad, v)
+		}
+	}
+	for _, bad := range []string{"0M", "1", "M", "999999999999T"} {
+		if v, err := parseMemory(bad); err == nil {
+			t.Errorf("%q: %v", bad, v)
+		}
+	}
+}

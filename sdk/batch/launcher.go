@@ -1,0 +1,551 @@
+package batch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+// Launcher is the launcher of one controller, engine or set of engines on a
+// batch system.
+type Launcher struct {
+	kind sdk.Kind
+	env  sdk.Env
+	base System
+	pool *pool
+
+	// Made by Start or FromDict, then unchanged.
+	system *System
+	set    *Settings
+	state  state
+	job    *tracker
+	poller *poller
+
+	closing sync.Once
+}
+
+var (
+	_ sdk.Launcher  = (*Launcher)(nil)
+	_ sdk.Waiter    = (*Launcher)(nil)
+	_ sdk.Outputter = (*Launcher)(nil)
+	_ sdk.Statuser  = (*Launcher)(nil)
+	_ sdk.Scripter  = (*Launcher)(nil)
+	_ sdk.Sweeper   = (*Launcher)(nil)
+	_ sdk.Signaler  = signaling{}
+)
+
+// signaling is a Launcher on a system that can signal jobs.
+type signaling struct{ *Launcher }
+
+// New answers what makes launchers of this system. All that one New makes share
+// their status queries.
+func (s System) New() sdk.New {
+	shared := &pool{}
+	return func(kind sdk.Kind, env sdk.Env) sdk.Launcher {
+		l := &Launcher{kind: kind, env: env, base: s, pool: shared}
+		if s.Signal != nil {
+			return signaling{l}
+		}
+		return l
+	}
+}
+
+// ready reads the options and makes the System that they describe.
+func (l *Launcher) ready(ctx context.Context, options json.RawMessage) error {
+	o, err := readSettings(options)
+	if err != nil {
+		return err
+	}
+	s := l.base
+	if err := s.adapt(ctx, o); err != nil {
+		return err
+	}
+	l.system, l.set = &s, o
+	return nil
+}
+
+// adapt puts options into a copy of a System.
+func (s *System) adapt(ctx context.Context, o *Settings) error {
+	if s.Adapt != nil {
+		run := func(words ...string) (string, string, error) {
+			return s.run(ctx, command{words: words, option: "submit_command", limit: o.commandLimit()})
+		}
+		if err := s.Adapt(s, o, run); err != nil {
+			return err
+		}
+	}
+	for _, c := range []struct {
+		given  Words
+		own    *[]string
+		append []string
+	}{
+		{o.SubmitCommand, &s.Submit, nil},
+		{o.DeleteCommand, &s.Delete, []string{"{id}"}},
+		{o.SignalCommand, &s.Signal, []string{"{signal}", "{id}"}},
+		{o.StatusCommand, &s.Query, nil},
+	} {
+		if len(c.given) == 0 {
+			continue
+		}
+		words := append([]string(nil), c.given...)
+		for _, field := range c.append { // upstream's commands have no fields
+			if !strings.Contains(strings.Join(c.given, " "), field) {
+				words = append(words, field)
+			}
+		}
+		*c.own = words
+	}
+	if o.jobID != nil {
+		s.JobID = o.jobID
+	}
+	return nil
+}
+
+// Start submits the job. It returns when the system has accepted it.
+func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
+	if err := l.ready(ctx, r.Options); err != nil {
+		return err
+	}
+	s := l.system
+	j, err := s.plan(r, l.set)
+	if err != nil {
+		return err
+	}
+	for _, w := range j.Warnings {
+		l.env.Log.Warn(w)
+	}
+	options, err := keptOptions(l.set.Own)
+	if err != nil {
+		return err
+	}
+	if err := j.write(); err != nil {
+		return err
+	}
+	id, err := l.submit(ctx, j)
+	if err != nil {
+		_ = os.Remove(j.Path) // nothing is left of what was not started
+		return err
+	}
+	l.env.Log.Info("job submitted", "job_id", id, "name", j.Name, "script", j.Path)
+	l.state = state{
+		Version: stateVersion, ProfileDir: r.ProfileDir, ClusterID: r.ClusterID,
+		JobID: id, Template: j.Template, FileName: j.Path, Queue: l.set.Queue, N: j.N,
+		Namespace: l.set.Namespace, Output: j.Output, JobName: j.Name, Layout: j.Layout,
+		Tag: r.Tag, Options: options,
+	}
+	if j.Template != "" && l.set.Name == "" && matches(s.Dialect.Directives["name"].Match, j.Script) {
+		l.state.JobName = "" // the template has its own
+	}
+	l.follow(time.Now())
+	return nil
+}
+
+// write writes the script.
+func (j *Job) write() error {
+	if err := os.MkdirAll(filepath.Dir(j.Path), 0o700); err != nil {
+		return fmt.Errorf("%w: the script: %w", sdk.ErrBadOption, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(j.Output), 0o700); err != nil {
+		return fmt.Errorf("%w: output_file: %w", sdk.ErrBadOption, err)
+	}
+	temporary := fmt.Sprintf("%s.%d.new", j.Path, os.Getpid())
+	err := os.WriteFile(temporary, []byte(j.Script), 0o700)
+	if err == nil {
+		err = os.Rename(temporary, j.Path)
+	}
+	if err != nil {
+		_ = os.Remove(temporary) // it may not be there
+		return fmt.Errorf("%w: write the script: %w", sdk.ErrBadOption, err)
+	}
+	return nil
+}
+
+// cleanLimit bounds cleaning up after a submission that failed.
+const cleanLimit = 20 * time.Second
+
+// submit submits a job and answers its id. After an error nothing is left of it,
+// or the error says that this is not known.
+func (l *Launcher) submit(ctx context.Context, j *Job) (string, error) {
+	s := l.system
+	c := command{words: j.Words, option: "submit_command", dir: j.WorkDir, env: j.Env, limit: l.set.commandLimit()}
+	if s.Stdin {
+		c.stdin = j.Script
+	}
+	out, _, err := s.run(ctx, c)
+	var f *failure
+	if err != nil && !errors.As(err, &f) {
+		return "", err // it was never run
+	}
+	if err == nil {
+		if id := s.jobID(out, l.set.JobIDRegexpGroup); id != "" {
+			return id, nil
+		}
+		err = fmt.Errorf("%s printed no job id that %s finds: %q", j.Words[0], s.JobID, firstLines(strings.TrimSpace(out), 4))
+	}
+	// It may have been accepted all the same.
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+	defer cancel()
+	left := l.removeNamed(clean, j)
+	kind := sdk.ErrBadOption
+	if f == nil || f.down || f.code < 0 {
+		kind = sdk.ErrUnknownStatus
+	}
+	if ctx.Err() != nil {
+		kind = ctx.Err()
+	}
+	if left != nil {
+		return "", fmt.Errorf("%w: %s did not take the job: %w; whether one named %q is left is not known (%w): look for it with %s",
+			kind, s.Title, err, j.Name, left, Quote(s.expand(s.listCommand(), nil, "")))
+	}
+	return "", fmt.Errorf("%w: %s did not take the job: %w", kind, s.Title, err)
+}
+
+// jobID finds the job's id in what the submit command printed.
+func (s *System) jobID(out string, group int) string {
+	if s.JobID == nil {
+		return strings.TrimSpace(out)
+	}
+	m := s.JobID.FindStringSubmatch(out)
+	switch {
+	case m == nil:
+		return ""
+	case group > 0 && group < len(m):
+		return m[group]
+	case len(m) > 1:
+		for _, g := range m[1:] {
+			if g != "" {
+				return g
+			}
+		}
+	}
+	return m[0]
+}
+
+// listCommand lists all jobs of the user.
+func (s *System) listCommand() []string {
+	if len(s.List) > 0 {
+		return s.List
+	}
+	return s.Query
+}
+
+// removeNamed deletes the jobs that have a job's name.
+func (l *Launcher) removeNamed(ctx context.Context, j *Job) error {
+	s := l.system
+	if len(s.listCommand()) == 0 {
+		return nil
+	}
+	records, err := s.query(ctx, s.listCommand(), nil, l.set.commandLimit())
+	if err != nil {
+		return err
+	}
+	for _, r := range named(records, func(name string) bool { return sameName(name, j.Name) }) {
+		l.env.Log.Warn("the job was accepted although its submission failed; it is deleted", "job_id", r.handle())
+		if err := s.delete(ctx, r.handle(), l.set.commandLimit()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// named answers one record for each job that has not ended and whose name is
+// wanted.
+func named(records []Record, wanted func(name string) bool) []Record {
+	var all []Record
+	seen := map[string]bool{}
+	for _, r := range records {
+		if !r.State.Ended() && r.Name != "" && wanted(r.Name) && !seen[r.ID] {
+			seen[r.ID] = true
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// delete runs the delete command. It is nil when the system does not know the job
+// or has ended it.
+func (s *System) delete(ctx context.Context, id string, limit time.Duration) error {
+	if len(s.Delete) == 0 {
+		return fmt.Errorf("%w: --%sLauncher.delete_command is not set", sdk.ErrBadOption, s.Class)
+	}
+	_, _, err := s.run(ctx, command{words: s.expand(s.Delete, nil, id), option: "delete_command", limit: limit})
+	var f *failure
+	if errors.As(err, &f) && (f.gone || f.ended) {
+		return nil
+	}
+	return err
+}
+
+// follow begins to watch the job of the state.
+func (l *Launcher) follow(submitted time.Time) {
+	st := &l.state
+	l.job = newTracker(l.system, st.JobID, st.JobName, st.N, st.Layout == LayoutArray)
+	if l.job.submitted = submitted; !submitted.IsZero() {
+		for i := range l.job.elements {
+			l.job.elements[i].state, l.job.elements[i].reason = Queued, "accepted"
+		}
+	}
+	l.job.ended = l.elementEnded
+	l.job.trouble = func(text string) {
+		if text == "" {
+			text = l.system.Title + " answers again"
+		} else {
+			text = l.system.Title + " can't be asked, nothing is concluded from that: " + text
+		}
+		l.env.Changed(sdk.Change{Index: -1, Text: text})
+	}
+	l.poller = l.pool.get(l.system, l.set)
+	l.poller.add(l.job)
+}
+
+// elementEnded tells that one engine of a set has ended.
+func (l *Launcher) elementEnded(i int, e element) {
+	if l.kind != sdk.Engine || l.state.Layout == LayoutTasks {
+		return // the end of the job is the end of all
+	}
+	exit := e.exit()
+	exit.Output = l.words(e, i)
+	l.env.Changed(sdk.Change{Index: i, Exit: exit})
+}
+
+// words are the last words of an element: why it ended, and its last lines.
+func (l *Launcher) words(e element, i int) string {
+	text := l.job.lastLines(l.state.Output, i)
+	if e.state == Completed && e.reason == "" {
+		return text
+	}
+	id := l.job.id
+	if l.job.array {
+		id = l.system.element(id, i+l.job.first)
+	}
+	said := fmt.Sprintf("%s job %s: %s", l.system.Title, id, e.state)
+	if e.reason != "" {
+		said += " (" + e.reason + ")"
+	}
+	if text == "" {
+		return said
+	}
+	return strings.TrimSuffix(text, "\n") + "\n" + said
+}
+
+// FromDict takes up a job from its state.
+func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
+	var st state
+	if err := given.Decode(&st); err != nil {
+		return err
+	}
+	if err := st.check(l.base.Name); err != nil {
+		return err
+	}
+	if err := l.ready(ctx, st.Options); err != nil {
+		return err
+	}
+	if st.Version == 0 && st.N > 1 && st.Layout == "" { // upstream's
+		st.Layout = LayoutArray
+		if len(l.system.Dialect.TaskRunner) > 0 {
+			st.Layout = LayoutTasks
+		}
+	}
+	l.state = st
+	l.state.Version = stateVersion
+	l.follow(time.Time{})
+	if len(l.system.Query) == 0 {
+		return nil // it can't be asked
+	}
+	t := l.job
+	t.mu.Lock()
+	t.restoring = true
+	t.mu.Unlock()
+	err := l.poller.refresh(ctx)
+	t.mu.Lock()
+	t.restoring = false
+	seen, left := t.seen, t.left
+	t.mu.Unlock()
+	switch {
+	case left == 0:
+		err = fmt.Errorf("%w: %s", sdk.ErrNotRunning, t.text())
+	case err != nil:
+		err = l.system.unreachable(err)
+	case !seen:
+		err = fmt.Errorf("%w: %s neither shows job %s nor says that it is gone", sdk.ErrUnknownStatus, l.system.Title, t.id)
+	}
+	if err != nil {
+		l.poller.remove(t)
+	}
+	return err
+}
+
+// ToDict answers the state.
+func (l *Launcher) ToDict(context.Context) (sdk.State, error) {
+	st := l.state
+	st.State = "running"
+	if l.job.over() {
+		st.State = "after"
+	}
+	if st.Namespace == nil {
+		st.Namespace = map[string]any{}
+	}
+	return sdk.NewState(st)
+}
+
+// Wait waits until the system says that all of the job has ended.
+func (l *Launcher) Wait(ctx context.Context) (sdk.Exit, error) {
+	select {
+	case <-l.job.done:
+	case <-ctx.Done():
+		return sdk.Exit{Code: -1}, ctx.Err()
+	}
+	l.job.mu.Lock()
+	last := l.job.last
+	at := 0
+	for i := range l.job.elements {
+		if l.job.elements[i].state == last.state && l.job.elements[i].code == last.code {
+			at = i
+			break
+		}
+	}
+	l.job.mu.Unlock()
+	exit := last.exit()
+	exit.Output = l.words(last, at)
+	return exit, nil
+}
+
+// Status answers what the system says; while it can't be asked, that.
+func (l *Launcher) Status(ctx context.Context) (sdk.Status, error) {
+	t := l.job
+	if !t.over() {
+		if len(l.system.Query) == 0 {
+			return sdk.Status{State: sdk.StatusUnknown, Text: "job " + t.id + ": there is no status_command to ask with"}, nil
+		}
+		if err := l.poller.fresh(ctx, t, l.set.interval()); err != nil {
+			return sdk.Status{}, fmt.Errorf("%w; last known: %s", l.system.unreachable(err), t.text())
+		}
+	}
+	counts := t.counts()
+	st := sdk.Status{State: sdk.StatusUnknown, Text: t.text()}
+	running, pending, total := counts[Running], counts[Queued], l.job.elementCount()
+	switch {
+	case t.over():
+		st.State = sdk.StatusStopped
+	case running > 0:
+		st.State = sdk.StatusRunning
+	case pending > 0:
+		st.State = sdk.StatusPending
+	}
+	if l.state.Layout == LayoutTasks {
+		running, pending, total = running*l.state.N, pending*l.state.N, l.state.N
+	}
+	st.Running, st.Pending, st.Total = &running, &pending, &total
+	return st, nil
+}
+
+// Stop deletes the job and waits until the system says that nothing of it is
+// left.
+func (l *Launcher) Stop(ctx context.Context) error {
+	t := l.job
+	t.mu.Lock()
+	t.stopping = true
+	t.mu.Unlock()
+	pause, again := time.Second, time.Time{}
+	for !t.over() {
+		var err error
+		if now := time.Now(); now.After(again) {
+			again = now.Add(10 * time.Second)
+			err = l.system.delete(ctx, t.id, l.set.commandLimit())
+			var f *failure
+			switch {
+			case err == nil && len(l.system.Query) == 0:
+				return l.assumeEnded()
+			case err == nil:
+			case !errors.As(err, &f) || len(l.system.Query) == 0:
+				return err // there is no such command, or nothing tells whether it worked
+			default:
+				again = time.Now().Add(pause)
+				pause = min(2*pause, 10*time.Second)
+			}
+		}
+		asked := err
+		if err := l.poller.refresh(ctx); err != nil {
+			asked = errors.Join(asked, err)
+		}
+		if t.over() {
+			break
+		}
+		if ctx.Err() != nil {
+			text := fmt.Sprintf("%s still has %s", l.system.Title, t.text())
+			if asked != nil && !errors.Is(asked, ctx.Err()) {
+				text += fmt.Sprintf(" (%v)", asked)
+			}
+			return fmt.Errorf("%w: stop: %s", ctx.Err(), text)
+		}
+	}
+	return nil
+}
+
+// assumeEnded ends a job that can't be asked about.
+func (l *Launcher) assumeEnded() error {
+	t := l.job
+	t.mu.Lock()
+	var ends []int
+	for i := range t.elements {
+		if e := &t.elements[i]; !e.state.Ended() {
+			*e = element{state: Cancelled, code: -1}
+			t.ends(*e)
+			ends = append(ends, i)
+		}
+	}
+	t.mu.Unlock()
+	t.tell(ends)
+	return nil
+}
+
+// Output answers the last lines of the job's output files.
+func (l *Launcher) Output(_ context.Context, remove bool) (string, error) {
+	return l.job.output(l.state.Output, remove)
+}
+
+// Close ends the watching; the job runs on.
+func (l *Launcher) Close() error {
+	l.closing.Do(func() {
+		if l.poller != nil && l.job != nil {
+			l.poller.remove(l.job)
+		}
+	})
+	return nil
+}
+
+// Signal signals every process of the job.
+func (l signaling) Signal(ctx context.Context, signal string) error {
+	number, err := process.ParseSignal(signal)
+	if err != nil {
+		return err
+	}
+	if l.job.over() {
+		return fmt.Errorf("%w: %s", sdk.ErrProcessState, l.job.text())
+	}
+	if len(l.system.Signal) == 0 {
+		return fmt.Errorf("%w: %s has no command that signals a job", sdk.ErrUnsupported, l.system.Title)
+	}
+	words := l.system.expand(l.system.Signal, nil, l.job.id)
+	for i := range words {
+		words[i] = strings.ReplaceAll(words[i], "{signal}", fmt.Sprint(int(number)))
+	}
+	_, _, err = l.system.run(ctx, command{words: words, option: "signal_command", limit: l.set.commandLimit()})
+	var f *failure
+	switch {
+	case errors.As(err, &f) && (f.gone || f.ended):
+		return fmt.Errorf("%w: %w", sdk.ErrProcessState, err)
+	case errors.As(err, &f) && f.down:
+		return l.system.unreachable(err)
+	}
+	return err
+}

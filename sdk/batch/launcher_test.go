@@ -1,0 +1,350 @@
+//go:build unix
+
+package batch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// story collects what a launcher told.
+type story struct {
+	mu  sync.Mutex
+	all []sdk.Change
+}
+
+func (s *story) add(c sdk.Change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, c)
+}
+
+func (s *story) has(f func(sdk.Change) bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.all {
+		if f(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// made makes a launcher as the sdk does.
+func made(t *testing.T, make sdk.New, kind sdk.Kind) (signaling, *story) {
+	t.Helper()
+	told := &story{}
+	l := make(kind, sdk.Env{Log: hclog.NewNullLogger(), Changed: told.add}).(signaling)
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l, told
+}
+
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func (l signaling) counts(ctx context.Context) (string, int) {
+	st, err := l.Status(ctx)
+	if err != nil {
+		return err.Error(), -1
+	}
+	return st.State, *st.Running
+}
+
+// One element ends from outside; the others run on, and the end has its reason.
+func TestElementEnds(t *testing.T) {
+	dir := toyDir(t)
+	l, told := made(t, toySystem().New(), sdk.Engine)
+	if err := l.Start(t.Context(), request(t, 3, "", "/bin/sh", "-c", `echo "I am $TOY_INDEX"; exec sleep 300`)); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "3 run", func() bool { _, n := l.counts(t.Context()); return n == 3 })
+	if code := toyQuiet(t, dir, "delete", l.job.id+".2"); code != 0 {
+		t.Fatal(code)
+	}
+	until(t, "the end of engine 1 is told", func() bool {
+		return told.has(func(c sdk.Change) bool {
+			return c.Index == 1 && c.Exit.Reason == "cancelled" && strings.Contains(c.Exit.Output, "I am 2\n") && strings.Contains(c.Exit.Output, "Toy job "+l.job.id+".2: cancelled")
+		})
+	})
+	if state, n := l.counts(t.Context()); state != sdk.StatusRunning || n != 2 {
+		t.Errorf("%s, %d run", state, n)
+	}
+	if text, err := l.Output(t.Context(), true); err != nil || !strings.Contains(text, "engine 0:\nI am 1\n") {
+		t.Errorf("output %q, %v", text, err)
+	}
+	if err := l.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if exit, err := l.Wait(t.Context()); err != nil || exit.Code != -1 {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	if told.has(func(c sdk.Change) bool { return c.Index != 1 }) {
+		t.Errorf("Stop was told as ends: %+v", told.all)
+	}
+}
+
+// toyQuiet runs a command of the toy.
+func toyQuiet(t *testing.T, _ string, verb string, args ...string) int {
+	t.Helper()
+	s := toySystem()
+	_, _, err := s.run(t.Context(), command{words: append([]string{s.Submit[0], "toy", verb}, args...), limit: time.Minute})
+	var f *failure
+	if errors.As(err, &f) {
+		return f.code
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return 0
+}
+
+// A system that does not answer, or answers nonsense, ends nothing.
+func TestOutage(t *testing.T) {
+	for _, fault := range []string{"all=down", "query=garbage lookup=down", "query=empty lookup=down", "query=empty lookup=empty"} {
+		t.Run(fault, func(t *testing.T) {
+			dir := toyDir(t)
+			create := toySystem().New()
+			l, told := made(t, create, sdk.Engine)
+			if err := l.Start(t.Context(), request(t, 2, "", "sleep", "300")); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "2 run", func() bool { _, n := l.counts(t.Context()); return n == 2 })
+			setFault(t, dir, fault)
+			silent := strings.HasPrefix(fault, "query=empty")
+			before := calls(t, dir, "query")
+			if silent {
+				until(t, "it was asked often", func() bool { return calls(t, dir, "query") > before+10 })
+			} else {
+				until(t, "the outage is told", func() bool {
+					return told.has(func(c sdk.Change) bool { return strings.Contains(c.Text, "Toy can't be asked") })
+				})
+				if _, err := l.Status(t.Context()); !errors.Is(err, sdk.ErrUnknownStatus) {
+					t.Errorf("Status: %v", err)
+				}
+			}
+			state, err := l.ToDict(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, _ := made(t, create, sdk.Engine)
+			if err := again.FromDict(t.Context(), state); !errors.Is(err, sdk.ErrUnknownStatus) {
+				t.Errorf("FromDict: %v", err)
+			}
+			if l.job.over() {
+				t.Fatal("the outage was taken for the end")
+			}
+			setFault(t, dir, "")
+			if !silent {
+				until(t, "the end of the outage is told", func() bool {
+					return told.has(func(c sdk.Change) bool { return c.Text == "Toy answers again" })
+				})
+			}
+			until(t, "2 run again", func() bool { _, n := l.counts(t.Context()); return n == 2 })
+			if err := l.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A submission that fails leaves no job and no script, whatever went wrong.
+func TestSubmissionFails(t *testing.T) {
+	for fault, want := range map[string]struct {
+		kind error
+		text string
+	}{
+		"submit=refused": {sdk.ErrBadOption, "unknown queue"},
+		"all=down":       {sdk.ErrUnknownStatus, "cannot reach the server"},
+		"submit=noid":    {sdk.ErrUnknownStatus, "no job id"},
+		"submit=timeout": {sdk.ErrUnknownStatus, "did not take the job"},
+		"submit=hang":    {sdk.ErrUnknownStatus, "no answer within 1s"},
+	} {
+		t.Run(fault, func(t *testing.T) {
+			dir := toyDir(t)
+			setFault(t, dir, fault)
+			l, _ := made(t, toySystem().New(), sdk.Engine)
+			r := request(t, 2, `{"command_timeout": 1}`, "sleep", "300")
+			err := l.Start(t.Context(), r)
+			if !errors.Is(err, want.kind) || !strings.Contains(err.Error(), want.text) {
+				t.Errorf("got %v", err)
+			}
+			for _, j := range toyJobs(dir, "") {
+				if state, _ := j.state(); !state.Ended() {
+					t.Errorf("job %s.%s is %s", j.id, j.index, state)
+				}
+			}
+			if left, err := filepath.Glob(filepath.Join(r.LogDir, "*.toy*")); err != nil || len(left) > 0 {
+				t.Errorf("left %v, %v", left, err)
+			}
+		})
+	}
+}
+
+// What a site prints before the id is not taken for it.
+func TestBanner(t *testing.T) {
+	dir := toyDir(t)
+	setFault(t, dir, "submit=banner")
+	l, _ := made(t, toySystem().New(), sdk.Controller)
+	if err := l.Start(t.Context(), request(t, 0, "", "sleep", "300")); err != nil || l.job.id != "1" {
+		t.Fatal(err)
+	}
+	if err := l.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// All launchers of a plugin share one query.
+func TestSharedQueries(t *testing.T) {
+	dir := toyDir(t)
+	s := toySystem()
+	s.tick = 200 * time.Millisecond
+	create := s.New()
+	var all []signaling
+	for range 5 {
+		l, _ := made(t, create, sdk.Controller)
+		if err := l.Start(t.Context(), request(t, 0, "", "sleep", "300")); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, l)
+	}
+	began, before := time.Now(), calls(t, dir, "query")
+	until(t, "some queries", func() bool { return calls(t, dir, "query") >= before+4 })
+	if took := time.Since(began); took < 3*s.tick/2 {
+		t.Errorf("4 queries in %v, with one each %v", took, s.tick)
+	}
+	text, err := os.ReadFile(dir + "/calls")
+	if err != nil || !strings.Contains(string(text), "query 1,2,3,4,5\n") {
+		t.Errorf("no query was about all five: %v\n%s", err, text)
+	}
+	var stops sync.WaitGroup
+	for _, l := range all {
+		stops.Go(func() {
+			if err := l.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	stops.Wait()
+	if err := all[0].Stop(t.Context()); err != nil {
+		t.Errorf("Stop again: %v", err)
+	}
+}
+
+// Stop goes on until the system has ended the job, and says when it does not.
+func TestStopIgnored(t *testing.T) {
+	dir := toyDir(t)
+	l, _ := made(t, toySystem().New(), sdk.Controller)
+	if err := l.Start(t.Context(), request(t, 0, "", "sleep", "300")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it runs", func() bool { _, n := l.counts(t.Context()); return n == 1 })
+	setFault(t, dir, "delete=ignored")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := l.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "Toy still has job 1: running") {
+		t.Errorf("Stop: %v", err)
+	}
+	setFault(t, dir, "")
+	if err := l.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A state finds its job, and no other that has its number.
+func TestRestoreStates(t *testing.T) {
+	dir := toyDir(t)
+	create := toySystem().New()
+	l, _ := made(t, create, sdk.Engine)
+	if err := l.Start(t.Context(), request(t, 2, `{"poll_interval": 2, "environment": {"SECRET": "x"}}`, "sleep", "300")); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := l.ToDict(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(raw), "SECRET") {
+		t.Errorf("the state has the job's environment: %s", raw)
+	}
+	changed := func(change func(map[string]any)) error {
+		var st map[string]any
+		if err := json.Unmarshal(raw, &st); err != nil {
+			t.Fatal(err)
+		}
+		change(st)
+		text, err := json.Marshal(st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _ := made(t, create, sdk.Engine)
+		return again.FromDict(t.Context(), text)
+	}
+	for name, c := range map[string]struct {
+		change func(map[string]any)
+		want   error
+	}{
+		"the same":       {func(map[string]any) {}, nil},
+		"upstream's":     {func(st map[string]any) { delete(st, "version"); delete(st, "job_name"); delete(st, "layout") }, nil},
+		"another's job":  {func(st map[string]any) { st["job_name"] = "ipcore-another_set" }, sdk.ErrNotRunning},
+		"an unknown job": {func(st map[string]any) { st["job_id"] = "999" }, sdk.ErrNotRunning},
+		"no job":         {func(st map[string]any) { delete(st, "job_id") }, sdk.ErrBadOption},
+		"an option":      {func(st map[string]any) { st["job_id"] = "--all" }, sdk.ErrBadOption},
+		"newer":          {func(st map[string]any) { st["version"] = 99 }, sdk.ErrBadOption},
+	} {
+		if err := changed(c.change); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if code := toyQuiet(t, dir, "delete", "1"); code != 0 {
+		t.Fatal(code)
+	}
+	until(t, "it has ended", l.job.over)
+	if err := changed(func(map[string]any) {}); !errors.Is(err, sdk.ErrNotRunning) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// What carries a tag is found and removed by another process.
+func TestSweep(t *testing.T) {
+	toyDir(t)
+	for _, tag := range []string{"ipcore-aaaa-1", "ipcore-bbbb-1"} {
+		l, _ := made(t, toySystem().New(), sdk.Engine)
+		r := request(t, 2, "", "sleep", "300")
+		r.Tag = tag
+		if err := l.Start(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, _ := made(t, toySystem().New(), sdk.Engine)
+	q := sdk.Sweep{Tag: "ipcore-aaaa"}
+	found, err := l.Survivors(t.Context(), q)
+	if err != nil || len(found) != 1 || found[0].Tag != "ipcore-aaaa-1" {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	if err := l.Remove(t.Context(), q, found); err != nil {
+		t.Error(err)
+	}
+	if left, err := l.Survivors(t.Context(), sdk.Sweep{Tag: "ipcore"}); err != nil || len(left) != 1 || left[0].Tag != "ipcore-bbbb-1" {
+		t.Errorf("left %+v, %v", left, err)
+	}
+}

@@ -1,0 +1,319 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+const (
+	minSpacing = time.Second      // between the beginnings of two queries
+	maxBackOff = 30 * time.Second // between queries while the system is down
+)
+
+// pool holds one poller for each status command in use, which nearly always is
+// one for the process.
+type pool struct {
+	mu      sync.Mutex
+	pollers map[string]*poller
+}
+
+// poller asks for the status of all jobs of this process at once, at intervals.
+// Its goroutine runs while there are jobs to ask about.
+type poller struct {
+	system   *System
+	interval time.Duration
+	spacing  time.Duration // between the beginnings of two queries
+	limit    time.Duration // of one command
+
+	mu       sync.Mutex
+	jobs     map[*tracker]bool
+	loop     *loop
+	started  uint64        // queries that have begun
+	finished uint64        // queries that have ended
+	wanted   uint64        // the query that somebody waits for
+	more     chan struct{} // closed and replaced when a query has ended
+	lastErr  error         // of the last query
+	failures int           // in a row
+	soon     bool          // something ended just now, and how may be known soon
+	began    time.Time     // of the last query
+	replied  time.Time     // when the last query ended
+}
+
+// loop is one run of a poller's goroutine.
+type loop struct {
+	cancel context.CancelFunc
+	wake   chan struct{} // holds one
+	ended  chan struct{}
+}
+
+// get answers the poller for a system with these settings.
+func (p *pool) get(s *System, o *Settings) *poller {
+	key := fmt.Sprintf("%q %q %q %v %v", s.Query, s.Lookup, s.Delete, o.interval(), o.commandLimit())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pollers == nil {
+		p.pollers = make(map[string]*poller)
+	}
+	if p.pollers[key] == nil {
+		made := &poller{system: s, interval: o.interval(), spacing: minSpacing, limit: o.commandLimit(), jobs: map[*tracker]bool{}, more: make(chan struct{})}
+		if s.tick > 0 {
+			made.interval, made.spacing = s.tick, s.tick
+		}
+		p.pollers[key] = made
+	}
+	return p.pollers[key]
+}
+
+// add begins to ask about a job.
+func (p *poller) add(t *tracker) {
+	if len(p.system.Query) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.jobs[t] = true
+	if p.loop == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		p.loop = &loop{cancel: cancel, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+		go p.run(ctx, p.loop) // remove waits for it, or it ends with the last job
+	}
+}
+
+// remove ends asking about a job. After the last one it waits for the goroutine.
+func (p *poller) remove(t *tracker) {
+	p.mu.Lock()
+	delete(p.jobs, t)
+	l := p.loop
+	if len(p.jobs) > 0 || l == nil {
+		p.mu.Unlock()
+		return
+	}
+	p.loop = nil
+	p.mu.Unlock()
+	l.cancel()
+	<-l.ended
+}
+
+// run asks until there is nothing more to ask about.
+func (p *poller) run(ctx context.Context, l *loop) {
+	defer close(l.ended)
+	defer l.cancel()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		wait, ok := p.next(l)
+		if !ok {
+			return
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.wake:
+			continue // somebody waits: look at the time again
+		case <-timer.C:
+		}
+		p.ask(ctx)
+	}
+}
+
+// next answers how long to wait for the next query; false: there is no job left.
+func (p *poller) next(l *loop) (time.Duration, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for t := range p.jobs {
+		if t.over() {
+			delete(p.jobs, t)
+		}
+	}
+	if p.loop != l {
+		return 0, false
+	}
+	if len(p.jobs) == 0 {
+		p.loop = nil
+		return 0, false
+	}
+	due := p.began.Add(p.interval)
+	if p.failures > 0 {
+		due = p.replied.Add(min(maxBackOff, p.interval<<min(p.failures-1, 10)))
+	}
+	if p.wanted > p.finished || p.soon {
+		due = p.began.Add(p.spacing)
+		if p.failures > 0 {
+			due = p.replied.Add(p.spacing << min(p.failures, 2))
+		}
+	}
+	return max(0, time.Until(due)), true
+}
+
+// ask asks once and tells every job what was said of it.
+func (p *poller) ask(ctx context.Context) {
+	p.mu.Lock()
+	p.started++
+	p.began = time.Now()
+	var jobs []*tracker
+	var ids []string
+	for t := range p.jobs {
+		jobs = append(jobs, t)
+		ids = append(ids, t.id)
+	}
+	p.mu.Unlock()
+	slices.Sort(ids)
+
+	records, err := p.system.query(ctx, p.system.Query, slices.Compact(ids), p.limit)
+	if ctx.Err() != nil {
+		return
+	}
+	now, soon := time.Now(), false
+	if err != nil {
+		for _, t := range jobs {
+			t.fail(err)
+		}
+	} else {
+		by := make(map[string][]Record, len(jobs))
+		for _, r := range records {
+			by[r.ID] = append(by[r.ID], r)
+		}
+		for _, t := range jobs {
+			if t.update(now, by[t.listed]) {
+				found, certain := p.system.lookup(ctx, t.id, p.limit)
+				// An answer that has a part of a job has all of it that has not ended.
+				certain = certain || len(by[t.listed]) > 0
+				soon = t.settle(now, found, certain, p.system.settle()) || soon
+			}
+		}
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finished, p.lastErr, p.replied, p.soon = p.started, err, time.Now(), soon
+	if p.failures++; err == nil {
+		p.failures = 0
+	}
+	close(p.more)
+	p.more = make(chan struct{})
+}
+
+// refresh waits for a query that begins from now on, and answers its error. Many
+// that wait share one.
+func (p *poller) refresh(ctx context.Context) error {
+	p.mu.Lock()
+	want := p.started + 1
+	for {
+		if p.finished >= want {
+			defer p.mu.Unlock()
+			return p.lastErr
+		}
+		if p.loop == nil {
+			p.mu.Unlock()
+			return nil // all jobs have ended
+		}
+		p.wanted = max(p.wanted, want)
+		more, wake := p.more, p.loop.wake
+		ended := p.loop.ended
+		p.mu.Unlock()
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+		select {
+		case <-more:
+		case <-ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		p.mu.Lock()
+	}
+}
+
+// fresh waits for an answer about a job that is not older than age.
+func (p *poller) fresh(ctx context.Context, t *tracker, age time.Duration) error {
+	p.mu.Lock()
+	replied, err := p.replied, p.lastErr
+	p.mu.Unlock()
+	t.mu.Lock()
+	asked := !t.answered.IsZero() || t.outage != nil
+	t.mu.Unlock()
+	if asked && time.Since(replied) < age {
+		return err
+	}
+	return p.refresh(ctx)
+}
+
+// query runs a status command.
+func (s *System) query(ctx context.Context, words, ids []string, limit time.Duration) ([]Record, error) {
+	out, _, err := s.run(ctx, command{words: s.expand(words, ids, ""), option: "status_command", limit: limit})
+	var f *failure
+	if errors.As(err, &f) && (f.gone || f.ended) {
+		// Of one that it does not know the system answers nothing about the others; those
+		// that were listed before are good.
+		out, err = f.stdout, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	records, err := s.Parse([]byte(out))
+	if err != nil {
+		return nil, fmt.Errorf("the answer of %s is not understood: %w", words[0], err)
+	}
+	return records, nil
+}
+
+// lookup asks about one job that the status command did not show. certain: what
+// is not in records has ended. Of several commands the last is the one whose word
+// counts when it does not know the job.
+func (s *System) lookup(ctx context.Context, id string, limit time.Duration) (records []Record, certain bool) {
+	if len(s.Lookup) == 0 {
+		// The status command is all there is, and it was good.
+		return nil, true
+	}
+	for i, words := range s.Lookup {
+		out, _, err := s.run(ctx, command{words: s.expand(words, nil, id), option: "status_command", limit: limit})
+		var f *failure
+		switch {
+		case errors.As(err, &f) && (f.gone || f.ended):
+			certain = i == len(s.Lookup)-1
+		case err != nil || s.ParseLookup == nil:
+		default:
+			found, err := s.ParseLookup(i, id, []byte(out))
+			if err == nil && len(found) > 0 {
+				records = append(records, found...)
+				certain = true
+			}
+		}
+		if len(records) > 0 {
+			return records, true
+		}
+	}
+	return records, certain
+}
+
+// expand fills in a command.
+func (s *System) expand(words, ids []string, id string) []string {
+	user, uid := whoami()
+	var all []string
+	for _, w := range words {
+		switch {
+		case w == "{ids}" && s.Comma == "":
+			all = append(all, ids...)
+		default:
+			all = append(all, strings.NewReplacer("{ids}", strings.Join(ids, s.Comma), "{id}", id, "{user}", user, "{uid}", uid).Replace(w))
+		}
+	}
+	return all
+}
+
+// unreachable makes an error of a query that failed.
+func (s *System) unreachable(err error) error {
+	if errors.Is(err, sdk.ErrBadOption) {
+		return err
+	}
+	return fmt.Errorf("%w: %s can't be asked: %w", sdk.ErrUnknownStatus, s.Title, err)
+}

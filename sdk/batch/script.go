@@ -1,0 +1,54 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// Script answers the script that Start would submit, and the command.
+func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
+	if err := l.ready(ctx, r.Options); err != nil {
+		return sdk.Script{}, err
+	}
+	s := l.system
+	j, err := s.plan(r, l.set)
+	if err != nil {
+		return sdk.Script{}, err
+	}
+	out := sdk.Script{Text: j.Script, Command: Quote(j.Words)}
+	if s.Stdin {
+		out.Command += " < " + sdk.ShellQuote(j.Path)
+	}
+	for _, w := range j.Warnings {
+		out.Command += "\n# " + w
+	}
+	if !check {
+		return out, nil
+	}
+	if len(s.Check) == 0 {
+		return sdk.Script{}, fmt.Errorf("%w: %s has no command that tells whether it would accept a job", sdk.ErrUnsupported, s.Title)
+	}
+	words := append([]string(nil), s.Check...)
+	if j.Template != "" {
+		// What would be on the command line of the submission.
+		if at := len(j.Words) - len(s.Submit); at > 1 {
+			words = append(words, j.Words[1:at]...)
+		}
+	}
+	stdout, stderr, err := s.run(ctx, command{words: words, option: "submit_command", dir: j.WorkDir, env: j.Env, stdin: j.Script, limit: l.set.commandLimit()})
+	var f *failure
+	switch {
+	case errors.As(err, &f) && (f.down || f.code < 0):
+		return sdk.Script{}, s.unreachable(err)
+	case errors.As(err, &f):
+		return sdk.Script{}, fmt.Errorf("%w: %s would not take the job: %w", sdk.ErrBadOption, s.Title, err)
+	case err != nil:
+		return sdk.Script{}, err
+	}
+	out.Answer = strings.TrimSpace(stdout + stderr)
+	return out, nil
+}

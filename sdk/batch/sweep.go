@@ -1,0 +1,117 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// Survivors answers the user's jobs whose comment or name carries a tag, and
+// those that a state names.
+func (l *Launcher) Survivors(ctx context.Context, q sdk.Sweep) ([]sdk.Survivor, error) {
+	records, err := l.tagged(ctx, q)
+	var all []sdk.Survivor
+	for _, r := range records {
+		text := fmt.Sprintf("%s job %s: %s, %s", l.system.Title, r.handle(), r.Name, r.State)
+		if r.Reason != "" {
+			text += " (" + r.Reason + ")"
+		}
+		all = append(all, sdk.Survivor{ID: r.ID + "/" + r.Name, Tag: r.Comment, Text: text})
+	}
+	return all, err
+}
+
+// tagged answers one record for each job that is looked for, with its tag as its
+// Comment.
+func (l *Launcher) tagged(ctx context.Context, q sdk.Sweep) ([]Record, error) {
+	if err := l.ready(ctx, q.Options); err != nil {
+		return nil, err
+	}
+	s := l.system
+	if len(s.listCommand()) == 0 {
+		return nil, fmt.Errorf("%w: --%sLauncher.status_command is not set, so jobs can't be listed", sdk.ErrUnknownStatus, s.Class)
+	}
+	// What a state names is looked for by its job's name too: a template may have
+	// given it another one than the tag's.
+	names := map[string]string{}
+	for _, raw := range q.States {
+		var st state
+		if raw.Decode(&st) == nil && st.JobID != "" && q.Covers(st.Tag) {
+			names[l.listed(st.JobID)+"/"+st.JobName] = st.Tag
+		}
+	}
+	records, err := s.query(ctx, s.listCommand(), nil, l.set.commandLimit())
+	if err != nil {
+		return nil, s.unreachable(err)
+	}
+	var all []Record
+	seen := map[string]bool{}
+	for _, r := range records {
+		tag := tagOf(r)
+		if !q.Covers(tag) {
+			tag = names[r.ID+"/"+r.Name]
+		}
+		if tag == "" || r.State.Ended() || seen[r.ID] {
+			continue
+		}
+		seen[r.ID] = true
+		r.Comment = tag
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+func (l *Launcher) listed(id string) string {
+	if l.system.JobOf != nil {
+		return l.system.JobOf(id)
+	}
+	return id
+}
+
+// Remove deletes jobs, and returns when the system no longer lists them.
+func (l *Launcher) Remove(ctx context.Context, q sdk.Sweep, survivors []sdk.Survivor) error {
+	if err := l.ready(ctx, q.Options); err != nil {
+		return err
+	}
+	s := l.system
+	wanted := map[string]bool{}
+	for _, v := range survivors {
+		wanted[v.ID] = true
+	}
+	pause, asked := time.Second/2, map[string]time.Time{}
+	for {
+		records, err := s.query(ctx, s.listCommand(), nil, l.set.commandLimit())
+		if err != nil {
+			return s.unreachable(err)
+		}
+		left := named(records, func(string) bool { return true })
+		var ids []string
+		var errs []error
+		for _, r := range left {
+			if !wanted[r.ID+"/"+r.Name] {
+				continue
+			}
+			ids = append(ids, r.ID)
+			if time.Since(asked[r.ID]) > 10*time.Second {
+				asked[r.ID] = time.Now()
+				errs = append(errs, s.delete(ctx, r.handle(), l.set.commandLimit()))
+			}
+		}
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, 2*time.Second)
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %s still has job %s", ctx.Err(), s.Title, strings.Join(ids, ", "))
+		}
+	}
+}

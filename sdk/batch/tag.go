@@ -1,0 +1,40 @@
+package batch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"strings"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+var notInNames = regexp.MustCompile(`[^A-Za-z0-9.-]+`)
+
+// nameOf makes the name of a workload's job: the cluster's tag, "_", and the
+// workload's id. It begins with a letter, which some systems want.
+func nameOf(r sdk.StartRequest) string {
+	tag := r.Tag
+	if tag == "" { // nobody will look for it, but no two may be the same
+		sum := sha256.Sum256([]byte(r.ProfileDir + "\x00" + r.ClusterID))
+		tag = "ipcore-" + hex.EncodeToString(sum[:6])
+	}
+	name := tag + "_" + notInNames.ReplaceAllString(r.ID, "-")
+	if c := name[0] | 0x20; c < 'a' || c > 'z' {
+		name = "t_" + name
+	}
+	return name
+}
+
+// tagOf finds the tag of a job: in its comment, else in its name. "": it has
+// none.
+func tagOf(r Record) string {
+	if r.Comment != "" && !strings.ContainsAny(r.Comment, " \t") {
+		return r.Comment
+	}
+	tag, _, ok := strings.Cut(strings.TrimPrefix(r.Name, "t_"), "_")
+	if !ok {
+		return ""
+	}
+	return tag
+}

@@ -1,0 +1,297 @@
+package template
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+const (
+	maxSteps  = 100_000 // of Starlark, for each field
+	maxOutput = 4 << 20 // bytes
+	maxField  = 4096    // bytes
+)
+
+// Error is what is wrong with a template.
+type Error struct {
+	Line  int    // from 1
+	Field string // with its braces; "" when it is about a brace
+	Text  string
+}
+
+func (e *Error) Error() string {
+	if e.Field == "" {
+		return fmt.Sprintf("template line %d: %s", e.Line, e.Text)
+	}
+	return fmt.Sprintf("template line %d: %s: %s", e.Line, e.Field, e.Text)
+}
+
+// Render fills in a template. Variables are strings, ints, floats, bools, nil,
+// and lists and maps of them. Warnings are for people: they tell what was
+// rounded.
+func Render(text string, vars map[string]any) (out string, warnings []string, err error) {
+	env, err := environment(vars)
+	if err != nil {
+		return "", nil, err
+	}
+	var b strings.Builder
+	for at := 0; at < len(text); {
+		i := strings.IndexAny(text[at:], "{}")
+		if i < 0 {
+			b.WriteString(text[at:])
+			break
+		}
+		b.WriteString(text[at : at+i])
+		at += i
+		if at+1 < len(text) && text[at+1] == text[at] {
+			b.WriteByte(text[at])
+			at += 2
+			continue
+		}
+		line := 1 + strings.Count(text[:at], "\n")
+		if text[at] == '}' {
+			return "", nil, &Error{Line: line, Text: `"}" without "{"; a literal brace is doubled: "}}"`}
+		}
+		end := fieldEnd(text[at:])
+		if end < 0 {
+			return "", nil, &Error{Line: line, Text: `"{" without "}"; a literal brace is doubled: "{{"`}
+		}
+		field := text[at : at+end]
+		if len(field) > maxField {
+			return "", nil, &Error{Line: line, Field: short(field), Text: fmt.Sprintf("a field has at most %d characters", maxField)}
+		}
+		value, warning, err := renderField(field[1:len(field)-1], env)
+		if err != nil {
+			return "", nil, &Error{Line: line, Field: short(field), Text: explain(err, vars)}
+		}
+		if warning != "" {
+			warnings = append(warnings, fmt.Sprintf("template line %d: %s: %s", line, short(field), warning))
+		}
+		b.WriteString(value)
+		if b.Len() > maxOutput {
+			return "", nil, &Error{Line: line, Field: short(field), Text: fmt.Sprintf("the script is longer than %d MiB", maxOutput>>20)}
+		}
+		at += end
+	}
+	return b.String(), warnings, nil
+}
+
+// Uses tells whether a template has a field whose expression names the variable.
+func Uses(text, variable string) bool {
+	for at := 0; at < len(text); {
+		i := strings.IndexAny(text[at:], "{}")
+		if i < 0 {
+			return false
+		}
+		at += i
+		if at+1 < len(text) && text[at+1] == text[at] || text[at] == '}' {
+			at += 2
+			continue
+		}
+		end := fieldEnd(text[at:])
+		if end < 0 || end > maxField {
+			return false
+		}
+		expr, _, _ := splitField(text[at+1 : at+end-1])
+		if e, err := (&syntax.FileOptions{}).ParseExpr("field", expr, 0); err == nil {
+			found := false
+			syntax.Walk(e, func(n syntax.Node) bool {
+				if id, ok := n.(*syntax.Ident); ok && id.Name == variable {
+					found = true
+				}
+				return true
+			})
+			if found {
+				return true
+			}
+		}
+		at += end
+	}
+	return false
+}
+
+// fieldEnd answers where the field that text begins with ends, behind its "}";
+// -1: nowhere.
+func fieldEnd(text string) int {
+	depth := 0
+	var quote byte
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case quote != 0 && c == '\\':
+			i++
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case c == '\n':
+			return -1
+		case c == '{':
+			depth++
+		case c == '}':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return -1
+}
+
+// splitField splits what is inside the braces into expression, conversion and
+// format.
+func splitField(field string) (expr, conversion, format string) {
+	depth := 0
+	var quote byte
+	for i := 0; i < len(field); i++ {
+		c := field[i]
+		switch {
+		case quote != 0 && c == '\\':
+			i++
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case c == '(' || c == '[' || c == '{':
+			depth++
+		case c == ')' || c == ']' || c == '}':
+			depth--
+		case depth == 0 && c == '!' && !strings.HasPrefix(field[i:], "!="):
+			conversion, format, _ = strings.Cut(field[i+1:], ":")
+			if conversion == "" {
+				conversion = " " // refused later
+			}
+			return field[:i], conversion, format
+		case depth == 0 && c == ':':
+			return field[:i], "", field[i+1:]
+		}
+	}
+	return field, "", ""
+}
+
+func renderField(field string, env starlark.StringDict) (value, warning string, err error) {
+	expr, conversion, format := splitField(field)
+	if strings.TrimSpace(expr) == "" {
+		return "", "", errors.New("the field is empty")
+	}
+	options := &syntax.FileOptions{}
+	tree, err := options.ParseExpr("field", strings.TrimSpace(expr), 0)
+	if err != nil {
+		return "", "", err
+	}
+	thread := &starlark.Thread{Name: "template", Print: func(*starlark.Thread, string) {}}
+	thread.SetMaxExecutionSteps(maxSteps)
+	scope := maps.Clone(env)
+	scope[divide] = starlark.NewBuiltin("/", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		v, rounded, err := quotient(args[0], args[1])
+		if rounded {
+			warning = fmt.Sprintf("%v/%v is not a whole number, it was rounded down to %v; say // for that, or make one a float", args[0], args[1], v)
+		}
+		return v, err
+	})
+	v, err := starlark.EvalExprOptions(options, thread, rewriteDivision(tree), scope)
+	if err != nil {
+		return "", "", err
+	}
+	switch conversion {
+	case "":
+	case "s":
+		v = starlark.String(str(v))
+	case "r", "a":
+		v = starlark.String(v.String())
+	default:
+		return "", "", fmt.Errorf("conversion %q is not r, s or a", "!"+strings.TrimSpace(conversion))
+	}
+	value, err = formatValue(v, format)
+	return value, warning, err
+}
+
+// str is Python's str().
+func str(v starlark.Value) string {
+	if s, ok := starlark.AsString(v); ok {
+		return s
+	}
+	return v.String()
+}
+
+// environment makes variables of Go's values.
+func environment(vars map[string]any) (starlark.StringDict, error) {
+	env := make(starlark.StringDict, len(vars))
+	for name, v := range vars {
+		value, err := toStarlark(v)
+		if err != nil {
+			return nil, fmt.Errorf("variable %s: %w", name, err)
+		}
+		env[name] = value
+	}
+	return env, nil
+}
+
+func toStarlark(v any) (starlark.Value, error) {
+	switch v := v.(type) {
+	case nil:
+		return starlark.None, nil
+	case bool:
+		return starlark.Bool(v), nil
+	case int:
+		return starlark.MakeInt(v), nil
+	case string:
+		return starlark.String(v), nil
+	case float64:
+		if v == float64(int64(v)) {
+			return starlark.MakeInt64(int64(v)), nil // JSON has one kind of number
+		}
+		return starlark.Float(v), nil
+	case []any:
+		list := make([]starlark.Value, len(v))
+		for i := range v {
+			var err error
+			if list[i], err = toStarlark(v[i]); err != nil {
+				return nil, err
+			}
+		}
+		return starlark.NewList(list), nil
+	case map[string]any:
+		d := starlark.NewDict(len(v))
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			value, err := toStarlark(v[k])
+			if err == nil {
+				err = d.SetKey(starlark.String(k), value)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return d, nil
+	}
+	return nil, fmt.Errorf("a %T can't be used in a template", v)
+}
+
+// explain makes an error of Starlark into one for whoever wrote the template.
+func explain(err error, vars map[string]any) string {
+	text := err.Error()
+	var s syntax.Error
+	if errors.As(err, &s) {
+		text = s.Msg
+	}
+	if i := strings.Index(text, "undefined: "); i >= 0 {
+		name, _, _ := strings.Cut(text[i+len("undefined: "):], " ")
+		return fmt.Sprintf("there is no variable %q; there are %s; a literal brace is doubled", name, strings.Join(slices.Sorted(maps.Keys(vars)), ", "))
+	}
+	return text
+}
+
+func short(field string) string {
+	if len(field) > 80 {
+		return field[:76] + "...}"
+	}
+	return field
+}
