@@ -44,6 +44,7 @@ type Found struct {
 	Place    Place    `json:"place"`
 	Info     sdk.Info `json:"info"` // as the executable describes itself; zero with Err
 	Shadowed []string `json:"shadowed,omitempty"`
+	OldName  string   `json:"-"` // by which Find was asked for it, if that is an old one
 	Err      error    `json:"-"` // why it can't be used
 }
 
@@ -99,21 +100,60 @@ func userData(getenv func(string) string) string {
 }
 
 // Find answers the launcher of a name, or of a path, that starts workloads of a
-// kind. ErrNotFound lists what was found and everywhere it was looked for.
+// kind. Upstream's names and class paths stand for ours; OldName then tells.
+// ErrNotFound lists what was found and everywhere it was looked for.
 func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found, error) {
-	f, err := find(name, s)
+	f, err := findAny(kind, name, s)
 	if err != nil {
 		return nil, err
 	}
-	if f.Err = checkSafe(f.Path); f.Err == nil {
-		f.Info, f.Err = describe(ctx, f.Path)
-	}
-	if f.Err != nil {
-		return nil, fmt.Errorf("launcher %q: %w", name, f.Err)
+	if err := f.describe(ctx); err != nil {
+		return nil, fmt.Errorf("launcher %q: %w", name, err)
 	}
 	if !f.Info.Offers(kind) {
 		return nil, fmt.Errorf("launcher %q (%s) does not start a %s; it starts: %s", name, f.Path, kind, kinds(f.Info))
 	}
+	return f, nil
+}
+
+// Describe answers the launcher of a path, whatever it starts.
+func Describe(ctx context.Context, path string) (*Found, error) {
+	f, err := findPath(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.describe(ctx); err != nil {
+		return nil, fmt.Errorf("launcher %q: %w", path, err)
+	}
+	return f, nil
+}
+
+// describe asks the executable, if it is safe to run, what it is.
+func (f *Found) describe(ctx context.Context) error {
+	if f.Err = checkSafe(f.Path); f.Err == nil {
+		f.Info, f.Err = describe(ctx, f.Path)
+	}
+	return f.Err
+}
+
+// findAny is find, for old names too.
+func findAny(kind sdk.Kind, name string, s Search) (*Found, error) {
+	f, err := find(name, s)
+	if err == nil {
+		return f, nil
+	}
+	current, of := newName(name)
+	switch {
+	case current == "":
+		return nil, err
+	case of == sdk.Controller && kind != sdk.Controller, of == sdk.Engine && kind == sdk.Controller:
+		return nil, fmt.Errorf("launcher %q is the class of a %s, not of a %s; say %q", name, of, kind, current)
+	}
+	f, err = find(current, s)
+	if err != nil {
+		return nil, err
+	}
+	f.OldName = name
 	return f, nil
 }
 
@@ -162,11 +202,7 @@ func List(ctx context.Context, s Search) ([]Found, error) {
 	all, errs := scan(s.Places())
 	var group sync.WaitGroup
 	for _, f := range all {
-		group.Go(func() {
-			if f.Err = checkSafe(f.Path); f.Err == nil {
-				f.Info, f.Err = describe(ctx, f.Path)
-			}
-		})
+		group.Go(func() { _ = f.describe(ctx) }) // f keeps the error
 	}
 	group.Wait()
 	out := make([]Found, 0, len(all))
