@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"testing"
+
+	"github.com/ipcore/ipcore/core/registry"
 )
 
 func TestNormalise(t *testing.T) {
@@ -70,8 +72,8 @@ func TestQuotes(t *testing.T) {
 func TestNearest(t *testing.T) {
 	names := []string{"start", "stop", "status", "list", "launchers", "controller"}
 	for name, want := range map[string]string{"srart": "start", "stat": "start", "lsit": "list", "launch": "launchers", "controler": "controller", "xyzzy": ""} {
-		if got := nearest(name, names); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", name, got, want)
+		if got := registry.Nearest(name, names); got != want {
+			t.Errorf("registry.Nearest(%q) = %q, want %q", name, got, want)
 		}
 	}
 }

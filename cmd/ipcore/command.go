@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/ipcore/ipcore/core/registry"
 )
 
 // A command is one subcommand. Its constructor binds flags to an options
@@ -24,6 +26,12 @@ type command struct {
 	// flags of this command. A command with a table accepts any other
 	// --Class.trait=value with a warning; nil refuses them.
 	traits map[string]string
+
+	// launchers tells that settings of launchers are collected: --Class.trait=value
+	// and --name.option=value from the command line, and those of configuration files.
+	launchers bool
+	settings  []registry.Setting
+	line      []string // the command line without these settings
 }
 
 // constructors is the table of subcommands in the order of the help text.
@@ -38,6 +46,8 @@ var constructors = []func(*app) *command{
 	newController,
 	newEngine,
 	newLaunchers,
+	newScript,
+	newGC,
 	newVersion,
 }
 
@@ -96,6 +106,7 @@ func (a *app) execute(ctx context.Context, c *command, args []string) error {
 	for _, name := range ignored {
 		a.errf("warning: --%s is not known here and has no effect\n", name)
 	}
+	c.line = append([]string{c.name}, args...)
 	if err := c.flags.Parse(args); err != nil {
 		return flagError(c, err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/internal/pyliteral"
+	"github.com/ipcore/ipcore/sdk"
 )
 
 // noEffect is the usage text of options that upstream's programs have and that
@@ -32,7 +37,39 @@ func (c *command) trait(name string) (flag string, known bool) {
 }
 
 // A setting is one trait of a configuration file.
-type setting struct{ trait, value string }
+type setting struct {
+	trait string
+	value any // as encoding/json has it
+}
+
+// text is the value as a flag takes it.
+func (s setting) text() string {
+	if text, ok := s.value.(string); ok {
+		return text
+	}
+	text, err := json.Marshal(s.value)
+	if err != nil {
+		return fmt.Sprint(s.value)
+	}
+	return string(text)
+}
+
+// forLauncher answers what the setting says to a launcher; ok is false when its
+// class is none of a launcher.
+func (s setting) forLauncher(path string) (of registry.Setting, ok bool) {
+	class, trait, _ := strings.Cut(s.trait, ".")
+	if !launcherClass(class) {
+		return of, false
+	}
+	value, err := json.Marshal(s.value)
+	return registry.Setting{Class: class, Trait: trait, Value: value, Source: path}, err == nil
+}
+
+// launcherClass tells whether a configuration class may be a launcher's: it is
+// called so, or it is a launcher's name.
+func launcherClass(class string) bool {
+	return strings.HasSuffix(class, "Launcher") || sdk.ValidName(class)
+}
 
 // configure sets the flags that the command line left alone from configuration
 // files: extra when it is not empty, else the profile's <base>.py and <base>.json,
@@ -64,6 +101,10 @@ func (a *app) configure(c *command, dir, base, extra string) error {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		for _, s := range settings {
+			if of, ok := s.forLauncher(path); ok && c.launchers {
+				c.settings = append(c.settings, of)
+				continue
+			}
 			flag, known := c.trait(s.trait)
 			if !known || c.flags.Lookup(flag) == nil {
 				a.errf("warning: %s: %s is not known here and has no effect\n", path, s.trait)
@@ -72,8 +113,8 @@ func (a *app) configure(c *command, dir, base, extra string) error {
 			if given[flag] {
 				continue
 			}
-			if err := c.flags.Set(flag, s.value); err != nil {
-				return &usageError{command: c.name, text: fmt.Sprintf("%s: %s: %q is not valid: %v", path, s.trait, s.value, plainCause(err))}
+			if err := c.flags.Set(flag, s.text()); err != nil {
+				return &usageError{command: c.name, text: fmt.Sprintf("%s: %s: %q is not valid: %v", path, s.trait, s.text(), plainCause(err))}
 			}
 		}
 	}
@@ -103,19 +144,13 @@ func parseJSONConfig(text []byte) ([]setting, error) {
 			continue
 		}
 		var traits map[string]any
-		if err := json.Unmarshal(text, &traits); err != nil {
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.UseNumber() // 300 is not 3e2
+		if err := d.Decode(&traits); err != nil {
 			return nil, fmt.Errorf("no JSON configuration: %s: %w", class, err)
 		}
 		for name, value := range traits {
-			s, isText := value.(string)
-			if !isText {
-				text, err := json.Marshal(value)
-				if err != nil {
-					return nil, fmt.Errorf("%s.%s: %w", class, name, err)
-				}
-				s = string(text)
-			}
-			settings = append(settings, setting{class + "." + name, s})
+			settings = append(settings, setting{class + "." + name, value})
 		}
 	}
 	slices.SortFunc(settings, func(a, b setting) int { return strings.Compare(a.trait, b.trait) })
@@ -123,61 +158,31 @@ func parseJSONConfig(text []byte) ([]setting, error) {
 }
 
 var (
-	assignment = regexp.MustCompile(`^c\.([A-Z]\w*\.\w+)\s*=\s*(.+?)\s*$`)
-	number     = regexp.MustCompile(`^[-+]?\d+(\.\d*)?$`)
+	assignment = regexp.MustCompile(`^c\.([A-Z]\w*\.\w+)\s*=\s*`)
 	harmless   = regexp.MustCompile(`^\s*(#.*)?$|^c\s*=\s*get_config\(\)`)
+	lineEnd    = regexp.MustCompile(`^[ \t;]*(#[^\n]*)?(\n|$)`)
 )
 
 // parsePythonConfig reads the assignments of literals in a configuration file
 // that is a Python program. odd are the numbers of the lines that are more.
 func parsePythonConfig(text string) (settings []setting, odd []int) {
-	for i, line := range strings.Split(text, "\n") {
-		line = strings.TrimSuffix(line, "\r")
-		if harmless.MatchString(line) {
-			continue
-		}
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	for rest := text; rest != ""; {
+		line, after, _ := strings.Cut(rest, "\n")
 		if m := assignment.FindStringSubmatch(line); m != nil {
-			if value, ok := pythonLiteral(m[2]); ok {
+			value, behind, err := pyliteral.Prefix(rest[len(m[0]):])
+			if end := lineEnd.FindString(behind); err == nil && (end != "" || behind == "") {
 				settings = append(settings, setting{m[1], value})
+				rest = behind[len(end):]
 				continue
 			}
 		}
-		odd = append(odd, i+1)
+		if !harmless.MatchString(line) {
+			odd = append(odd, 1+strings.Count(text[:len(text)-len(rest)], "\n"))
+		}
+		rest = after
 	}
 	return settings, odd
-}
-
-// pythonLiteral answers what a literal of Python stands for: a number, True,
-// False, a plain string, or a list of numbers, which stays as it is.
-func pythonLiteral(text string) (string, bool) {
-	bare, _, _ := strings.Cut(text, "#")
-	bare = strings.TrimSpace(bare)
-	switch {
-	case number.MatchString(bare), bare == "True", bare == "False":
-		return bare, true
-	case strings.HasPrefix(bare, "[") && strings.HasSuffix(bare, "]"):
-		for item := range strings.SplitSeq(bare[1:len(bare)-1], ",") {
-			if item = strings.TrimSpace(item); item != "" && !number.MatchString(item) {
-				return "", false
-			}
-		}
-		return bare, true
-	}
-	return pythonString(text)
-}
-
-// pythonString reads a string or bytes literal without escapes.
-func pythonString(text string) (string, bool) {
-	text = strings.TrimLeft(text, "bu")
-	if text == "" || text[0] != '\'' && text[0] != '"' {
-		return "", false
-	}
-	body, rest, closed := strings.Cut(text[1:], text[:1])
-	rest = strings.TrimSpace(rest)
-	if !closed || rest != "" && rest[0] != '#' || strings.Contains(body, `\`) {
-		return "", false
-	}
-	return body, true
 }
 
 // bytesFlag is the value of a trait that Python holds as bytes: b'text' or text.
@@ -187,9 +192,10 @@ func (b *bytesFlag) String() string { return string(*b) }
 func (b *bytesFlag) Type() string   { return "TEXT" }
 func (b *bytesFlag) Set(text string) error {
 	if strings.HasPrefix(text, "b'") || strings.HasPrefix(text, `b"`) {
-		plain, ok := pythonString(text)
-		if !ok {
-			return errors.New("not a plain bytes literal: " + strconv.Quote(text))
+		v, err := pyliteral.Parse(text)
+		plain, ok := v.(string)
+		if err != nil || !ok {
+			return errors.New("not a bytes literal: " + strconv.Quote(text))
 		}
 		text = plain
 	}

@@ -58,6 +58,7 @@ type controllerOptions struct {
 	packer       string
 	config       string
 	python       string
+	reachable    bool
 }
 
 // controllerTraits are the configuration names that are options here.
@@ -139,7 +140,8 @@ not know have no effect.`,
 	fs.Var(&o.key, "key", "the key that signs messages; others see it in the list of processes")
 	fs.StringVar(&o.signature, "signature-scheme", "", "how messages are signed: hmac-sha256")
 	fs.StringVar(&o.packer, "packer", "json", "how messages are packed: json or msgpack")
-	hide(fs, "client-ip", "engine-ip", "key", "signature-scheme", "packer")
+	fs.BoolVar(&o.reachable, "reachable", false, "listen on every address, unless something says where to listen")
+	hide(fs, "client-ip", "engine-ip", "key", "signature-scheme", "packer", "reachable")
 	fs.Bool("usethreads", false, noEffect)
 	fs.Bool("secure", false, "sign messages, which is done anyway")
 	for _, name := range []string{"ident", "user"} {
@@ -156,6 +158,9 @@ not know have no effect.`,
 			return err
 		} else if err := a.configure(c, p.Dir, "ipcontroller_config", o.config); err != nil {
 			return err
+		}
+		if o.reachable && !fs.Changed("ip") && !fs.Changed("engine-ip") && !fs.Changed("client-ip") {
+			o.ip = "*"
 		}
 		return o.run(ctx, a)
 	}

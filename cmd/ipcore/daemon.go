@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,12 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/registry"
 )
 
 // reportVariable tells the detached child through which inherited pipe it
@@ -43,8 +46,9 @@ type failedMessage struct {
 }
 
 // daemonize runs this command again as a detached process and shows its report
-// until the cluster is running or has failed.
-func daemonize(ctx context.Context, a *app, co cluster.Options) error {
+// until the cluster is running or has failed. line is the command line less the
+// settings of launchers, which may be secret: the child reads them.
+func daemonize(ctx context.Context, a *app, co cluster.Options, line []string) error {
 	if err := co.Profile.Create(); err != nil {
 		return fmt.Errorf("make the profile directory: %w", err)
 	}
@@ -62,8 +66,11 @@ func daemonize(ctx context.Context, a *app, co cluster.Options) error {
 		return fmt.Errorf("make a pipe to the daemon: %w", err)
 	}
 	defer reading.Close()
-	child := exec.Command(self, a.args...)
+	child := exec.Command(self, line...)
 	child.Stdout, child.Stderr = log, log
+	if child.Stdin, err = writeSettings(co.Settings); err != nil {
+		return err
+	}
 	child.Env = os.Environ()
 	detach(child, writing)
 	err = child.Start()
@@ -116,6 +123,26 @@ func daemonize(ctx context.Context, a *app, co cluster.Options) error {
 	}
 	_, waitErr := child.Process.Wait()
 	return errors.Join(err, waitErr)
+}
+
+// writeSettings answers what the child reads: the settings of the command line.
+// Those of files it finds itself.
+func writeSettings(all []registry.Setting) (io.Reader, error) {
+	given := slices.DeleteFunc(slices.Clone(all), func(s registry.Setting) bool { return s.Source != "" })
+	text, err := json.Marshal(given)
+	if err != nil {
+		return nil, fmt.Errorf("write the settings of launchers: %w", err)
+	}
+	return bytes.NewReader(text), nil
+}
+
+// readSettings reads what writeSettings wrote.
+func readSettings(r io.Reader) ([]registry.Setting, error) {
+	var given []registry.Setting
+	if err := json.NewDecoder(r).Decode(&given); err != nil {
+		return nil, fmt.Errorf("read the settings of launchers: %w", err)
+	}
+	return given, nil
 }
 
 // follow shows the child's report.
@@ -219,6 +246,8 @@ func (r *report) running(co cluster.Options, file string, took time.Duration) {
 }
 
 func (r *report) ended() {}
+
+func (r *report) left(cluster.Leftover) {} // ipcore stop looks itself
 
 func (r *report) failed(err error) {
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/registry"
 )
 
 // Exit codes. 10 and 11 are those of upstream's ipcluster.
@@ -63,10 +64,11 @@ func exitCode(err error) int {
 	var exit *exitError
 	var running *cluster.RunningError
 	var missing *cluster.NotFoundError
+	var setting *registry.SettingError
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &setting):
 		return exitUsage
 	case errors.As(err, &exit):
 		return exit.code
@@ -110,7 +112,7 @@ func flagError(c *command, err error) error {
 		}
 		var names []string
 		c.flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := nearest(unknown.GetSpecifiedName(), names); near != "" {
+		if near := registry.Nearest(unknown.GetSpecifiedName(), names); near != "" {
 			u.hint = fmt.Sprintf("did you mean --%s?", near)
 		}
 	}

@@ -68,13 +68,18 @@ type launcher struct {
 	Place    registry.Place `json:"place"`
 	Shadowed []string       `json:"shadowed"`
 	Options  []sdk.Option   `json:"options"`
-	Error    string         `json:"error,omitempty"` // why it can't be used
+	Common   []sdk.Option   `json:"common_options"` // that ipcore does for every launcher
+
+	Classes map[sdk.Kind][]string `json:"classes"`         // by which configuration reaches it
+	Remote  bool                  `json:"remote"`          // workloads may run on other machines
+	Error   string                `json:"error,omitempty"` // why it can't be used
 }
 
 func described(f *registry.Found) launcher {
 	l := launcher{
 		Name: f.Name, Version: f.Info.Version, Kinds: f.Info.Kinds, Powers: f.Info.Powers,
 		Path: f.Path, Place: f.Place, Shadowed: f.Shadowed, Options: f.Info.Options,
+		Common: registry.HostOptions, Classes: f.Info.Classes, Remote: f.Info.Remote,
 	}
 	if f.Err != nil {
 		l.Error = f.Err.Error()
@@ -139,14 +144,34 @@ func (o *launchersOptions) show(ctx context.Context, a *app, name string) error 
 	for _, path := range f.Shadowed {
 		a.outf("shadows   %s\n", path)
 	}
-	for _, option := range f.Info.Options {
-		a.outf("option    %s (%s", option.Name, option.Type)
-		if len(option.Default) > 0 {
-			a.outf(", default %s", option.Default)
+	for _, k := range f.Info.Kinds {
+		if classes := f.Info.Classes[k]; len(classes) > 0 {
+			a.outf("classes   %s: %s\n", k, strings.Join(classes, ", "))
 		}
-		a.outf("): %s\n", option.Help)
 	}
+	if len(f.Info.Options) > 0 {
+		a.outf("\noptions: --%s.NAME=value, or --CLASS.NAME=value\n", f.Info.Name)
+	}
+	showOptions(a, f.Info.Options)
+	a.outf("\noptions of every launcher:\n")
+	showOptions(a, registry.HostOptions)
 	return nil
+}
+
+func showOptions(a *app, options []sdk.Option) {
+	for _, o := range options {
+		facts := o.Type
+		if len(o.Default) > 0 {
+			facts += ", default " + string(o.Default)
+		}
+		if o.Secret {
+			facts += ", secret"
+		}
+		if len(o.Kinds) > 0 {
+			facts += ", only " + kindList(o.Kinds)
+		}
+		a.outf("  %s (%s): %s\n", o.Name, facts, o.Help)
+	}
 }
 
 // one finds a launcher by name or path, whatever it starts.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/ipcore/ipcore/core/cluster"
 	"github.com/ipcore/ipcore/core/profile"
@@ -70,6 +72,14 @@ func (o *listOptions) run(ctx context.Context, a *app) error {
 				id = "''"
 			}
 			a.outf("%-16s %-32s %-7s %7d %s\n", r.Profile, id, pythonBool(r.Running), r.Engines, r.Launcher)
+			for _, set := range slices.Sorted(maps.Keys(r.Sets)) {
+				if waiting := r.Sets[set].Waiting(); waiting != "" {
+					a.outf("%-16s set %s: %s\n", "", set, waiting)
+				}
+			}
+			for _, e := range r.Ended {
+				a.outf("%-16s set %s ended: %s\n", "", e.Set, e.Cause)
+			}
 		}
 	}
 	for _, s := range all {
@@ -114,9 +124,15 @@ type row struct {
 	Supervised bool   `json:"supervised"`
 	Controller bool   `json:"controller_running"`
 	Engines    int    `json:"engines_running"`
+	Waiting    int    `json:"engines_waiting"`
 	N          int    `json:"n"`
 	Launcher   string `json:"launcher"`
+	Tag        string `json:"tag"`
 	Error      string `json:"error,omitempty"`
+
+	// What the launcher says of each engine set, and how sets ended.
+	Sets  map[string]cluster.UnitStatus `json:"sets"`
+	Ended []cluster.UnitEnd             `json:"ended"`
 }
 
 func rows(all []*cluster.Status) []row {
@@ -124,13 +140,16 @@ func rows(all []*cluster.Status) []row {
 	for _, s := range all {
 		r := row{
 			Profile: s.Profile.Name(), ProfileDir: s.Profile.Dir, File: s.File,
-			Running: s.Running(), Supervised: s.Supervised, Controller: s.Controller, Engines: s.Alive,
+			Running: s.Running(), Supervised: s.Supervised, Controller: s.Controller,
+			Waiting: waitingEngines(s), Sets: s.Sets, Ended: []cluster.UnitEnd{},
 		}
+		r.Engines = s.Alive - r.Waiting
 		if r.Profile == "" {
 			r.Profile = s.Profile.Dir
 		}
 		if s.Record != nil {
 			r.ID, r.N, r.Launcher = s.Record.Cluster.ClusterID, s.Record.Cluster.N, s.Record.Engines.Class
+			r.Tag, r.Ended = s.Record.Own.Tag, append(r.Ended, s.Record.Own.Ended...)
 		}
 		if s.Err != nil {
 			r.Error = s.Err.Error()

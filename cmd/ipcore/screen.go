@@ -15,6 +15,7 @@ type screen struct {
 	drawn bool
 	have  int
 	stage cluster.Stage
+	wait  string // what was said last of engines that wait
 }
 
 var _ display = (*screen)(nil)
@@ -27,21 +28,27 @@ func (s *screen) progress(p cluster.Progress) {
 		s.errf("%s\n", p.Note)
 		return
 	}
-	if p.Stage == s.stage && p.Have == s.have {
+	if p.Stage == s.stage && p.Have == s.have && p.Waiting == s.wait {
 		return
 	}
-	changed := p.Stage != s.stage
-	s.stage, s.have = p.Stage, p.Have
+	changed, said := p.Stage != s.stage, p.Waiting != s.wait && p.Waiting != ""
+	s.stage, s.have, s.wait = p.Stage, p.Have, p.Waiting
 	switch {
 	case s.Terminal && p.Stage == cluster.StageController:
 		s.draw("starting the controller")
 	case s.Terminal && p.Stage == cluster.StageEngines:
-		s.draw(fmt.Sprintf("engines %s %d of %d", bar(p.Have, p.N), p.Have, p.N))
+		line := fmt.Sprintf("engines %s %d of %d", bar(p.Have, p.N), p.Have, p.N)
+		if p.Waiting != "" {
+			line += "; " + p.Waiting
+		}
+		s.draw(line)
 	case s.Terminal:
 	case changed && p.Stage == cluster.StageController:
 		s.errf("starting the controller\n")
 	case changed && p.Stage == cluster.StageEngines:
 		s.errf("the controller is ready; starting %s\n", count(p.N, "engine"))
+	case said && p.Stage == cluster.StageEngines:
+		s.errf("%d of %s; %s\n", p.Have, count(p.N, "engine"), p.Waiting)
 	}
 }
 
@@ -70,6 +77,16 @@ func (s *screen) wipe() {
 }
 
 func (s *screen) ended() { s.wipe() }
+
+// left names what a stop has left over.
+func (s *screen) left(l cluster.Leftover) {
+	for _, v := range l.Survivors {
+		s.errf("left over: %s (%s, tag %s)\n", v.Text, v.Launcher, v.Tag)
+	}
+	for _, u := range l.Unasked {
+		s.errf("can't tell what is left over: %s\n", u)
+	}
+}
 
 func (s *screen) running(co cluster.Options, _ string, took time.Duration) {
 	s.wipe()

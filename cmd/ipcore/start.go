@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/pflag"
 
 	"github.com/ipcore/ipcore/core/cluster"
 )
@@ -30,8 +32,10 @@ type startOptions struct {
 	controllerCmd string
 	python        string
 	timeout       seconds
+	wait          string
 	daemonize     bool
 	cleanLogs     bool
+	config        string
 }
 
 // startTraits are the configuration names that are options here.
@@ -53,35 +57,75 @@ func newStart(a *app) *command {
 
 The command stays in the foreground and watches the cluster; Ctrl-C stops it. With
 --daemonize it returns when the engines have registered and leaves a watcher behind.
-"ipcore -n 4" is short for "ipcore start -n 4". What follows "--" goes to the controller.`,
+"ipcore -n 4" is short for "ipcore start -n 4". What follows "--" goes to the controller.
+
+Options of launchers are --NAME.option=value, or --Class.option=value with the classes that
+"ipcore launchers show NAME" lists; ipcluster_config.json of the profile sets them too.`,
 		example: `ipcore start -n 4
 			ipcore start -n 4 --daemonize
-			ipcore start -n 8 --engines=slurm --profile=cluster
+			ipcore start -n 8 --engines=slurm --slurm.queue=debug --profile=cluster
+			ipcore start -n 500 --engines=slurm --wait=16 --timeout=1h
 			ipcore start -n 4 --engine-cmd 'python3 -m ipyparallel.engine'
 			ipcore start -n 4 -- --ping=250`,
-		flags:  newFlags("start"),
-		traits: startTraits,
+		flags: newFlags("start"), traits: startTraits, launchers: true,
 	}
 	fs := c.flags
+	o.flags(fs)
+	o.verbosity.flags(fs, "")
+	c.run = func(ctx context.Context, args []string) error {
+		if err := o.configure(a, c); err != nil {
+			return err
+		}
+		return o.run(ctx, a, c, args)
+	}
+	return c
+}
+
+// flags are those that say what to start.
+func (o *startOptions) flags(fs *pflag.FlagSet) {
 	fs.IntVarP(&o.n, "n", "n", 0, "start `N` engines (default: one for each CPU)")
 	fs.StringVar(&o.engines, "engines", "local", "launcher of the engines: a `NAME` of \"ipcore launchers\", or a path")
 	fs.StringVar(&o.controller, "controller", "local", "launcher of the controller: a `NAME`, or a path")
 	o.place.flags(fs)
-	fs.BoolVar(&o.daemonize, "daemonize", false, "return when the engines have registered")
 	fs.StringVar(&o.engineCmd, "engine-cmd", "", "`COMMAND` of an engine, in place of ipcore's own")
 	fs.StringVar(&o.controllerCmd, "controller-cmd", "", "`COMMAND` of the controller, in place of ipcore's own")
 	fs.StringVar(&o.python, "python", "", "`PROGRAM` that is the engines' Python (default $IPCORE_PYTHON, an active environment's, python3)")
+	fs.BoolVar(&o.daemonize, "daemonize", false, "return when the engines have registered")
 	o.timeout = seconds(time.Minute)
 	fs.Var(&o.timeout, "timeout", "how long to wait for the engines to register")
+	fs.StringVar(&o.wait, "wait", "all", "wait for so `MANY` engines: a number, all, or none")
 	fs.BoolVar(&o.cleanLogs, "clean-logs", true, "remove the logs of the cluster's earlier runs")
-	o.verbosity.flags(fs, "")
-	c.run = func(ctx context.Context, args []string) error {
-		if o.n == 0 && fs.Changed("n") {
-			return &usageError{text: "-n: a cluster has at least one engine", hint: "to run a controller alone: ipcore controller"}
-		}
-		return o.run(ctx, a, args)
+	fs.StringVar(&o.config, "config", "", "`FILE` with settings, beside the profile's ipcluster_config.json or .py")
+}
+
+// configure reads the configuration files.
+func (o *startOptions) configure(a *app, c *command) error {
+	p, _, err := o.place.resolve()
+	if err != nil {
+		return err
 	}
-	return c
+	if err := a.configure(c, p.Dir, "ipcluster_config", o.config); err != nil {
+		return err
+	}
+	if o.n == 0 && c.flags.Changed("n") {
+		return &usageError{text: "-n: a cluster has at least one engine", hint: "to run a controller alone: ipcore controller"}
+	}
+	return nil
+}
+
+// waitFor reads --wait.
+func (o *startOptions) waitFor() (int, error) {
+	switch o.wait {
+	case "", "all":
+		return 0, nil
+	case "none":
+		return cluster.WaitNone, nil
+	}
+	n, err := strconv.Atoi(o.wait)
+	if err != nil || n < 1 {
+		return 0, &usageError{text: fmt.Sprintf("--wait: %q is no number of engines", o.wait), hint: "use a number, all or none"}
+	}
+	return n, nil
 }
 
 // clusterOptions makes the cluster's options of the flags.
@@ -101,6 +145,10 @@ func (o *startOptions) clusterOptions(args []string) (cluster.Options, error) {
 	if err != nil {
 		return cluster.Options{}, &usageError{text: "--controller-cmd: " + err.Error()}
 	}
+	wait, err := o.waitFor()
+	if err != nil {
+		return cluster.Options{}, err
+	}
 	level := o.level
 	switch {
 	case o.debug:
@@ -109,21 +157,29 @@ func (o *startOptions) clusterOptions(args []string) (cluster.Options, error) {
 		level = "error"
 	}
 	return cluster.Options{
-		Profile: p, ID: o.clusterID, N: o.n, Timeout: time.Duration(o.timeout),
+		Profile: p, ID: o.clusterID, N: o.n, Timeout: time.Duration(o.timeout), Wait: wait,
 		Controller: o.controller, Engines: o.engines,
 		ControllerCommand: controller, EngineCommand: engine, ControllerArgs: args,
 		Python: o.python, LogLevel: level, CleanLogs: o.cleanLogs,
 	}, nil
 }
 
-func (o *startOptions) run(ctx context.Context, a *app, args []string) error {
+func (o *startOptions) run(ctx context.Context, a *app, c *command, args []string) error {
 	co, err := o.clusterOptions(args)
 	if err != nil {
 		return err
 	}
+	co.Settings = c.settings
 	report := reporter() // of a daemon's child
 	if o.daemonize && report == nil {
-		return daemonize(ctx, a, co)
+		return daemonize(ctx, a, co, c.line)
+	}
+	if report != nil {
+		given, err := readSettings(a.In)
+		if err != nil {
+			return err
+		}
+		co.Settings = append(co.Settings, given...)
 	}
 	if o.level == "" {
 		o.level = "warn"
@@ -155,6 +211,7 @@ type display interface {
 	progress(cluster.Progress)
 	running(co cluster.Options, file string, took time.Duration)
 	ended()
+	left(cluster.Leftover) // of a stop
 }
 
 // supervise starts a cluster and stays until it has ended: by itself, or by a
@@ -188,7 +245,9 @@ func supervise(ctx context.Context, co cluster.Options, show display) error {
 	}
 	limited, cancel := context.WithTimeout(context.Background(), endLimit)
 	defer cancel()
-	return c.Stop(limited)
+	err = c.Stop(limited)
+	show.left(c.Left())
+	return err
 }
 
 // interruptible ends the context with the first signal that asks for an end,

@@ -87,7 +87,13 @@ func (o *statusOptions) run(ctx context.Context, a *app) error {
 	a.outf("cluster     %s of profile %s\n", name, report.Profile)
 	a.outf("supervisor  %s\n", supervisorWord(s))
 	a.outf("controller  %s\n", runningWord(s.Controller))
-	a.outf("engines     %d running, %d registered, %d asked for (%s)\n", s.Alive, len(report.Registered), report.N, report.Launcher)
+	a.outf("engines     %d running, %d registered, %d asked for (%s)\n", s.Alive-waitingEngines(s), len(report.Registered), report.N, report.Launcher)
+	for _, id := range slices.Sorted(maps.Keys(s.Sets)) {
+		a.outf("set         %s: %s\n", id, setWords(s.Sets[id]))
+	}
+	for _, e := range s.Record.Own.Ended {
+		a.outf("ended       set %s at %s: %s\n", e.Set, e.When, e.Cause)
+	}
 	if askErr != nil {
 		return fmt.Errorf("the controller does not answer: %w", askErr)
 	}
@@ -123,6 +129,32 @@ func (o *statusOptions) ask(ctx context.Context, report *statusReport) error {
 	}
 	report.Unassigned, report.Answers = queues.Unassigned, true
 	return nil
+}
+
+// setWords says what a launcher said of a set.
+func setWords(st cluster.UnitStatus) string {
+	text := st.State
+	if st.Running != nil && st.Total != nil {
+		text += fmt.Sprintf(", %d of %d run", *st.Running, *st.Total)
+	}
+	if w := st.Waiting(); w != "" {
+		return text + "; " + w
+	}
+	if st.Text != "" {
+		text += "; " + st.Text
+	}
+	return text
+}
+
+// waitingEngines counts the engines that wait for their turn.
+func waitingEngines(s *cluster.Status) int {
+	n := 0
+	for _, st := range s.Sets {
+		if st.Pending != nil {
+			n += *st.Pending
+		}
+	}
+	return n
 }
 
 func supervisorWord(s *cluster.Status) string {

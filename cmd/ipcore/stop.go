@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/ipcore/ipcore/core/cluster"
 	"github.com/ipcore/ipcore/core/profile"
@@ -64,17 +66,42 @@ func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
 	default:
 		files = []string{file}
 	}
-	results := make(chan error, len(files))
-	for _, file := range files {
-		go func() { results <- cluster.Stop(ctx, file, log) }()
+	type result struct {
+		left cluster.Leftover
+		err  error
 	}
+	results := make(chan result, len(files))
+	for _, file := range files {
+		go func() {
+			left, err := cluster.Stop(ctx, file, log)
+			results <- result{left, err}
+		}()
+	}
+	var left cluster.Leftover
 	for range files {
-		err = errors.Join(err, <-results)
+		r := <-results
+		err = errors.Join(err, r.err)
+		left.Survivors = append(left.Survivors, r.left.Survivors...)
+		left.Unasked = append(left.Unasked, r.left.Unasked...)
 	}
 	if _, ok := errors.AsType[*cluster.NotFoundError](err); ok {
 		return &exitError{code: exitNoCluster, err: &hintedError{err: err, hint: othersHint(p)}}
 	}
-	if err == nil {
+	newScreen(a.streams).left(left)
+	if err == nil && len(left.Survivors) > 0 {
+		tags := make([]string, len(left.Survivors))
+		for i, s := range left.Survivors {
+			tags[i] = s.Tag
+		}
+		slices.Sort(tags)
+		return &hintedError{
+			err:  fmt.Errorf("%s stopped, but something is still there", count(len(files), "cluster")),
+			hint: "to end them: ipcore gc " + strings.Join(slices.Compact(tags), " "),
+		}
+	}
+	if err == nil && len(left.Unasked) == 0 {
+		a.errf("%s stopped, nothing is left\n", count(len(files), "cluster"))
+	} else if err == nil {
 		a.errf("%s stopped\n", count(len(files), "cluster"))
 	}
 	return err

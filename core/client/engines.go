@@ -66,6 +66,28 @@ func (c *Client) WaitForEngines(ctx context.Context, n int, progress func(have i
 	}
 }
 
+// WatchEngines tells how many engines are registered, at the start and at each
+// change, until ctx or the client ends, and answers why it ended.
+func (c *Client) WatchEngines(ctx context.Context, told func(have int)) error {
+	last := -1
+	for {
+		c.mu.Lock()
+		have, changed := len(c.engines), c.changed
+		c.mu.Unlock()
+		if have != last {
+			told(have)
+		}
+		last = have
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.closed:
+			return c.Reason()
+		}
+	}
+}
+
 // refresh asks the controller for its engines. A reply may be older than the
 // notifications that came meanwhile, so it only adds; with replace it is taken
 // for the whole truth, as it is after a reconnection.

@@ -33,6 +33,11 @@ func Load(path string, o LoadOptions) (*Cluster, error) {
 		}
 		return nil, err
 	}
+	return fromRecord(path, r, o)
+}
+
+// fromRecord makes a cluster of what its file says.
+func fromRecord(path string, r *Record, o LoadOptions) (*Cluster, error) {
 	c, err := New(Options{
 		Profile: profile.Profile{Dir: profileOf(path, r)}, ID: r.Cluster.ClusterID, N: r.Cluster.N,
 		Engines: r.Engines.Class, Log: o.Log,
@@ -40,7 +45,7 @@ func Load(path string, o LoadOptions) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster file %s: %w", path, err)
 	}
-	c.file, c.record, c.written = path, r, true
+	c.file, c.record, c.written, c.tag = path, r, true, r.Own.Tag
 	if r.Controller != nil {
 		c.opts.Controller = r.Controller.Class
 	}
@@ -81,7 +86,7 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		expected = append(expected, newUnit(kind, id, h, c.log, c.save))
+		expected = append(expected, c.newUnit(kind, id, h))
 		states[id] = state
 		return nil
 	}
@@ -118,6 +123,7 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 			c.mu.Unlock()
 		case errors.Is(f.err, sdk.ErrNotRunning):
 			c.log.Debug("has ended meanwhile", "unit", f.unit.id)
+			c.drop(f.unit)
 		default:
 			err = errors.Join(err, fmt.Errorf("take up %s: %w", f.unit.name(), f.err))
 		}
@@ -129,6 +135,25 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 		err = ErrNothingRuns
 	}
 	return err
+}
+
+// drop takes a unit that has ended meanwhile out of the record.
+func (c *Cluster) drop(u *unit) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.written {
+		return
+	}
+	if u.kind == sdk.Controller {
+		c.record.Controller = nil
+	} else {
+		delete(c.record.Engines.Sets, u.id)
+		delete(c.record.Own.Alive, u.id)
+		delete(c.record.Own.Status, u.id)
+	}
+	if err := c.record.Write(c.file); err != nil {
+		c.log.Error("the cluster file is out of date", "file", c.file, "error", err)
+	}
 }
 
 // recover answers the host for a recorded unit: the executable that started it

@@ -33,9 +33,13 @@ func (c *Cluster) claim(ctx context.Context) (err error) {
 	if err := c.clear(ctx); err != nil {
 		return err
 	}
-	r := newRecord(&c.opts, me)
+	r := newRecord(&c.opts, c.tag, me)
+	if err := rememberTag(c.tag, c.file); err != nil {
+		c.log.Debug("ipcore gc will not know this cluster", "error", err)
+	}
 	r.Own.Starting = []string{controllerID}
 	if err := r.create(c.file); err != nil {
+		forgetTag(c.tag)
 		if errors.Is(err, fs.ErrExist) {
 			// A file system without locks, and somebody was quicker.
 			return c.runningError()

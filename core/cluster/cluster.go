@@ -14,6 +14,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/internal/filelock"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -35,6 +36,7 @@ type Cluster struct {
 	opts Options
 	log  hclog.Logger
 	file string
+	tag  string // of this start
 
 	watching context.Context // of the units' watch goroutines
 	cancel   context.CancelFunc
@@ -47,7 +49,13 @@ type Cluster struct {
 	controller *unit
 	engines    []*unit
 
-	missed error // what Adopt could not take up; set before Stop
+	// What settings make of the launchers; set by find, before anything starts.
+	controllerUse, engineUse *registry.Use
+
+	watchers sync.WaitGroup // of lost engine connections
+
+	missed error    // what Adopt could not take up; set before Stop
+	left   Leftover // what Stop found left over
 }
 
 // New checks the options and makes a cluster of which nothing runs. It touches
@@ -57,6 +65,7 @@ func New(o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{opts: o, log: o.Log, file: Path(o.Profile.SecurityDir(), o.ID), hosts: map[string]*host{}}
+	c.tag = newTag(o.Profile.Dir, o.ID)
 	c.watching, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -77,8 +86,7 @@ func (c *Cluster) N() int { return c.opts.N }
 // have registered. After an error nothing is left running and the files are
 // removed. RunningError: the cluster runs already, and goes on.
 func (c *Cluster) Start(ctx context.Context) (err error) {
-	controllers, engines, err := c.find(ctx)
-	if err != nil {
+	if err := c.find(ctx); err != nil {
 		return err
 	}
 	if err := c.opts.Profile.Create(); err != nil {
@@ -100,29 +108,46 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 		}
 	}
 	c.opts.Progress(Progress{Stage: StageController, N: c.opts.N})
-	if err := c.startController(ctx, c.host(controllers)); err != nil {
+	if err := c.startController(ctx, c.host(c.controllerUse.Found)); err != nil {
 		return err
 	}
 	c.opts.Progress(Progress{Stage: StageEngines, N: c.opts.N})
-	set, err := c.startEngines(ctx, c.host(engines))
+	set, err := c.startEngines(ctx, c.host(c.engineUse.Found))
 	if err != nil {
 		return err
+	}
+	if c.opts.lost != nil {
+		c.watchers.Go(c.watchLosses)
 	}
 	return c.awaitEngines(ctx, set)
 }
 
-// find resolves both launchers, before anything runs.
-func (c *Cluster) find(ctx context.Context) (controllers, engines *registry.Found, err error) {
+// find resolves both launchers and their settings, before anything runs.
+func (c *Cluster) find(ctx context.Context) error {
 	search := registry.Search{ProfileDir: c.opts.Profile.Dir}
-	controllers, err = registry.Find(ctx, sdk.Controller, c.opts.Controller, search)
+	controllers, err := registry.Find(ctx, sdk.Controller, c.opts.Controller, search)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--controller: %w", err)
+		return fmt.Errorf("--controller: %w", err)
 	}
-	engines, err = registry.Find(ctx, sdk.Engine, c.opts.Engines, search)
+	engines, err := registry.Find(ctx, sdk.Engine, c.opts.Engines, search)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--engines: %w", err)
+		return fmt.Errorf("--engines: %w", err)
 	}
-	return controllers, engines, nil
+	c.controllerUse = &registry.Use{Found: controllers, Kind: sdk.Controller}
+	c.engineUse = &registry.Use{Found: engines, Kind: sdk.Engine}
+	warnings, err := registry.Configure([]*registry.Use{c.controllerUse, c.engineUse}, c.opts.Settings)
+	if err != nil {
+		return err
+	}
+	for flag, f := range map[string]*registry.Found{"--controller": controllers, "--engines": engines} {
+		if f.OldName != "" {
+			warnings = append(warnings, fmt.Sprintf("%s=%s is an old name; use %s=%s", flag, f.OldName, flag, f.Name))
+		}
+	}
+	for _, w := range warnings {
+		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: " + w})
+	}
+	return nil
 }
 
 // host answers the one host of an executable.
@@ -137,25 +162,21 @@ func (c *Cluster) host(found *registry.Found) *host {
 
 // startController starts the controller and waits for its connection files.
 func (c *Cluster) startController(ctx context.Context, h *host) error {
-	command, err := c.opts.controllerCommand()
+	r, err := c.controllerRequest()
 	if err != nil {
 		return err
 	}
-	u := newUnit(sdk.Controller, controllerID, h, c.log, c.save)
+	u := c.newUnit(sdk.Controller, controllerID, h)
 	c.mu.Lock()
 	c.controller = u
-	c.record.Own.Paths[u.id] = h.found.Path
+	c.note(u, c.controllerUse)
 	c.mu.Unlock()
 	client, engine := connfile.Names(c.opts.ID)
 	written := filesOf(c.opts.Profile.SecurityDir(), client, engine)
 	if c.opts.keepsFiles() {
 		written.forget() // the controller may find nothing to change in them
 	}
-	err = u.start(ctx, c.watching, sdk.StartRequest{
-		Kind: u.kind, ID: u.id, ProfileDir: c.opts.Profile.Dir, ClusterID: c.opts.ID,
-		Command: command, Env: c.opts.environment(), LogDir: c.opts.Profile.LogDir(),
-	})
-	if err != nil {
+	if err := u.start(ctx, c.watching, r); err != nil {
 		return fmt.Errorf("start the controller: %w", err)
 	}
 	waiting, cancel := context.WithTimeout(ctx, c.opts.Timeout)
@@ -163,57 +184,131 @@ func (c *Cluster) startController(ctx context.Context, h *host) error {
 	return c.awaitController(waiting, u, written)
 }
 
-// awaitController waits until both connection files are there.
+// awaitController waits until both connection files are there: written by the
+// controller, or fetched by its launcher from where it runs.
 func (c *Cluster) awaitController(ctx context.Context, u *unit, written files) error {
 	waiting, cancel := context.WithCancel(ctx)
+	var waiters sync.WaitGroup
+	defer waiters.Wait()
 	defer cancel()
 	ready := make(chan error, 1)
-	go func() { ready <- written.await(waiting) }()
-	select {
-	case <-u.ended:
-		cancel()
-		<-ready //nolint:errcheck // of the wait that was cancelled
-		return u.failure("the controller", "before it was ready")
-	case err := <-ready:
-		if errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("the controller wrote no connection files within %v; look at its log in %s, or give it longer with --timeout", c.opts.Timeout, c.opts.Profile.LogDir())
+	waiters.Go(func() { ready <- written.await(waiting) })
+	var fetched chan error
+	if u.host.found.Info.Has(sdk.PowerConnectionInfo) {
+		fetched = make(chan error, 1)
+		waiters.Go(func() { fetched <- c.fetch(waiting, u, written) })
+	}
+	for {
+		select {
+		case <-u.ended:
+			return u.failure("the controller", "before it was ready")
+		case err := <-fetched:
+			switch {
+			case errors.Is(err, sdk.ErrProcessState), errors.Is(err, sdk.ErrNotRunning):
+				fetched = nil // u.ended tells more
+			case errors.Is(err, sdk.ErrUnsupported):
+				fetched = nil // this controller writes into the profile
+			case err != nil && ctx.Err() == nil:
+				return fmt.Errorf("fetch the controller's connection files: %w", err)
+			default:
+				fetched = nil // ready tells
+			}
+		case err := <-ready:
+			if errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("the controller wrote no connection files within %v%s; look at its log in %s, or give it longer with --timeout",
+					c.opts.Timeout, u.says(), c.opts.Profile.LogDir())
+			}
+			return err
 		}
+	}
+}
+
+// fetch writes the connection files that the launcher answers, unless they have
+// come by themselves.
+func (c *Cluster) fetch(ctx context.Context, u *unit, written files) error {
+	l, err := u.current(ctx)
+	if err != nil {
 		return err
+	}
+	info, err := l.ConnectionInfo(ctx)
+	if err != nil || written.ready() {
+		return err
+	}
+	_, engine := connfile.Names(c.opts.ID)
+	// The client's file last: it is what clients wait for.
+	if err := atomicfile.Write(filepath.Join(c.opts.Profile.SecurityDir(), engine), info.Engine, 0o600); err != nil {
+		return err
+	}
+	return atomicfile.Write(c.clientFile(), info.Client, 0o600)
+}
+
+// controllerRequest is the request for the controller.
+func (c *Cluster) controllerRequest() (sdk.StartRequest, error) {
+	remote := c.controllerUse.Found.Info.Remote || c.engineUse.Found.Info.Remote
+	command, err := c.opts.controllerCommand(c.controllerUse, remote)
+	if err != nil {
+		return sdk.StartRequest{}, err
+	}
+	return c.request(c.controllerUse, controllerID, command)
+}
+
+// engineRequest is the request for an engine set, without the key.
+func (c *Cluster) engineRequest(id string) (sdk.StartRequest, error) {
+	command, err := c.opts.engineCommand(c.engineUse)
+	if err != nil {
+		return sdk.StartRequest{}, err
+	}
+	r, err := c.request(c.engineUse, id, command)
+	n := c.opts.N
+	r.N = &n
+	return r, err
+}
+
+// request is what requests of both kinds have.
+func (c *Cluster) request(use *registry.Use, id string, command []string) (sdk.StartRequest, error) {
+	env, err := c.opts.environment(use, c.tag)
+	_, engine := connfile.Names(c.opts.ID)
+	return sdk.StartRequest{
+		Kind: use.Kind, ID: id, ProfileDir: c.opts.Profile.Dir, ClusterID: c.opts.ID,
+		Command: command, Env: env, WorkDir: workDir(use), LogDir: c.opts.Profile.LogDir(), Options: use.Options,
+		Tag: c.tag, ClientFile: c.clientFile(), EngineFile: filepath.Join(c.opts.Profile.SecurityDir(), engine),
+	}, err
+}
+
+// note writes into the record what has to be known of a unit before it starts.
+// c.mu is held.
+func (c *Cluster) note(u *unit, use *registry.Use) {
+	c.record.Own.Paths[u.id] = u.host.found.Path
+	if public := registry.Public(use.Found.Info, use.Options); public != nil {
+		c.record.Own.Options[u.host.found.Path] = public
 	}
 }
 
 // startEngines asks for the engine set.
 func (c *Cluster) startEngines(ctx context.Context, h *host) (*unit, error) {
-	command, err := c.opts.engineCommand()
+	u := c.newUnit(sdk.Engine, c.newSetID(), h)
+	r, err := c.engineRequest(u.id)
 	if err != nil {
 		return nil, err
 	}
-	environment := c.opts.environment()
 	if privateEnvironment[h.found.Name] {
-		_, name := connfile.Names(c.opts.ID)
-		text, err := os.ReadFile(filepath.Join(c.opts.Profile.SecurityDir(), name))
+		text, err := os.ReadFile(r.EngineFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the controller's engine file: %w", err)
 		}
-		environment["IPP_CONNECTION_INFO"] = string(text)
+		r.Env["IPP_CONNECTION_INFO"] = string(text)
 	}
-	u := newUnit(sdk.Engine, c.newSetID(), h, c.log, c.save)
 	c.mu.Lock()
 	c.engines = append(c.engines, u)
 	c.record.Engines.Class = h.found.Name
-	c.record.Own.Paths[u.id] = h.found.Path
+	c.note(u, c.engineUse)
 	c.record.Own.Starting = append(c.record.Own.Starting, u.id)
 	err = c.record.Write(c.file) // the intent: named before started
 	c.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	n := c.opts.N
-	err = u.start(ctx, c.watching, sdk.StartRequest{
-		Kind: u.kind, ID: u.id, N: &n, ProfileDir: c.opts.Profile.Dir, ClusterID: c.opts.ID,
-		Command: command, Env: environment, LogDir: c.opts.Profile.LogDir(),
-	})
-	if err != nil {
+	if err := u.start(ctx, c.watching, r); err != nil {
 		return nil, fmt.Errorf("start the engines: %w", err)
 	}
 	return u, nil
@@ -269,11 +364,16 @@ func (c *Cluster) enter(u *unit) {
 	case u.hasEnded():
 		delete(r.Engines.Sets, u.id)
 		delete(r.Own.Alive, u.id)
+		delete(r.Own.Status, u.id)
+		r.addEnded(u.ending())
 	case u.kind == sdk.Controller:
 		r.Controller = &Unit{Class: u.host.found.Name, State: state}
 	default:
 		r.Engines.Sets[u.id] = state
 		r.Own.Alive[u.id] = alive
+		if said := u.said(); said != nil {
+			r.Own.Status[u.id] = *said
+		}
 	}
 }
 
@@ -349,6 +449,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		}
 	}
 	if err == nil {
+		c.left = c.sweep(ctx)
 		err = c.removeFiles()
 	} else {
 		err = fmt.Errorf("%w: %w", ErrLeft, err)
@@ -356,6 +457,9 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	c.Close()
 	return err
 }
+
+// Left answers what Stop found left over.
+func (c *Cluster) Left() Leftover { return c.left }
 
 // Kill ends all processes at once. Stop still has to be called, or to return.
 func (c *Cluster) Kill(ctx context.Context) error {
@@ -381,6 +485,7 @@ func (c *Cluster) removeFiles() error {
 		client, engine := connfile.Names(c.opts.ID)
 		err = errors.Join(removeIfThere(filepath.Join(c.opts.Profile.SecurityDir(), client)), removeIfThere(filepath.Join(c.opts.Profile.SecurityDir(), engine)))
 	}
+	forgetTag(c.record.Own.Tag)
 	return errors.Join(err, c.removeLock(), removeIfThere(c.file))
 }
 
@@ -411,6 +516,7 @@ func removeIfThere(path string) error {
 // nothing of the Cluster runs in this process any more.
 func (c *Cluster) Close() {
 	c.cancel()
+	c.watchers.Wait()
 	for _, u := range c.units() {
 		u.wait()
 	}

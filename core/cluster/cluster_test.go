@@ -60,7 +60,7 @@ func TestStartStop(t *testing.T) {
 	}
 	nothingLeft(t, o.Profile)
 	var missing *NotFoundError
-	if err := Stop(background(t), c.file, o.Log); !errors.As(err, &missing) {
+	if _, err := Stop(background(t), c.file, o.Log); !errors.As(err, &missing) {
 		t.Errorf("a second stop: %v", err)
 	}
 }
@@ -231,7 +231,7 @@ func TestOrphan(t *testing.T) {
 	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
 		t.Errorf("%d processes, want 3", got)
 	}
-	if err := Stop(background(t), c.file, o.Log); err != nil {
+	if _, err := Stop(background(t), c.file, o.Log); err != nil {
 		t.Error(err)
 	}
 	nothingLeft(t, o.Profile)
@@ -275,7 +275,7 @@ func TestMissingLauncher(t *testing.T) {
 	if err := os.Rename(own, own+".away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := Stop(background(t), c.file, o.Log); !errors.Is(err, ErrLeft) || !errors.Is(err, registry.ErrNotFound) {
+	if _, err := Stop(background(t), c.file, o.Log); !errors.Is(err, ErrLeft) || !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("a stop without the launcher: %v", err)
 	}
 	if got := len(processesOf(t, o.Profile.Dir)); got != 2 {
@@ -284,7 +284,7 @@ func TestMissingLauncher(t *testing.T) {
 	if err := os.Rename(own+".away", own); err != nil {
 		t.Fatal(err)
 	}
-	if err := Stop(background(t), c.file, o.Log); err != nil {
+	if _, err := Stop(background(t), c.file, o.Log); err != nil {
 		t.Error(err)
 	}
 	nothingLeft(t, o.Profile)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
@@ -71,10 +72,18 @@ func (e *EndedError) Error() string {
 type Exit struct {
 	Code   int    // -1 when it is not known or a signal was the cause
 	Signal string // "SIGKILL", or ""
+	Reason string // in the launcher's system's words, or ""
 }
+
+// exitOf makes an Exit of a launcher's.
+func exitOf(e sdk.Exit) Exit { return Exit{Code: e.Code, Signal: e.Signal, Reason: e.Reason} }
 
 func (e Exit) String() string {
 	switch {
+	case e.Reason != "" && e.Code > 0:
+		return fmt.Sprintf("%s (exit code %d)", e.Reason, e.Code)
+	case e.Reason != "":
+		return e.Reason
 	case e.Signal != "":
 		return "killed by " + e.Signal
 	case e.Code == -1:

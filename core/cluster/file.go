@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,8 +73,49 @@ type Own struct {
 	// supervisor was told.
 	Alive map[string]int `json:"alive,omitempty"`
 
+	// Tag is what every process and job of this start carries.
+	Tag string `json:"tag,omitempty"`
+
+	// Options are those of launchers by the path of the executable, without secrets:
+	// what is needed to ask its system again.
+	Options map[string]json.RawMessage `json:"options,omitempty"`
+
+	// Status is what the launcher said last of each set, and Ended how the last sets
+	// ended that nobody stopped.
+	Status map[string]UnitStatus `json:"status,omitempty"`
+	Ended  []UnitEnd             `json:"ended,omitempty"`
+
 	// Keep tells that the connection files outlive the controller (--reuse).
 	Keep bool `json:"keep,omitempty"`
+}
+
+// UnitStatus is what a launcher says of an engine set.
+type UnitStatus struct {
+	State   string `json:"state"` // "pending", "running", "stopped", "unknown"
+	Text    string `json:"text,omitempty"`
+	Running *int   `json:"running,omitempty"`
+	Pending *int   `json:"pending,omitempty"`
+	Total   *int   `json:"total,omitempty"`
+}
+
+// UnitEnd is how an engine set ended.
+type UnitEnd struct {
+	Set    string `json:"set"`
+	When   string `json:"when"`  // RFC 3339
+	Cause  string `json:"cause"` // "CANCELLED by 1000", "killed by SIGKILL", "exit code 3"
+	Output string `json:"output,omitempty"`
+}
+
+// maxEnds is how many ends of sets are remembered.
+const maxEnds = 8
+
+// addEnded remembers the end of a set, once.
+func (r *Record) addEnded(e UnitEnd) {
+	if slices.ContainsFunc(r.Own.Ended, func(old UnitEnd) bool { return old.Set == e.Set }) {
+		return
+	}
+	r.Own.Ended = append(r.Own.Ended, e)
+	r.Own.Ended = r.Own.Ended[max(0, len(r.Own.Ended)-maxEnds):]
 }
 
 // Path answers the cluster file of an id in a security folder.
@@ -94,7 +136,27 @@ func ReadRecord(path string) (*Record, error) {
 	if r.Own.Version > fileVersion {
 		return nil, fmt.Errorf("cluster file %s was written by a newer ipcore (version %d, this one reads %d)", path, r.Own.Version, fileVersion)
 	}
+	r.fill()
 	return &r, nil
+}
+
+// fill makes what may be written to.
+func (r *Record) fill() {
+	if r.Engines.Sets == nil {
+		r.Engines.Sets = map[string]sdk.State{}
+	}
+	if r.Own.Paths == nil {
+		r.Own.Paths = map[string]string{}
+	}
+	if r.Own.Alive == nil {
+		r.Own.Alive = map[string]int{}
+	}
+	if r.Own.Options == nil {
+		r.Own.Options = map[string]json.RawMessage{}
+	}
+	if r.Own.Status == nil {
+		r.Own.Status = map[string]UnitStatus{}
+	}
 }
 
 // Write replaces the cluster file as a whole, 0600.
@@ -138,8 +200,8 @@ func (r *Record) create(path string) error {
 }
 
 // newRecord is the record of a cluster of which nothing runs yet.
-func newRecord(o *Options, self process.State) *Record {
-	return &Record{
+func newRecord(o *Options, tag string, self process.State) *Record {
+	r := &Record{
 		Cluster: Settings{
 			ClusterID:      o.ID,
 			ControllerArgs: append([]string{}, o.ControllerArgs...),
@@ -148,16 +210,16 @@ func newRecord(o *Options, self process.State) *Record {
 			ProfileDir:     o.Profile.Dir,
 			Class:          "ipyparallel.cluster.cluster.Cluster",
 		},
-		Engines: EngineSets{Sets: map[string]sdk.State{}},
 		Own: Own{
 			Version:    fileVersion,
 			Supervisor: &self,
 			Created:    time.Now().UTC().Format(time.RFC3339),
-			Paths:      map[string]string{},
-			Alive:      map[string]int{},
+			Tag:        tag,
 			Keep:       o.keepsFiles(),
 		},
 	}
+	r.fill()
+	return r
 }
 
 // idOf answers the cluster id in a cluster file's name.

@@ -23,7 +23,7 @@ func record(t *testing.T) *Record {
 	if err := o.resolve(); err != nil {
 		t.Fatal(err)
 	}
-	return newRecord(&o, process.State{PID: 1, CreateTime: 2})
+	return newRecord(&o, "", process.State{PID: 1, CreateTime: 2})
 }
 
 // TestRecordForm checks what upstream's Python API reads from the file.

@@ -23,8 +23,11 @@ type Status struct {
 
 	Supervised bool // its supervisor is running
 	Controller bool // the controller is running
-	Alive      int  // engines that are running
+	Alive      int  // engines that are running, or wait for their turn
 	Err        error
+
+	// Sets is what the launchers say of the engine sets, by id.
+	Sets map[string]UnitStatus
 }
 
 // Running tells whether anything of the cluster is running.
@@ -39,13 +42,14 @@ func Inspect(ctx context.Context, path string, log hclog.Logger) (*Status, error
 		return nil, err
 	}
 	defer c.Close()
-	s := &Status{File: path, Profile: c.opts.Profile, Record: c.record}
+	s := &Status{File: path, Profile: c.opts.Profile, Record: c.record, Sets: map[string]UnitStatus{}}
 	if supervisorRuns(c.record.Own.Supervisor) {
 		s.Supervised = true
 		s.Controller = c.record.Controller != nil
 		for _, n := range c.record.Own.Alive {
 			s.Alive += n
 		}
+		s.Sets = c.record.Own.Status
 		return s, nil
 	}
 	c.written = false // looking changes nothing
@@ -62,6 +66,9 @@ func Inspect(ctx context.Context, path string, log hclog.Logger) (*Status, error
 		}
 		_, alive := u.snapshot()
 		s.Alive += alive
+		if said := u.said(); said != nil {
+			s.Sets[u.id] = *said
+		}
 	}
 	return s, nil
 }
@@ -118,19 +125,19 @@ func List(ctx context.Context, profiles []profile.Profile, log hclog.Logger) ([]
 
 // Stop ends a cluster from any process: it asks the supervisor, and does the
 // work itself when there is none, or when it does not manage. NotFoundError:
-// there is no such cluster.
-func Stop(ctx context.Context, path string, log hclog.Logger) error {
+// there is no such cluster. It answers what still carries the cluster's tag.
+func Stop(ctx context.Context, path string, log hclog.Logger) (Leftover, error) {
 	r, err := ReadRecord(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			id, _ := idOf(path)
-			return &NotFoundError{ID: id, File: path}
+			return Leftover{}, &NotFoundError{ID: id, File: path}
 		}
-		return err
+		return Leftover{}, err
 	}
 	if p := r.Own.Supervisor; supervisorRuns(p) {
 		if elsewhere(p) {
-			return fmt.Errorf("the cluster's supervisor is process %d on host %s; run ipcore stop there", p.PID, p.Host)
+			return Leftover{}, fmt.Errorf("the cluster's supervisor is process %d on host %s; run ipcore stop there", p.PID, p.Host)
 		}
 		limited, cancel := context.WithTimeout(ctx, stopLimit)
 		defer cancel()
@@ -138,30 +145,42 @@ func Stop(ctx context.Context, path string, log hclog.Logger) error {
 			log.Warn("the supervisor does not stop the cluster; doing it here", "pid", p.PID, "error", err)
 		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return nil
+			return leftOf(ctx, path, r, log)
 		}
 	}
 	return takeOver(ctx, path, log)
 }
 
+// leftOf looks for what is left of a cluster that its supervisor has stopped.
+func leftOf(ctx context.Context, path string, r *Record, log hclog.Logger) (Leftover, error) {
+	r.Own.Starting = nil // it saw to these
+	c, err := fromRecord(path, r, LoadOptions{Log: log})
+	if err != nil {
+		return Leftover{}, err
+	}
+	defer c.Close()
+	return c.sweep(ctx), nil
+}
+
 // takeOver stops a cluster that has no supervisor.
-func takeOver(ctx context.Context, path string, log hclog.Logger) (err error) {
+func takeOver(ctx context.Context, path string, log hclog.Logger) (left Leftover, err error) {
 	limited, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
 	held, err := lock(limited, path)
 	if err != nil {
-		return err
+		return left, err
 	}
 	defer func() { err = errors.Join(err, held.Remove()) }()
 	c, err := Load(path, LoadOptions{Log: log})
 	if _, ok := errors.AsType[*NotFoundError](err); ok {
-		return nil // somebody else did it meanwhile
+		return left, nil // somebody else did it meanwhile
 	}
 	if err != nil {
-		return err
+		return left, err
 	}
 	if err := c.Adopt(limited); err != nil && !errors.Is(err, ErrNothingRuns) {
 		log.Error("a part of the cluster can't be taken up; stopping the others", "error", err)
 	}
-	return c.Stop(limited)
+	err = c.Stop(limited)
+	return c.left, err
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/ipcore/ipcore/core/profile"
 )
 
-// TestMain builds the local launcher, which the tests use as it is.
+// TestMain builds the local launcher, which the tests use as it is, and the
+// stand-in for a batch system of testdata/queue.
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "cluster-test-")
@@ -25,13 +26,16 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		build := exec.Command("go", "build", "-o", dir, "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			fmt.Fprintln(os.Stderr, "build the local launcher:", err)
-			return 1
+		for name, source := range map[string]string{"local": "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local", "queue": "./testdata/queue"} {
+			build := exec.Command("go", "build", "-o", filepath.Join(dir, "ipcore-launcher-"+name), source)
+			build.Stderr = os.Stderr
+			if err := build.Run(); err != nil {
+				fmt.Fprintln(os.Stderr, "build the launcher", name, err)
+				return 1
+			}
 		}
 		os.Setenv("IPCORE_LAUNCHER_PATH", dir)
+		os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
 		return m.Run()
 	}())
 }
@@ -89,7 +93,7 @@ func started(t *testing.T, o Options) *Cluster {
 		case supervisorRuns(r.Own.Supervisor): // it is this process
 			err = c.Stop(ctx)
 		default:
-			err = Stop(ctx, c.file, o.Log)
+			_, err = Stop(ctx, c.file, o.Log)
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Error(err)

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +15,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
 )
 
 // defaultTimeout is how long Start waits for the controller's files, and then
@@ -25,10 +29,15 @@ type Options struct {
 	ID      string          // the cluster's id; "" is the cluster without a name
 	N       int             // engines; 0 means the number of CPUs
 	Timeout time.Duration   // for each of controller and engines; 0 means a minute
+	Wait    int             // engines that Start waits for: 0 means all, WaitNone none
 
 	// Names, or paths, of the launchers; "" means "local".
 	Controller string
 	Engines    string
+
+	// Settings are for the launchers, from configuration files and command lines. They
+	// may hold secrets.
+	Settings []registry.Setting
 
 	// The commands of one controller and one engine: program and arguments. Nil
 	// means this program's own.
@@ -45,8 +54,13 @@ type Options struct {
 	// Progress is told how Start goes on, from one goroutine at a time.
 	Progress func(Progress)
 
-	register registration // nil: through a client of our own
+	register registration  // nil: through a client of our own
+	lost     lossWatch     // the same
+	every    time.Duration // between two questions for a unit's status; 0 means statusEvery
 }
+
+// WaitNone is the Wait of a Start that waits for no engine.
+const WaitNone = -1
 
 // Progress is how far a start has come.
 type Progress struct {
@@ -54,6 +68,10 @@ type Progress struct {
 	Have  int    `json:"have"` // engines registered
 	N     int    `json:"n"`    // engines asked for
 	Note  string `json:"note,omitempty"`
+
+	// Waiting is, while engines register, what the launcher says of those that are
+	// not there: "484 wait: (Resources)".
+	Waiting string `json:"waiting,omitempty"`
 }
 
 // Stage is a step of a start.
@@ -78,6 +96,12 @@ func (o *Options) resolve() error {
 	if o.N == 0 {
 		o.N = runtime.NumCPU()
 	}
+	if o.Wait > o.N || o.Wait < WaitNone {
+		return fmt.Errorf("--wait: %d of %d engines make no sense", o.Wait, o.N)
+	}
+	if o.Wait == 0 {
+		o.Wait = o.N
+	}
 	if strings.ContainsAny(o.ID, "/\\\x00\n") || o.ID == "." || o.ID == ".." {
 		return fmt.Errorf("--cluster-id: %q can't be part of a file name", o.ID)
 	}
@@ -101,27 +125,64 @@ func (o *Options) resolve() error {
 	}
 	if o.register == nil {
 		o.register = registerByClient(o.Log.Named("client"))
+		o.lost = lossesByClient(o.Log.Named("client"))
+	}
+	if o.every == 0 {
+		o.every = statusEvery
 	}
 	return nil
 }
 
-// controllerCommand answers the whole command of the controller.
-func (o *Options) controllerCommand() ([]string, error) {
-	command := append([]string(nil), o.ControllerCommand...)
-	if len(command) == 0 {
+// controllerCommand answers the whole command of the controller. reachable tells
+// that engines may be on other machines.
+func (o *Options) controllerCommand(use *registry.Use, reachable bool) ([]string, error) {
+	command, err := hostCommand(use, "controller_cmd", o.ControllerCommand)
+	if err != nil {
+		return nil, err
+	}
+	own := len(command) == 0
+	if own {
 		self, err := os.Executable()
 		if err != nil {
 			return nil, fmt.Errorf("find this program's own file: %w", err)
 		}
 		command = []string{self, "controller", "--log-level=" + o.LogLevel}
 	}
-	command = append(command, o.placeArgs(command)...)
-	return append(command, o.ControllerArgs...), nil
+	place := o.placeArgs(command)
+	command = append(command, place...)
+	args, err := hostWords(use, "controller_args")
+	if err != nil {
+		return nil, err
+	}
+	args = append(args, o.ControllerArgs...)
+	switch {
+	case !reachable:
+	case own:
+		command = append(command, "--reachable") // unless a configuration file says where to listen
+	case len(place) > 0 && !listens(args):
+		command = append(command, "--ip=*")
+	}
+	return append(command, args...), nil
+}
+
+// listens tells whether arguments of a controller say where it listens.
+func listens(args []string) bool {
+	for i, arg := range args {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		switch name {
+		case "ip", "client-ip", "engine-ip", "IPController.ip", "HubFactory.ip", "IPController.engine_ip", "IPController.client_ip":
+			return strings.HasPrefix(args[i], "-")
+		}
+	}
+	return false
 }
 
 // engineCommand answers the whole command of one engine.
-func (o *Options) engineCommand() ([]string, error) {
-	command := append([]string(nil), o.EngineCommand...)
+func (o *Options) engineCommand(use *registry.Use) ([]string, error) {
+	command, err := hostCommand(use, "engine_cmd", o.EngineCommand)
+	if err != nil {
+		return nil, err
+	}
 	if len(command) == 0 {
 		self, err := os.Executable()
 		if err != nil {
@@ -132,7 +193,29 @@ func (o *Options) engineCommand() ([]string, error) {
 			command = append(command, "--python="+o.Python)
 		}
 	}
-	return append(command, o.placeArgs(command)...), nil
+	command = append(command, o.placeArgs(command)...)
+	args, err := hostWords(use, "engine_args")
+	return append(command, args...), err
+}
+
+// hostCommand answers the command that was given, else the one that settings
+// name.
+func hostCommand(use *registry.Use, name string, given []string) ([]string, error) {
+	if len(given) > 0 {
+		return slices.Clone(given), nil
+	}
+	return hostWords(use, name)
+}
+
+// hostWords answers a setting of the host that is a list of words.
+func hostWords(use *registry.Use, name string) ([]string, error) {
+	var words []string
+	if value := use.Host[name]; value != nil {
+		if err := json.Unmarshal(value, &words); err != nil {
+			return nil, fmt.Errorf("%s of launcher %q: want a list of texts", name, use.Found.Name)
+		}
+	}
+	return words, nil
 }
 
 // placeArgs answers the arguments that name profile and cluster. Python's
@@ -172,7 +255,33 @@ func (o *Options) keepsFiles() bool {
 }
 
 // environment answers what every process of the cluster finds in its
-// environment beside what this process has.
-func (o *Options) environment() map[string]string {
-	return map[string]string{"IPP_CLUSTER_ID": o.ID, "IPP_PROFILE_DIR": o.Profile.Dir}
+// environment beside what this process has: ours, and what settings add.
+func (o *Options) environment(use *registry.Use, tag string) (map[string]string, error) {
+	env := map[string]string{"IPP_CLUSTER_ID": o.ID, "IPP_PROFILE_DIR": o.Profile.Dir, sdk.EnvTag: tag}
+	var more map[string]any
+	if value := use.Host["environment"]; value != nil {
+		d := json.NewDecoder(bytes.NewReader(value))
+		d.UseNumber()
+		if err := d.Decode(&more); err != nil {
+			return nil, fmt.Errorf("environment of launcher %q: %w", use.Found.Name, err)
+		}
+	}
+	for name, value := range more {
+		switch value.(type) {
+		case string, json.Number:
+			env[name] = fmt.Sprint(value)
+		default:
+			return nil, fmt.Errorf("environment of launcher %q: %s is no text", use.Found.Name, name)
+		}
+	}
+	return env, nil
+}
+
+// workDir answers where settings want processes to run, "" for anywhere.
+func workDir(use *registry.Use) string {
+	var dir string
+	if value := use.Host["work_dir"]; value != nil {
+		_ = json.Unmarshal(value, &dir) // its type was checked
+	}
+	return dir
 }

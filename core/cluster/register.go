@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -27,17 +28,66 @@ func registerByClient(log hclog.Logger) registration {
 	}
 }
 
-// awaitEngines waits until all engines have registered. It gives up when none
-// can come any more, or when none has come in time. Fewer than asked for are
-// enough to go on with when the rest has ended or is still waiting for its
+// lossWatch follows the engines that are registered with the controller of a
+// connection file and calls lost when there are fewer than before. It ends with
+// ctx, or the controller.
+type lossWatch func(ctx context.Context, clientFile string, lost func()) error
+
+// lossesByClient is told by the controller as any client is.
+func lossesByClient(log hclog.Logger) lossWatch {
+	return func(ctx context.Context, clientFile string, lost func()) error {
+		c, err := client.Connect(ctx, client.Options{File: clientFile, Log: log})
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		before := 0
+		return c.WatchEngines(ctx, func(have int) {
+			if have < before {
+				lost()
+			}
+			before = have
+		})
+	}
+}
+
+// watchLosses has the launchers asked at once when engines are lost, so that
+// their causes are known.
+func (c *Cluster) watchLosses() {
+	for c.watching.Err() == nil && !c.controller.hasEnded() {
+		err := c.opts.lost(c.watching, c.clientFile(), func() {
+			c.log.Debug("engines were lost; asking the launchers why")
+			for _, u := range c.units() {
+				u.ask()
+			}
+		})
+		if err != nil && c.watching.Err() == nil {
+			c.log.Debug("can't follow the engines", "error", err)
+		}
+		select {
+		case <-c.watching.Done():
+		case <-c.controller.ended:
+		case <-time.After(reopenPause):
+		}
+	}
+}
+
+// awaitEngines waits until as many engines have registered as Start waits for.
+// It gives up when none can come any more, or when none has come in time. Fewer
+// are enough to go on with when the rest has ended or is still waiting for its
 // turn; a note says so.
 func (c *Cluster) awaitEngines(ctx context.Context, u *unit) error {
+	want := c.opts.Wait
+	if want == WaitNone {
+		c.opts.Progress(Progress{Stage: StageRunning, N: c.opts.N})
+		return nil
+	}
 	waiting, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
 	have := make(chan int, 1)
 	done := make(chan error, 1)
 	go func() {
-		done <- c.opts.register(waiting, c.clientFile(), c.opts.N, func(n int) {
+		done <- c.opts.register(waiting, c.clientFile(), want, func(n int) {
 			select {
 			case <-have: // the one before was not taken yet
 			default:
@@ -54,24 +104,31 @@ func (c *Cluster) awaitEngines(ctx context.Context, u *unit) error {
 		select {
 		case n := <-have:
 			registered = n
-			c.opts.Progress(Progress{Stage: StageEngines, Have: n, N: c.opts.N})
-			if left := u.remaining(); left > 0 && n < c.opts.N && n >= left {
+			c.opts.Progress(Progress{Stage: StageEngines, Have: n, N: c.opts.N, Waiting: u.waiting()})
+			if left := u.remaining(); left > 0 && n < want && n >= left {
 				finish()
-				c.note(u, n)
+				c.fewer(u, n)
 				return nil
 			}
 		case err := <-done:
 			if err == nil {
-				c.opts.Progress(Progress{Stage: StageRunning, Have: c.opts.N, N: c.opts.N})
+				registered = max(registered, want)
+				select {
+				case n := <-have:
+					registered = max(registered, n)
+				default:
+				}
+				c.opts.Progress(Progress{Stage: StageRunning, Have: registered, N: c.opts.N})
 				return nil
 			}
 			return c.late(ctx, u, registered, err)
 		case <-u.news:
 			if left := u.remaining(); left > 0 && registered >= left {
 				finish()
-				c.note(u, registered)
+				c.fewer(u, registered)
 				return nil
 			}
+			c.opts.Progress(Progress{Stage: StageEngines, Have: registered, N: c.opts.N, Waiting: u.waiting()})
 		case <-u.ended:
 			finish()
 			return u.failure(enginesOf(c.opts.N), "before all had registered")
@@ -89,24 +146,26 @@ func (c *Cluster) late(ctx context.Context, u *unit, registered int, err error) 
 		return ctx.Err()
 	case !errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("ask the controller for its engines: %w", err)
-	case registered == 0:
+	case registered == 0 && !u.mayCome():
 		return &LateError{N: c.opts.N, Timeout: c.opts.Timeout, Output: tail(u.lastOutput(ctx)), LogDir: c.opts.Profile.LogDir()}
 	}
-	c.note(u, registered)
+	c.fewer(u, registered)
 	return nil
 }
 
-// note tells that the cluster goes on with fewer engines than asked for.
-func (c *Cluster) note(u *unit, registered int) {
+// fewer tells that the cluster goes on with fewer engines than asked for.
+func (c *Cluster) fewer(u *unit, registered int) {
 	c.save(u) // before anybody is told
 	text := fmt.Sprintf("%d of %d engines have registered", registered, c.opts.N)
 	died := u.deaths()
-	if waiting := c.opts.N - registered - len(died); waiting > 0 {
+	if waiting := u.waiting(); waiting != "" {
+		text += "; " + waiting
+	} else if waiting := c.opts.N - registered - len(died); waiting > 0 {
 		text += fmt.Sprintf("; %d may still come", waiting)
 	}
 	if len(died) > 0 {
 		last := died[len(died)-1]
-		text += fmt.Sprintf("; %d ended, the last with %s", len(died), Exit{Code: last.Exit.Code, Signal: last.Exit.Signal})
+		text += fmt.Sprintf("; %d ended, the last with %s", len(died), exitOf(last.Exit))
 		if output := tail(last.Text); output != "" {
 			text += " and this output:\n" + indent(output)
 		}

@@ -53,15 +53,21 @@ type unit struct {
 	exit     Exit
 	output   string
 	died     []sdk.Event // engines that ended, in order
+	status   *sdk.Status // what the launcher said last; nil before
+	stopping bool        // stop was called
+
+	every   time.Duration  // between two questions for the status
+	asked   chan struct{}  // holds one when the status is wanted at once
+	pollers sync.WaitGroup // poll
 
 	news  chan struct{} // holds one when alive has changed
 	ended chan struct{} // closed by watch when all of it has ended
 	gone  chan struct{} // closed when watch has returned
 }
 
-func newUnit(kind sdk.Kind, id string, h *host, log hclog.Logger, changed func(*unit)) *unit {
+func (c *Cluster) newUnit(kind sdk.Kind, id string, h *host) *unit {
 	return &unit{
-		kind: kind, id: id, host: h, log: log, changed: changed,
+		kind: kind, id: id, host: h, log: c.log, changed: c.save, every: c.opts.every, asked: make(chan struct{}, 1),
 		news: make(chan struct{}, 1), ended: make(chan struct{}), gone: make(chan struct{}),
 	}
 }
@@ -93,6 +99,7 @@ func (u *unit) start(ctx, watchCtx context.Context, r sdk.StartRequest) error {
 	u.mu.Unlock()
 	u.changed(u)
 	go u.watch(watchCtx)
+	u.pollers.Go(func() { u.poll(watchCtx) })
 	return ctx.Err()
 }
 
@@ -116,6 +123,7 @@ func (u *unit) adopt(ctx, watchCtx context.Context, state sdk.State, alive int) 
 	u.begun = true
 	u.mu.Unlock()
 	go u.watch(watchCtx)
+	u.pollers.Go(func() { u.poll(watchCtx) })
 	return nil
 }
 
@@ -147,22 +155,23 @@ func (u *unit) current(ctx context.Context) (*registry.Launcher, error) {
 	return l, nil
 }
 
-// recount asks how many processes of the unit run, where the launcher can tell.
+// recount asks how many processes of the unit run or wait, where the launcher
+// can tell.
 func (u *unit) recount(ctx context.Context) {
 	if !u.host.found.Info.Has(sdk.PowerStatus) {
 		return
 	}
-	l, err := u.current(ctx)
-	if err != nil {
+	if err := u.takeStatus(ctx); err != nil {
 		return // watch meets it as well, and tells
 	}
-	status, err := l.Status(ctx)
-	if err != nil || status.Running == nil {
-		return
-	}
 	u.mu.Lock()
-	u.alive = *status.Running
-	u.mu.Unlock()
+	defer u.mu.Unlock()
+	if st := u.status; st.Running != nil {
+		u.alive = *st.Running
+		if st.Pending != nil {
+			u.alive += *st.Pending
+		}
+	}
 }
 
 // watch follows the unit until it has ended or ctx ends. It owns ended and gone.
@@ -180,6 +189,7 @@ func (u *unit) watch(ctx context.Context) {
 		}
 		switch {
 		case err == nil:
+			u.logEnd()
 			close(u.ended)
 			u.changed(u)
 			return
@@ -189,6 +199,7 @@ func (u *unit) watch(ctx context.Context) {
 			u.mu.Lock()
 			u.alive, u.exit = 0, Exit{Code: -1}
 			u.mu.Unlock()
+			u.logEnd()
 			close(u.ended)
 			u.changed(u)
 			return
@@ -225,7 +236,7 @@ func (u *unit) follow(ctx context.Context, l *registry.Launcher) error {
 		case sdk.EventStopped:
 			u.mu.Lock()
 			u.alive = 0
-			u.exit, u.output = Exit{Code: e.Exit.Code, Signal: e.Exit.Signal}, e.Text
+			u.exit, u.output = exitOf(e.Exit), e.Text
 			u.mu.Unlock()
 			stopped = true
 		case sdk.EventRunning:
@@ -249,7 +260,7 @@ func (u *unit) change(ctx context.Context, l *registry.Launcher, e sdk.Event) {
 	}
 	u.mu.Unlock()
 	if e.Index >= 0 {
-		u.log.Warn("an engine has ended", "set", u.id, "index", e.Index, "code", e.Exit.Code, "signal", e.Exit.Signal)
+		u.log.Warn("an engine has ended", "set", u.id, "index", e.Index, "cause", exitOf(e.Exit).String())
 	} else {
 		u.log.Info("a part of the cluster has changed", "unit", u.id, "text", e.Text)
 	}
@@ -260,6 +271,11 @@ func (u *unit) change(ctx context.Context, l *registry.Launcher, e sdk.Event) {
 	} else if !errors.Is(err, sdk.ErrPluginGone) && ctx.Err() == nil {
 		u.log.Error("the launcher does not tell its state", "unit", u.id, "error", err)
 	}
+	u.tell()
+}
+
+// tell lets everybody know that state, alive or status has changed.
+func (u *unit) tell() {
 	u.changed(u)
 	select {
 	case u.news <- struct{}{}:
@@ -267,11 +283,26 @@ func (u *unit) change(ctx context.Context, l *registry.Launcher, e sdk.Event) {
 	}
 }
 
+// logEnd tells of the end of an engine set that nobody stopped.
+func (u *unit) logEnd() {
+	end := u.ending()
+	u.mu.Lock()
+	expected := u.stopping || u.kind == sdk.Controller || u.exit == Exit{}
+	u.mu.Unlock()
+	if expected {
+		return
+	}
+	u.log.Warn("all engines of a set have ended", "set", u.id, "launcher", u.host.found.Name, "cause", end.Cause)
+}
+
 // stop ends the workload; that it had ended already is success.
 func (u *unit) stop(ctx context.Context) error {
 	if !u.hasBegun() {
 		return nil // a Start that failed leaves nothing
 	}
+	u.mu.Lock()
+	u.stopping = true
+	u.mu.Unlock()
 	for {
 		select {
 		case <-u.ended:
@@ -311,6 +342,7 @@ func (u *unit) kill(ctx context.Context) error {
 func (u *unit) wait() {
 	if u.hasBegun() {
 		<-u.gone
+		u.pollers.Wait()
 	}
 }
 

@@ -45,6 +45,7 @@ type Found struct {
 	Info     sdk.Info `json:"info"` // as the executable describes itself; zero with Err
 	Shadowed []string `json:"shadowed,omitempty"`
 	Bridge   string   `json:"bridge,omitempty"` // the executable that serves it, when it is a script that speaks verbs
+	OldName  string   `json:"-"`                // by which Find was asked for it, if that is an old one
 	Err      error    `json:"-"`                // why it can't be used
 
 	pins map[string][]string // of the profile: the sums that each name may have
@@ -154,9 +155,10 @@ func userData(getenv func(string) string) string {
 }
 
 // Find answers the launcher of a name, or of a path, that starts workloads of a
-// kind. ErrNotFound lists what was found and everywhere it was looked for.
+// kind. Upstream's names and class paths stand for ours; OldName then tells.
+// ErrNotFound lists what was found and everywhere it was looked for.
 func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found, error) {
-	f, err := find(name, s)
+	f, err := findAny(kind, name, s)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +169,39 @@ func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found, er
 	if !f.Info.Offers(kind) {
 		return nil, fmt.Errorf("launcher %q (%s) does not start a %s; it starts: %s", name, f.Path, kind, kinds(f.Info))
 	}
+	return f, nil
+}
+
+// Describe answers the launcher of a path, whatever it starts.
+func Describe(ctx context.Context, path string, s Search) (*Found, error) {
+	f, err := findPath(path)
+	if err != nil {
+		return nil, err
+	}
+	if s.look(ctx, f); f.Err != nil {
+		return nil, fmt.Errorf("launcher %q: %w", path, f.Err)
+	}
+	return f, nil
+}
+
+// findAny is find, for old names too.
+func findAny(kind sdk.Kind, name string, s Search) (*Found, error) {
+	f, err := find(name, s)
+	if err == nil {
+		return f, nil
+	}
+	current, of := newName(name)
+	switch {
+	case current == "":
+		return nil, err
+	case of == sdk.Controller && kind != sdk.Controller, of == sdk.Engine && kind == sdk.Controller:
+		return nil, fmt.Errorf("launcher %q is the class of a %s, not of a %s; say %q", name, of, kind, current)
+	}
+	f, err = find(current, s)
+	if err != nil {
+		return nil, err
+	}
+	f.OldName = name
 	return f, nil
 }
 

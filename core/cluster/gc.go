@@ -1,0 +1,204 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// Stray is what is left of a cluster that nobody watches any more: a cluster
+// file, what carries its tag, or both.
+type Stray struct {
+	Tag  string // "" for the file of an older ipcore
+	File string // the cluster file, "" if it is gone
+
+	Status    *Status // of File, if there is one
+	Survivors []Survivor
+
+	// Known tells that the cluster was started from here. What is not may belong to a
+	// cluster of another machine and is only removed when somebody names its tag.
+	Known bool
+
+	launchers map[string]*registry.Found // by name, of the survivors
+	options   map[string]sdk.Sweep       // by name
+}
+
+// Strays looks for strays: in the profiles, among the clusters that were started
+// from here, and through the eyes of every launcher. Parts that can't be looked at
+// are told by errs and left alone.
+func Strays(ctx context.Context, profiles []profile.Profile, search registry.Search, log hclog.Logger) (strays []Stray, errs []error) {
+	tags, err := rememberedTags()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	files, err := clusterFiles(profiles, tags)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	live := map[string]bool{}
+	dead := map[string]*Stray{} // by tag
+	var without []*Stray        // dead, without a tag
+	options := map[string]sdk.Sweep{}
+	for _, file := range files {
+		r, err := ReadRecord(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			errs = append(errs, err)
+			continue
+		case r.Own.Version == 0: // upstream's own, which we leave to it
+			continue
+		case supervisorRuns(r.Own.Supervisor):
+			live[r.Own.Tag] = true
+			continue
+		}
+		for path, o := range r.Own.Options {
+			options[path] = sdk.Sweep{Options: o}
+		}
+		s, err := Inspect(ctx, file, log)
+		if err != nil {
+			errs = append(errs, err)
+			live[r.Own.Tag] = true // as long as nobody knows
+			continue
+		}
+		stray := &Stray{Tag: r.Own.Tag, File: file, Status: s, Known: true}
+		if stray.Tag == "" {
+			without = append(without, stray)
+		} else {
+			dead[stray.Tag] = stray
+		}
+	}
+	found, launchers, sweepErrs := sweepAll(ctx, search, options, log)
+	errs = append(errs, sweepErrs...)
+	for _, s := range found {
+		if live[s.Tag] {
+			continue
+		}
+		stray := dead[s.Tag]
+		if stray == nil {
+			_, known := tags[s.Tag]
+			stray = &Stray{Tag: s.Tag, Known: known}
+			dead[s.Tag] = stray
+		}
+		stray.Survivors = append(stray.Survivors, s)
+		stray.launchers, stray.options = launchers, options
+	}
+	for tag := range tags { // nothing is left of it
+		if !live[tag] && dead[tag] == nil && len(sweepErrs) == 0 {
+			forgetTag(tag)
+		}
+	}
+	for _, s := range dead {
+		strays = append(strays, *s)
+	}
+	for _, s := range without {
+		strays = append(strays, *s)
+	}
+	slices.SortFunc(strays, func(a, b Stray) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Tag, b.Tag)) })
+	return strays, errs
+}
+
+// clusterFiles answers the cluster files of profiles and of tags, each once.
+func clusterFiles(profiles []profile.Profile, tags map[string]string) ([]string, error) {
+	var files []string
+	var errs error
+	for _, p := range profiles {
+		more, err := Files(p)
+		files, errs = append(files, more...), errors.Join(errs, err)
+	}
+	for _, file := range tags {
+		if _, err := os.Stat(file); err == nil {
+			files = append(files, file)
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files), errs
+}
+
+// sweepAll asks every launcher that can sweep for everything with a tag of ours.
+func sweepAll(ctx context.Context, search registry.Search, options map[string]sdk.Sweep, log hclog.Logger) (all []Survivor, launchers map[string]*registry.Found, errs []error) {
+	list, err := registry.List(ctx, search)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	launchers = map[string]*registry.Found{}
+	for i := range list {
+		f := &list[i]
+		if f.Err != nil || !f.Info.Has(sdk.PowerSweep) {
+			continue
+		}
+		found, err := sweepThrough(ctx, f, sdk.Sweep{Tag: tagPrefix, Options: options[f.Path].Options}, log)
+		if err != nil && !errors.Is(err, sdk.ErrUnsupported) {
+			errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
+		}
+		launchers[f.Name] = f
+		all = addNew(all, survivors(f.Name, found))
+	}
+	return all, launchers, errs
+}
+
+func sweepThrough(ctx context.Context, f *registry.Found, q sdk.Sweep, log hclog.Logger) ([]sdk.Survivor, error) {
+	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
+	defer cancel()
+	p, err := registry.Open(ctx, f, registry.OpenOptions{Log: log})
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	return p.Survivors(ctx, q)
+}
+
+// Remove ends what is left, and removes the files.
+func (s *Stray) Remove(ctx context.Context, log hclog.Logger) error {
+	if s.File != "" {
+		left, err := Stop(ctx, s.File, log)
+		if _, gone := errors.AsType[*NotFoundError](err); gone {
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		s.Survivors = left.Survivors
+		if len(left.Survivors) == 0 {
+			return nil
+		}
+	}
+	var errs error
+	for name, f := range s.launchers {
+		var mine []sdk.Survivor
+		for _, v := range s.Survivors {
+			if v.Launcher == name {
+				mine = append(mine, sdk.Survivor{ID: v.ID, Tag: v.Tag, Text: v.Text})
+			}
+		}
+		if len(mine) > 0 {
+			errs = errors.Join(errs, removeThrough(ctx, f, s.options[f.Path], mine, log))
+		}
+	}
+	if errs == nil {
+		forgetTag(s.Tag)
+	}
+	return errs
+}
+
+func removeThrough(ctx context.Context, f *registry.Found, q sdk.Sweep, survivors []sdk.Survivor, log hclog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	p, err := registry.Open(ctx, f, registry.OpenOptions{Log: log})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return p.Remove(ctx, q, survivors)
+}

@@ -1,0 +1,401 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// queueOptions are those of a cluster whose engines are in the queue of
+// testdata/queue, and the folder of its moods.
+func queueOptions(t *testing.T) (Options, string) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("QUEUE_DIR", dir)
+	o := testOptions(t)
+	o.Engines, o.every = "queue", 20*time.Millisecond
+	return o, dir
+}
+
+func mood(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func calm(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// seen is what the queue was asked to start.
+func seen(t *testing.T, dir string, k sdk.Kind) (r struct {
+	Options             json.RawMessage
+	Tag, Client, Engine string
+	Command             []string
+	Env                 map[string]string
+}) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "seen-"+string(k)))
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Settings reach the launcher; a secret is in its request and nowhere else.
+func TestSettings(t *testing.T) {
+	o, dir := queueOptions(t)
+	o.Controller = "queue"
+	o.Settings = []registry.Setting{
+		{Class: "QueueLauncher", Trait: "queue", Value: json.RawMessage(`"debug"`), Source: "f"},
+		{Class: "queue", Trait: "password", Words: []string{"s3cret"}},
+		{Class: "QueueEngineSetLauncher", Trait: "environment", Words: []string{"COLOUR=blue", "IPP_CLUSTER_ID=mine"}},
+		{Class: "QueueEngineSetLauncher", Trait: "engine_args", Value: json.RawMessage(`["; :"]`), Source: "f"},
+	}
+	c := started(t, o)
+	for _, k := range []sdk.Kind{sdk.Controller, sdk.Engine} {
+		r := seen(t, dir, k)
+		if string(r.Options) != `{"password":"s3cret","queue":"debug"}` || r.Tag != c.tag || r.Env[sdk.EnvTag] != c.tag || !strings.HasPrefix(c.tag, "ipcore-") ||
+			r.Client != c.clientFile() || filepath.Base(r.Engine) != "ipcontroller-t-engine.json" {
+			t.Errorf("%s: %+v", k, r)
+		}
+		if strings.Contains(strings.Join(r.Command, " "), "s3cret") {
+			t.Errorf("%s: the secret is in the command %q", k, r.Command)
+		}
+	}
+	r := seen(t, dir, sdk.Engine)
+	if r.Env["COLOUR"] != "blue" || r.Env["IPP_CLUSTER_ID"] != "mine" || r.Command[len(r.Command)-1] != "; :" {
+		t.Errorf("engines: %+v", r)
+	}
+	text, err := os.ReadFile(c.file)
+	if err != nil || strings.Contains(string(text), "s3cret") || !strings.Contains(string(text), `"debug"`) {
+		t.Errorf("the cluster file: %s, %v", text, err)
+	}
+	for _, line := range processesOf(t, o.Profile.Dir) {
+		if strings.Contains(line, "s3cret") {
+			t.Errorf("the secret is in %s", line)
+		}
+	}
+}
+
+// A setting that makes no sense ends the start before anything runs.
+func TestBadSetting(t *testing.T) {
+	o, _ := queueOptions(t)
+	o.Settings = []registry.Setting{{Class: "QueueLauncher", Trait: "quue", Words: []string{"a"}}}
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, ok := errors.AsType[*registry.SettingError](c.Start(background(t))); !ok {
+		t.Errorf("got %v", err)
+	}
+	nothingLeft(t, o.Profile)
+
+	o.Settings = []registry.Setting{{Class: "queue", Trait: "queue", Words: []string{"wrong"}}}
+	if c, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(background(t)); !errors.Is(err, sdk.ErrBadOption) || !strings.Contains(err.Error(), "invalid partition specified: wrong") {
+		t.Errorf("refused by the system: %v", err)
+	}
+	nothingLeft(t, o.Profile)
+}
+
+// waiters registers as many engines as have a slot.
+func waiters(slots int) registration {
+	return func(ctx context.Context, _ string, n int, have func(int)) error {
+		have(min(n, slots))
+		if n <= slots {
+			return nil
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+}
+
+// Of 50 engines 2 run: start tells so and why, and goes on.
+func TestFewSlots(t *testing.T) {
+	o, _ := queueOptions(t)
+	o.N, o.Timeout, o.register = 50, 3*time.Second, waiters(2)
+	o.Settings = []registry.Setting{{Class: "queue", Trait: "slots", Words: []string{"2"}}}
+	var mu sync.Mutex
+	var told []Progress
+	o.Progress = func(p Progress) { mu.Lock(); defer mu.Unlock(); told = append(told, p) }
+	c := started(t, o)
+	mu.Lock()
+	defer mu.Unlock()
+	last := told[len(told)-1]
+	note := slices.IndexFunc(told, func(p Progress) bool {
+		return p.Stage == StageNote && p.Note == "2 of 50 engines have registered; 48 wait: (Resources)"
+	})
+	meanwhile := slices.ContainsFunc(told, func(p Progress) bool {
+		return p.Stage == StageEngines && p.Have == 2 && p.N == 50 && p.Waiting == "48 wait: (Resources)"
+	})
+	if last.Stage != StageRunning || last.Have != 2 || note < 0 || !meanwhile {
+		t.Errorf("told %+v", told)
+	}
+	s, err := Inspect(background(t), c.file, o.Log)
+	if err != nil || !s.Supervised || s.Alive != 50 || len(s.Sets) != 1 {
+		t.Fatalf("inspected %+v, %v", s, err)
+	}
+	for _, set := range s.Sets {
+		if set.State != sdk.StatusRunning || *set.Running != 2 || *set.Pending != 48 || *set.Total != 50 || set.Text != "(Resources)" {
+			t.Errorf("set %+v", set)
+		}
+	}
+}
+
+// Start waits for as many engines as it was told; what waits in the queue at the
+// end of the time is no error.
+func TestWait(t *testing.T) {
+	for name, c := range map[string]struct{ wait, slots, have int }{"some": {3, 3, 3}, "none": {WaitNone, 0, 0}, "all, of which none has a slot": {0, 0, 0}} {
+		t.Run(name, func(t *testing.T) {
+			o, _ := queueOptions(t)
+			o.N, o.Wait, o.Timeout, o.register = 5, c.wait, 3*time.Second, waiters(c.slots)
+			o.Settings = []registry.Setting{{Class: "queue", Trait: "slots", Value: json.RawMessage(`1`), Source: "f"}}
+			if c.slots == 0 {
+				o.Settings[0].Value = json.RawMessage(`0`)
+			}
+			var last Progress
+			o.Progress = func(p Progress) { last = p }
+			started(t, o)
+			if last.Stage != StageRunning || last.Have != c.have || last.N != 5 {
+				t.Errorf("told %+v", last)
+			}
+		})
+	}
+	o := testOptions(t)
+	o.Wait = 3
+	if _, err := New(o); err == nil || !strings.Contains(err.Error(), "--wait") {
+		t.Errorf("waiting for more than there are: %v", err)
+	}
+}
+
+// When the connections of engines are lost, the launcher is asked at once, and
+// what ended the set is told.
+func TestCancelledOutside(t *testing.T) {
+	o, dir := queueOptions(t)
+	o.every = time.Hour
+	losses := make(chan struct{})
+	o.lost = func(ctx context.Context, _ string, lost func()) error {
+		select {
+		case <-losses:
+			lost()
+		case <-ctx.Done():
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	c := started(t, o)
+	set := c.engines[0]
+	eventually(t, "the first status", func() bool { return set.said() != nil })
+	mood(t, dir, "down", "")
+	close(losses)
+	eventually(t, "a status after the loss", func() bool { return set.said().State == sdk.StatusUnknown })
+	if set.hasEnded() {
+		t.Error("a system that can't be asked ended the set")
+	}
+	calm(t, dir, "down")
+	mood(t, dir, "cancelled", "1000")
+	eventually(t, "the end of the set in the cluster file", func() bool {
+		r, err := ReadRecord(c.file)
+		return err == nil && len(r.Own.Ended) == 1 && r.Own.Ended[0].Cause == "CANCELLED by 1000" && len(r.Engines.Sets) == 0
+	})
+	calm(t, dir, "cancelled")
+}
+
+// A new process keeps what runs or can't be asked about, and drops what has ended
+// for certain.
+func TestRestoreFromQueue(t *testing.T) {
+	o, dir := queueOptions(t)
+	c := started(t, o)
+	orphan(t, c)
+	mood(t, dir, "down", "")
+	s, err := Inspect(background(t), c.file, o.Log)
+	if err != nil || !errors.Is(s.Err, sdk.ErrUnknownStatus) || !s.Controller {
+		t.Errorf("while the system is down: %+v, %v", s, err)
+	}
+	if _, err := Stop(background(t), c.file, o.Log); !errors.Is(err, ErrLeft) || !errors.Is(err, sdk.ErrUnknownStatus) {
+		t.Errorf("a stop while the system is down: %v", err)
+	}
+	r, err := ReadRecord(c.file)
+	if err != nil || len(r.Engines.Sets) != 1 {
+		t.Fatalf("after that the file says %+v, %v", r, err)
+	}
+	calm(t, dir, "down")
+	if s, err = Inspect(background(t), c.file, o.Log); err != nil || s.Err != nil || s.Alive != 2 || s.Controller {
+		t.Errorf("restored: %+v, %v", s, err)
+	}
+	mood(t, dir, "lost", "")
+	again, err := Load(c.file, LoadOptions{Log: o.Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Adopt(background(t)); !errors.Is(err, ErrNothingRuns) {
+		t.Errorf("adopted what has ended: %v", err)
+	}
+	again.Close()
+	if r, err = ReadRecord(c.file); err != nil || len(r.Engines.Sets) != 0 {
+		t.Errorf("what has ended is still in the file: %+v, %v", r, err)
+	}
+	// The system knows them no more, but they are there: the stop names them.
+	left, err := Stop(background(t), c.file, o.Log)
+	if err != nil || len(left.Survivors) != 2 || left.Survivors[0].Tag != c.tag {
+		t.Errorf("left %+v, %v", left, err)
+	}
+	removeTagged(t, c.tag)
+	nothingLeft(t, o.Profile)
+}
+
+// removeTagged collects strays and removes those of a tag, which must be there.
+func removeTagged(t *testing.T, tag string) {
+	t.Helper()
+	strays, errs := Strays(background(t), nil, registry.Search{}, nil)
+	if len(errs) > 0 {
+		t.Error(errs)
+	}
+	i := slices.IndexFunc(strays, func(s Stray) bool { return s.Tag == tag })
+	if i < 0 {
+		t.Fatalf("no stray has the tag %s: %+v", tag, strays)
+	}
+	if err := strays[i].Remove(background(t), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// A controller on a machine that shares no files: its connection files are
+// fetched into the profile, 0600, and it listens where others reach it.
+func TestFarController(t *testing.T) {
+	o, _ := queueOptions(t)
+	o.Controller = "queue"
+	o.Settings = []registry.Setting{{Class: "QueueControllerLauncher", Trait: "far", Words: []string{"true"}}}
+	o.ControllerCommand = shell(fakeController)
+	c := started(t, o)
+	for _, name := range []string{"ipcontroller-t-client.json", "ipcontroller-t-engine.json"} {
+		path := filepath.Join(o.Profile.SecurityDir(), name)
+		info, err := os.Stat(path)
+		text, readErr := os.ReadFile(path)
+		if err != nil || readErr != nil || info.Mode().Perm() != 0o600 || strings.TrimSpace(string(text)) != "{}" {
+			t.Errorf("%s: %v, %q, %v", name, info, text, errors.Join(err, readErr))
+		}
+	}
+	if err := c.Stop(background(t)); err != nil {
+		t.Error(err)
+	}
+	if len(c.Left().Survivors) != 0 {
+		t.Errorf("left %+v", c.Left())
+	}
+	nothingLeft(t, profile.Profile{Dir: o.Profile.Dir})
+
+	use := &registry.Use{Found: &registry.Found{}}
+	for name, test := range map[string]struct {
+		o    Options
+		want string
+	}{
+		"ours":         {Options{LogLevel: "info"}, "--reachable"},
+		"classic":      {Options{ControllerCommand: []string{"python3", "-m", "ipyparallel.controller"}}, "--ip=*"},
+		"with an ip":   {Options{ControllerCommand: []string{"ipcontroller"}, ControllerArgs: []string{"--ip=10.0.0.1"}}, "--ip=10.0.0.1"},
+		"a stranger's": {Options{ControllerCommand: []string{"/bin/true"}}, "/bin/true"},
+	} {
+		command, err := test.o.controllerCommand(use, true)
+		if err != nil || command[len(command)-1] != test.want {
+			t.Errorf("%s: %q, %v", name, command, err)
+		}
+	}
+}
+
+func TestScriptsOfCluster(t *testing.T) {
+	o, _ := queueOptions(t)
+	o.Settings = []registry.Setting{{Class: "queue", Trait: "queue", Words: []string{"debug"}}}
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	all, err := c.Scripts(background(t), false, sdk.Controller, sdk.Engine)
+	if err != nil || len(all) != 2 || all[0].Launcher != "local" || !strings.HasPrefix(all[0].Command, "/bin/sh -c ") ||
+		all[1].Text != "#!/bin/sh\n#Q queue=debug n=2\n/bin/sh -c exec sleep 1000\n" || all[1].Command != "submit job" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if all, err = c.Scripts(background(t), true, sdk.Engine); err != nil || all[0].Answer != "it would start at once" {
+		t.Errorf("checked: %+v, %v", all, err)
+	}
+	if _, err := c.Scripts(background(t), true, sdk.Controller); !errors.Is(err, sdk.ErrUnsupported) {
+		t.Errorf("a check of local: %v", err)
+	}
+	if _, err := os.Stat(o.Profile.SecurityDir()); err == nil {
+		t.Error("a folder was made")
+	}
+}
+
+// What carries the tag of a cluster without a file is found and removed, that of
+// a live one is left alone, and so is what nobody here knows.
+func TestStrays(t *testing.T) {
+	o, _ := queueOptions(t)
+	live := started(t, o)
+	lost := testOptions(t)
+	lost.Engines = "queue"
+	c := started(t, lost)
+	orphan(t, c)
+	find := func() map[string]Stray {
+		t.Helper()
+		strays, errs := Strays(background(t), []profile.Profile{o.Profile, lost.Profile}, registry.Search{}, o.Log)
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		byTag := map[string]Stray{}
+		for _, s := range strays {
+			byTag[s.Tag] = s
+		}
+		return byTag
+	}
+	all := find()
+	if s, ok := all[c.tag]; !ok || s.File != c.file || !s.Known || !s.Status.Controller || s.Status.Alive != 2 || len(s.Survivors) != 3 {
+		t.Errorf("a cluster without a watcher: %+v", s)
+	}
+	if _, ok := all[live.tag]; ok {
+		t.Error("a live cluster counts as a stray")
+	}
+	if err := os.Remove(c.file); err != nil {
+		t.Fatal(err)
+	}
+	stray, ok := find()[c.tag]
+	if !ok || stray.File != "" || !stray.Known || len(stray.Survivors) != 3 {
+		t.Fatalf("without its file: %+v", stray)
+	}
+	forgetTag(c.tag)
+	if s, ok := find()[c.tag]; !ok || s.Known {
+		t.Errorf("not known here: %+v", s)
+	}
+	if err := stray.Remove(background(t), o.Log); err != nil {
+		t.Error(err)
+	}
+	if s, ok := find()[c.tag]; ok {
+		t.Errorf("after its removal: %+v", s)
+	}
+	if got := len(processesOf(t, lost.Profile.Dir)); got != 0 {
+		t.Errorf("%d processes are left", got)
+	}
+	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
+		t.Errorf("%d processes of the live cluster, want 3", got)
+	}
+}

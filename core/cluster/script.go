@@ -1,0 +1,54 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// Script is what Start would submit for one kind.
+type Script struct {
+	Launcher string   `json:"launcher"`
+	Kind     sdk.Kind `json:"kind"`
+	Command  string   `json:"command"`          // lines for a shell
+	Text     string   `json:"text,omitempty"`   // the file, byte for byte
+	Answer   string   `json:"answer,omitempty"` // with check: what the system said
+}
+
+// Scripts answers what Start would submit for the kinds, and changes nothing.
+// With check the systems are asked whether they would accept it.
+func (c *Cluster) Scripts(ctx context.Context, check bool, kinds ...sdk.Kind) ([]Script, error) {
+	if err := c.find(ctx); err != nil {
+		return nil, err
+	}
+	var all []Script
+	for _, kind := range kinds {
+		use, id, request := c.engineUse, "1", c.engineRequest
+		if kind == sdk.Controller {
+			use, id, request = c.controllerUse, controllerID, func(string) (sdk.StartRequest, error) { return c.controllerRequest() }
+		}
+		r, err := request(id)
+		if err != nil {
+			return nil, err
+		}
+		s, err := c.script(ctx, use, r, check)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Script{use.Found.Name, kind, s.Command, s.Text, s.Answer})
+	}
+	return all, nil
+}
+
+func (c *Cluster) script(ctx context.Context, use *registry.Use, r sdk.StartRequest, check bool) (sdk.Script, error) {
+	if !use.Found.Info.Has(sdk.PowerScript) {
+		return sdk.Script{}, fmt.Errorf("launcher %q can't show what it would submit: %w", use.Found.Name, sdk.ErrUnsupported)
+	}
+	p, err := c.host(use.Found).process(ctx)
+	if err != nil {
+		return sdk.Script{}, err
+	}
+	return p.Launcher(r.Kind, r.ID).Script(ctx, r, check)
+}

@@ -1,0 +1,120 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+const (
+	// sweepLimit bounds looking for survivors after a stop.
+	sweepLimit = 10 * time.Second
+	// sweepPatience is how long what was stopped may take to be gone.
+	sweepPatience = 2 * time.Second
+)
+
+// Survivor is a process or job that carries a cluster's tag.
+type Survivor struct {
+	Launcher string `json:"launcher"`
+	Tag      string `json:"tag"`
+	ID       string `json:"id"`
+	Text     string `json:"text"`
+}
+
+// Leftover is what was left when a cluster had been stopped.
+type Leftover struct {
+	Survivors []Survivor
+
+	// Unasked names the launchers that could not tell, each with the reason.
+	Unasked []string
+}
+
+// sweep looks for what carries the tag of a cluster that was stopped. What a
+// start left that was never completed is removed; other things are named.
+func (c *Cluster) sweep(ctx context.Context) Leftover {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepLimit)
+	defer cancel()
+	var left Leftover
+	c.mu.Lock()
+	tag, unfinished := c.record.Own.Tag, len(c.record.Own.Starting) > 0
+	paths := slices.Compact(slices.Sorted(maps.Values(c.record.Own.Paths)))
+	options := maps.Clone(c.record.Own.Options)
+	c.mu.Unlock()
+	if tag == "" {
+		return left
+	}
+	patient := time.Now().Add(sweepPatience)
+	for _, path := range paths {
+		q := sdk.Sweep{Tag: tag, Options: options[path]}
+		for _, u := range c.units() {
+			if state, _ := u.snapshot(); u.host.found.Path == path && state != nil {
+				q.States = append(q.States, state)
+			}
+		}
+		found, err := c.sweepOne(ctx, path, q, unfinished, patient)
+		if err != nil {
+			left.Unasked = append(left.Unasked, fmt.Sprintf("%s: %v", path, err))
+		}
+		left.Survivors = addNew(left.Survivors, found)
+	}
+	return left
+}
+
+// addNew adds survivors that are not there yet: several launchers see the
+// processes of one machine.
+func addNew(all, more []Survivor) []Survivor {
+	for _, s := range more {
+		if !slices.ContainsFunc(all, func(o Survivor) bool { return o.ID == s.ID && o.Tag == s.Tag }) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// sweepOne looks through one launcher's eyes, again until the time patient while
+// something is left: what was told to end may take a moment.
+func (c *Cluster) sweepOne(ctx context.Context, path string, q sdk.Sweep, unfinished bool, patient time.Time) ([]Survivor, error) {
+	h := c.hosts[path]
+	if h == nil {
+		found, err := registry.Describe(ctx, path, registry.Search{ProfileDir: c.opts.Profile.Dir})
+		if err != nil {
+			return nil, err
+		}
+		h = c.host(found)
+	}
+	if !h.found.Info.Has(sdk.PowerSweep) {
+		return nil, nil
+	}
+	p, err := h.process(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := p.Survivors(ctx, q)
+	if err == nil && len(found) > 0 && unfinished {
+		if err = p.Remove(ctx, q, found); err == nil {
+			found, err = p.Survivors(ctx, q)
+		}
+	}
+	for err == nil && len(found) > 0 && time.Now().Before(patient) {
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return survivors(h.found.Name, found), ctx.Err()
+		}
+		found, err = p.Survivors(ctx, q)
+	}
+	return survivors(h.found.Name, found), err
+}
+
+func survivors(launcher string, found []sdk.Survivor) []Survivor {
+	out := make([]Survivor, len(found))
+	for i, s := range found {
+		out[i] = Survivor{Launcher: launcher, Tag: s.Tag, ID: s.ID, Text: s.Text}
+	}
+	return out
+}

@@ -1,0 +1,150 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// slurmLike is a launcher with classes, both kinds, and options of all types.
+var slurmLike = &Found{Name: "slurm", Info: sdk.Info{
+	Name: "slurm", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
+	Classes: map[sdk.Kind][]string{
+		sdk.Controller: {"SlurmControllerLauncher", "SlurmLauncher", "BatchSystemLauncher"},
+		sdk.Engine:     {"SlurmEngineSetLauncher", "SlurmLauncher", "BatchSystemLauncher"},
+	},
+	Options: []sdk.Option{
+		{Name: "queue", Type: sdk.TypeString}, {Name: "nodes", Type: sdk.TypeInt, Kinds: []sdk.Kind{sdk.Engine}},
+		{Name: "exclusive", Type: sdk.TypeBool}, {Name: "extra", Type: sdk.TypeList}, {Name: "namespace", Type: sdk.TypeMap},
+		{Name: "token", Type: sdk.TypeString, Secret: true}, {Name: "share", Type: sdk.TypeFloat},
+	},
+}}
+
+func cli(class, trait string, words ...string) Setting {
+	return Setting{Class: class, Trait: trait, Words: words}
+}
+
+func file(class, trait, value string) Setting {
+	return Setting{Class: class, Trait: trait, Value: json.RawMessage(value), Source: "f.json"}
+}
+
+func TestConfigure(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings             []Setting
+		controller, engine   string // options
+		engineHost, warnings string
+	}{
+		"nothing":   {},
+		"inherited": {settings: []Setting{file("SlurmLauncher", "queue", `"a"`)}, controller: `{"queue":"a"}`, engine: `{"queue":"a"}`},
+		"the more specific wins": {
+			settings:   []Setting{file("SlurmEngineSetLauncher", "queue", `"e"`), file("BatchSystemLauncher", "queue", `"b"`), file("SlurmLauncher", "queue", `"s"`)},
+			controller: `{"queue":"s"}`, engine: `{"queue":"e"}`,
+		},
+		"the command line before files": {
+			settings:   []Setting{file("SlurmEngineSetLauncher", "queue", `"e"`), cli("slurm", "queue", "x")},
+			controller: `{"queue":"x"}`, engine: `{"queue":"x"}`,
+		},
+		"a class before the name": {
+			settings:   []Setting{cli("SlurmEngineSetLauncher", "queue", "e"), cli("slurm", "queue", "x")},
+			controller: `{"queue":"x"}`, engine: `{"queue":"e"}`,
+		},
+		"the later of two files": {
+			settings: []Setting{file("SlurmEngineSetLauncher", "queue", `"a"`), file("SlurmEngineSetLauncher", "queue", `"b"`)}, engine: `{"queue":"b"}`,
+		},
+		"null is the default": {settings: []Setting{file("SlurmEngineSetLauncher", "queue", `null`)}},
+		"only the kind that has it": {
+			settings: []Setting{cli("slurm", "nodes", "2")}, engine: `{"nodes":2}`,
+		},
+		"types": {
+			settings: []Setting{cli("SlurmEngineSetLauncher", "exclusive", "True"), cli("SlurmEngineSetLauncher", "share", "0.5"), cli("SlurmEngineSetLauncher", "queue", "12")},
+			engine:   `{"exclusive":true,"queue":"12","share":0.5}`,
+		},
+		"lists": {settings: []Setting{cli("SlurmEngineSetLauncher", "extra", "-x", "['a', 1]", "7")}, engine: `{"extra":["-x","a",1,"7"]}`},
+		"maps": {
+			settings: []Setting{cli("SlurmEngineSetLauncher", "namespace", "{'a': (1, 'b')}", "h=2", "t=x y")}, engine: `{"namespace":{"a":[1,"b"],"h":2,"t":"x y"}}`,
+		},
+		"of the host": {
+			settings:   []Setting{file("SlurmEngineSetLauncher", "engine_args", `["--debug"]`), file("SlurmLauncher", "environment", `{"A": "1"}`)},
+			engineHost: `{"engine_args":["--debug"],"environment":{"A":"1"}}`,
+		},
+		"another launcher's in a file": {settings: []Setting{file("PBSLauncher", "anything", `1`)}},
+		"without effect":               {settings: []Setting{file("SlurmLauncher", "output_limit", `1`)}, warnings: "f.json: SlurmLauncher.output_limit has no effect here"},
+	} {
+		uses := []*Use{{Found: slurmLike, Kind: sdk.Controller}, {Found: slurmLike, Kind: sdk.Engine}}
+		warnings, err := Configure(uses, c.settings)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if string(uses[0].Options) != c.controller || string(uses[1].Options) != c.engine || strings.Join(warnings, "\n") != c.warnings {
+			t.Errorf("%s: controller %s, engines %s, warnings %q", name, uses[0].Options, uses[1].Options, warnings)
+		}
+		if host, err := json.Marshal(uses[1].Host); c.engineHost != "" && (err != nil || string(host) != c.engineHost) {
+			t.Errorf("%s: host %s, %v", name, host, err)
+		}
+	}
+}
+
+func TestConfigureRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		setting    Setting
+		text, hint string
+	}{
+		"a slip":           {cli("SlurmLauncher", "queu", "a"), "--SlurmLauncher.queu: there is no such option", "did you mean SlurmLauncher.queue?"},
+		"a slip in a file": {file("SlurmLauncher", "queu", `"a"`), "f.json: SlurmLauncher.queu: there is no such option", "did you mean SlurmLauncher.queue?"},
+		"an unknown one":   {cli("slurm", "zzzzzzzz", "a"), "no such option", "options: queue, exclusive,"},
+		"another launcher": {cli("PBSLauncher", "queue", "a"), "no launcher of this cluster is reached by PBSLauncher; they are slurm for the controller, slurm for the engine", ""},
+		"a slip of the class": {
+			cli("SlurmEngineLauncher", "queue", "a"), "no launcher of this cluster", "did you mean --SlurmEngineSetLauncher.queue?",
+		},
+		"a kind without":     {cli("SlurmControllerLauncher", "nodes", "2"), "no such option", ""},
+		"a type":             {file("SlurmLauncher", "queue", `3`), `f.json: SlurmLauncher.queue: "3" is no string`, ""},
+		"a word for a list":  {file("SlurmLauncher", "extra", `"a"`), "is no list", "write a list"},
+		"a word for a map":   {cli("SlurmLauncher", "namespace", "a"), "is no map", "write a dictionary"},
+		"a fraction":         {cli("SlurmEngineSetLauncher", "nodes", "1.5"), "is no int", ""},
+		"a secret is hidden": {file("SlurmLauncher", "token", `4711`), "the value is no string", ""},
+	} {
+		uses := []*Use{{Found: slurmLike, Kind: sdk.Controller}, {Found: slurmLike, Kind: sdk.Engine}}
+		_, err := Configure(uses, []Setting{c.setting})
+		e, ok := errors.AsType[*SettingError](err)
+		if !ok || !strings.Contains(e.Error(), c.text) || !strings.Contains(e.Hint(), c.hint) || strings.Contains(e.Error(), "4711") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestPublicOptions(t *testing.T) {
+	if got := Public(slurmLike.Info, json.RawMessage(`{"queue":"a","token":"s"}`)); string(got) != `{"queue":"a"}` {
+		t.Errorf("%s", got)
+	}
+	if got := Public(slurmLike.Info, json.RawMessage(`{"token":"s"}`)); got != nil {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestOldNames(t *testing.T) {
+	for old, want := range map[string]string{
+		"MPIExec": "mpi", "MPIExecEngineSetLauncher": "mpi", "MPIEngineSetLauncher": "mpi", "WindowsHPC": "winhpc", "WindowsHPCControllerLauncher": "winhpc",
+		"SlurmEngineSetLauncher": "slurm", "SSHProxyEngineSetLauncher": "sshproxy", "BatchEngineSetLauncher": "batch",
+		"ipyparallel.cluster.launcher.SlurmEngineSetLauncher": "slurm", "ipyparallel.apps.launcher.MPIExecControllerLauncher": "mpi",
+		"IPython.parallel.apps.launcher.LocalControllerLauncher": "local", "slurm": "", "mine": "", "Launcher": "", "my.pkg.MyThing": "",
+	} {
+		if got, _ := newName(old); got != want {
+			t.Errorf("%q stands for %q, want %q", old, got, want)
+		}
+	}
+	ctx := testContext(t)
+	f, err := Find(ctx, sdk.Engine, "ipyparallel.cluster.launcher.LocalEngineSetLauncher", onlyBin(t))
+	if err != nil || f.Name != "local" || f.OldName != "ipyparallel.cluster.launcher.LocalEngineSetLauncher" {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if _, err := Find(ctx, sdk.Engine, "LocalControllerLauncher", onlyBin(t)); err == nil || !strings.Contains(err.Error(), `class of a controller`) {
+		t.Errorf("a controller's class for engines: %v", err)
+	}
+	if f, err := Find(ctx, sdk.Engine, "Local", onlyBin(t)); err != nil || f.OldName != "" {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
