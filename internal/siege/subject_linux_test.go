@@ -29,7 +29,7 @@ import (
 )
 
 // long is the thorough form of these tests, for a machine that does little else.
-var long = os.Getenv("SIEGE") == "long"
+var long = os.Getenv("IPCORE_TEST_LONG") == "1"
 
 // Variables that make this program another one: a controller with these
 // options in JSON, or engines of the connection file of this path.
