@@ -5,8 +5,10 @@ package siege
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -296,6 +298,44 @@ func TestStrangers(t *testing.T) {
 
 // memoryLimit is what a controller may hold while strangers are about.
 const memoryLimit = 256 << 20
+
+// TestOpenFiles opens more connections than the controller may have files: who
+// is there goes on, the newcomer is told, and the log says which limit it is.
+func TestOpenFiles(t *testing.T) {
+	const limit = 256
+	v := start(t, 4, settings{OpenFiles: limit})
+	v.quantile(50)
+	s := newStrangers(t, v.Controller)
+	for range limit {
+		if err := s.say(v.Controller.Client.Registration); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "a full controller", func() bool { return strings.Contains(v.log(), "has all the files open that it may") })
+	t.Logf("p99 %v", v.quantile(200))
+	if log := v.log(); !strings.Contains(log, fmt.Sprintf("limit=%d", limit)) {
+		t.Errorf("the limit is not in the log:\n%s", v.tail())
+	}
+	await(t, "an error to a newcomer", func() bool {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", v.Controller.Client.Mux))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if err := conn.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = conn.Write(greeting("NULL"))
+		text, _ := io.ReadAll(conn) // as much as there is
+		return strings.Contains(string(text), "too many open files")
+	})
+	s.leave()
+	c, err := loadgen.NewClient(v.ctx, v.Controller.Client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
 
 // besieged compares tasks before and during an attack. The machine may have
 // other things to do: the best of a few comparisons counts.

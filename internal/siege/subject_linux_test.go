@@ -44,6 +44,7 @@ type settings struct {
 	Encryption controller.Encryption
 	DB         string
 	SQLiteFile string
+	OpenFiles  uint64 // limit; 0 is that of the tests
 }
 
 func TestMain(m *testing.M) {
@@ -67,6 +68,11 @@ func serve(text, dir string) error {
 	var s settings
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return err
+	}
+	if s.OpenFiles > 0 {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: s.OpenFiles, Max: s.OpenFiles}); err != nil {
+			return err
+		}
 	}
 	log, err := os.Create(filepath.Join(s.Folder, "log"))
 	if err != nil {
