@@ -110,6 +110,14 @@ system_local() {
         [ $version = 9.1 ] || suite local-system "${!var}" native system || status=1
         suite "local-classic-$version" "${!var}" classic client || status=1
     done
+    [ ${#only[@]} -gt 0 ] || siege || status=1
+}
+
+# siege is a controller among hostile peers, in short (make test-robust at length).
+siege() {
+    echo
+    echo "== siege"
+    go test -count=1 -json ./internal/siege | build/tally run -name "$prefix-siege" -dir "$results"
 }
 
 . test/env.sh

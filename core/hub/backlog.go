@@ -20,9 +20,9 @@ const (
 	OutTask              // its reply, from the engine or from the scheduler
 	InControl
 	OutControl
-	InBroadcast
-	OutBroadcast
-	IOPub // output of an engine
+	InBroadcast  // one engine's copy of a broadcast
+	OutBroadcast // its reply
+	IOPub        // output of an engine
 )
 
 // keepFrame is the size from which a frame has memory of its own that nobody
@@ -275,7 +275,7 @@ func (h *Hub) Request(peer []byte, remote string, frames [][]byte) {
 func (h *Hub) Monitor(topic Topic, engine, _ []byte, msg [][]byte) {
 	limit := h.backlog.limit
 	switch topic {
-	case In, Out, InTask, OutTask:
+	case In, Out, InTask, OutTask, InBroadcast, OutBroadcast:
 	case IOPub:
 		if isStatus(msg) {
 			return

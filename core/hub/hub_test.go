@@ -154,6 +154,31 @@ func TestStalledRegistration(t *testing.T) {
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"1": "b", "2": "c"}}`)
 }
 
+// TestBroadcast: each engine's copy of a broadcast is a record of its own.
+func TestBroadcast(t *testing.T) {
+	f := start(t, testKey, nil)
+	f.engine(0, "e0")
+	m, err := f.client.Message("apply_request", nil, nil, map[string]any{}, []byte("f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, err := wire.PeekHeader(m.Header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.hub.Monitor(InBroadcast, []byte("e0"), []byte("client"), m.AppendFrames(nil))
+	f.expect("queue_request", `{"targets": 0}`, "queue_reply", `{"status": "ok", "0": {"queue": 1, "completed": 0, "tasks": 0}, "unassigned": 0}`)
+	reply, err := f.client.Message("apply_reply", m.Header, map[string]any{"status": "ok", "engine": "e0"}, map[string]any{"status": "ok"}, []byte("3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.hub.Monitor(OutBroadcast, []byte("e0"), []byte("client"), reply.AppendFrames(nil))
+	f.expect("queue_request", `{"targets": 0}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 1, "tasks": 0}, "unassigned": 0}`)
+	if r := f.record(header.MsgID); r["completed"] == nil || r["engine_uuid"] != "e0" || r["queue"] != "broadcast" {
+		t.Errorf("record %v", r)
+	}
+}
+
 func TestDirect(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")

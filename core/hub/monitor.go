@@ -27,9 +27,9 @@ func (h *Hub) monitor(e *event) {
 		return
 	}
 	switch e.topic {
-	case In, InTask:
+	case In, InTask, InBroadcast:
 		h.submitted(e, &m, readSubmission(&m, header))
-	case Out, OutTask:
+	case Out, OutTask, OutBroadcast:
 		answer := Answer{ID: e.texts[0], Status: e.texts[1], Engine: e.texts[2], Started: e.texts[3]}
 		if e.owned == nil {
 			answer = h.readAnswer(&m)
@@ -86,12 +86,15 @@ func (h *Hub) unreadable(topic Topic, err error) {
 	*c = complaint{logged: now}
 }
 
-var topicNames = map[Topic]string{In: "in", Out: "out", InTask: "intask", OutTask: "outtask", IOPub: "iopub"}
+var topicNames = map[Topic]string{
+	In: "in", Out: "out", InTask: "intask", OutTask: "outtask", InBroadcast: "inbcast", OutBroadcast: "outbcast", IOPub: "iopub",
+}
 
 // Names of the queues in records.
 const (
-	queueMux  = "mux"
-	queueTask = "task"
+	queueMux       = "mux"
+	queueTask      = "task"
+	queueBroadcast = "broadcast"
 )
 
 // submitted records a request.
@@ -112,6 +115,9 @@ func (h *Hub) submitted(e *event, m *wire.Message, s Submission) {
 			return
 		}
 		r.Queue = queueMux
+		if e.topic == InBroadcast {
+			r.Queue = queueBroadcast
+		}
 		r.EngineUUID = &j.engine.uuid
 		list = &j.engine.queue
 	}
@@ -257,7 +263,7 @@ func (h *Hub) replied(e *event, m *wire.Message, a Answer, date string) {
 	}
 	if j != nil {
 		h.end(j)
-		if answered != nil && (e.topic == Out || a.Status != "aborted") {
+		if answered != nil && (e.topic != OutTask || a.Status != "aborted") {
 			answered.complete(j.id)
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/ipcore/ipcore/core/hub"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )
@@ -68,18 +70,41 @@ type target struct {
 	id   int
 }
 
-func (t target) MarshalJSON() ([]byte, error) { return json.Marshal([]any{t.uuid, t.id}) }
+// appendJSON appends t as it is on the wire.
+func (t target) appendJSON(b []byte) ([]byte, error) {
+	uuid, err := json.Marshal(t.uuid)
+	if err != nil {
+		return b, err
+	}
+	b = append(append(append(b, '['), uuid...), ',')
+	return append(strconv.AppendInt(b, int64(t.id), 10), ']'), nil
+}
+
+// appendTargets appends a list of targets.
+func appendTargets(b []byte, list []target) ([]byte, error) {
+	b = append(b, '[')
+	for i, t := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var err error
+		if b, err = t.appendJSON(b); err != nil {
+			return b, err
+		}
+	}
+	return append(b, ']'), nil
+}
 
 // request is a broadcast that is being sent.
 type request struct {
-	client    []byte
-	m         wire.Message
-	id        string // msg_id
-	kind      string // msg_type
-	meta      wire.Metadata
-	byLeaf    [][]target
-	headTail  []byte // the packed header after `{"msg_id": …`
-	leafMetas [][]byte
+	client   []byte
+	m        wire.Message
+	id       string // msg_id
+	kind     string // msg_type
+	meta     wire.Metadata
+	byLeaf   [][]target
+	headTail []byte // the JSON of the header from `,"…` on, after the msg_id
+	metaTail []byte // the same of the metadata, after the targets
 }
 
 func (b *Broadcast) fromClient(c *sockets.Conn, frames [][]byte) {
@@ -119,54 +144,58 @@ func (b *Broadcast) open(c *sockets.Conn, frames [][]byte) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	delete(fields, "msg_id")
-	if r.headTail, err = json.Marshal(fields); err != nil {
+	if r.headTail, err = tail(fields, "msg_id"); err != nil {
 		return nil, err
 	}
-	return r, r.packMetadata(b.o.Session)
-}
-
-// packMetadata packs what the engines of each leaf get.
-func (r *request) packMetadata(session *wire.Session) error {
-	fields, err := object(session, r.m.Metadata)
-	if err != nil {
-		return err
+	if fields, err = object(b.o.Session, m.Metadata); err != nil {
+		return nil, err
 	}
 	if r.meta.OriginalMsgID == "" {
 		r.meta.OriginalMsgID = r.id
 		if fields["original_msg_id"], err = json.Marshal(r.id); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	for _, targets := range r.byLeaf {
-		if fields["targets"], err = json.Marshal(targets); err != nil {
-			return err
-		}
-		packed, err := pack(session, fields)
-		if err != nil {
-			return err
-		}
-		r.leafMetas = append(r.leafMetas, packed)
-	}
-	return nil
+	r.metaTail, err = tail(fields, "targets")
+	return r, err
 }
 
-// copyFor answers the message for one engine.
-func (b *Broadcast) copyFor(r *request, leaf int, t target) (wire.Message, error) {
+// tail is the JSON of fields without one, to stand behind that one.
+func tail(fields map[string]json.RawMessage, without string) ([]byte, error) {
+	delete(fields, without)
+	if len(fields) == 0 {
+		return []byte("}"), nil
+	}
+	text, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	text[0] = ','
+	return text, nil
+}
+
+// copyFor answers the message for one engine. Its targets are that engine
+// alone; upstream's leaves list all of theirs, which makes a thousand copies as
+// many times as long, and which nobody reads.
+func (b *Broadcast) copyFor(r *request, t target) (wire.Message, error) {
 	m := r.m
 	m.Idents = nil
 	id, err := json.Marshal(r.id + "_" + t.uuid)
 	if err != nil {
 		return m, err
 	}
-	header := append([]byte(`{"msg_id":`), id...)
-	if len(r.headTail) > 2 {
-		header = append(header, ',')
-	}
-	if m.Header, err = b.o.Session.PackJSON(append(header, r.headTail[1:]...)); err != nil {
+	header := make([]byte, 0, len(`{"msg_id":`)+len(id)+len(r.headTail))
+	header = append(append(append(header, `{"msg_id":`...), id...), r.headTail...)
+	if m.Header, err = b.o.Session.PackJSON(header); err != nil {
 		return m, err
 	}
-	m.Metadata = r.leafMetas[leaf]
+	meta, err := appendTargets([]byte(`{"targets":`), []target{t})
+	if err != nil {
+		return m, err
+	}
+	if m.Metadata, err = b.o.Session.PackJSON(append(meta, r.metaTail...)); err != nil {
+		return m, err
+	}
 	m.Signature = b.o.Session.Signer().Sign(&m)
 	return m, nil
 }
@@ -179,12 +208,13 @@ func (b *Broadcast) send(r *request) error {
 	var frames [][]byte
 	for leaf, targets := range r.byLeaf {
 		for _, t := range targets {
-			m, err := b.copyFor(r, leaf, t)
+			m, err := b.copyFor(r, t)
 			if err != nil {
 				return err
 			}
 			frames = append(append(frames[:0], b.paths[leaf]...), r.client)
 			frames = m.AppendFrames(frames)
+			b.o.Monitor.Monitor(hub.InBroadcast, []byte(t.uuid), r.client, frames[len(b.paths[leaf])+1:])
 			err = sockets.ErrNoPeer
 			if e := b.Leaves[leaf].Lookup([]byte(t.uuid)); e != nil {
 				err = e.Enqueue(frames...)
@@ -212,6 +242,7 @@ func (b *Broadcast) refuse(r *request, t target, header []byte) error {
 	if err != nil {
 		return err
 	}
+	b.o.Monitor.Monitor(hub.OutBroadcast, []byte(t.uuid), r.client, m.AppendFrames(nil))
 	if r.meta.IsCoalescing {
 		b.collect(gatherKey{string(r.client), r.meta.OriginalMsgID}, t.uuid, m)
 		return nil
@@ -250,6 +281,7 @@ func (b *Broadcast) reply(engine string, frames [][]byte) error {
 		return err
 	}
 	client := m.Idents[b.depth]
+	b.o.Monitor.Monitor(hub.OutBroadcast, []byte(engine), client, frames[b.depth+1:])
 	if !meta.IsCoalescing {
 		b.toClient(client, m)
 		return nil
@@ -283,15 +315,6 @@ func object(session *wire.Session, packed []byte) (map[string]json.RawMessage, e
 		fields = map[string]json.RawMessage{}
 	}
 	return fields, nil
-}
-
-// pack packs a dict of JSON values.
-func pack(session *wire.Session, fields map[string]json.RawMessage) ([]byte, error) {
-	text, err := json.Marshal(fields)
-	if err != nil {
-		return nil, err
-	}
-	return session.PackJSON(text)
 }
 
 // Close closes the sockets, writing what is queued for at most linger.

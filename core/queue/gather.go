@@ -94,17 +94,22 @@ func (b *Broadcast) join(g *gathering) (wire.Message, error) {
 	if err != nil {
 		return m, err
 	}
-	for key, value := range map[string]any{
-		"is_broadcast": true, "is_coalescing": true, "original_msg_id": g.key.original, "broadcast_targets": g.targets,
-	} {
-		if fields[key], err = json.Marshal(value); err != nil {
-			return m, err
-		}
-	}
-	if m.Metadata, err = pack(b.o.Session, fields); err != nil {
+	fields["is_broadcast"], fields["is_coalescing"] = json.RawMessage("true"), json.RawMessage("true")
+	if fields["original_msg_id"], err = json.Marshal(g.key.original); err != nil {
 		return m, err
 	}
-	m.Buffers = nil
+	meta, err := appendTargets([]byte(`{"broadcast_targets":`), g.targets)
+	if err != nil {
+		return m, err
+	}
+	rest, err := tail(fields, "broadcast_targets")
+	if err != nil {
+		return m, err
+	}
+	if m.Metadata, err = b.o.Session.PackJSON(append(meta, rest...)); err != nil {
+		return m, err
+	}
+	m.Buffers = make([][]byte, 0, len(g.replies))
 	for _, r := range g.replies {
 		m.Buffers = append(m.Buffers, r.Buffers...)
 	}

@@ -45,6 +45,13 @@ func (b *books) Answered(msg [][]byte, a hub.Answer) {
 
 func (b *books) Assigned(string, string) {}
 
+// sort forgets the order.
+func (b *books) sort() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	slices.Sort(b.lines)
+}
+
 func (b *books) want(t *testing.T, lines ...string) {
 	t.Helper()
 	b.mu.Lock()
@@ -372,7 +379,7 @@ func TestBroadcastFrames(t *testing.T) {
 					}
 					meta, err := wire.PeekMetadata(m.Metadata)
 					if err != nil || meta.OriginalMsgID != sent.MsgID || !meta.IsBroadcast || meta.IsCoalescing != coalescing || meta.Label != "x" ||
-						!slices.Contains(meta.Targets, fmt.Sprint("U", id)) || len(m.Buffers) != 1 || string(m.Buffers[0]) != "code" {
+						!slices.Equal(meta.Targets, []string{fmt.Sprint("U", id)}) || len(m.Buffers) != 1 || string(m.Buffers[0]) != "code" {
 						t.Errorf("engine %d: metadata %s, %v", id, m.Metadata, err)
 					}
 					tr.reply(id, leaf, m, "ok", fmt.Append(nil, "result ", id))
@@ -382,9 +389,22 @@ func TestBroadcastFrames(t *testing.T) {
 				} else {
 					tr.wantEach(sent)
 				}
+				tr.books.sort()
+				tr.books.want(t, booked(5)...)
 			})
 		}
 	}
+}
+
+// booked is what the monitor hears of a broadcast to engines 0 … n-1: all
+// requests and all replies, in any order of the engines.
+func booked(n int) (lines []string) {
+	for _, topic := range []hub.Topic{hub.InBroadcast, hub.OutBroadcast} {
+		for i := range n {
+			lines = append(lines, fmt.Sprintf("%d U%d", topic, i))
+		}
+	}
+	return lines
 }
 
 func (tr *tree) wantEach(sent wire.Header) {

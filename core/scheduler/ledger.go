@@ -3,7 +3,7 @@ package scheduler
 import "hash/maphash"
 
 // ledgerSize is how many finished tasks later ones can depend on.
-const ledgerSize = 1 << 20
+const ledgerSize = 1 << 18
 
 // ledger remembers how and where the latest tasks ended. It keeps 64-bit
 // hashes under a random seed instead of ids: about 30 bytes a task.

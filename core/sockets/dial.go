@@ -14,7 +14,9 @@ const (
 )
 
 // Dial connects to "tcp://host:port" in the background and again whenever the
-// connection is lost (100 ms, doubling to 2 s), until Close.
+// connection is lost (100 ms, doubling to 2 s), until Close. A connection that
+// lasted less than 2 s counts as an attempt that failed: two peers that claim one
+// identity, each in turn, do not do so as fast as they can.
 func (s *Socket) Dial(endpoint string) error {
 	addr, err := hostPort(endpoint)
 	if err != nil {
@@ -32,8 +34,10 @@ func (s *Socket) keepDialling(endpoint, addr string) {
 	for {
 		c, err := s.dialOnce(endpoint, addr)
 		if err == nil {
-			c.run()
-			pause = dialPause
+			began := time.Now()
+			if c.run(); time.Since(began) > dialPauseMax {
+				pause = dialPause
+			}
 		} else if s.ctx.Err() == nil {
 			s.log.Debug("cannot connect yet", "endpoint", endpoint, "error", err)
 		}

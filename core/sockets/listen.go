@@ -54,6 +54,7 @@ func (s *Socket) Listen(endpoint string) (port int, err error) {
 		_ = l.Close()
 		return 0, ErrClosed
 	}
+	openSpare()
 	s.listeners = append(s.listeners, l)
 	s.wg.Go(func() { s.accept(l) })
 	return l.Addr().(*net.TCPAddr).Port, nil
@@ -68,8 +69,12 @@ func (s *Socket) accept(l net.Listener) {
 			if s.ctx.Err() != nil {
 				return
 			}
+			full := outOfFiles(err)
 			if pause == 0 {
-				s.log.Error("cannot accept connections: trying again", "address", l.Addr().String(), "error", err)
+				s.cannotAccept(l, err, full)
+			}
+			if full {
+				turnAway(l)
 			}
 			pause = min(max(2*pause, acceptPause), acceptPauseMax)
 			if !s.wait(pause) {
@@ -92,6 +97,17 @@ func (s *Socket) accept(l net.Listener) {
 			c.run()
 		})
 	}
+}
+
+// cannotAccept logs why newcomers are not served.
+func (s *Socket) cannotAccept(l net.Listener, err error, full bool) {
+	if !full {
+		s.log.Error("cannot accept connections: trying again", "address", l.Addr().String(), "error", err)
+		return
+	}
+	s.log.Error("cannot accept connections: this process has all the files open that it may; newcomers are turned away",
+		"address", l.Addr().String(), "limit", openFilesLimit(), "error", err,
+		"hint", "raise the limit (ulimit -n) before the controller is started; an engine takes 8 files, a client 7")
 }
 
 // ended logs why a connection ended: as a refusal when the peer did what it

@@ -49,6 +49,10 @@ func NewClient(ctx context.Context, f *connfile.Client) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	curve, err := curveOf(f.CurveServerKey)
+	if err != nil {
+		return nil, err
+	}
 	c := &Client{session: session, waiting: map[string]chan<- answer{}}
 	for _, s := range []struct {
 		at      **sockets.Socket
@@ -63,7 +67,7 @@ func NewClient(ctx context.Context, f *connfile.Client) (*Client, error) {
 		{&c.mux, sockets.Dealer, f.Mux, c.replied},
 		{&c.bcast, sockets.Dealer, f.Broadcast, c.replied},
 	} {
-		*s.at = sockets.New(s.kind, sockets.Options{Handler: s.handler})
+		*s.at = sockets.New(s.kind, sockets.Options{Handler: s.handler, Curve: curve})
 		if s.kind == sockets.Sub {
 			(*s.at).Subscribe(nil)
 		}
@@ -82,6 +86,14 @@ func NewClient(ctx context.Context, f *connfile.Client) (*Client, error) {
 		}
 	}
 	return c, nil
+}
+
+// curveOf answers what encrypts connections to a controller with this key.
+func curveOf(serverKey *string) (*sockets.Curve, error) {
+	if serverKey == nil {
+		return nil, nil
+	}
+	return sockets.CurveClient(*serverKey)
 }
 
 // Close ends the client.

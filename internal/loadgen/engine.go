@@ -22,6 +22,7 @@ type Engine struct {
 	ID   int // -1 where there is nobody to register with
 
 	session *wire.Session
+	curve   *sockets.Curve // nil: not encrypted
 	sockets []*sockets.Socket
 	started json.RawMessage // reply metadata, as long as nothing is broadcast
 }
@@ -38,6 +39,10 @@ func StartEngines(ctx context.Context, file *connfile.Engine, n int) (Engines, e
 	if err != nil {
 		return nil, err
 	}
+	curve, err := curveOf(file.CurveServerKey)
+	if err != nil {
+		return nil, err
+	}
 	all := make(Engines, n)
 	errs := make(chan error, n)
 	turns := make(chan struct{}, registerAtOnce)
@@ -49,6 +54,7 @@ func StartEngines(ctx context.Context, file *connfile.Engine, n int) (Engines, e
 			<-turns
 			continue
 		}
+		e.curve = curve
 		all[i] = e
 		go func() {
 			errs <- e.connect(ctx, file)
@@ -93,7 +99,7 @@ func newEngine(signer *wire.Signer) (*Engine, error) {
 }
 
 func (e *Engine) open(kind sockets.Kind, handler func(*sockets.Conn, [][]byte), urls ...string) (*sockets.Socket, error) {
-	s := sockets.New(kind, sockets.Options{Identity: []byte(e.UUID), Handler: handler})
+	s := sockets.New(kind, sockets.Options{Identity: []byte(e.UUID), Handler: handler, Curve: e.curve})
 	e.sockets = append(e.sockets, s)
 	if kind == sockets.Sub {
 		s.Subscribe(nil)

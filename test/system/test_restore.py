@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import ipyparallel as ipp
 
@@ -78,6 +79,30 @@ class Restore(Case):
         self.carries_on(rc, [0, 1, 2])
         self.kill(engines[0])
         wait_until(lambda: len(rc.ids) == 2, 20, "the loss of an engine")
+
+    def test_restore_with_sqlite(self):
+        arguments = ("--reuse", "--restore", "--sqlitedb")
+        controller = self.controller(*arguments)
+        self.engine()
+        self.engine()
+        rc = self.client()
+        rc.wait_for_engines(2, timeout=20)
+        direct = rc[:].apply_async(lambda: "direct")
+        spread = rc.load_balanced_view().map_async(lambda i: i * i, range(20))
+        self.assertEqual((direct.get(20), spread.get(20)), (["direct"] * 2, [i * i for i in range(20)]))
+        ids = direct.msg_ids + spread.msg_ids
+        time.sleep(0.2)  # what is older than 100 ms outlives a kill
+        self.kill(controller)
+        self.controller(*arguments)
+        self.carries_on(rc, [0, 1])
+        newcomer = self.client()
+        history = newcomer.hub_history()
+        self.assertEqual([i for i in ids if i not in history], [])
+        self.assertEqual(history[: len(ids)], sorted(ids, key=history.index))
+        results = newcomer.get_result(ids, owner=False).get(20)
+        self.assertEqual(results, ["direct"] * 2 + [[i * i] for i in range(20)])  # a task of a map has a list
+        done = newcomer.db_query({"msg_id": {"$in": ids}}, keys=["completed"])
+        self.assertTrue(all(record["completed"] for record in done), done)
 
     def test_engine_that_ends_meanwhile(self):
         controller = self.controller("--restore")

@@ -13,8 +13,7 @@ import (
 	"github.com/ipcore/ipcore/core/db"
 )
 
-// Run runs the suite. open makes an empty database that keeps at least a
-// thousand records.
+// Run runs the suite. open makes an empty database without a bound on records.
 func Run(t *testing.T, open func(t *testing.T) db.DB) {
 	for _, test := range []struct {
 		name string
@@ -30,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) db.DB) {
 		{"Drop", testDrop},
 		{"DropMatching", testDropMatching},
 		{"Oracle", testOracle},
+		{"History", testHistory},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := open(t)

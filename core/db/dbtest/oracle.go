@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ import (
 // testOracle carries out random changes on the database and on a map, and
 // compares what random queries find in them.
 func testOracle(t *testing.T, d db.DB) {
-	o := &oracle{Rand: rand.New(rand.NewPCG(3, 4)), records: make(map[string]*db.Record)}
+	o := newOracle(oracleIDs)
 	enough := time.Now().Add(oracleTime)
 	for step := range 1500 {
 		if time.Now().After(enough) {
@@ -38,10 +39,55 @@ func testOracle(t *testing.T, d db.DB) {
 	}
 }
 
+// testHistory asks random queries of a long history, and finds what looking at
+// every record finds: 2,000 records, or 100,000 with IPCORE_TEST_LONG=1.
+func testHistory(t *testing.T, d db.DB) {
+	n, queries, limit := 2_000, 60, 5*time.Second
+	if os.Getenv("IPCORE_TEST_LONG") == "1" {
+		n, queries, limit = 100_000, 150, 2*time.Minute
+	}
+	o := newOracle(n)
+	enough := time.Now().Add(limit)
+	for i := range n {
+		if time.Now().After(enough) {
+			t.Logf("only %d records: the database is slow", i)
+			break
+		}
+		r := NewRecord(i)
+		r.Buffers = nil
+		r.Label = []string{"", "a_1", "a_2", "b[1]"}[o.IntN(4)]
+		mine := *r
+		must(t, d.Add(r))
+		if o.IntN(10) > 0 {
+			c := Finish(i)
+			must(t, d.Update(mine.MsgID, c))
+			c = Finish(i)
+			c.Apply(&mine)
+		}
+		o.records[mine.MsgID] = &mine
+	}
+	if f, ok := d.(interface{ Flush() }); ok {
+		f.Flush()
+	}
+	enough = time.Now().Add(limit)
+	for i := range queries {
+		if time.Now().After(enough) {
+			t.Logf("only %d queries: the database is slow", i)
+			break
+		}
+		o.compare(t, d)
+	}
+}
+
 // oracle is a database that is too simple to be wrong.
 type oracle struct {
 	*rand.Rand
+	ids     int
 	records map[string]*db.Record
+}
+
+func newOracle(ids int) *oracle {
+	return &oracle{Rand: rand.New(rand.NewPCG(3, 4)), ids: ids, records: make(map[string]*db.Record)}
 }
 
 const (
@@ -51,7 +97,7 @@ const (
 
 func (o *oracle) change(t *testing.T, d db.DB) {
 	t.Helper()
-	i := o.IntN(oracleIDs)
+	i := o.IntN(o.ids)
 	id := NewRecord(i).MsgID
 	known := o.records[id]
 	var err error
@@ -70,7 +116,7 @@ func (o *oracle) change(t *testing.T, d db.DB) {
 			kind = db.ErrDuplicate
 		}
 	case 4, 5, 6:
-		kind = o.update(id, known, Finish(o.IntN(oracleIDs)), &err, d)
+		kind = o.update(id, known, Finish(o.IntN(o.ids)), &err, d)
 	case 7, 8:
 		c := &db.Change{Set: db.FieldSet(db.Stdout, db.EngineUUID), Record: db.Record{Stdout: fmt.Appendf(nil, "%d\n", o.IntN(9))}}
 		engine := fmt.Sprintf("engine-%d", o.IntN(4))
@@ -195,7 +241,7 @@ func (o *oracle) condition(field string) any {
 
 // value makes a value like those of a field.
 func (o *oracle) value(field string) any {
-	i := o.IntN(oracleIDs)
+	i := o.IntN(o.ids)
 	at := start.Add(time.Duration(i) * time.Second)
 	switch {
 	case o.IntN(8) == 0 && field != "submitted" && field != "completed" && field != "started":

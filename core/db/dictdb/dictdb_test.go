@@ -22,7 +22,7 @@ func open(t testing.TB, o Options) *DB {
 }
 
 func TestConformance(t *testing.T) {
-	dbtest.Run(t, func(t *testing.T) db.DB { return open(t, Options{}) })
+	dbtest.Run(t, func(t *testing.T) db.DB { return open(t, Options{RecordLimit: -1}) })
 }
 
 func add(t testing.TB, d *DB, i int, done bool) {

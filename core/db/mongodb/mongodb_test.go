@@ -30,7 +30,9 @@ func server(t *testing.T) string {
 // openTest opens an empty database that is dropped when the test ends.
 func openTest(t *testing.T, o Options) *writer.DB {
 	t.Helper()
-	o.URI = server(t)
+	if o.URI == "" {
+		o.URI = server(t)
+	}
 	o.Log = hclog.New(&hclog.LoggerOptions{Output: t.Output(), Level: hclog.Info})
 	if o.Database == "" {
 		o.Database = fmt.Sprintf("ipcore-test-%d", time.Now().UnixNano())

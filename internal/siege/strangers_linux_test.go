@@ -1,0 +1,393 @@
+//go:build !race
+
+package siege
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ipcore/ipcore/core/controller"
+	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/wire"
+	"github.com/ipcore/ipcore/internal/loadgen"
+)
+
+// strangers are those who should not be there. All that they hold ends with
+// leave.
+type strangers struct {
+	c     *loadgen.Controller
+	ports []int
+	curve *sockets.Curve // of the controller; nil without encryption
+
+	mu   sync.Mutex
+	held []func()
+}
+
+func newStrangers(t *testing.T, c *loadgen.Controller) *strangers {
+	t.Helper()
+	f, e := c.Client, c.Engine
+	s := &strangers{c: c, ports: slices.Concat([]int{
+		f.Registration, f.Control, f.Mux, f.Task, f.IOPub, f.Notification, f.Broadcast,
+		e.Control, e.Mux, e.Task, e.IOPub, e.HBPing, e.HBPong,
+	}, e.Broadcast)}
+	if f.CurveServerKey != nil {
+		var err error
+		if s.curve, err = sockets.CurveClient(*f.CurveServerKey); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func (s *strangers) hold(end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = append(s.held, end)
+}
+
+func (s *strangers) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, end := range s.held {
+		end()
+	}
+	s.held = nil
+}
+
+// say connects to a port and says something raw, as far as it is listened to.
+func (s *strangers) say(port int, data ...[]byte) error {
+	conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 10*time.Second)
+	if err != nil {
+		return err
+	}
+	s.hold(func() { _ = conn.Close() })
+	if err := conn.SetWriteDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return err
+	}
+	for _, d := range data {
+		if _, err := conn.Write(d); err != nil {
+			return nil // it was thrown out
+		}
+	}
+	return nil
+}
+
+// peer is a ZeroMQ peer that finishes its handshake.
+func (s *strangers) peer(port int, kind sockets.Kind, identity string, handler func(*sockets.Conn, [][]byte)) (*sockets.Socket, error) {
+	p := sockets.New(kind, sockets.Options{Identity: []byte(identity), Handler: handler, Curve: s.curve})
+	s.hold(func() { _ = p.Close(0) })
+	if kind == sockets.Sub {
+		p.Subscribe(nil)
+	}
+	return p, p.Dial(fmt.Sprintf("tcp://127.0.0.1:%d", port))
+}
+
+// session signs with a key: the cluster's for nil.
+func (s *strangers) session(key *string) (*wire.Session, error) {
+	k := s.c.Client.Key
+	if key != nil {
+		k = *key
+	}
+	signer, err := wire.NewSigner(s.c.Client.SignatureScheme, k)
+	if err != nil {
+		return nil, err
+	}
+	return wire.NewSession("", signer, "json")
+}
+
+// tell sends messages to a port as a DEALER.
+func (s *strangers) tell(port int, messages ...[][]byte) error {
+	p, err := s.peer(port, sockets.Dealer, "", nil)
+	if err != nil {
+		return err
+	}
+	for _, m := range messages {
+		if err := p.Send(m...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forge signs parts that no session would pack, behind an engine's name.
+func forge(session *wire.Session, engine string, header, parent, metadata, content []byte) [][]byte {
+	m := wire.Message{Header: header, Parent: parent, Metadata: metadata, Content: content}
+	m.Signature = session.Signer().Sign(&m)
+	m.Idents = [][]byte{[]byte(engine)}
+	return m.AppendFrames(nil)
+}
+
+// greeting is ZMTP 3.1's.
+func greeting(mechanism string) []byte {
+	g := make([]byte, 64)
+	g[0], g[9], g[10], g[11] = 0xff, 0x7f, 3, 1
+	copy(g[12:32], mechanism)
+	return g
+}
+
+// command is a short command frame.
+func command(name string, body ...byte) []byte {
+	return slices.Concat([]byte{4, byte(1 + len(name) + len(body)), byte(len(name))}, []byte(name), body)
+}
+
+// property is one of READY's.
+func property(name, value string) []byte {
+	b := append([]byte{byte(len(name))}, name...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(value)))
+	return append(b, value...)
+}
+
+func huge(flags byte, size uint64) []byte { return binary.BigEndian.AppendUint64([]byte{flags}, size) }
+
+// attacks are what strangers do, by name, on every port.
+var attacks = []struct {
+	name string
+	on   func(s *strangers, port int) error
+}{
+	{"silent", func(s *strangers, port int) error {
+		for range 500/len(s.ports) + 1 {
+			if err := s.say(port); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
+	{"garbage", func(s *strangers, port int) error {
+		for _, b := range []byte{0, 0xff, 'G', 1} {
+			if err := s.say(port, slices.Repeat([]byte{b, 0x7f, '\n', b}, 1024)); err != nil {
+				return err
+			}
+		}
+		return s.say(port, []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+	}},
+	{"wrong mechanisms", func(s *strangers, port int) error {
+		for _, mechanism := range []string{"NULL", "PLAIN", "CURVE", "GSSAPI", "nothing", ""} {
+			hello := command("HELLO", slices.Repeat([]byte{7}, 194)...)
+			if err := s.say(port, greeting(mechanism), hello, command("READY", property("Socket-Type", "STREAM")...)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
+	{"claims of 2^62 bytes", func(s *strangers, port int) error {
+		for _, flags := range []byte{2, 3, 6, 7} {
+			if err := s.say(port, greeting("NULL"), huge(flags, 1<<62)); err != nil {
+				return err
+			}
+			if err := s.say(port, greeting("NULL"), command("READY", property("Socket-Type", "DEALER")...), huge(flags, 1<<62), make([]byte, 4096)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
+	{"endless messages", func(s *strangers, port int) error {
+		const bytes = 4 << 20
+		more := slices.Repeat([]byte{1, 0}, 8192)
+		data := [][]byte{greeting("NULL"), command("READY", property("Socket-Type", "DEALER")...)}
+		for range bytes / len(more) {
+			data = append(data, more)
+		}
+		if err := s.say(port, data...); err != nil {
+			return err
+		}
+		return s.tell(port, make([][]byte, 70_000)) // sealed, where that is asked for
+	}},
+	{"truncated metadata", func(s *strangers, port int) error {
+		whole := property("Socket-Type", "DEALER")
+		for n := range len(whole) {
+			if err := s.say(port, greeting("NULL"), command("READY", whole[:n]...)); err != nil {
+				return err
+			}
+		}
+		return s.say(port, greeting("NULL"), command("READY", append(slices.Clone(whole[:12]), 0xff, 0xff, 0xff, 0xff)...))
+	}},
+	{"duplicate identities", func(s *strangers, port int) error {
+		for range 5 {
+			if _, err := s.peer(port, sockets.Dealer, "the same", nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
+	{"wrong signatures", func(s *strangers, port int) error {
+		wrong := "a wrong key"
+		session, err := s.session(&wrong)
+		if err != nil {
+			return err
+		}
+		var messages [][][]byte
+		for range 50 {
+			m, err := session.Message("apply_request", nil, nil, map[string]any{}, []byte("f"))
+			if err != nil {
+				return err
+			}
+			messages = append(messages, m.AppendFrames(nil), append([][]byte{[]byte("somebody")}, m.AppendFrames(nil)...))
+		}
+		return s.tell(port, messages...)
+	}},
+	{"replays", func(s *strangers, port int) error {
+		session, err := s.session(nil)
+		if err != nil {
+			return err
+		}
+		m, err := session.Message("connection_request", nil, nil, map[string]any{})
+		if err != nil {
+			return err
+		}
+		return s.tell(port, slices.Repeat([][][]byte{m.AppendFrames(nil)}, 50)...)
+	}},
+	{"nonsense that is signed", func(s *strangers, port int) error {
+		session, err := s.session(nil)
+		if err != nil {
+			return err
+		}
+		deep := slices.Concat(slices.Repeat([]byte("["), 50_000), slices.Repeat([]byte("]"), 50_000))
+		object := slices.Concat(slices.Repeat([]byte(`{"a":`), 50_000), []byte("1"), slices.Repeat([]byte("}"), 50_000))
+		empty := []byte("{}")
+		var messages [][][]byte
+		for i, header := range [][]byte{
+			deep, object, []byte("{"), []byte("null"), []byte("\xff\xfe{}"), []byte(`{"msg_id": "\xff\xc0", "msg_type": "\xff"}`),
+			[]byte(`{"msg_id": "nine", "msg_type": "apply_request", "session": "s", "date": "2026-11-25T12:00:00.123456789+00:00"}`),
+		} {
+			for _, engine := range []string{"", "somebody"} {
+				messages = append(messages, forge(session, engine, header, empty, empty, empty), forge(session, engine, empty, header, empty, empty))
+				for place, part := range [][2][]byte{{header, empty}, {empty, header}} {
+					good := fmt.Appendf(nil, `{"msg_id": "%d-%d-%d", "msg_type": "apply_request", "session": "s", "date": "2026-11-25T12:00:00.123456789Z"}`, port, i, place)
+					messages = append(messages, forge(session, engine, good, empty, part[0], part[1]))
+				}
+			}
+		}
+		return s.tell(port, messages...)
+	}},
+	{"readers that stop", func(s *strangers, port int) error {
+		stop := make(chan struct{})
+		s.hold(func() { close(stop) })
+		_, err := s.peer(port, sockets.Sub, "", func(*sockets.Conn, [][]byte) { <-stop })
+		return err
+	}},
+}
+
+// TestStrangers has every attack made on every port while tasks run one at a
+// time: none is lost, the slow ones are not much slower, and the controller's
+// memory stays bounded and is given back.
+func TestStrangers(t *testing.T) {
+	for name, encryption := range map[string]controller.Encryption{"NULL": controller.EncryptNever, "CURVE": controller.EncryptAlways} {
+		t.Run(name, func(t *testing.T) {
+			v := start(t, 4, settings{Encryption: encryption})
+			s := newStrangers(t, v.Controller)
+			v.quantile(200) // what is made once is there
+			before := v.facts()
+			for _, a := range attacks {
+				t.Run(a.name, func(t *testing.T) {
+					w := *v
+					w.t = t
+					w.besieged(s, a.on)
+					w.returned(before)
+				})
+			}
+		})
+	}
+}
+
+// memoryLimit is what a controller may hold while strangers are about.
+const memoryLimit = 256 << 20
+
+// TestOpenFiles opens more connections than the controller may have files: who
+// is there goes on, the newcomer is told, and the log says which limit it is.
+func TestOpenFiles(t *testing.T) {
+	const limit = 256
+	v := start(t, 4, settings{OpenFiles: limit})
+	v.quantile(50)
+	s := newStrangers(t, v.Controller)
+	for range limit {
+		if err := s.say(v.Controller.Client.Registration); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "a full controller", func() bool { return strings.Contains(v.log(), "has all the files open that it may") })
+	t.Logf("p99 %v", v.quantile(200))
+	if log := v.log(); !strings.Contains(log, fmt.Sprintf("limit=%d", limit)) {
+		t.Errorf("the limit is not in the log:\n%s", v.tail())
+	}
+	await(t, "an error to a newcomer", func() bool {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", v.Controller.Client.Mux))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if err := conn.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = conn.Write(greeting("NULL"))
+		text, _ := io.ReadAll(conn) // as much as there is
+		return strings.Contains(string(text), "too many open files")
+	})
+	s.leave()
+	c, err := loadgen.NewClient(v.ctx, v.Controller.Client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+// besieged compares tasks before and during an attack. The machine may have
+// other things to do: the best of a few comparisons counts.
+func (v *subject) besieged(s *strangers, attack func(*strangers, int) error) {
+	v.t.Helper()
+	tasks, attempts, floor, pause := 200, 1, 2*time.Second, time.Duration(0)
+	if long { // the pauses, and 10 ms, are for the attackers' own need of the processors
+		tasks, attempts, floor, pause = 4000, 5, 10*time.Millisecond, 100*time.Millisecond
+	}
+	var told string
+	for range attempts {
+		alone := v.quantile(tasks)
+		done := make(chan error, 1)
+		go func() { done <- s.assail(attack, pause) }()
+		beside := v.quantile(tasks)
+		if err := <-done; err != nil {
+			v.t.Fatal(err)
+		}
+		m, err := v.Memory()
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		s.leave()
+		if m.RSS > memoryLimit {
+			v.t.Errorf("%d MB of memory", m.RSS/1e6)
+		}
+		told = fmt.Sprintf("p99 %v alone, %v beside the attack, %d MB", alone, beside, m.RSS/1e6)
+		if beside <= max(2*alone, floor) {
+			v.t.Log(told)
+			return
+		}
+	}
+	v.t.Error(told)
+}
+
+// assail attacks each port.
+func (s *strangers) assail(attack func(*strangers, int) error, pause time.Duration) error {
+	for _, port := range s.ports {
+		if err := attack(s, port); err != nil {
+			return fmt.Errorf("port %d: %w", port, err)
+		}
+		time.Sleep(pause)
+	}
+	return nil
+}
+
+// quantile runs tasks one at a time and answers the 99th percentile.
+func (v *subject) quantile(tasks int) time.Duration {
+	v.t.Helper()
+	rate, _, err := v.Latency(v.ctx, tasks)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return rate.Quantile(0.99)
+}
