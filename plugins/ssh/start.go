@@ -1,0 +1,260 @@
+package ssh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// jobVariable is in the environment of everything that one start starts.
+const jobVariable = "IPCORE_SSH_JOB"
+
+// infoVariable has the content of the engine file, for engines that read it there.
+const infoVariable = "IPP_CONNECTION_INFO"
+
+// plan is a request made ready.
+type plan struct {
+	kind    sdk.Kind
+	proxy   bool
+	request sdk.StartRequest
+	job     string
+	options options
+	places  []place
+	quote   quoter
+	content string // of the engine file; "" sends none
+}
+
+func newPlan(kind sdk.Kind, proxy bool, r sdk.StartRequest) (*plan, error) {
+	o, err := readOptions(r)
+	if err != nil {
+		return nil, err
+	}
+	if kind != sdk.Engine && r.N != nil && (kind == sdk.Controller || *r.N != 1) {
+		return nil, fmt.Errorf("%w: n is %d, and this starts one %s", sdk.ErrBadOption, *r.N, kind)
+	}
+	p := &plan{kind: kind, proxy: proxy, request: r, options: o}
+	n := r.N
+	if kind != sdk.Engine || proxy {
+		n = new(1)
+	}
+	if p.places, err = o.places(n); err != nil {
+		return nil, err
+	}
+	for name := range r.Env {
+		if !goodName(name) {
+			return nil, fmt.Errorf("%w: environment variable %q can't be set by a shell", sdk.ErrBadOption, name)
+		}
+	}
+	for _, text := range append(slices.Concat(r.Command, slices.Collect(maps.Values(r.Env))), r.WorkDir, r.ProfileDir, r.ClusterID, r.ID) {
+		if strings.ContainsRune(text, 0) {
+			return nil, fmt.Errorf("%w: %.60q has a NUL byte", sdk.ErrBadOption, text)
+		}
+	}
+	if dir := filepath.Clean(r.ProfileDir); filepath.IsAbs(dir) && dir != "/" {
+		p.quote.profile = dir
+	}
+	if name := p.log(0); !filepath.IsLocal(name) || filepath.Base(name) != name || strings.Contains(name, "\n") {
+		return nil, fmt.Errorf("%w: %q is no name for a log file; the cluster id and the id have no slashes", sdk.ErrBadOption, name)
+	}
+	return p, p.readFile()
+}
+
+// readFile reads what is to be sent of the controller's connection files: an engine
+// needs the engine file alone.
+func (p *plan) readFile() error {
+	if p.kind == sdk.Controller || p.request.EngineFile == "" {
+		return nil
+	}
+	text, err := os.ReadFile(p.request.EngineFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // they may have it in their environment
+	}
+	if err != nil {
+		return fmt.Errorf("read the controller's engine file: %w", err)
+	}
+	p.content = strings.TrimRight(string(text), "\n")
+	return nil
+}
+
+// remoteProfile answers the profile's folder there: as here, and below the home
+// folder if it is here.
+func (p *plan) remoteProfile(t *target) string {
+	if t.Profile != "" {
+		return t.Profile
+	}
+	dir := filepath.Clean(p.request.ProfileDir)
+	if home, err := os.UserHomeDir(); err == nil {
+		if rel, err := filepath.Rel(home, dir); err == nil && filepath.IsLocal(rel) {
+			return rel
+		}
+	}
+	return dir
+}
+
+// log is the name of a process's log file.
+func (p *plan) log(i int) string {
+	switch {
+	case p.kind != sdk.Controller:
+		return fmt.Sprintf("ipengine-%s-%s-%d.log", p.request.ClusterID, p.request.ID, i)
+	case p.request.ClusterID == "":
+		return fmt.Sprintf("ipcontroller-%d.log", time.Now().Unix())
+	}
+	return fmt.Sprintf("ipcontroller-%s-%d.log", p.request.ClusterID, time.Now().Unix())
+}
+
+// isIpcore tells whether a command is ipcore's controller or engine.
+func isIpcore(c []string) bool {
+	return len(c) > 1 && strings.HasPrefix(filepath.Base(c[0]), "ipcore") && (c[1] == "engine" || c[1] == "controller")
+}
+
+// command answers what one process on a host runs. ipcore is the program there
+// that was copied, or "".
+func (p *plan) command(t *target, ipcore string) []string {
+	if ipcore == "" {
+		ipcore = t.Ipcore
+	}
+	if p.proxy {
+		return p.proxyCommand(t, ipcore)
+	}
+	c := slices.Clone(p.request.Command)
+	if p.kind != sdk.Controller && len(t.EngineCmd) > 0 {
+		c = slices.Clone(t.EngineCmd)
+	}
+	switch {
+	case isIpcore(c):
+		if ipcore != "" {
+			c[0] = ipcore
+		}
+		if t.Python != "" && p.kind != sdk.Controller {
+			c = append(c, "--python="+t.Python)
+		}
+	case t.Python != "" && len(c) > 2 && c[1] == "-m":
+		c[0] = t.Python
+	}
+	if p.kind == sdk.Controller {
+		return append(c, t.ControllerArgs...)
+	}
+	return append(c, t.EngineArgs...)
+}
+
+// proxyCommand answers what starts n engines there.
+func (p *plan) proxyCommand(t *target, ipcore string) []string {
+	c := slices.Clone(p.options.ClusterCmd)
+	if len(c) == 0 {
+		c = []string{"ipcore"}
+		if ipcore != "" {
+			c[0] = ipcore
+		}
+	}
+	n := 1
+	if p.request.N != nil {
+		n = *p.request.N
+	}
+	c = append(c, "engines", "-n", strconv.Itoa(n), "--profile-dir="+p.request.ProfileDir, "--cluster-id="+p.request.ClusterID)
+	return append(c, p.options.ClusterArgs...)
+}
+
+// script answers what starts a place's processes, the first of which has the index
+// from. With nothing it only checks.
+func (p *plan) script(at *place, from int, ipcore, content string) string {
+	t, q := &at.target, p.quote
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("ipc_profile=%s", sdk.ShellQuote(p.remoteProfile(t)))
+	b.WriteString(startScript)
+	line("where")
+	line(`say profile "$ipc_profile"`)
+	line(`mkdir -p "$ipc_profile/log" "$ipc_profile/security" || die "$ipc_profile cannot be made"`)
+	env := maps.Clone(p.request.Env)
+	if env == nil {
+		env = make(map[string]string)
+	}
+	maps.Copy(env, t.Env)
+	env[jobVariable] = p.job
+	if _, ok := env[infoVariable]; ok && at.target.Tunnel && content != "" {
+		env[infoVariable] = content
+	}
+	line("environ() {")
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		line("export %s=%s", name, q.word(env[name]))
+	}
+	line("}")
+	if dir := p.request.WorkDir; dir != "" {
+		line("cd %s || die %s", q.word(dir), sdk.ShellQuote(dir+": no such folder"))
+	}
+	command := p.command(t, ipcore)
+	line("program %s", q.word(command[0]))
+	if p.kind == sdk.Controller && !keepsFiles(command) {
+		for _, name := range p.files() {
+			line(`rm -f "$ipc_profile/security/"%s`, sdk.ShellQuote(name))
+		}
+	}
+	if content != "" && *t.SendFiles {
+		put := `put "$ipc_profile/security/"%[1]s`
+		if t.Tunnel { // where folders are shared it is the controller's own
+			put = `[ -e "$ipc_profile/security/"%[1]s ] || ` + put
+		}
+		line("content=%s", sdk.ShellQuote(content))
+		line(put, sdk.ShellQuote(filepath.Base(p.request.EngineFile)))
+	}
+	logs := `"$ipc_profile/log/"`
+	if dir := filepath.Clean(p.request.LogDir); q.profile != "" && strings.HasPrefix(dir, q.profile+"/") {
+		logs = q.word(dir + "/")
+	}
+	words := sdk.ShellQuote(q.words(command))
+	for i := range at.n {
+		line("launch %d %s%s %s", from+i, logs, sdk.ShellQuote(p.log(from+i)), words)
+	}
+	return b.String()
+}
+
+// files are the names of a controller's connection files.
+func (p *plan) files() []string {
+	if p.request.ClientFile != "" && p.request.EngineFile != "" {
+		return []string{filepath.Base(p.request.ClientFile), filepath.Base(p.request.EngineFile)}
+	}
+	infix := ""
+	if p.request.ClusterID != "" {
+		infix = "-" + p.request.ClusterID
+	}
+	return []string{"ipcontroller" + infix + "-client.json", "ipcontroller" + infix + "-engine.json"}
+}
+
+// keepsFiles tells whether a controller takes up the connection files of an earlier
+// one.
+func keepsFiles(command []string) bool {
+	return slices.ContainsFunc(command, func(w string) bool {
+		name, value, _ := strings.Cut(strings.TrimLeft(w, "-"), "=")
+		switch name {
+		case "reuse", "restore", "IPController.reuse_files", "IPController.restore_engines":
+			return !strings.EqualFold(value, "false")
+		}
+		return false
+	})
+}
+
+// prepare brings to a host what its processes need, and answers the path of ipcore
+// there when it was copied.
+func (p *plan) prepare(ctx context.Context, t *target) (ipcore string, err error) {
+	if t.Copy {
+		if ipcore, err = p.copyBinary(ctx, t); err != nil {
+			return "", err
+		}
+	}
+	for _, pair := range t.ToSend {
+		if err := t.send(ctx, pair[0], pair[1]); err != nil {
+			return "", err
+		}
+	}
+	return ipcore, nil
+}
