@@ -117,11 +117,33 @@ system_local() {
     done
 }
 
+# Open MPI and MPICH, whichever of them plain mpiexec is here.
+system_openmpi() { bed mpi openmpi mpi openmpi; }
+system_mpich() { bed mpi mpich mpi mpich; }
+mpi() {
+    mkdir -p "build/mpi-$1"
+    printf '#!/bin/sh\nexec mpiexec.%s "$@"\n' "$1" >"build/mpi-$1/mpiexec"
+    chmod 755 "build/mpi-$1/mpiexec"
+    PATH=$PWD/build/mpi-$1:$PATH checks
+}
+
 # Slurm, and the emulators of LSF, HTCondor and Windows HPC.
 system_slurm() { bed slurm slurm checks; }
 system_lsf() { bed "fake lsf" lsf checks; }
 system_htcondor-emulator() { bed "fake htcondor" htcondor-emulator checks; }
 system_winhpc() { CCP_SCHEDULER=head1 bed "fake winhpc" winhpc checks; }
+
+system_sge() { bed sge sge checks; }
+system_pbs() { bed "fake pbs" pbs checks; }
+system_torque() { TB_FAKE_PBS_FLAVOR=torque bed "fake pbs" torque checks; }
+
+# torque-on-slurm: Debian's commands of Torque's form in front of Slurm.
+system_torque-on-slurm() { bed slurm torque-on-slurm wrapped; }
+wrapped() {
+    test/testbed/slurm.sh torque >/dev/null || return
+    eval "$(test/testbed/slurm.sh env)"
+    checks
+}
 
 # htcondor: a real pool, which takes no jobs of root.
 system_htcondor() {
@@ -132,7 +154,7 @@ system_htcondor() {
 
 . test/env.sh
 go build -o build/tally ./test/tally
-for system in ${SYSTEMS:-local slurm htcondor lsf htcondor-emulator winhpc}; do
+for system in ${SYSTEMS:-local openmpi mpich slurm torque-on-slurm sge pbs torque htcondor lsf htcondor-emulator winhpc}; do
     if [ "$(uname)" != Linux ]; then
         absent "$system" "the suites read /proc, so they need Linux"
     elif [ -z "${IPCORE_TEST_PY71:-}" ]; then

@@ -68,8 +68,14 @@ _WINHPC = dict(jobs="job list /scheduler:head1 | grep 'Running\\|Queued'", cance
 
 SYSTEMS = {
     "local": System("local"),
-    "slurm": System("slurm", jobs="squeue --noheader --format=%A", cancel="scancel"),
+    "openmpi": System("mpi", one_ends_all=True),
+    "mpich": System("mpi", one_ends_all=True),
+    "slurm": System("slurm", jobs="squeue --noheader --format=%F", cancel="scancel"),
+    "torque-on-slurm": System("pbs", jobs="squeue --noheader --format=%F", cancel="scancel"),
+    "sge": System("sge", jobs="qstat -u '*' | tail -n +3", cancel="qdel"),
     "htcondor": System("htcondor", **_CONDOR),
+    "pbs": System("pbs", jobs="qselect", cancel="qdel", emulator="pbs"),
+    "torque": System("pbs", jobs="qselect", cancel="qdel", emulator="pbs"),
     "lsf": System("lsf", jobs="bjobs -w -noheader", cancel="bkill", emulator="lsf"),
     "htcondor-emulator": System("htcondor", emulator="htcondor", **_CONDOR),
     "winhpc": System("winhpc", emulator="winhpc", **_WINHPC),
