@@ -12,7 +12,7 @@ prefix=systems
 export IPYTHONDIR=$PWD/build/ipython # else Python's clients make ~/.ipython
 state=${TESTBED_STATE:-/var/tmp/testbed}
 status=0
-user= # that tests run as; "" is this one
+user='' # that tests run as; "" is this one
 if [ "${1:-}" = --long ]; then
     prefix=launchers
     shift
@@ -48,8 +48,8 @@ as_user() {
     rm -rf "$copy"
     mkdir -p "$copy"
     cp -r bin test "$copy"
-    install -d -o "$user" "$copy/$results"
-    (cd "$copy" && HOME=$home USER=$user LOGNAME=$user IPYTHONDIR=$copy/build/ipython \
+    install -d -o "$user" "$copy/build" "$copy/$results"
+    (cd "$copy" && HOME=$home USER=$user LOGNAME=$user TMPDIR=/tmp IPYTHONDIR=$copy/build/ipython \
         setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups "$@") || code=$?
     cp "$copy/$results"/*.json "$results" || code=1
     rm -rf "$copy"
@@ -62,26 +62,31 @@ absent() { # name, why
         >"$results/$prefix-$1.json"
 }
 
-# bed BED SYSTEM COMMAND... runs a command with a bed up and its environment set, and
-# takes the bed down if it was down before. Test runs on one machine take turns.
+# bed "BED [ARGUMENT]" SYSTEM COMMAND... runs a command with a bed up and its
+# environment set, and takes the bed down if it was down before. Test runs on one
+# machine take turns.
 bed() {
-    local script=test/testbed/$1.sh name=$2 was= why
+    local parts=($1) name=$2 was='' why
+    local script=test/testbed/${parts[0]}.sh args=("${parts[@]:1}")
     shift 2
-    mkdir -p "$state"
-    exec 8>"$state/$(basename "$script" .sh).lock"
+    if ! mkdir -p "$state" 2>/dev/null || ! touch "$state/${parts[0]}.lock" 2>/dev/null; then
+        absent "$name" "can't write to $state; as root: INSTALL=1 $script up"
+        return
+    fi
+    exec 8>"$state/${parts[0]}.lock"
     flock 8
-    "$script" status >/dev/null 2>&1 8>&- && was=up
-    if why=$("$script" up 2>&1 8>&-); then
+    "$script" status "${args[@]}" >/dev/null 2>&1 8>&- && was=up
+    if why=$("$script" up "${args[@]}" 2>&1 8>&-); then
         (
             exec 8>&-
-            eval "$("$script" env)"
+            eval "$("$script" env "${args[@]}")"
             export IPCORE_TEST_SYSTEM=$name
             "$@"
         ) || status=1
     else
         absent "$name" "$(tail -1 <<<"$why")"
     fi
-    [ -n "$was" ] || "$script" down >/dev/null 2>&1 8>&- || true
+    [ -n "$was" ] || "$script" down "${args[@]}" >/dev/null 2>&1 8>&- || true
     exec 8>&-
 }
 
@@ -120,9 +125,44 @@ siege() {
     go test -count=1 -json ./internal/siege | build/tally run -name "$prefix-siege" -dir "$results"
 }
 
+# Open MPI and MPICH, whichever of them plain mpiexec is here.
+system_openmpi() { bed mpi openmpi mpi openmpi; }
+system_mpich() { bed mpi mpich mpi mpich; }
+mpi() {
+    mkdir -p "build/mpi-$1"
+    printf '#!/bin/sh\nexec mpiexec.%s "$@"\n' "$1" >"build/mpi-$1/mpiexec"
+    chmod 755 "build/mpi-$1/mpiexec"
+    PATH=$PWD/build/mpi-$1:$PATH checks
+}
+
+# Slurm, and the emulators of LSF, HTCondor and Windows HPC.
+system_slurm() { bed slurm slurm checks; }
+system_lsf() { bed "fake lsf" lsf checks; }
+system_htcondor-emulator() { bed "fake htcondor" htcondor-emulator checks; }
+system_winhpc() { CCP_SCHEDULER=head1 bed "fake winhpc" winhpc checks; }
+
+system_sge() { bed sge sge checks; }
+system_pbs() { bed "fake pbs" pbs checks; }
+system_torque() { TB_FAKE_PBS_FLAVOR=torque bed "fake pbs" torque checks; }
+
+# torque-on-slurm: Debian's commands of Torque's form in front of Slurm.
+system_torque-on-slurm() { bed slurm torque-on-slurm wrapped; }
+wrapped() {
+    test/testbed/slurm.sh torque >/dev/null || return
+    eval "$(test/testbed/slurm.sh env)"
+    checks
+}
+
+# htcondor: a real pool, which takes no jobs of root.
+system_htcondor() {
+    [ "$(id -u)" != 0 ] || user=tbuser
+    bed condor htcondor checks
+    user=''
+}
+
 . test/env.sh
 go build -o build/tally ./test/tally
-for system in ${SYSTEMS:-local}; do
+for system in ${SYSTEMS:-local openmpi mpich slurm torque-on-slurm sge pbs torque htcondor lsf htcondor-emulator winhpc}; do
     if [ "$(uname)" != Linux ]; then
         absent "$system" "the suites read /proc, so they need Linux"
     elif [ -z "${IPCORE_TEST_PY71:-}" ]; then

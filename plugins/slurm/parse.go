@@ -94,12 +94,6 @@ func record(id, state, name, reason string) (batch.Record, error) {
 	return r, nil
 }
 
-// signals names the signals that end jobs.
-var signals = map[int]string{
-	1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
-	10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ",
-}
-
 // exitCode reads an exit code: "3:0" (code and signal), or a wait status as a
 // number.
 func exitCode(text string) (code int, signal string) {
@@ -117,10 +111,7 @@ func exitCode(text string) (code int, signal string) {
 	if number == 0 {
 		return code, ""
 	}
-	if signal = signals[number]; signal == "" {
-		signal = fmt.Sprintf("signal %d", number)
-	}
-	return -1, signal
+	return -1, batch.SignalName(number)
 }
 
 // parseLookup reads what sacct (0) or scontrol (1) says of a job.

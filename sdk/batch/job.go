@@ -137,8 +137,8 @@ func (j *Job) names() error {
 	return nil
 }
 
-// needs answers what the directives have to say.
-func (j *Job) needs() Needs {
+// Needs answers what the directives have to say.
+func (j *Job) Needs() Needs {
 	o, d := j.Settings, &j.System.Dialect
 	n := Needs{
 		N: j.N, Layout: j.Layout,
@@ -172,6 +172,13 @@ func (j *Job) outputDirective() string {
 	return path
 }
 
+// ElementOutput answers the output file of one element; index stands for its
+// index.
+func (j *Job) ElementOutput(index string) string {
+	ext := filepath.Ext(j.Output)
+	return strings.TrimSuffix(j.Output, ext) + "-" + index + ext
+}
+
 // compose makes the script and the command.
 func (j *Job) compose() (err error) {
 	s, o := j.System, j.Settings
@@ -201,7 +208,7 @@ func (j *Job) compose() (err error) {
 		if err != nil {
 			err = fmt.Errorf("%w: %w", sdk.ErrBadOption, err)
 		} else if err = j.checkTemplate(); err == nil {
-			extra, err = s.arguments(j.needs(), j.Script)
+			extra, err = s.arguments(j.Needs(), j.Script)
 		}
 		for _, directive := range o.Directives {
 			extra = append(extra, strings.Fields(directive)...)
@@ -272,8 +279,8 @@ func (j *Job) variables() map[string]any {
 		"n": j.N, "queue": o.Queue, "profile_dir": r.ProfileDir, "cluster_id": r.ClusterID,
 		"program": Quote(program), "program_args": Quote(args), "program_and_args": Quote(r.Command),
 		"output_file": j.Output, "environment_json": string(environment),
-		"job_name": j.Name, "account": o.Account, "reservation": o.Reservation, "time_limit": j.needs().Time,
-		"nodes": o.Nodes, "processes": o.Processes, "cores": o.Cores, "gpus": o.GPUs, "memory": j.needs().Memory,
+		"job_name": j.Name, "account": o.Account, "reservation": o.Reservation, "time_limit": j.Needs().Time,
+		"nodes": o.Nodes, "processes": o.Processes, "cores": o.Cores, "gpus": o.GPUs, "memory": j.Needs().Memory,
 		"exclusive": o.Exclusive, "prologue": strings.Join(o.Prologue, "\n"), "work_dir": j.WorkDir,
 	}
 	for _, own := range j.System.Options {
@@ -298,27 +305,41 @@ func splitCommand(command []string) (program, args []string) {
 	return command[:at], command[at:]
 }
 
-// defaultScript makes a shell script with directives.
-func (j *Job) defaultScript() (string, error) {
-	d := &j.System.Dialect
-	directives, err := j.System.lines(j.needs())
+// Directives answers the directives of the default script, without the prefix:
+// what the job needs, then the user's own, less what is to be left out.
+func (j *Job) Directives() ([]string, error) {
+	lines, err := j.System.lines(j.Needs())
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	for _, text := range j.Settings.Directives {
 		if err := oneLine("directives", text); err != nil {
-			return "", err
+			return nil, err
 		}
-		directives = append(directives, line{"directives", text})
+		lines = append(lines, line{"directives", text})
+	}
+	var all []string
+	for _, l := range lines {
+		if !j.dropped(l) {
+			all = append(all, l.text)
+		}
+	}
+	return all, nil
+}
+
+// defaultScript makes a shell script with directives.
+func (j *Job) defaultScript() (string, error) {
+	d := &j.System.Dialect
+	directives, err := j.Directives()
+	if err != nil {
+		return "", err
 	}
 	var b strings.Builder
 	if d.Shebang != "" {
 		b.WriteString(d.Shebang + "\n")
 	}
-	for _, l := range directives {
-		if !j.dropped(l) {
-			b.WriteString(d.Prefix + l.text + "\n")
-		}
+	for _, text := range directives {
+		b.WriteString(d.Prefix + text + "\n")
 	}
 	body := j.body
 	if d.Body != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -177,6 +178,10 @@ const cleanLimit = 20 * time.Second
 func (l *Launcher) submit(ctx context.Context, j *Job) (string, error) {
 	s := l.system
 	c := command{words: j.Words, option: "submit_command", dir: j.WorkDir, env: j.Env, limit: l.set.commandLimit()}
+	if len(s.SubmitEnv) > 0 {
+		c.env = maps.Clone(j.Env)
+		maps.Copy(c.env, s.SubmitEnv)
+	}
 	if s.Stdin {
 		c.stdin = j.Script
 	}

@@ -274,12 +274,13 @@ func (s *System) lookup(ctx context.Context, id string, limit time.Duration) (re
 		// The status command is all there is, and it was good.
 		return nil, true
 	}
+	certain = s.QueryKnows
 	for i, words := range s.Lookup {
 		out, _, err := s.run(ctx, command{words: s.expand(words, nil, id), option: "status_command", limit: limit})
 		var f *failure
 		switch {
 		case errors.As(err, &f) && (f.gone || f.ended):
-			certain = i == len(s.Lookup)-1
+			certain = certain || i == len(s.Lookup)-1
 		case err != nil || s.ParseLookup == nil:
 		default:
 			found, err := s.ParseLookup(i, id, []byte(out))

@@ -40,6 +40,13 @@ type System struct {
 	// can't be asked.
 	Check []string
 
+	// SubmitEnv is added to the environment of Submit.
+	SubmitEnv map[string]string
+
+	// QueryKnows: what Query does not list is not there any more, whether Lookup
+	// knows of it or not.
+	QueryKnows bool
+
 	// Stdin: Submit reads the script from its standard input.
 	Stdin bool
 

@@ -4,6 +4,7 @@ A bed (test/testbed) has made the system ready and set its environment;
 IPCORE_TEST_SYSTEM names the row of the table below.
 """
 
+import json
 import os
 import re
 import shlex
@@ -11,7 +12,7 @@ import signal
 import subprocess
 
 from . import processes
-from .cluster import IPCORE, Cluster
+from .cluster import IPCORE, ROOT, Cluster
 
 NAME = os.environ.get("IPCORE_TEST_SYSTEM") or "local"
 
@@ -19,19 +20,27 @@ NAME = os.environ.get("IPCORE_TEST_SYSTEM") or "local"
 class System:
     """One system: its launcher, what to say to it, and how to see its jobs."""
 
-    def __init__(self, launcher, *flags, jobs=None, cancel=None, one_ends_all=False):
+    def __init__(self, launcher, *flags, jobs=None, cancel=None, emulator=None, one_ends_all=False):
         """
         launcher      name of the plugin
         flags         of ipcore start
         jobs          command that prints a line for each job that has not ended
         cancel        command that cancels a job, whose id is the first word of its line
+        emulator      its name, when it is one that injects faults
         one_ends_all  whether the system ends all engines when one is killed
         """
         self.launcher = launcher
         self.flags = flags
         self._jobs = jobs
         self._cancel = cancel
+        self.emulator = emulator
         self.one_ends_all = one_ends_all
+
+    def fault(self, spec=""):
+        """Inject a fault into the emulator for everybody, or none."""
+        subprocess.run(
+            [os.path.join(ROOT, "test", "testbed", "fake.sh"), "fault", self.emulator, spec], check=True, stdout=subprocess.DEVNULL
+        )
 
     def jobs(self, env=None):
         """The lines of the jobs that have not ended."""
@@ -54,19 +63,69 @@ class System:
         return self._jobs is not None
 
 
+_CONDOR = dict(jobs="condor_q -af ClusterId ProcId JobStatus", cancel="condor_rm")
+_WINHPC = dict(jobs="job list /scheduler:head1 | grep 'Running\\|Queued'", cancel="job cancel /scheduler:head1")
+
 SYSTEMS = {
     "local": System("local"),
+    "openmpi": System("mpi", one_ends_all=True),
+    "mpich": System("mpi", one_ends_all=True),
+    "slurm": System("slurm", jobs="squeue --noheader --format=%F", cancel="scancel"),
+    "torque-on-slurm": System("pbs", jobs="squeue --noheader --format=%F", cancel="scancel"),
+    "sge": System("sge", jobs="qstat -u '*' | tail -n +3", cancel="qdel"),
+    "htcondor": System("htcondor", **_CONDOR),
+    "pbs": System("pbs", jobs="qselect", cancel="qdel", emulator="pbs"),
+    "torque": System("pbs", jobs="qselect", cancel="qdel", emulator="pbs"),
+    "lsf": System("lsf", jobs="bjobs -w -noheader", cancel="bkill", emulator="lsf"),
+    "htcondor-emulator": System("htcondor", emulator="htcondor", **_CONDOR),
+    "winhpc": System("winhpc", emulator="winhpc", **_WINHPC),
 }
 
 SYSTEM = SYSTEMS[NAME]
 
 
 class SystemCluster(Cluster):
-    """A cluster whose controller and engines are on the system under test."""
+    """A cluster whose engines, and controller unless told otherwise, are on the system under test."""
+
+    def __init__(self, n=4, controller=None):
+        super().__init__(n)
+        self.controller = controller or SYSTEM.launcher
+        self.front = None  # the process of a foreground start
+        self.console = os.path.join(self.root, "console")
 
     def command(self, *extra):
-        system = (f"--engines={SYSTEM.launcher}", f"--controller={SYSTEM.launcher}", "--timeout=90", *SYSTEM.flags)
+        system = (f"--engines={SYSTEM.launcher}", f"--controller={self.controller}", "--timeout=90", *SYSTEM.flags)
         return super().command(*system, *extra)
+
+    def foreground(self, *extra):
+        """Start in the foreground, what it prints in a file, and return when all engines have registered."""
+        with open(self.console, "w") as f:
+            self.front = self.spawn(*self.command(*extra), stdout=f, stderr=subprocess.STDOUT)
+        self.said(r"(?i)client\(|exit code|error:", 90)
+        rc = self.client()
+        processes.wait_until(lambda: len(rc.ids) == self.n or self.front.poll(), 60, lambda: "the engines\n" + self.text())
+        return rc
+
+    def text(self):
+        """What the foreground start has printed."""
+        with open(self.console, errors="replace") as f:
+            return f.read()
+
+    def said(self, pattern, seconds):
+        """Wait until the foreground start has printed what pattern finds."""
+        processes.wait_until(
+            lambda: re.search(pattern, self.text()), seconds, lambda: f"{pattern!r} in what was printed:\n{self.text()}"
+        )
+
+    def kill_starter(self):
+        """Kill the foreground start as a crash would, with its plugins."""
+        self.front.kill()
+        self.front.wait()
+
+    def listed(self):
+        """What ipcore list says of this cluster; None when it knows of none."""
+        all_ = json.loads(self.run(IPCORE, "list", "--json", f"--profile-dir={self.profile}").stdout)
+        return all_[0] if all_ else None
 
     def processes(self):
         """Everything of this cluster: a job may have neither our environment nor our session, but our folder."""
@@ -74,16 +133,21 @@ class SystemCluster(Cluster):
 
     def engine_processes(self):
         """The pids of the native engines, on every host of this machine."""
-        return [p for p in self.processes() if re.search(r"(^|/)ipcore\S* engine( |$)", processes.command(p))]
+        return [p for p in self.processes() if re.match(r"\S*ipcore\S* engine( |$)", processes.command(p))]
 
     def kill_one_engine(self, sig=signal.SIGKILL):
-        """Kill an engine as an out-of-memory killer would."""
+        """Kill an engine as the kernel does that is out of memory."""
         pid = self.engine_processes()[0]
         os.kill(pid, sig)
         return pid
 
     def jobs(self):
         return SYSTEM.jobs(self.env)
+
+    def cancel_engines(self):
+        """Cancel the job of the engines, which came after the controller's."""
+        job = max(self.jobs(), key=lambda line: int(re.match(r"\d+", line)[0]))
+        SYSTEM.cancel(job, self.env)
 
     def stop(self):
         """Stop, and see that neither a process nor a job is left."""
@@ -96,12 +160,13 @@ class SystemCluster(Cluster):
         processes.wait_until(lambda: not self.jobs(), seconds, lambda: "end of these jobs:\n" + "\n".join(self.jobs()))
 
     def close(self):
+        if SYSTEM.emulator:
+            SYSTEM.fault()
         self.close_clients()
-        if not self.stopped():
+        if os.path.exists(self.cluster_file):
             self.run(IPCORE, "stop", f"--profile-dir={self.profile}", check=False)
         for job in self.jobs():
             SYSTEM.cancel(job, self.env, check=False)
         super().close()
-
-    def stopped(self):
-        return not os.path.exists(self.cluster_file)
+        if self.front:
+            self.front.wait()

@@ -30,7 +30,7 @@ ST = {"PEND": "PEND", "RUN": "RUN", "HOLD": "PSUSP"}
 def stat(t):
     if t["state"] != "END":
         return "UNKWN" if t.get("died") else ST[t["state"]]
-    return "DONE" if t["code"] == 0 else "EXIT"
+    return "DONE" if t["code"] == 0 and not t.get("killed") else "EXIT"
 
 
 def lsf_down():
@@ -404,7 +404,7 @@ def bjobs(argv):
                     % (f(t["start"]), t["node"], t["cwd"])
                 )
             if t["state"] == "END":
-                if t["code"] == 0:
+                if stat(t) == "DONE":
                     print("%s: Done successfully. The CPU time used is 0.0 seconds;" % f(t["end"]))
                 else:
                     print(

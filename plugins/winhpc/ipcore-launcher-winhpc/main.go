@@ -1,0 +1,10 @@
+// Command ipcore-launcher-winhpc starts controllers and engines as jobs of Windows HPC.
+// It is started by ipcore.
+package main
+
+import (
+	"github.com/ipcore/ipcore/plugins/winhpc"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+func main() { sdk.Serve(winhpc.System.Info(winhpc.Version), winhpc.System.New()) }

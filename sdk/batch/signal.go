@@ -1,0 +1,18 @@
+package batch
+
+import "fmt"
+
+// signals are the names of the signals that end jobs, by Linux's numbers: the
+// nodes of batch systems run it, whatever this machine runs.
+var signals = map[int]string{
+	1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
+	10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ",
+}
+
+// SignalName answers the name of a signal by which a system says that a job ended.
+func SignalName(number int) string {
+	if name := signals[number]; name != "" {
+		return name
+	}
+	return fmt.Sprintf("signal %d", number)
+}

@@ -1,0 +1,1 @@
+"""The long form: what goes wrong on a system, and what the user is told."""
