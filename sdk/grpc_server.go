@@ -423,8 +423,8 @@ func startRequest(in *pb.StartRequest) (StartRequest, error) {
 		return r, fmt.Errorf("%w: tag %.50q: want at most %d letters, digits and -", ErrBadOption, r.Tag, maxTag)
 	}
 	if in.N != nil {
-		if in.GetN() < 1 {
-			return r, fmt.Errorf("%w: n is %d, want at least 1", ErrBadOption, in.GetN())
+		if in.GetN() < 1 || in.GetN() > MaxN {
+			return r, fmt.Errorf("%w: n is %d, want 1 to %d", ErrBadOption, in.GetN(), MaxN)
 		}
 		r.N = new(int(in.GetN()))
 	}

@@ -16,6 +16,9 @@ const Protocol = 1
 // MaxMessage is the size in bytes of the largest message either side accepts.
 const MaxMessage = 16 << 20
 
+// MaxN is the greatest number of engines that one request may ask for.
+const MaxN = 100_000
+
 // What the host puts into the environment of a plugin, beside the PLUGIN_*
 // variables of go-plugin. None of it reaches a workload.
 const (

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/hostcert"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
@@ -80,7 +81,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	if err := checkSafe(p.Found.Path); err != nil {
 		return err
 	}
-	certs, err := newCertificates()
+	certs, err := hostcert.New()
 	if err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
@@ -88,7 +89,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 		return err
 	}
 	dir := p.folder.path
-	if err := certs.write(dir); err != nil {
+	if err := certs.Write(dir); err != nil {
 		return err
 	}
 
@@ -100,7 +101,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	cmd.Env = process.Environ(map[string]string{
 		"PLUGIN_UNIX_SOCKET_DIR": dir,
-		"PLUGIN_CLIENT_CERT":     string(certs.caPEM),
+		"PLUGIN_CLIENT_CERT":     string(certs.CA),
 		sdk.EnvTLSDir:            dir,
 		sdk.EnvLogLevel:          p.log.GetLevel().String(),
 	})
@@ -112,7 +113,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 		VersionedPlugins:    sdk.HostPlugins(),
 		Cmd:                 cmd,
 		SkipHostEnv:         true, // the list above is all
-		TLSConfig:           certs.client(),
+		TLSConfig:           certs.Client(),
 		AutoMTLS:            false,
 		AllowedProtocols:    []plugin.Protocol{plugin.ProtocolGRPC},
 		StartTimeout:        limit,

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/hostcert"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
@@ -76,11 +77,11 @@ func TestStrangersAreRefused(t *testing.T) {
 	if err != nil || len(sockets) != 1 {
 		t.Fatalf("sockets: %v, %v", sockets, err)
 	}
-	stranger, err := newCertificates()
+	stranger, err := hostcert.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusting := stranger.client()
+	trusting := stranger.Client()
 	trusting.InsecureSkipVerify = true
 	for name, creds := range map[string]credentials.TransportCredentials{
 		"no TLS":                   insecure.NewCredentials(),
@@ -142,16 +143,16 @@ func TestWithoutCookie(t *testing.T) {
 
 func TestFirstLine(t *testing.T) {
 	dir := t.TempDir()
-	certs, err := newCertificates()
+	certs, err := hostcert.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := certs.write(dir); err != nil {
+	if err := certs.Write(dir); err != nil {
 		t.Fatal(err)
 	}
 	env := map[string]string{
 		sdk.EnvCookie: sdk.Cookie, "PLUGIN_PROTOCOL_VERSIONS": "7,1", "PLUGIN_UNIX_SOCKET_DIR": dir,
-		"PLUGIN_CLIENT_CERT": string(certs.caPEM), sdk.EnvTLSDir: dir,
+		"PLUGIN_CLIENT_CERT": string(certs.CA), sdk.EnvTLSDir: dir,
 	}
 	cmd, out, _ := bare(t, env)
 	line, err := out.ReadString('\n')

@@ -1,4 +1,6 @@
-package registry
+// Package hostcert makes the certificates of one start of a plugin: a host's own,
+// and the one that it hands to the plugin as files.
+package hostcert
 
 import (
 	"bytes"
@@ -16,18 +18,20 @@ import (
 	"time"
 )
 
-// certificates are those of one start of a plugin: an authority that lives in
+// Certificates are those of one start of a plugin: an authority that lives in
 // this process only, and one leaf for each side. They are P-256, which every TLS
 // library accepts, and not go-plugin's AutoMTLS, whose P-521 client certificate
 // BoringSSL refuses.
-type certificates struct {
+type Certificates struct {
+	CA []byte // the authority's certificate as PEM, for PLUGIN_CLIENT_CERT
+
 	host   tls.Certificate
 	pool   *x509.CertPool
-	caPEM  []byte
 	plugin struct{ cert, key []byte } // PEM
 }
 
-func newCertificates() (*certificates, error) {
+// New makes the certificates of one start.
+func New() (*Certificates, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -43,7 +47,7 @@ func newCertificates() (*certificates, error) {
 	if ca, err = x509.ParseCertificate(caDER); err != nil {
 		return nil, err
 	}
-	c := &certificates{pool: x509.NewCertPool(), caPEM: pemBlock("CERTIFICATE", caDER)}
+	c := &Certificates{pool: x509.NewCertPool(), CA: pemBlock("CERTIFICATE", caDER)}
 	c.pool.AddCert(ca)
 
 	hostCert, hostKey, err := leaf(ca, caKey, "ipcore host", x509.ExtKeyUsageClientAuth)
@@ -92,17 +96,18 @@ func pemBlock(kind string, der []byte) []byte {
 	return b.Bytes()
 }
 
-// client is the host's side of the TLS.
-func (c *certificates) client() *tls.Config {
+// Client is the host's side of the TLS.
+func (c *Certificates) Client() *tls.Config {
 	return &tls.Config{
 		Certificates: []tls.Certificate{c.host}, RootCAs: c.pool,
 		ServerName: "localhost", MinVersion: tls.VersionTLS12,
 	}
 }
 
-// write puts the plugin's side into a folder.
-func (c *certificates) write(dir string) error {
-	for name, b := range map[string][]byte{"ca.pem": c.caPEM, "cert.pem": c.plugin.cert, "key.pem": c.plugin.key} {
+// Write puts the plugin's side into a folder: the three files that it finds
+// through sdk.EnvTLSDir, mode 0600.
+func (c *Certificates) Write(dir string) error {
+	for name, b := range map[string][]byte{"ca.pem": c.CA, "cert.pem": c.plugin.cert, "key.pem": c.plugin.key} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			return fmt.Errorf("write the plugin's certificate: %w", err)
 		}

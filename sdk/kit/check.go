@@ -1,0 +1,53 @@
+package kit
+
+import (
+	"slices"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// Check is one thing that every launcher has to do.
+type Check struct {
+	Group string // what it is about: "start", "stop"
+	Name  string // unique, words joined by dashes
+	Want  string // what is expected, a sentence
+
+	Power      sdk.Power // not applicable without it; "" for none
+	Executable bool      // it starts the plugin's executable by itself
+	Once       bool      // not once for each kind
+	Last       bool      // behind all others, alone
+	Sets       bool      // only for sets of engines
+	Linux      bool      // it reads /proc
+
+	run func(*bed)
+}
+
+// checks is the list, in the order of the report.
+var checks = slices.Concat(
+	group("describe", describeChecks),
+	group("handshake", handshakeChecks),
+	group("start", startChecks),
+	group("request", requestChecks),
+	group("stop", stopChecks),
+	group("lost", lostChecks),
+	group("restore", restoreChecks),
+	group("events", eventChecks),
+	group("detach", detachChecks),
+	group("status", statusChecks),
+	group("output", outputChecks),
+	group("signal", signalChecks),
+	group("powers", powerChecks),
+	group("secrets", secretChecks),
+	group("end", endChecks),
+	group("orphans", orphanChecks),
+)
+
+func group(name string, list []Check) []Check {
+	for i := range list {
+		list[i].Group = name
+	}
+	return list
+}
+
+// Checks answers the whole list.
+func Checks() []Check { return slices.Clone(checks) }

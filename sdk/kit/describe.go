@@ -1,0 +1,174 @@
+package kit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+var describeChecks = []Check{{
+	Name: "describe", Once: true, Executable: true, run: checkDescribe,
+	Want: "with the argument \"describe\" it prints one JSON object within 5 s and exits with 0, without ipcore's cookie",
+}, {
+	Name: "describe-fields", Once: true, run: checkFields,
+	Want: "name, version, kinds and protocol are there and known",
+}, {
+	Name: "describe-name", Once: true, Executable: true, run: checkName,
+	Want: "the executable ipcore-launcher-NAME describes itself as NAME",
+}, {
+	Name: "describe-options", Once: true, run: checkOptions,
+	Want: "each option has a name of its own, a known type, a help text, and a default of that type",
+}, {
+	Name: "describe-powers", Once: true, run: checkPowers,
+	Want: "it declares the powers that its documentation promises, and no others",
+}, {
+	Name: "cookie", Once: true, Executable: true, run: checkCookie,
+	Want: "without ipcore's cookie it prints nothing to stdout, says on stderr who starts it, and exits with a code that is not 0",
+}}
+
+func checkDescribe(b *bed) {
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	out, errs, err := b.once(ctx, b.Describe, "describe")
+	if err != nil {
+		b.fatalf("%v; it said %.200q", err, errs)
+	}
+	var object map[string]json.RawMessage
+	d := json.NewDecoder(bytes.NewReader([]byte(out)))
+	if err := d.Decode(&object); err != nil {
+		b.fatalf("stdout is %.200q: %v", out, err)
+	}
+	if rest := strings.TrimSpace(out[d.InputOffset():]); rest != "" {
+		b.errorf("behind the object it printed %.200q", rest)
+	}
+	if _, err := sdk.ParseInfo([]byte(out)); err != nil {
+		b.errorf("%v", err)
+	}
+}
+
+// once runs an executable without the cookie to its end.
+func (b *bed) once(ctx context.Context, args ...string) (stdout, stderr string, err error) {
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = process.Environ(nil)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = time.Second
+	ownGroup(cmd)
+	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		err = errors.New("it did not end in time")
+	}
+	return out.String(), errs.String(), err
+}
+
+func checkFields(b *bed) {
+	b.no("description", b.Info.Check())
+	if b.Info.Version == "" {
+		b.errorf("the version is empty")
+	}
+	for _, k := range b.Info.Kinds {
+		if !slices.Contains([]sdk.Kind{sdk.Controller, sdk.Engine, sdk.SingleEngine}, k) {
+			b.errorf("kind %q is not known", k)
+		}
+	}
+	if !slices.Contains(b.Info.Protocol, sdk.Protocol) {
+		b.errorf("protocol is %v, which has no %d", b.Info.Protocol, sdk.Protocol)
+	}
+}
+
+func checkName(b *bed) {
+	base := strings.TrimSuffix(filepath.Base(b.Describe), ".exe")
+	name, ok := strings.CutPrefix(base, "ipcore-launcher-")
+	if !ok {
+		b.errorf("the executable is called %q", base)
+	} else if name != b.Info.Name {
+		b.errorf("the executable %s describes itself as %q", base, b.Info.Name)
+	}
+}
+
+// optionTypes are examples of what each type of option takes and does not take.
+var optionTypes = map[string]struct{ good, bad string }{
+	"string": {`"x"`, `{}`}, "int": {`1`, `{}`}, "float": {`1.5`, `{}`}, "bool": {`true`, `[]`},
+	"list": {`[]`, `17`}, "map": {`{}`, `17`},
+}
+
+func checkOptions(b *bed) {
+	seen := map[string]bool{}
+	for _, o := range b.Info.Options {
+		if o.Name == "" || seen[o.Name] || strings.ContainsAny(o.Name, " .=") {
+			b.errorf("option %q: its name is empty, taken or no word", o.Name)
+		}
+		seen[o.Name] = true
+		if o.Help == "" {
+			b.errorf("option %s has no help", o.Name)
+		}
+		if _, known := optionTypes[o.Type]; !known {
+			b.errorf("option %s is of the unknown type %q", o.Name, o.Type)
+		} else if len(o.Default) > 0 && string(o.Default) != "null" && !ofType(o.Type, o.Default) {
+			b.errorf("option %s: the default %s is no %s", o.Name, o.Default, o.Type)
+		}
+	}
+}
+
+// ofType tells whether a JSON value is of an option's type.
+func ofType(kind string, value json.RawMessage) bool {
+	var v any
+	if json.Unmarshal(value, &v) != nil {
+		return false
+	}
+	switch x := v.(type) {
+	case string:
+		return kind == "string"
+	case float64:
+		return kind == "float" || kind == "int" && x == float64(int64(x))
+	case bool:
+		return kind == "bool"
+	case []any:
+		return kind == "list"
+	case map[string]any:
+		return kind == "map"
+	}
+	return false
+}
+
+func checkPowers(b *bed) {
+	want, known := documented[b.Info.Name]
+	if !known {
+		b.na("no table of powers is documented for %q", b.Info.Name)
+	}
+	for _, p := range want {
+		if !b.Info.Has(p) {
+			b.errorf("the power %s is documented and not declared", p)
+		}
+	}
+	for _, p := range b.Info.Powers {
+		if !slices.Contains(want, p) {
+			b.errorf("the power %s is declared and not documented", p)
+		}
+	}
+}
+
+func checkCookie(b *bed) {
+	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+	defer cancel()
+	out, errs, err := b.once(ctx, b.Command...)
+	if _, ended := errors.AsType[*exec.ExitError](err); !ended {
+		b.errorf("run by hand it did not exit with an error: %v", err)
+	}
+	if out != "" {
+		b.errorf("it printed %.200q to stdout", out)
+	}
+	if errs == "" {
+		b.errorf("it said nothing on stderr")
+	}
+}

@@ -1,0 +1,190 @@
+package kit
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/hostcert"
+)
+
+var handshakeChecks = []Check{{
+	Name: "first-line", Once: true, Executable: true, run: func(b *bed) { b.bareStart(nil).line() },
+	Want: "the first line on stdout, within 10 s, is 1|VERSION|unix|PATH|grpc| with nothing or an unpadded certificate behind it",
+}, {
+	Name: "socket-private", Once: true, Executable: true, run: checkSocket,
+	Want: "it listens in the folder that it was given, where only its user can connect, or on 127.0.0.1",
+}, {
+	Name: "version-newer-host", Once: true, Executable: true, run: checkNewerHost,
+	Want: "offered the versions 2 and 1 of the contract it takes the greatest that it describes",
+}, {
+	Name: "version-unknown", Once: true, Executable: true, run: checkUnknownVersion,
+	Want: "offered version 7 alone it ends, or answers with a version that it describes; it does not claim 7",
+}, {
+	Name: "health", Once: true, Executable: true, run: func(b *bed) { b.serve(nil) },
+	Want: "grpc.health.v1.Health/Check of \"plugin\" answers SERVING",
+}, {
+	Name: "tls-plaintext", Once: true, Executable: true, run: func(b *bed) { b.refuses(nil) },
+	Want: "a connection without TLS is refused",
+}, {
+	Name: "tls-no-certificate", Once: true, Executable: true,
+	run:  func(b *bed) { b.refuses(&tls.Config{InsecureSkipVerify: true}) }, //nolint:gosec // a client that hides who it is
+	Want: "a client without a certificate is refused",
+}, {
+	Name: "tls-stranger", Once: true, Executable: true, run: checkStranger,
+	Want: "a client whose certificate has the same names and another authority is refused",
+}, {
+	Name: "tls-1.2", Once: true, Executable: true, run: func(b *bed) { b.speaksTLS(tls.VersionTLS12) },
+	Want: "TLS 1.2 works",
+}, {
+	Name: "tls-1.3", Once: true, Executable: true, run: func(b *bed) { b.speaksTLS(tls.VersionTLS13) },
+	Want: "TLS 1.3 works",
+}, {
+	Name: "unknown-call", Once: true, Executable: true, run: checkUnknownCall,
+	Want: "a call that is not in the contract is UNIMPLEMENTED, and the plugin goes on",
+}, {
+	Name: "stdout-silent", Once: true, Executable: true, run: checkStdout,
+	Want: "nothing but the handshake appears on stdout, through a start and a stop",
+}}
+
+func checkSocket(b *bed) {
+	p := b.bareStart(nil)
+	p.line()
+	if p.network == "tcp" {
+		if !strings.HasPrefix(p.address, "127.0.0.1:") {
+			b.errorf("it listens on %s", p.address)
+		}
+		return
+	}
+	i, err := os.Lstat(p.address)
+	switch {
+	case err != nil:
+		b.errorf("its socket: %v", err)
+	case !within(p.address, p.dir):
+		b.errorf("it listens on %s, which is not in the folder %s", p.address, p.dir)
+	case i.Mode().Perm()&0o077 != 0:
+		b.errorf("the socket's mode is %v", i.Mode())
+	}
+}
+
+// within tells whether a path lies in a folder, links resolved.
+func within(path, dir string) bool {
+	real, err := filepath.EvalSymlinks(filepath.Dir(path))
+	want, err2 := filepath.EvalSymlinks(dir)
+	return err == nil && err2 == nil && real == want
+}
+
+func checkNewerHost(b *bed) {
+	want := "0"
+	for _, v := range []int{1, 2} {
+		if slices.Contains(b.Info.Protocol, v) {
+			want = fmt.Sprint(v)
+		}
+	}
+	if got := b.bareStart(map[string]string{"PLUGIN_PROTOCOL_VERSIONS": "2,1"}).line(); got != want {
+		b.errorf("it describes %v and took %s", b.Info.Protocol, got)
+	}
+}
+
+func checkUnknownVersion(b *bed) {
+	p := b.bareStart(map[string]string{"PLUGIN_PROTOCOL_VERSIONS": "7"})
+	line, err := p.firstLine()
+	switch form := lineForm.FindStringSubmatch(line); {
+	case err != nil && p.gone(endTimeout):
+	case err != nil:
+		b.errorf("it printed no line and did not end: %v", err)
+	case form == nil:
+		b.errorf("it printed %.120q", line)
+	case !slices.ContainsFunc(b.Info.Protocol, func(v int) bool { return fmt.Sprint(v) == form[1] }):
+		b.errorf("it describes %v and claims %s", b.Info.Protocol, form[1])
+	}
+}
+
+// refuses fails when a client of that kind gets an answer.
+func (b *bed) refuses(side *tls.Config) {
+	p, _, c := b.serve(nil)
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	if err := sdk.NewClient(p.connect(side)).Ping(ctx); err == nil {
+		b.errorf("it answered")
+	}
+	b.no("afterwards, to its host, health", c.Ping(b.ctx))
+}
+
+func checkStranger(b *bed) {
+	other, err := hostcert.New()
+	if err != nil {
+		b.fatalf("%v", err)
+	}
+	side := other.Client()
+	side.InsecureSkipVerify = true
+	b.refuses(side)
+}
+
+func (b *bed) speaksTLS(version uint16) {
+	p := b.bareStart(nil)
+	p.line()
+	side := p.certs.Client()
+	side.MinVersion, side.MaxVersion = version, version
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	b.no("health", sdk.NewClient(p.connect(side)).Ping(ctx))
+}
+
+func checkUnknownCall(b *bed) {
+	_, conn, c := b.serve(nil)
+	err := conn.Invoke(b.ctx, "/ipcore.launcher.v1.Launcher/Teleport", &emptypb.Empty{}, &emptypb.Empty{})
+	if status.Code(err) != codes.Unimplemented {
+		b.errorf("it answered %v", err)
+	}
+	b.no("afterwards, health", c.Ping(b.ctx))
+}
+
+func checkStdout(b *bed) {
+	p, conn, c := b.serve(nil)
+	rest := make(chan []byte, 1)
+	go func() { // ends with the pipe
+		all, _ := io.ReadAll(bufio.NewReader(p.out)) // how it ends says nothing
+		rest <- all
+	}()
+	b.Client = c
+	b.start(2, `echo of the workload; `+sleeper)
+	b.stop()
+	b.no("Shutdown", shutdown(b.ctx, conn))
+	select {
+	case all := <-rest:
+		if text := bytes.TrimSpace(all); len(text) > 0 {
+			b.errorf("on stdout came %.200q", text)
+		}
+	case <-time.After(endTimeout):
+		b.errorf("stdout is still open %v after Shutdown: something that it started holds it", endTimeout)
+	}
+}
+
+// shutdown asks the plugin to end. The answer may be lost with the connection.
+func shutdown(ctx context.Context, conn invoker) error {
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	err := conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
+	if status.Code(err) == codes.Unavailable {
+		return nil
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %v", endTimeout)
+	}
+	return err
+}

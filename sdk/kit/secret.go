@@ -1,0 +1,140 @@
+package kit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+var secretChecks = []Check{{
+	Name: "secret-arguments", Linux: true, run: checkSecretArguments,
+	Want: "what the request adds to the environment is on no command line, which every user can read",
+}, {
+	Name: "secret-state", run: checkSecretState,
+	Want: "the state does not hold it",
+}, {
+	Name: "secret-files", run: checkSecretFiles,
+	Want: "no file that others can read holds it",
+}, {
+	Name: "secret-job", run: checkSecretJob,
+	Want: "what the batch system tells of its jobs does not hold it",
+}}
+
+func checkSecretArguments(b *bed) {
+	b.start(2, sleeper)
+	needle := []byte(b.secret)
+	entries, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		b.fatalf("%v", err)
+	}
+	for _, name := range entries {
+		if text, err := os.ReadFile(name); err == nil && bytes.Contains(text, needle) {
+			b.errorf("it is on the command line of pid %s: %.80q", filepath.Base(filepath.Dir(name)), text)
+		}
+	}
+	b.stop()
+}
+
+func checkSecretState(b *bed) {
+	state := b.start(2, sleeper)
+	if bytes.Contains(state, []byte(b.secret)) {
+		b.errorf("it is in the state of Start")
+	}
+	if state, err := b.ToDict(b.ctx, "w"); err != nil || bytes.Contains(state, []byte(b.secret)) {
+		b.errorf("it is in the state of ToDict, or that failed: %v", err)
+	}
+	b.stop()
+}
+
+func checkSecretFiles(b *bed) {
+	b.start(2, sleeper)
+	err := filepath.WalkDir(b.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		i, err := d.Info()
+		if err != nil || i.Mode().Perm()&0o077 == 0 || i.Size() > 1<<20 {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(text, []byte(b.secret)) {
+			b.errorf("it is in %s, whose mode is %v", path, i.Mode())
+		}
+		return err
+	})
+	b.no("look at the files", err)
+	b.stop()
+}
+
+// jobCommands tell all that a batch system shows of its jobs.
+var jobCommands = map[string][]string{
+	"slurm":    {"scontrol", "show", "job", "-dd"},
+	"pbs":      {"qstat", "-f"},
+	"sge":      {"qstat", "-j", "*"},
+	"lsf":      {"bjobs", "-l", "-u", "all"},
+	"htcondor": {"condor_q", "-all", "-long"},
+}
+
+func checkSecretJob(b *bed) {
+	command := jobCommands[b.Info.Name]
+	if command == nil {
+		b.na("%s is no batch system of which the kit knows how to ask", b.Info.Name)
+	}
+	b.start(2, sleeper)
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = process.Environ(nil)
+	text, err := cmd.Output()
+	if err != nil {
+		b.errorf("%v: %v", command, err)
+	}
+	if i := bytes.Index(text, []byte(b.secret)); i >= 0 {
+		b.errorf("%s shows it: %.100q", command[0], text[max(0, i-60):])
+	}
+	b.stop()
+}
+
+var orphanChecks = []Check{{
+	Name: "orphans", Last: true, Linux: true, run: checkOrphans,
+	Want: "behind all checks no process is left that carries their mark in its environment",
+}}
+
+func checkOrphans(b *bed) {
+	var left []string
+	if !b.holds(func() bool { left = b.strays(); return len(left) == 0 }) {
+		b.errorf("left are %v", left)
+	}
+}
+
+// strays answers the processes, of any parent, that carry the report's mark.
+func (b *bed) strays() []string {
+	var found []string
+	entries, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		b.fatalf("%v", err)
+	}
+	for _, name := range entries {
+		text, err := os.ReadFile(name)
+		if err != nil || !bytes.Contains(text, []byte(b.mark)) {
+			continue // gone, or another user's
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err != nil || !lives(pid) {
+			continue
+		}
+		line, err := os.ReadFile(filepath.Join(filepath.Dir(name), "cmdline"))
+		if err == nil {
+			found = append(found, fmt.Sprintf("pid %d (%.60s)", pid, bytes.ReplaceAll(line, []byte{0}, []byte(" "))))
+		}
+	}
+	return found
+}

@@ -1,0 +1,127 @@
+// Package plugintest runs the conformance kit, package kit, on a launcher in Go
+// inside the test's process: over real gRPC, with real workloads.
+//
+//	func TestConformance(t *testing.T) {
+//		plugintest.Run(t, plugintest.Config{Info: Info(), New: New})
+//	}
+//
+// What needs the launcher's executable is not checked here; `ipcore launchers
+// test` does that.
+package plugintest
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/kit"
+)
+
+// Config says what to test. Info and New are what the launcher's main passes to
+// sdk.Serve.
+type Config struct {
+	Info sdk.Info
+	New  sdk.New
+
+	// Patience bounds every wait; 0 means 30 s. A launcher without Wait needs more
+	// than its Info.PollEvery, which a test does well to make short.
+	Patience time.Duration
+
+	// Prepare changes a request before it is sent, for example to add the options
+	// without which the launcher does not start. May be nil.
+	Prepare func(t *testing.T, r *sdk.StartRequest)
+
+	// DefaultN is how many engines a set gets when nobody says; 0 means the number
+	// of CPUs.
+	DefaultN int
+}
+
+// Run runs all the checks for every kind that the launcher starts.
+func Run(t *testing.T, c Config) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the workloads of these tests are shell scripts")
+	}
+	if c.DefaultN == 0 {
+		c.DefaultN = runtime.NumCPU()
+	}
+	first, err := serve(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := first.server.Info
+	first.Close()
+	checked := kit.Config{
+		Info: info, Patience: c.Patience, DefaultN: c.DefaultN, Dir: t.TempDir(),
+		Open: func(context.Context) (kit.Plugin, error) { return serve(c) },
+	}
+	if c.Prepare != nil {
+		checked.Prepare = func(r *sdk.StartRequest) { c.Prepare(t, r) }
+	}
+	cases, err := kit.Cases(checked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(one kit.Case, t *testing.T) {
+		r := one.Run(t.Context())
+		switch r.Outcome {
+		case kit.Fail:
+			t.Errorf("want: %s\nseen: %s", r.Want, r.Seen)
+		case kit.NotApplicable:
+			t.Logf("not applicable: %s", r.Seen)
+		case kit.Pass:
+		}
+	}
+	t.Run("kit", func(t *testing.T) {
+		for _, one := range cases {
+			if !one.Check.Last {
+				t.Run(one.Name(), func(t *testing.T) { t.Parallel(); run(one, t) })
+			}
+		}
+	})
+	for _, one := range cases {
+		if one.Check.Last {
+			t.Run(one.Name(), func(t *testing.T) { run(one, t) })
+		}
+	}
+}
+
+// plugin is a launcher served inside this process.
+type plugin struct {
+	server *sdk.TestServer
+	conn   *grpc.ClientConn
+}
+
+func serve(c Config) (*plugin, error) {
+	s, err := sdk.ServeTest(c.Info, c.New, hclog.NewNullLogger())
+	if err != nil {
+		return nil, err
+	}
+	address := s.Address
+	if s.Network == "unix" {
+		address = "unix:" + address
+	}
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(sdk.MaxMessage), grpc.MaxCallSendMsgSize(sdk.MaxMessage)))
+	if err != nil {
+		s.Close()
+		return nil, errors.Join(errors.New("connect to the served launcher"), err)
+	}
+	return &plugin{server: s, conn: conn}, nil
+}
+
+// Client answers the host's side.
+func (p *plugin) Client() *sdk.Client { return sdk.NewClient(p.conn) }
+
+// Close ends it as the end of a plugin process would.
+func (p *plugin) Close() {
+	_ = p.conn.Close() // closed already the second time
+	p.server.Close()
+}
