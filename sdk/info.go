@@ -43,7 +43,7 @@ type Info struct {
 	// The rest is filled in by Serve.
 
 	Protocol []int    `json:"protocol"`           // versions of the contract
-	Speaks   string   `json:"speaks,omitempty"`   // "grpc"
+	Speaks   string   `json:"speaks,omitempty"`   // SpeaksGRPC or SpeaksVerbs
 	Security []string `json:"security,omitempty"` // in order of preference: "mtls", "peer"
 	Powers   []Power  `json:"optional,omitempty"`
 }
@@ -150,13 +150,20 @@ func ParseInfo(text []byte) (Info, error) {
 		return Info{}, fmt.Errorf("description: %w", err)
 	}
 	if i.Speaks == "" {
-		i.Speaks = "grpc"
+		i.Speaks = SpeaksGRPC
 	}
 	if len(i.Security) == 0 {
 		i.Security = []string{SecurityMTLS}
 	}
 	return i, nil
 }
+
+// What a launcher speaks: the contract's gRPC, or the verbs of a script, which
+// ipcore-launcher-exec serves.
+const (
+	SpeaksGRPC  = "grpc"
+	SpeaksVerbs = "verbs"
+)
 
 // The ways in which host and plugin make sure of each other.
 const (
@@ -167,7 +174,7 @@ const (
 // complete fills in what Serve knows.
 func (i Info) complete(launcher New) Info {
 	i.Protocol = []int{Protocol}
-	i.Speaks = "grpc"
+	i.Speaks = SpeaksGRPC
 	i.Security = []string{SecurityMTLS}
 	for _, k := range i.Kinds {
 		for _, p := range powers(launcher(k, Env{}.withDefaults())) {

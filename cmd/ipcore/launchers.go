@@ -12,33 +12,43 @@ import (
 type launchersOptions struct {
 	place
 	asJSON bool
+	kit    kitOptions
 }
 
 func newLaunchers(a *app) *command {
 	o := &launchersOptions{}
 	c := &command{
 		name:  "launchers",
-		args:  "[list | show NAME] [--json]",
-		short: "list the launchers that were found, and where",
+		args:  "[list | show NAME | test NAME] [--json]",
+		short: "list the launchers that were found, show one, or test one",
 		long: `List the launchers: the plugins that start controllers and engines on some system. A
 launcher called NAME is an executable ipcore-launcher-NAME; the first folder that has it
-wins. "show" tells more about one and accepts a path as well.`,
+wins. "show" tells more about one and accepts a path as well.
+
+"test" runs the conformance kit on one: it starts the plugin many times, has it start
+small workloads on its system, and prints one line for each thing that a launcher has to
+do. The exit code is 0 when all that applies passed.`,
 		example: `ipcore launchers
 			ipcore launchers show local
+			ipcore launchers test ./ipcore-launcher-mine
+			ipcore launchers test slurm --kind=engine --option queue=debug --dir=$HOME --patience=2m
 			ipcore launchers --json`,
 		flags: newFlags("launchers"),
 	}
 	o.place.flags(c.flags)
 	hide(c.flags, "cluster-id")
 	c.flags.BoolVar(&o.asJSON, "json", false, "print JSON")
+	o.kit.flags(c.flags)
 	c.run = func(ctx context.Context, args []string) error {
 		switch {
 		case len(args) == 0 || len(args) == 1 && args[0] == "list":
 			return o.list(ctx, a)
 		case len(args) == 2 && args[0] == "show":
 			return o.show(ctx, a, args[1])
+		case len(args) == 2 && args[0] == "test":
+			return o.test(ctx, a, args[1])
 		}
-		return &usageError{text: "launchers: unexpected arguments " + strings.Join(args, " "), hint: "use: ipcore launchers list, or: ipcore launchers show NAME"}
+		return &usageError{text: "launchers: unexpected arguments " + strings.Join(args, " "), hint: "use: ipcore launchers list, ipcore launchers show NAME, or ipcore launchers test NAME"}
 	}
 	return c
 }

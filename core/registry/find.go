@@ -44,7 +44,44 @@ type Found struct {
 	Place    Place    `json:"place"`
 	Info     sdk.Info `json:"info"` // as the executable describes itself; zero with Err
 	Shadowed []string `json:"shadowed,omitempty"`
-	Err      error    `json:"-"` // why it can't be used
+	Bridge   string   `json:"bridge,omitempty"` // the executable that serves it, when it is a script that speaks verbs
+	Err      error    `json:"-"`                // why it can't be used
+}
+
+// Command answers how the plugin is started.
+func (f *Found) Command() []string {
+	if f.Bridge != "" {
+		return []string{f.Bridge, f.Path}
+	}
+	return []string{f.Path}
+}
+
+// bridgeName is the launcher that serves scripts. It is none by itself.
+const bridgeName = "exec"
+
+// look finds out what the executable is, and whether it can be used.
+func (s Search) look(ctx context.Context, f *Found) {
+	if f.Err = checkSafe(f.Path); f.Err != nil {
+		return
+	}
+	if f.Info, f.Err = describe(ctx, f.Path); f.Err != nil || f.Info.Speaks != sdk.SpeaksVerbs {
+		return
+	}
+	for _, place := range s.Places() {
+		path := filepath.Join(place.Dir, executableName(bridgeName))
+		if i, err := os.Stat(path); err == nil && executable(i, path) {
+			f.Bridge = path
+			return
+		}
+	}
+}
+
+// executableName is the file name of a launcher's executable.
+func executableName(name string) string {
+	if runtime.GOOS == "windows" {
+		return prefix + name + ".exe"
+	}
+	return prefix + name
 }
 
 // Places answers where a search looks, in order. Folders need not exist.
@@ -105,9 +142,7 @@ func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found, er
 	if err != nil {
 		return nil, err
 	}
-	if f.Err = checkSafe(f.Path); f.Err == nil {
-		f.Info, f.Err = describe(ctx, f.Path)
-	}
+	s.look(ctx, f)
 	if f.Err != nil {
 		return nil, fmt.Errorf("launcher %q: %w", name, f.Err)
 	}
@@ -162,11 +197,7 @@ func List(ctx context.Context, s Search) ([]Found, error) {
 	all, errs := scan(s.Places())
 	var group sync.WaitGroup
 	for _, f := range all {
-		group.Go(func() {
-			if f.Err = checkSafe(f.Path); f.Err == nil {
-				f.Info, f.Err = describe(ctx, f.Path)
-			}
-		})
+		group.Go(func() { s.look(ctx, f) })
 	}
 	group.Wait()
 	out := make([]Found, 0, len(all))
@@ -189,7 +220,7 @@ func scan(places []Place) ([]*Found, []error) {
 		}
 		for _, e := range entries {
 			name, ok := launcherName(e.Name())
-			if !ok {
+			if !ok || name == bridgeName {
 				continue
 			}
 			path := filepath.Join(place.Dir, e.Name())

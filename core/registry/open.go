@@ -70,16 +70,21 @@ func Open(ctx context.Context, f *Found, o OpenOptions) (*Plugin, error) {
 
 func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	switch {
-	case p.Found.Info.Speaks != "grpc":
-		return fmt.Errorf("it speaks %q; this ipcore starts launchers that speak grpc", p.Found.Info.Speaks)
+	case p.Found.Info.Speaks == sdk.SpeaksVerbs && p.Found.Bridge == "":
+		return fmt.Errorf("it is a script that speaks verbs, and the bridge for those, %s%s, was not found beside the other launchers", prefix, bridgeName)
+	case p.Found.Info.Speaks != sdk.SpeaksGRPC && p.Found.Info.Speaks != sdk.SpeaksVerbs:
+		return fmt.Errorf("it speaks %q; this ipcore starts launchers that speak %s or %s", p.Found.Info.Speaks, sdk.SpeaksGRPC, sdk.SpeaksVerbs)
 	case !slices.Contains(p.Found.Info.Protocol, sdk.Protocol):
 		return fmt.Errorf("it speaks the versions %v of the contract, this ipcore speaks %d; one of the two needs an update",
 			p.Found.Info.Protocol, sdk.Protocol)
-	case !slices.Contains(p.Found.Info.Security, sdk.SecurityMTLS):
+	case p.Found.Bridge == "" && !slices.Contains(p.Found.Info.Security, sdk.SecurityMTLS):
 		return fmt.Errorf("it offers the security %v, this ipcore wants %q", p.Found.Info.Security, sdk.SecurityMTLS)
 	}
-	if err := checkSafe(p.Found.Path); err != nil {
-		return err
+	command := p.Found.Command()
+	for _, path := range command {
+		if err := checkSafe(path); err != nil {
+			return err
+		}
 	}
 	certs, err := hostcert.New()
 	if err != nil {
@@ -97,7 +102,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	// and holds its lock: exec's own watcher does it.
 	running, kill := context.WithCancel(context.Background())
 	p.killed = kill
-	cmd := exec.CommandContext(running, p.Found.Path)
+	cmd := exec.CommandContext(running, command[0], command[1:]...)
 	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	cmd.Env = process.Environ(map[string]string{
 		"PLUGIN_UNIX_SOCKET_DIR": dir,
@@ -223,6 +228,10 @@ func pingError(err error) error {
 	}
 	return fmt.Errorf("the plugin does not answer: %w", err)
 }
+
+// Client answers the contract's calls as they are, for the conformance kit.
+// Everything else goes through Launcher, which notices the plugin's end.
+func (p *Plugin) Client() *sdk.Client { return p.rpc }
 
 // Gone is closed when the plugin process has ended.
 func (p *Plugin) Gone() <-chan struct{} { return p.rpc.Done() }

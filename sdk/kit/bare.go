@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"os"
@@ -41,6 +43,7 @@ type bare struct {
 	stderr tail
 
 	network, address string
+	own              []byte // certificate that the plugin made for itself, DER; nil for the host's files
 }
 
 // lineForm is the one line that a plugin prints.
@@ -123,6 +126,11 @@ func (p *bare) line() string {
 		p.b.fatalf("the first line on stdout is %.120q, not the handshake", line)
 	}
 	p.network, p.address = form[2], form[3]
+	if form[4] != "" {
+		if p.own, err = base64.RawStdEncoding.DecodeString(form[4]); err != nil {
+			p.b.fatalf("the certificate in the first line: %v", err)
+		}
+	}
 	return form[1]
 }
 
@@ -153,6 +161,20 @@ type invoker interface {
 	Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error
 }
 
+// host is the host's side of the TLS, which trusts what the plugin shows.
+func (p *bare) host() *tls.Config {
+	side := p.certs.Client()
+	if p.own != nil {
+		cert, err := x509.ParseCertificate(p.own)
+		if err != nil {
+			p.b.fatalf("the certificate in the first line: %v", err)
+		}
+		side.RootCAs = x509.NewCertPool()
+		side.RootCAs.AddCert(cert)
+	}
+	return side
+}
+
 // connect dials the plugin with a side of the TLS, nil for none.
 func (p *bare) connect(side *tls.Config) *grpc.ClientConn {
 	target := p.address
@@ -177,7 +199,7 @@ func (p *bare) connect(side *tls.Config) *grpc.ClientConn {
 func (b *bed) serve(env map[string]string) (*bare, *grpc.ClientConn, *sdk.Client) {
 	p := b.bareStart(env)
 	p.line()
-	conn := p.connect(p.certs.Client())
+	conn := p.connect(p.host())
 	stream, err := conn.NewStream(context.WithoutCancel(b.ctx), &grpc.StreamDesc{ServerStreams: true}, "/plugin.GRPCStdio/StreamStdio")
 	if err == nil {
 		if err = stream.SendMsg(&emptypb.Empty{}); err == nil {

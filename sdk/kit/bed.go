@@ -251,10 +251,13 @@ func (b *bed) waitAlive(n int) []int {
 	return pids
 }
 
-// noneAlive fails at once when a process of a workload is alive.
+// noneAlive fails at once when a process of a workload is alive, or another that
+// was started for it.
 func (b *bed) noneAlive(when string) {
 	if _, alive := b.pids(); len(alive) > 0 {
 		b.errorf("%s: processes %v are alive", when, alive)
+	} else if left := strays(b.secret); len(left) > 0 {
+		b.errorf("%s: alive are %v", when, left)
 	}
 }
 

@@ -146,6 +146,9 @@ func (c Case) Run(ctx context.Context) Result {
 	b := &bed{run: c.run, check: c.Check, kind: c.Kind, outcome: Pass}
 	if b.kind == "" {
 		b.kind = c.run.Kinds[0]
+		if slices.Contains(c.run.Kinds, sdk.Engine) {
+			b.kind = sdk.Engine
+		}
 	}
 	limited, cancel := context.WithTimeout(ctx, 3*c.run.Patience)
 	defer cancel()

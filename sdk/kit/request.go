@@ -48,7 +48,7 @@ var requestChecks = []Check{
 // refused is a check that one change of a request makes Start refuse it.
 func refused(name, what string, change func(*sdk.StartRequest)) Check {
 	return Check{
-		Name: name, Want: what + " is INVALID_ARGUMENT and starts nothing",
+		Name: name, Want: "Start with " + what + " is INVALID_ARGUMENT and starts nothing",
 		run: func(b *bed) { b.refuse(what, change) },
 	}
 }

@@ -3,12 +3,10 @@ package kit
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/ipcore/ipcore/sdk/process"
@@ -101,40 +99,4 @@ func checkSecretJob(b *bed) {
 		b.errorf("%s shows it: %.100q", command[0], text[max(0, i-60):])
 	}
 	b.stop()
-}
-
-var orphanChecks = []Check{{
-	Name: "orphans", Last: true, Linux: true, run: checkOrphans,
-	Want: "behind all checks no process is left that carries their mark in its environment",
-}}
-
-func checkOrphans(b *bed) {
-	var left []string
-	if !b.holds(func() bool { left = b.strays(); return len(left) == 0 }) {
-		b.errorf("left are %v", left)
-	}
-}
-
-// strays answers the processes, of any parent, that carry the report's mark.
-func (b *bed) strays() []string {
-	var found []string
-	entries, err := filepath.Glob("/proc/[0-9]*/environ")
-	if err != nil {
-		b.fatalf("%v", err)
-	}
-	for _, name := range entries {
-		text, err := os.ReadFile(name)
-		if err != nil || !bytes.Contains(text, []byte(b.mark)) {
-			continue // gone, or another user's
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		if err != nil || !lives(pid) {
-			continue
-		}
-		line, err := os.ReadFile(filepath.Join(filepath.Dir(name), "cmdline"))
-		if err == nil {
-			found = append(found, fmt.Sprintf("pid %d (%.60s)", pid, bytes.ReplaceAll(line, []byte{0}, []byte(" "))))
-		}
-	}
-	return found
 }

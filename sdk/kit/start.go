@@ -111,6 +111,7 @@ func checkNoProgram(b *bed) {
 	}
 	_, err := b.ToDict(b.ctx, "w")
 	b.is("ToDict after the failed Start", err, sdk.ErrNotRunning)
+	b.noneAlive("after the failed Start")
 	b.start(1, sleeper) // the id is free again
 	b.stop()
 }

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/pflag"
+
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/kit"
+)
+
+// kitOptions are those of "launchers test".
+type kitOptions struct {
+	kinds    []string
+	checks   []string
+	options  []string
+	dir      string
+	patience seconds
+	together int
+}
+
+func (o *kitOptions) flags(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&o.kinds, "kind", nil, "test: only this `KIND` of workload: controller, engine, single-engine (default: all that it starts)")
+	fs.StringSliceVar(&o.checks, "check", nil, "test: only checks of this `NAME` or group; * stands for anything")
+	fs.StringArrayVar(&o.options, "option", nil, "test: an option of the launcher, `NAME=VALUE`, for every workload")
+	fs.StringVar(&o.dir, "dir", "", "test: a `DIR` that the workloads' hosts see too (default: the temporary folder)")
+	o.patience = seconds(kit.DefaultPatience)
+	fs.Var(&o.patience, "patience", "test: how long one thing may take")
+	fs.IntVar(&o.together, "together", 4, "test: run `N` checks at the same time")
+}
+
+// test runs the conformance kit on a launcher. Its error is silent when the
+// report has said it.
+func (o *launchersOptions) test(ctx context.Context, a *app, name string) error {
+	search, err := o.search()
+	if err != nil {
+		return err
+	}
+	f, err := o.one(ctx, name, search)
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		// What does not describe itself fails the first check, and no other can be made.
+		return o.report(a, name, func(report func(kit.Result)) {
+			report(kit.Result{Check: "describe", Want: kit.Checks()[0].Want, Outcome: kit.Fail, Seen: strings.ReplaceAll(err.Error(), "\n", " | ")})
+		})
+	}
+	if err != nil {
+		return err
+	}
+	cases, err := o.kit.cases(f)
+	if err != nil {
+		return err
+	}
+	return o.report(a, f.Name+" "+f.Info.Version, func(report func(kit.Result)) {
+		kit.RunAll(ctx, cases, o.kit.together, report)
+	})
+}
+
+// report prints results as they come, and counts them.
+func (o *launchersOptions) report(a *app, name string, run func(func(kit.Result))) error {
+	var results []kit.Result
+	count := map[kit.Outcome]int{}
+	began := time.Now()
+	run(func(r kit.Result) {
+		results = append(results, r)
+		count[r.Outcome]++
+		if !o.asJSON {
+			a.outf("%s", reportLine(r))
+		}
+	})
+	if o.asJSON {
+		if err := writeJSON(a.Out, results); err != nil {
+			return err
+		}
+	} else {
+		a.outf("%s: %d passed, %d failed, %d not applicable, in %.1f s\n", name,
+			count[kit.Pass], count[kit.Fail], count[kit.NotApplicable], time.Since(began).Seconds())
+	}
+	if count[kit.Fail] > 0 {
+		return &exitError{code: exitFailure}
+	}
+	return nil
+}
+
+// reportLine is one check in the report: what was expected, and for a failure
+// what was seen.
+func reportLine(r kit.Result) string {
+	line := fmt.Sprintf("%-4s  %-22s %-13s %s", r.Outcome, r.Check, r.Kind, r.Want)
+	switch r.Outcome {
+	case kit.Fail:
+		line += "; SEEN: " + r.Seen
+	case kit.NotApplicable:
+		line += " (" + r.Seen + ")"
+	case kit.Pass:
+	}
+	return line + "\n"
+}
+
+// cases answers what to run.
+func (o *kitOptions) cases(f *registry.Found) ([]kit.Case, error) {
+	options, err := o.launcherOptions()
+	if err != nil {
+		return nil, err
+	}
+	c := kit.Config{
+		Info: f.Info, Describe: f.Path, Command: f.Command(), Dir: o.dir, Patience: time.Duration(o.patience),
+		Open: func(ctx context.Context) (kit.Plugin, error) {
+			p, err := registry.Open(ctx, f, registry.OpenOptions{Log: hclog.NewNullLogger()})
+			if err != nil {
+				return nil, err
+			}
+			return p, nil
+		},
+		Prepare: func(r *sdk.StartRequest) { r.Options = options },
+	}
+	for _, k := range o.kinds {
+		c.Kinds = append(c.Kinds, sdk.Kind(k))
+	}
+	all, err := kit.Cases(c)
+	if err != nil {
+		return nil, &usageError{text: "launchers test: " + err.Error(), hint: "the launcher starts: " + kindList(f.Info.Kinds)}
+	}
+	var chosen []kit.Case
+	for _, one := range all {
+		if o.wants(one.Check) {
+			chosen = append(chosen, one)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, &usageError{text: fmt.Sprintf("--check: no check is called %s", strings.Join(o.checks, " or ")), hint: "without --check the report names them all"}
+	}
+	return chosen, nil
+}
+
+func (o *kitOptions) wants(c kit.Check) bool {
+	for _, pattern := range o.checks {
+		if pattern == c.Group {
+			return true
+		}
+		if ok, err := path.Match(pattern, c.Name); err == nil && ok {
+			return true
+		}
+	}
+	return len(o.checks) == 0
+}
+
+// launcherOptions makes the launcher's own options of --option.
+func (o *kitOptions) launcherOptions() (json.RawMessage, error) {
+	if len(o.options) == 0 {
+		return nil, nil
+	}
+	options := map[string]json.RawMessage{}
+	for _, given := range o.options {
+		name, value, ok := strings.Cut(given, "=")
+		if !ok || name == "" {
+			return nil, &usageError{text: fmt.Sprintf("--option: %q is no NAME=VALUE", given)}
+		}
+		if !json.Valid([]byte(value)) {
+			text, err := json.Marshal(value)
+			if err != nil {
+				return nil, err
+			}
+			value = string(text)
+		}
+		options[name] = json.RawMessage(value)
+	}
+	return json.Marshal(options)
+}
