@@ -2,6 +2,7 @@ package kit
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type bed struct {
 	ctx    context.Context
 	dir    string // of the workloads' files
 	secret string // what must not be seen outside of the workload
+	tag    string // of everything that the check starts
 
 	*sdk.Client // of plugin; nil for a check of the executable
 	plugin      Plugin
@@ -63,6 +65,7 @@ func (b *bed) setUp() {
 	}
 	b.dir = dir
 	b.secret = b.mark + "-" + filepath.Base(dir)
+	b.tag = "kit-" + rand.Text()[:12]
 	b.later(func() {
 		if err := os.RemoveAll(dir); err != nil {
 			b.errorf("remove the check's folder: %v", err)
@@ -177,7 +180,7 @@ func (b *bed) request(id string, n int, script string) sdk.StartRequest {
 	r := sdk.StartRequest{
 		Kind: b.kind, ID: id, ProfileDir: b.dir, ClusterID: "kit",
 		Command: []string{"/bin/sh", "-c", b.script(script)},
-		Env:     map[string]string{"IPCORE_KIT_SECRET": b.secret},
+		Env:     map[string]string{"IPCORE_KIT_SECRET": b.secret, sdk.EnvTag: b.tag}, Tag: b.tag,
 		WorkDir: b.dir, LogDir: filepath.Join(b.dir, "log"),
 	}
 	if b.kind == sdk.Engine {

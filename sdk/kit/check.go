@@ -36,6 +36,8 @@ var checks = slices.Concat(
 	group("status", statusChecks),
 	group("output", outputChecks),
 	group("signal", signalChecks),
+	group("script", scriptChecks),
+	group("sweep", sweepChecks),
 	group("powers", powerChecks),
 	group("secrets", secretChecks),
 	group("end", endChecks),

@@ -96,10 +96,9 @@ func checkName(b *bed) {
 	}
 }
 
-// optionTypes are examples of what each type of option takes and does not take.
-var optionTypes = map[string]struct{ good, bad string }{
-	"string": {`"x"`, `{}`}, "int": {`1`, `{}`}, "float": {`1.5`, `{}`}, "bool": {`true`, `[]`},
-	"list": {`[]`, `17`}, "map": {`{}`, `17`},
+// otherTypes are values that are not of a type of option.
+var otherTypes = map[string]string{
+	sdk.TypeString: `{}`, sdk.TypeInt: `{}`, sdk.TypeFloat: `{}`, sdk.TypeBool: `[]`, sdk.TypeList: `17`, sdk.TypeMap: `17`,
 }
 
 func checkOptions(b *bed) {
@@ -112,33 +111,12 @@ func checkOptions(b *bed) {
 		if o.Help == "" {
 			b.errorf("option %s has no help", o.Name)
 		}
-		if _, known := optionTypes[o.Type]; !known {
-			b.errorf("option %s is of the unknown type %q", o.Name, o.Type)
-		} else if len(o.Default) > 0 && string(o.Default) != "null" && !ofType(o.Type, o.Default) {
-			b.errorf("option %s: the default %s is no %s", o.Name, o.Default, o.Type)
+		value := o.Default
+		if len(value) == 0 {
+			value = json.RawMessage("null")
 		}
+		b.no("the default", o.Check(value))
 	}
-}
-
-// ofType tells whether a JSON value is of an option's type.
-func ofType(kind string, value json.RawMessage) bool {
-	var v any
-	if json.Unmarshal(value, &v) != nil {
-		return false
-	}
-	switch x := v.(type) {
-	case string:
-		return kind == "string"
-	case float64:
-		return kind == "float" || kind == "int" && x == float64(int64(x))
-	case bool:
-		return kind == "bool"
-	case []any:
-		return kind == "list"
-	case map[string]any:
-		return kind == "map"
-	}
-	return false
 }
 
 func checkPowers(b *bed) {

@@ -209,6 +209,8 @@ func checkUndeclared(b *bed) {
 		sdk.PowerOutput:         func() error { _, err := b.Output(b.ctx, "w", false); return err },
 		sdk.PowerConnectionInfo: func() error { _, err := b.ConnectionInfo(b.ctx, "w"); return err },
 		sdk.PowerStatus:         func() error { _, err := b.Status(b.ctx, "w"); return err },
+		sdk.PowerScript:         func() error { _, err := b.Script(b.ctx, b.request("s", 1, sleeper), false); return err },
+		sdk.PowerSweep:          func() error { _, err := b.Survivors(b.ctx, sdk.Sweep{Tag: b.tag}); return err },
 	} {
 		if !b.Info.Has(power) {
 			b.is(string(power), call(), sdk.ErrUnsupported)

@@ -72,8 +72,8 @@ func checkOptionType(b *bed) {
 	}
 	checked := 0
 	for _, o := range b.Info.Options {
-		bad := optionTypes[o.Type].bad
-		if bad == "" {
+		bad, known := otherTypes[o.Type]
+		if !known || !o.For(b.kind) {
 			continue
 		}
 		checked++
