@@ -112,7 +112,7 @@ func (o *kitOptions) cases(f *registry.Found) ([]kit.Case, error) {
 	c := kit.Config{
 		Info: f.Info, Describe: f.Path, Command: f.Command(), Dir: o.dir, Patience: time.Duration(o.patience),
 		Open: func(ctx context.Context) (kit.Plugin, error) {
-			p, err := registry.Open(ctx, f, registry.OpenOptions{Log: hclog.NewNullLogger()})
+			p, err := registry.Open(ctx, f, registry.OpenOptions{Log: hclog.NewNullLogger(), StartTimeout: time.Duration(o.patience)})
 			if err != nil {
 				return nil, err
 			}

@@ -69,7 +69,7 @@ func TestFaults(t *testing.T) {
 			if err := os.Symlink(binary, path); err != nil {
 				t.Fatal(err)
 			}
-			results, code := testKit(t, path, "--check="+c.run, "--patience=4s")
+			results, code := testKit(t, path, "--check="+c.run, "--patience=10s")
 			var failed, seen []string
 			for _, r := range results {
 				if r.Outcome == kit.Fail {

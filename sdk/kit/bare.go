@@ -26,8 +26,7 @@ import (
 )
 
 const (
-	lineTimeout = 10 * time.Second // until a plugin has printed its line
-	endTimeout  = 3 * time.Second  // until a plugin that was asked to end has ended
+	endTimeout = 5 * time.Second // until a plugin that was asked to end has ended
 )
 
 // bare is a plugin process that the check started by itself, as the contract's
@@ -151,8 +150,8 @@ func (p *bare) firstLine() (string, error) {
 			r.err = fmt.Errorf("stdout ended: %w", r.err)
 		}
 		return r.line, r.err
-	case <-time.After(lineTimeout):
-		return "", fmt.Errorf("no line within %v", lineTimeout)
+	case <-time.After(p.b.Patience):
+		return "", fmt.Errorf("no line within %v", p.b.Patience)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 var endChecks = []Check{{
 	Name: "shutdown", Once: true, Executable: true, run: checkShutdown,
-	Want: "asked by plugin.GRPCController/Shutdown it ends within 1 s and removes its socket; its workload goes on",
+	Want: "asked by plugin.GRPCController/Shutdown it answers, ends within 5 s and removes its socket; its workload goes on",
 }, {
 	Name: "sigterm", Once: true, Executable: true, run: checkTerminate,
 	Want: "SIGTERM is an orderly end; its workload goes on",
@@ -20,7 +20,7 @@ var endChecks = []Check{{
 	Want: "SIGINT, which is Ctrl-C in the host's terminal, changes nothing",
 }, {
 	Name: "leash", Once: true, Executable: true, run: checkLeash,
-	Want: "when its host dies it ends within 3 s; a workload that the host has named since its Start goes on",
+	Want: "when its host dies it ends within 5 s; a workload that the host has named since its Start goes on",
 }, {
 	Name: "leash-unknown", Once: true, Executable: true, run: checkUnknownLeft,
 	Want: "when its host dies before it named the workload again, which nobody could find then, the workload is ended too",
@@ -70,8 +70,8 @@ func (b *bed) goesOn() {
 func checkShutdown(b *bed) {
 	p, conn, _ := b.held()
 	b.no("Shutdown", shutdown(b.ctx, conn))
-	if !p.gone(time.Second + 500*time.Millisecond) {
-		b.errorf("it is still there 1.5 s after Shutdown")
+	if !p.gone(endTimeout) {
+		b.errorf("it is still there %v after Shutdown", endTimeout)
 	}
 	if left := p.litter(); len(left) > 0 {
 		b.errorf("it left %v", left)

@@ -24,7 +24,7 @@ import (
 
 var handshakeChecks = []Check{{
 	Name: "first-line", Once: true, Executable: true, run: func(b *bed) { b.bareStart(nil).line() },
-	Want: "the first line on stdout, within 10 s, is 1|VERSION|unix|PATH|grpc| with nothing or an unpadded certificate behind it",
+	Want: "the first line on stdout, in time, is 1|VERSION|unix|PATH|grpc| with nothing or an unpadded certificate behind it",
 }, {
 	Name: "socket-private", Once: true, Executable: true, run: checkSocket,
 	Want: "it listens in the folder that it was given, where only its user can connect, or on 127.0.0.1",

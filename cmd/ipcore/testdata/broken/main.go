@@ -85,7 +85,7 @@ func (b *broken) Start(ctx context.Context, r sdk.StartRequest) error {
 		o.Command = []string{"/bin/sh", "-c", `"$@"; exit $?`, "SECRET=" + r.Env["IPCORE_KIT_SECRET"]}
 		o.Command = append(o.Command, r.Command...)
 	case "inherits":
-		cmd := exec.Command("sleep", "6") // longer than the kit waits
+		cmd := exec.Command("sleep", "10") // longer than the kit waits
 		cmd.Stderr, cmd.SysProcAttr = hostErr, &syscall.SysProcAttr{Setsid: true}
 		if err := cmd.Start(); err != nil {
 			return err
