@@ -46,6 +46,8 @@ type Found struct {
 	Shadowed []string `json:"shadowed,omitempty"`
 	Bridge   string   `json:"bridge,omitempty"` // the executable that serves it, when it is a script that speaks verbs
 	Err      error    `json:"-"`                // why it can't be used
+
+	pins map[string][]string // of the profile: the sums that each name may have
 }
 
 // Command answers how the plugin is started.
@@ -61,7 +63,10 @@ const bridgeName = "exec"
 
 // look finds out what the executable is, and whether it can be used.
 func (s Search) look(ctx context.Context, f *Found) {
-	if f.Err = checkSafe(f.Path); f.Err != nil {
+	if f.pins, f.Err = s.pins(); f.Err != nil {
+		return
+	}
+	if f.Err = f.check(f.Path); f.Err != nil {
 		return
 	}
 	if f.Info, f.Err = describe(ctx, f.Path); f.Err != nil || f.Info.Speaks != sdk.SpeaksVerbs {
@@ -74,6 +79,19 @@ func (s Search) look(ctx context.Context, f *Found) {
 			return
 		}
 	}
+}
+
+// check tells whether an executable may be run: nobody else could have put it
+// there, and it is what the profile pins.
+func (f *Found) check(path string) error {
+	if err := checkSafe(path); err != nil {
+		return err
+	}
+	name := f.Name
+	if path == f.Bridge {
+		name = bridgeName
+	}
+	return checkPin(path, f.pins[name])
 }
 
 // executableName is the file name of a launcher's executable.

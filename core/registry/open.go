@@ -82,7 +82,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	}
 	command := p.Found.Command()
 	for _, path := range command {
-		if err := checkSafe(path); err != nil {
+		if err := p.Found.check(path); err != nil {
 			return err
 		}
 	}
