@@ -401,7 +401,7 @@ func power[P any](s *server, id string, name Power) (P, error) {
 		return none, err
 	}
 	p, ok := w.launcher.(P)
-	if !ok {
+	if !ok || !has(w.launcher, name) {
 		return none, fmt.Errorf("%w: %s", ErrUnsupported, name)
 	}
 	return p, nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -101,8 +102,26 @@ const (
 	PowerSweep          Power = "sweep"
 )
 
+// Limited is a Launcher that has fewer powers than methods, since it stands for
+// another program.
+type Limited interface {
+	// Has tells whether it has the power.
+	Has(Power) bool
+}
+
+// has tells whether the launcher has a power whose method it has.
+func has(l Launcher, p Power) bool {
+	limited, ok := l.(Limited)
+	return !ok || limited.Has(p)
+}
+
 // powers answers the powers that l has.
 func powers(l Launcher) []Power {
+	return slices.DeleteFunc(methods(l), func(p Power) bool { return !has(l, p) })
+}
+
+// methods answers the powers that l has methods of.
+func methods(l Launcher) []Power {
 	var p []Power
 	if _, ok := l.(Waiter); ok {
 		p = append(p, PowerWait)

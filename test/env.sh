@@ -4,6 +4,7 @@
 #
 #   IPCORE_TEST_PY71   a Python with ipyparallel 7.1 (Debian's /usr/bin/python3)
 #   IPCORE_TEST_PY91   a Python with ipyparallel 9.1 (build/venv-9.1)
+#   IPCORE_TEST_MINE_PYTHON   the launcher of examples/mine-python, with its grpcio (build/launchers)
 #
 # A variable that is already set is taken as it is. One that stays unset means:
 # not there, and the reason was printed. Packages are installed only as root and
@@ -58,5 +59,20 @@ _ipcore_make_91() {
     export IPCORE_TEST_PY91=$venv/bin/python
 }
 
+_ipcore_make_mine() {
+    local dir=$PWD/build/launchers
+    if ! command -v ps >/dev/null && _ipcore_may_install; then
+        _ipcore_apt procps || true # of examples/mine-shell
+    fi
+    mkdir -p build
+    if PYTHON=$([ -x /usr/bin/python3 ] && echo /usr/bin/python3 || command -v python3) \
+        examples/mine-python/build.sh "$dir" >build/mine-python.log 2>&1; then
+        export IPCORE_TEST_MINE_PYTHON=$dir/ipcore-launcher-mine-python
+    else
+        echo "env: no launcher in Python: what needs it is skipped; why is in build/mine-python.log (Debian: apt-get install python3-venv)"
+    fi
+}
+
 [ -n "${IPCORE_TEST_PY71:-}" ] || _ipcore_find_71
 [ -n "${IPCORE_TEST_PY91:-}" ] || _ipcore_make_91
+[ -n "${IPCORE_TEST_MINE_PYTHON:-}" ] || _ipcore_make_mine # after the others, which see to python3-venv
