@@ -55,7 +55,7 @@ func (b *bed) notApplicable() string {
 	case b.check.Power != "" && !b.Info.Has(b.check.Power):
 		return "the power " + string(b.check.Power) + " is not declared"
 	}
-	return ""
+	return exceptions[b.Info.Name][b.check.Name]
 }
 
 func (b *bed) setUp() {
