@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -419,6 +420,14 @@ func startRequest(in *pb.StartRequest) (StartRequest, error) {
 	if len(r.Command) == 0 || r.Command[0] == "" {
 		return r, fmt.Errorf("%w: the command is empty", ErrBadOption)
 	}
+	if slices.ContainsFunc(r.Command, hasNUL) {
+		return r, fmt.Errorf("%w: the command holds a NUL character", ErrBadOption)
+	}
+	for name, value := range r.Env {
+		if name == "" || strings.Contains(name, "=") || hasNUL(name) || hasNUL(value) {
+			return r, fmt.Errorf("%w: environment variable %.50q can't be set: no environment holds it", ErrBadOption, name)
+		}
+	}
 	if !validTag(r.Tag) {
 		return r, fmt.Errorf("%w: tag %.50q: want at most %d letters, digits and -", ErrBadOption, r.Tag, maxTag)
 	}
@@ -433,6 +442,9 @@ func startRequest(in *pb.StartRequest) (StartRequest, error) {
 	}
 	return r, nil
 }
+
+// hasNUL tells whether a text ends early for every system call.
+func hasNUL(s string) bool { return strings.ContainsRune(s, 0) }
 
 var eventKinds = map[EventKind]pb.EventKind{
 	EventRunning: pb.EventKind_EVENT_KIND_RUNNING,
