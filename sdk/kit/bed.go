@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -110,7 +109,16 @@ func (b *bed) later(f func()) {
 }
 
 func (b *bed) cleanUp() {
-	for _, f := range slices.Backward(b.cleanups) {
+	for {
+		b.mu.Lock()
+		n := len(b.cleanups)
+		if n == 0 {
+			b.mu.Unlock()
+			return
+		}
+		f := b.cleanups[n-1] // which may register more
+		b.cleanups = b.cleanups[:n-1]
+		b.mu.Unlock()
 		f()
 	}
 }
