@@ -185,14 +185,22 @@ func (l *Launcher) submit(ctx context.Context, j *Job) (string, error) {
 	if s.Stdin {
 		c.stdin = j.Script
 	}
-	out, _, err := s.run(ctx, c)
+	// To its end, whatever becomes of ctx: of a command that is cut short nobody knows
+	// what the system has taken.
+	out, _, err := s.run(context.WithoutCancel(ctx), c)
 	var f *failure
 	if err != nil && !errors.As(err, &f) {
 		return "", err // it was never run
 	}
 	if err == nil {
-		if id := s.jobID(out, l.set.JobIDRegexpGroup); id != "" {
+		id := s.jobID(out, l.set.JobIDRegexpGroup)
+		if id != "" && ctx.Err() == nil {
 			return id, nil
+		}
+		if id != "" {
+			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+			defer cancel()
+			return "", errors.Join(ctx.Err(), s.delete(clean, id, l.set.commandLimit()))
 		}
 		err = fmt.Errorf("%s printed no job id that %s finds: %q", j.Words[0], s.JobID, firstLines(strings.TrimSpace(out), 4))
 	}
