@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -105,9 +106,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	in := l.request("start")
 	in.Command, in.Environment, in.WorkDir, in.Tag = r.Command, r.Env, r.WorkDir, r.Tag
 	env := l.environment(in)
-	for name, value := range r.Env {
-		env[name] = value
-	}
+	maps.Copy(env, r.Env)
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
 	out, err := l.script.run(limited, verb{name: in.Verb, args: r.Command, input: in, env: env, dir: r.WorkDir, log: l.env.Log})

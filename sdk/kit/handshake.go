@@ -131,7 +131,7 @@ func checkStranger(b *bed) {
 		b.fatalf("%v", err)
 	}
 	side := other.Client()
-	side.InsecureSkipVerify = true
+	side.InsecureSkipVerify = true //nolint:gosec // it is the stranger that has to be refused
 	b.refuses(side)
 }
 
