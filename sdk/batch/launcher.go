@@ -469,6 +469,7 @@ func (l *Launcher) Stop(ctx context.Context) error {
 	t.stopping = true
 	t.mu.Unlock()
 	pause, again := time.Second, time.Time{}
+	var trouble error // of the last try
 	for !t.over() {
 		var err error
 		if now := time.Now(); now.After(again) {
@@ -486,17 +487,16 @@ func (l *Launcher) Stop(ctx context.Context) error {
 				pause = min(2*pause, 10*time.Second)
 			}
 		}
-		asked := err
-		if err := l.poller.refresh(ctx); err != nil {
-			asked = errors.Join(asked, err)
+		if err = errors.Join(err, l.poller.refresh(ctx)); err == nil || ctx.Err() == nil {
+			trouble = err
 		}
 		if t.over() {
 			break
 		}
 		if ctx.Err() != nil {
 			text := fmt.Sprintf("%s still has %s", l.system.Title, t.text())
-			if asked != nil && !errors.Is(asked, ctx.Err()) {
-				text += fmt.Sprintf(" (%v)", asked)
+			if trouble != nil {
+				text += fmt.Sprintf(" (%v)", trouble)
 			}
 			return fmt.Errorf("%w: stop: %s", ctx.Err(), text)
 		}
