@@ -62,8 +62,8 @@ func (s *System) plan(r sdk.StartRequest, o *Settings) (*Job, error) {
 		}
 	}
 	maps.Copy(j.Env, o.Environment)
-	for name := range j.Env {
-		if !variableName.MatchString(name) {
+	for name, value := range j.Env {
+		if !variableName.MatchString(name) || strings.Contains(value, "\x00") {
 			return nil, fmt.Errorf("%w: environment variable %q", sdk.ErrBadOption, name)
 		}
 	}
@@ -374,7 +374,12 @@ func (j *Job) body() ([]string, error) {
 			`if (umask 077; : >>"$ipcore_output"); then exec >>"$ipcore_output" 2>&1; fi`)
 	}
 	for _, name := range slices.Sorted(maps.Keys(j.Env)) {
-		lines = append(lines, "export "+name+"="+sdk.ShellQuote(j.Env[name]))
+		if shown(name) {
+			lines = append(lines, j.export(name))
+		}
+	}
+	if j.private() != "" {
+		lines = append(lines, ". "+sdk.ShellQuote(privateFile(j.Path)))
 	}
 	folder := sdk.ShellQuote(j.WorkDir)
 	lines = append(lines, "cd "+folder+" || echo 'ipcore: the folder is not on this node, going on in' \"$PWD\" >&2")
@@ -388,3 +393,30 @@ func (j *Job) body() ([]string, error) {
 	}
 	return append(lines, "exec "+Quote(command)), nil
 }
+
+// shown tells whether a variable may stand in the script, which systems show to
+// more people than its file's mode.
+func shown(name string) bool {
+	return name == "IPP_CLUSTER_ID" || name == "IPP_PROFILE_DIR" || name == sdk.EnvTag
+}
+
+func (j *Job) export(name string) string { return "export " + name + "=" + sdk.ShellQuote(j.Env[name]) }
+
+// private answers the lines that set the other variables, for a file of mode 0600
+// that the default script reads; "" when there are none, or the script is the
+// user's own.
+func (j *Job) private() string {
+	var b strings.Builder
+	if j.Template != "" || j.System.Dialect.Compose != nil || j.System.Dialect.Body != nil {
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(j.Env)) {
+		if !shown(name) {
+			b.WriteString(j.export(name) + "\n")
+		}
+	}
+	return b.String()
+}
+
+// privateFile is the file of the variables that do not stand in the script.
+func privateFile(script string) string { return script + ".env" }

@@ -67,8 +67,8 @@ func TestDefaultScript(t *testing.T) {
 #TOY extra {n}
 ipcore_output=` + r.LogDir + `/ipengine-c-set-"$TOY_INDEX".log
 if (umask 077; : >>"$ipcore_output"); then exec >>"$ipcore_output" 2>&1; fi
-export A='it'\''s $HOME'
 export IPP_CLUSTER_ID=c
+. ` + r.LogDir + `/ipengine-c-set.toy.env
 cd ` + r.WorkDir + ` || echo 'ipcore: the folder is not on this node, going on in' "$PWD" >&2
 module load x
 exec /bin/echo 'a b'

@@ -133,7 +133,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	}
 	id, err := l.submit(ctx, j)
 	if err != nil {
-		_ = os.Remove(j.Path) // nothing is left of what was not started
+		forget(j.Path) // nothing is left of what was not started
 		return err
 	}
 	l.env.Log.Info("job submitted", "job_id", id, "name", j.Name, "script", j.Path)
@@ -158,16 +158,35 @@ func (j *Job) write() error {
 	if err := os.MkdirAll(filepath.Dir(j.Output), 0o700); err != nil {
 		return fmt.Errorf("%w: output_file: %w", sdk.ErrBadOption, err)
 	}
-	temporary := fmt.Sprintf("%s.%d.new", j.Path, os.Getpid())
-	err := os.WriteFile(temporary, []byte(j.Script), 0o700)
-	if err == nil {
-		err = os.Rename(temporary, j.Path)
+	err := writeWhole(j.Path, j.Script, 0o700)
+	if text := j.private(); err == nil && text != "" {
+		err = writeWhole(privateFile(j.Path), text, 0o600)
 	}
 	if err != nil {
-		_ = os.Remove(temporary) // it may not be there
+		forget(j.Path)
 		return fmt.Errorf("%w: write the script: %w", sdk.ErrBadOption, err)
 	}
 	return nil
+}
+
+// writeWhole writes a file in one step.
+func writeWhole(name, text string, mode os.FileMode) error {
+	temporary := fmt.Sprintf("%s.%d.new", name, os.Getpid())
+	_ = os.Remove(temporary) // of an earlier process with this number
+	err := os.WriteFile(temporary, []byte(text), mode)
+	if err == nil {
+		err = os.Rename(temporary, name)
+	}
+	if err != nil {
+		_ = os.Remove(temporary) // it may not be there
+	}
+	return err
+}
+
+// forget removes a script and what it reads. What is not there is fine.
+func forget(script string) {
+	_ = os.Remove(script)
+	_ = os.Remove(privateFile(script))
 }
 
 // cleanLimit bounds cleaning up after a submission that failed.
@@ -501,7 +520,21 @@ func (l *Launcher) Stop(ctx context.Context) error {
 			return fmt.Errorf("%w: stop: %s", ctx.Err(), text)
 		}
 	}
+	l.tidy()
 	return nil
+}
+
+// tidy removes what a job that has ended needs no more: its variables, and the
+// system's copy of its output when nothing is in it.
+func (l *Launcher) tidy() {
+	if l.state.FileName != "" {
+		_ = os.Remove(privateFile(l.state.FileName)) // there may be none
+	}
+	if file := spoolFile(l.state.Output); l.state.Output != "" {
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+			_ = os.Remove(file) // gone meanwhile: fine
+		}
+	}
 }
 
 // assumeEnded ends a job that can't be asked about.
