@@ -180,12 +180,15 @@ chmod 700 $f && mv -f $f `+name+` || die "`+name+` cannot be written"
 	return there, nil
 }
 
+// controller is the launcher of a controller, which has files to fetch.
+type controller struct{ *Launcher }
+
+var _ sdk.ConnectionInfoer = controller{}
+
 // ConnectionInfo waits until the controller has written its connection files and
 // answers them.
-func (l *Launcher) ConnectionInfo(ctx context.Context) (sdk.ConnectionInfo, error) {
-	if l.kind != sdk.Controller {
-		return sdk.ConnectionInfo{}, fmt.Errorf("%w: an engine has no connection files", sdk.ErrUnsupported)
-	}
+func (c controller) ConnectionInfo(ctx context.Context) (sdk.ConnectionInfo, error) {
+	l := c.Launcher
 	m := l.machines[0]
 	names := (&plan{request: sdk.StartRequest{ClusterID: l.state.ClusterID}}).files()
 	if l.plan != nil {

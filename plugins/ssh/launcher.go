@@ -38,14 +38,13 @@ type Launcher struct {
 }
 
 var (
-	_ sdk.Launcher         = (*Launcher)(nil)
-	_ sdk.Waiter           = (*Launcher)(nil)
-	_ sdk.Signaler         = (*Launcher)(nil)
-	_ sdk.Outputter        = (*Launcher)(nil)
-	_ sdk.ConnectionInfoer = (*Launcher)(nil)
-	_ sdk.Statuser         = (*Launcher)(nil)
-	_ sdk.Scripter         = (*Launcher)(nil)
-	_ sdk.Sweeper          = (*Launcher)(nil)
+	_ sdk.Launcher  = (*Launcher)(nil)
+	_ sdk.Waiter    = (*Launcher)(nil)
+	_ sdk.Signaler  = (*Launcher)(nil)
+	_ sdk.Outputter = (*Launcher)(nil)
+	_ sdk.Statuser  = (*Launcher)(nil)
+	_ sdk.Scripter  = (*Launcher)(nil)
+	_ sdk.Sweeper   = (*Launcher)(nil)
 )
 
 func newLauncher(kind sdk.Kind, env sdk.Env, proxy bool) *Launcher {
@@ -368,13 +367,7 @@ func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (
 	if err != nil {
 		return sdk.Script{}, err
 	}
-	p.job = "(of this start)"
-	for name := range r.Env {
-		if name == infoVariable || name == "IPP_CURVE_SECRETKEY" || name == "IPP_SESSION_KEY" {
-			r.Env[name] = "(secret)"
-		}
-	}
-	p.request = r
+	p.job, p.show = "(of this start)", true
 	var s sdk.Script
 	var commands, answers []string
 	from := 0

@@ -51,7 +51,7 @@ func newBed(t *testing.T, kind sdk.Kind, more map[string]any) *bed {
 }
 
 func (b *bed) fresh(kind sdk.Kind) *Launcher {
-	l := New(kind, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(c sdk.Change) { b.changes <- c }}).(*Launcher)
+	l := newLauncher(kind, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(c sdk.Change) { b.changes <- c }}, false)
 	b.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -421,7 +421,7 @@ func TestConnectionInfo(t *testing.T) {
 	if err := b.Start(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
-	info, err := b.ConnectionInfo(t.Context())
+	info, err := controller{b.Launcher}.ConnectionInfo(t.Context())
 	if err != nil || strings.TrimSpace(string(info.Client)) != `{"half": 1}` || strings.TrimSpace(string(info.Engine)) != `{"engine": "last"}` {
 		t.Errorf("%s %s %v", info.Client, info.Engine, err)
 	}
@@ -431,7 +431,7 @@ func TestConnectionInfo(t *testing.T) {
 
 	dead := newBed(t, sdk.Controller, map[string]any{"hostname": "h1"})
 	dead.start(0, "echo the reason; exit 3")
-	if _, err := dead.ConnectionInfo(t.Context()); !errors.Is(err, sdk.ErrProcessState) || !strings.Contains(err.Error(), "the reason") {
+	if _, err := (controller{dead.Launcher}).ConnectionInfo(t.Context()); !errors.Is(err, sdk.ErrProcessState) || !strings.Contains(err.Error(), "the reason") {
 		t.Errorf("a controller that ended: %v", err)
 	}
 }
@@ -508,6 +508,29 @@ func TestShells(t *testing.T) {
 				t.Errorf("%+v, %v", exit, err)
 			}
 		})
+	}
+}
+
+// What is shown is what is run, less what may be secret.
+func TestScript(t *testing.T) {
+	b := newBed(t, sdk.Engine, map[string]any{"engines": json.RawMessage(threeHosts), "environment": map[string]string{"OTHER": "5ecre7"}})
+	r := b.request(3, "work")
+	r.Env = map[string]string{"TOKEN": "5ecre7", "IPP_CLUSTER_ID": "shown"}
+	r.EngineFile = filepath.Join(b.dir, "engine.json")
+	if err := os.WriteFile(r.EngineFile, []byte(`{"key": "5ecre7"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.fresh(sdk.Engine).Script(t.Context(), r, true)
+	if err != nil || strings.Contains(s.Text+s.Command+s.Answer, "5ecre7") || !strings.Contains(s.Text, "export IPP_CLUSTER_ID=shown") || strings.Count(s.Text, "\nlaunch ") != 3 ||
+		strings.Count(s.Command, "exec /bin/sh -s") != 2 || !strings.Contains(s.Answer, "h2: host ") {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if left := b.alive(); len(left) > 0 {
+		t.Errorf("it started %v", left)
+	}
+	r.ID = strings.Repeat("x", 300)
+	if err := b.Start(t.Context(), r); !errors.Is(err, sdk.ErrBadOption) {
+		t.Errorf("a name that is too long: %v", err)
 	}
 }
 

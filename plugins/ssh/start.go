@@ -19,6 +19,13 @@ import (
 // jobVariable is in the environment of everything that one start starts.
 const jobVariable = "IPCORE_SSH_JOB"
 
+// maxName is the longest name of a log file in bytes: what is added for the file of
+// the exit code must fit into 255.
+const maxName = 240
+
+// shownVariables are those whose values Script shows; others may be secret.
+var shownVariables = []string{"IPP_PROFILE_DIR", "IPP_CLUSTER_ID", sdk.EnvTag, jobVariable}
+
 // infoVariable has the content of the engine file, for engines that read it there.
 const infoVariable = "IPP_CONNECTION_INFO"
 
@@ -32,6 +39,7 @@ type plan struct {
 	places  []place
 	quote   quoter
 	content string // of the engine file; "" sends none
+	show    bool   // the script is to be shown, not run
 }
 
 func newPlan(kind sdk.Kind, proxy bool, r sdk.StartRequest) (*plan, error) {
@@ -63,8 +71,8 @@ func newPlan(kind sdk.Kind, proxy bool, r sdk.StartRequest) (*plan, error) {
 	if dir := filepath.Clean(r.ProfileDir); filepath.IsAbs(dir) && dir != "/" {
 		p.quote.profile = dir
 	}
-	if name := p.log(0); !filepath.IsLocal(name) || filepath.Base(name) != name || strings.Contains(name, "\n") {
-		return nil, fmt.Errorf("%w: %q is no name for a log file; the cluster id and the id have no slashes", sdk.ErrBadOption, name)
+	if name := p.log(0); !filepath.IsLocal(name) || filepath.Base(name) != name || strings.Contains(name, "\n") || len(name) > maxName {
+		return nil, fmt.Errorf("%w: %.80q is no name for a log file; the cluster id and the id have no slashes", sdk.ErrBadOption, name)
 	}
 	return p, p.readFile()
 }
@@ -183,6 +191,13 @@ func (p *plan) script(at *place, from int, ipcore, content string) string {
 	env[jobVariable] = p.job
 	if _, ok := env[infoVariable]; ok && at.target.Tunnel && content != "" {
 		env[infoVariable] = content
+	}
+	if p.show {
+		for name := range env {
+			if !slices.Contains(shownVariables, name) {
+				env[name] = "(not shown)"
+			}
+		}
 	}
 	line("environ() {")
 	for _, name := range slices.Sorted(maps.Keys(env)) {

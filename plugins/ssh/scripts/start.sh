@@ -37,7 +37,7 @@ environ() { :; }
 # launch INDEX LOG COMMAND: the command is quoted for a shell.
 launch() {
 	i=$1 ipc_log=$2
-	mkdir -p "${ipc_log%/*}" && : >>"$ipc_log" || die "$ipc_log cannot be written"
+	mkdir -p "${ipc_log%/*}" && { true >>"$ipc_log"; } 2>/dev/null || die "$ipc_log cannot be written"
 	rm -f "$ipc_log.exit"
 	set -- "$ipc_leader" "$ipc_log" "$3" "$ipc_profile" # which no variable of environ replaces
 	out=$(environ && ipc_leader=$1 ipc_command=$3 ipc_profile=$4 && export ipc_leader ipc_command ipc_profile &&
