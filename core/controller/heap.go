@@ -15,6 +15,10 @@ import (
 // would collect all the time.
 const heapFloor = 32 << 20
 
+// heapTimes bounds how many times what is in use the heap may reach: when a
+// thousand engines come at once, much more is in use before tune has its turn.
+const heapTimes = 8
+
 // heapRoom keeps Go's rule for garbage at twice what is in use, or heapFloor
 // when that is more.
 type heapRoom struct {
@@ -48,7 +52,7 @@ func (h *heapRoom) tune() {
 	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	used := max(live[0].Value.Uint64(), 1<<20)
+	used := max(live[0].Value.Uint64(), heapFloor/heapTimes)
 	debug.SetGCPercent(max(h.before, int(min(math.MaxInt32, 100*heapFloor/used))-100))
 	runtime.SetFinalizer(&garbage{h}, func(g *garbage) { g.room.tune() })
 }

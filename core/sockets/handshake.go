@@ -144,7 +144,7 @@ func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err erro
 	if c, err = newConn(s, tcp, endpoint); err != nil {
 		return nil, err
 	}
-	c.in.buf = make([]byte, readSmall+longHeader)
+	c.in.buf = make([]byte, readIdle)
 	security := s.newSecurity()
 	g := &guard{Conn: tcp, in: &c.in, mechanism: string(security.Type())}
 	z, err := zmq4.Open(g, security, zmq4.SocketType(s.kind),

@@ -15,7 +15,8 @@ import (
 // between the frames of a message and are obeyed where they stand.
 
 const (
-	readSmall = 4 << 10 // buffer of an idle connection
+	readIdle  = 1 << 10 // buffer of a new connection; most never need more
+	readSmall = 4 << 10
 	readLarge = 32 << 10
 	// ownFrom is the size from which a frame that is not wholly in the buffer
 	// gets memory of its own.
@@ -97,7 +98,7 @@ func (in *inbox) flush() {
 // loop reads until the connection ends and answers why.
 func (in *inbox) loop() error {
 	if in.buf == nil {
-		in.buf = make([]byte, readSmall)
+		in.buf = make([]byte, readIdle)
 	}
 	for {
 		flags, size, head := parseHeader(in.buf[in.pos:in.end])
@@ -252,7 +253,7 @@ func (in *inbox) more(need int) error {
 		return err
 	}
 	if len(in.buf) < readLarge && full > 0 && in.end == len(in.buf) {
-		in.grow(readLarge) // a busy connection
+		in.grow(in.end + 1) // a busy connection
 	}
 	return nil
 }
@@ -263,7 +264,7 @@ func (in *inbox) makeRoom(need int) {
 		in.shift(in.start)
 	}
 	if in.pos+need > len(in.buf) && len(in.buf) < readLarge {
-		in.grow(readLarge)
+		in.grow(in.pos + need)
 	}
 	if in.pos+need <= len(in.buf) && in.end < len(in.buf) {
 		return
@@ -292,7 +293,12 @@ func (in *inbox) shift(n int) {
 	}
 }
 
-func (in *inbox) grow(size int) {
+// grow makes room for need bytes in all, or for as many as a buffer has.
+func (in *inbox) grow(need int) {
+	size := readLarge
+	if need <= readSmall {
+		size = readSmall
+	}
 	buf := make([]byte, size)
 	copy(buf, in.buf[:in.end])
 	in.buf = buf
