@@ -85,12 +85,22 @@ type Hub struct {
 	record     db.Record // what newRecord answers
 	change     db.Change // what newChange answers
 	state      *stateWriter
+	relayed    time.Time // when a message passed that is recorded
 	changed    time.Time // when state got out of date; zero while it is not
 	stats      Stats     // but for what others count
 
 	board    board
 	refusals wire.Refusals
 }
+
+const (
+	// breath is how long the hub rests after it has answered questions while
+	// messages pass. Those who ask in a loop wait for it, rather than that
+	// they take the processor from those who work.
+	breath = time.Millisecond
+	// traffic is how long ago a message may have passed for that.
+	traffic = 10 * time.Millisecond
+)
 
 // rememberFinished is how many ended ids status questions are answered for
 // without the database.
@@ -213,8 +223,15 @@ func (h *Hub) work() {
 			break
 		}
 		h.board.handling.Store(batch.bytes)
+		asked := false
 		for i := range batch.events {
 			h.handle(&batch.events[i])
+			switch batch.events[i].kind {
+			case eventRequest:
+				asked = true
+			case eventMonitor:
+				h.relayed = time.Now()
+			}
 		}
 		h.board.handling.Store(0)
 		if batch.dropped > 0 {
@@ -224,6 +241,9 @@ func (h *Hub) work() {
 		}
 		h.backlog.recycle(batch)
 		h.show()
+		if asked && time.Since(h.relayed) < traffic {
+			time.Sleep(breath)
+		}
 	}
 	now := time.Now()
 	h.expire(now)
