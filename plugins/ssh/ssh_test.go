@@ -171,7 +171,7 @@ func TestOutage(t *testing.T) {
 	if err := b.Launcher.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "processes may go on there") {
 		t.Errorf("Stop with all hosts away: %v", err)
 	}
-	b.stopping = false
+	b.setStopping(false)
 	until(t, "the outage is known", func() bool {
 		_, err := b.Status(t.Context())
 		return errors.Is(err, sdk.ErrUnknownStatus)
@@ -287,6 +287,12 @@ func TestSecrets(t *testing.T) {
 	if left := b.glob("home/*/.ipython/profile_x/security/*"); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
+}
+
+func (b *bed) setStopping(to bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopping = to
 }
 
 // home is a home folder for this test: where the user's profile lies here.
@@ -467,7 +473,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "all run", func() bool { return len(b.alive()) >= 8 })
-	b.Launcher.stopping = true
+	b.setStopping(true)
 	state, err := b.ToDict(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -610,7 +616,9 @@ func TestTunnel(t *testing.T) {
 			t.Errorf("%s, %v", text, err)
 		}
 	}
+	b.machines[0].tunnel.mu.Lock()
 	first := b.machines[0].tunnel.Process
+	b.machines[0].tunnel.mu.Unlock()
 	if p, err := process.Attach(first); err != nil {
 		t.Fatal(err)
 	} else if err := p.Signal("KILL"); err != nil {

@@ -118,6 +118,8 @@ func (t *tunnel) through(text []byte, location string) ([]byte, error) {
 		return nil, err
 	}
 	byPort := make(map[int]int)
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for endpoint, port := range t.Ports {
 		_, there, err := net.SplitHostPort(endpoint)
 		if err != nil {
