@@ -135,6 +135,10 @@ mpi() {
     PATH=$PWD/build/mpi-$1:$PATH checks
 }
 
+# ssh: hosts that share our files; and hosts that share nothing, and do not see this folder.
+system_ssh() { bed ssh ssh checks; }
+system_ssh-isolated() { TB_SSH_HIDE=$PWD bed ssh ssh-isolated checks; }
+
 # Slurm, and the emulators of LSF, HTCondor and Windows HPC.
 system_slurm() { bed slurm slurm checks; }
 system_lsf() { bed "fake lsf" lsf checks; }
@@ -162,7 +166,7 @@ system_htcondor() {
 
 . test/env.sh
 go build -o build/tally ./test/tally
-for system in ${SYSTEMS:-local openmpi mpich slurm torque-on-slurm sge pbs torque htcondor lsf htcondor-emulator winhpc}; do
+for system in ${SYSTEMS:-local openmpi mpich ssh ssh-isolated slurm torque-on-slurm sge pbs torque htcondor lsf htcondor-emulator winhpc}; do
     if [ "$(uname)" != Linux ]; then
         absent "$system" "the suites read /proc, so they need Linux"
     elif [ -z "${IPCORE_TEST_PY71:-}" ]; then

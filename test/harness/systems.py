@@ -20,17 +20,17 @@ NAME = os.environ.get("IPCORE_TEST_SYSTEM") or "local"
 class System:
     """One system: its launcher, what to say to it, and how to see its jobs."""
 
-    def __init__(self, launcher, *flags, jobs=None, cancel=None, emulator=None, one_ends_all=False):
+    def __init__(self, launcher, settings=None, jobs=None, cancel=None, emulator=None, one_ends_all=False):
         """
         launcher      name of the plugin
-        flags         of ipcore start
+        settings      options of launchers, as ipcluster_config.json has them
         jobs          command that prints a line for each job that has not ended
         cancel        command that cancels a job, whose id is the first word of its line
         emulator      its name, when it is one that injects faults
         one_ends_all  whether the system ends all engines when one is killed
         """
         self.launcher = launcher
-        self.flags = flags
+        self.settings = settings or {}
         self._jobs = jobs
         self._cancel = cancel
         self.emulator = emulator
@@ -66,10 +66,23 @@ class System:
 _CONDOR = dict(jobs="condor_q -af ClusterId ProcId JobStatus", cancel="condor_rm")
 _WINHPC = dict(jobs="job list /scheduler:head1 | grep 'Running\\|Queued'", cancel="job cancel /scheduler:head1")
 
+_SSH = {"ssh_args": ["-F", os.environ.get("TB_SSH_CONFIG", "")], "scp_args": ["-F", os.environ.get("TB_SSH_CONFIG", "")]}
+
 SYSTEMS = {
     "local": System("local"),
     "openmpi": System("mpi", one_ends_all=True),
     "mpich": System("mpi", one_ends_all=True),
+    "ssh": System("ssh", {
+        "SSHLauncher": _SSH,
+        "SSHEngineSetLauncher": {"engines": {"h1": 2, "h2": {"n": 2}}},
+        "SSHControllerLauncher": {"hostname": "h3"},
+    }),
+    # Nothing is shared: the program, its Python's worker and the connection files are carried over, and all connections.
+    "ssh-isolated": System("ssh", {
+        "SSHLauncher": {**_SSH, "copy_binary": True, "tunnel": True, "remote_profile_dir": "ipcore-test/profile"},
+        "SSHEngineSetLauncher": {"engines": {"iso1": 2, "iso2": 2}},
+        "SSHControllerLauncher": {"hostname": "iso1"},
+    }),
     "slurm": System("slurm", jobs="squeue --noheader --format=%F", cancel="scancel"),
     "torque-on-slurm": System("pbs", jobs="squeue --noheader --format=%F", cancel="scancel"),
     "sge": System("sge", jobs="qstat -u '*' | tail -n +3", cancel="qdel"),
@@ -94,8 +107,10 @@ class SystemCluster(Cluster):
         self.console = os.path.join(self.root, "console")
 
     def command(self, *extra):
-        system = (f"--engines={SYSTEM.launcher}", f"--controller={self.controller}", "--timeout=90", *SYSTEM.flags)
-        return super().command(*system, *extra)
+        os.makedirs(self.profile, exist_ok=True)
+        with open(os.path.join(self.profile, "ipcluster_config.json"), "w") as f:
+            json.dump(SYSTEM.settings, f)
+        return super().command(f"--engines={SYSTEM.launcher}", f"--controller={self.controller}", "--timeout=90", *extra)
 
     def foreground(self, *extra):
         """Start in the foreground, what it prints in a file, and return when all engines have registered."""

@@ -120,6 +120,9 @@ v_up() {
     fi # '*': no password, but not locked
     alive h1 || write_conf "${1:-4}"
     local h
+    for h in $(ALL); do # a controller on one says where it is by its name
+        case $h in h*) [ $ROOT = 0 ] || hosts_add "$(addr "$h")" "$h" ;; esac
+    done
     for h in $(ALL); do alive "$h" || start_host "$h"; done
     for h in $(ALL); do wait_for 15 talks "$h" || die "$h does not answer: $(tail -2 "$D/log/$h.out")"; done
     if [ "${TB_SSH_GLOBAL:-0}" = 1 ] && [ $ROOT = 1 ]; then ln -sfn "$D/ssh_config" /etc/ssh/ssh_config.d/testbed.conf; fi
@@ -140,6 +143,7 @@ v_down() {
     local h
     for h in $(ALL); do stop_host "$h"; done
     [ "$(readlink /etc/ssh/ssh_config.d/testbed.conf 2>/dev/null)" = "$D/ssh_config" ] && rm -f /etc/ssh/ssh_config.d/testbed.conf
+    [ $ROOT = 0 ] || hosts_clean
     rm -rf "$D"
     say down
 }
