@@ -1,14 +1,30 @@
 package kit
 
-import "github.com/ipcore/ipcore/sdk"
+import (
+	"slices"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+var (
+	all         = []sdk.Power{sdk.PowerWait, sdk.PowerSignal, sdk.PowerOutput, sdk.PowerStatus, sdk.PowerScript, sdk.PowerSweep}
+	unsignalled = []sdk.Power{sdk.PowerWait, sdk.PowerOutput, sdk.PowerStatus, sdk.PowerScript, sdk.PowerSweep} // the system has no command for it
+)
 
 // documented are the powers that docs/launchers.md promises for each launcher of
 // ours: a test compares the two. For other launchers nothing is promised.
 var documented = map[string][]sdk.Power{
-	"local":    {sdk.PowerWait, sdk.PowerSignal, sdk.PowerOutput, sdk.PowerStatus, sdk.PowerScript, sdk.PowerSweep},
-	"mpi":      {sdk.PowerWait, sdk.PowerSignal, sdk.PowerOutput, sdk.PowerStatus, sdk.PowerScript, sdk.PowerSweep},
-	"ssh":      {sdk.PowerWait, sdk.PowerSignal, sdk.PowerOutput, sdk.PowerConnectionInfo, sdk.PowerStatus, sdk.PowerScript, sdk.PowerSweep},
-	"sshproxy": {sdk.PowerWait, sdk.PowerSignal, sdk.PowerOutput, sdk.PowerStatus, sdk.PowerScript, sdk.PowerSweep},
+	"local":    all,
+	"mpi":      all,
+	"ssh":      append(slices.Clone(all), sdk.PowerConnectionInfo),
+	"sshproxy": all,
+	"slurm":    all,
+	"pbs":      all,
+	"sge":      unsignalled,
+	"lsf":      all,
+	"htcondor": unsignalled,
+	"winhpc":   unsignalled,
+	"batch":    all,
 }
 
 // exceptions are the checks that are not applicable to a launcher of ours, with
