@@ -241,7 +241,7 @@ func (p *parser) body(out *strings.Builder, quote string, raw bool) error {
 		case p.rest[0] == '\n' && len(quote) == 1:
 			return errors.New("a string ends with the line")
 		case p.rest[0] == '\\' && len(p.rest) > 1:
-			n := 2
+			var n int
 			switch text, used := escape(p.rest[1:]); {
 			case raw || used == 0:
 				_, size := utf8.DecodeRuneInString(p.rest[1:])

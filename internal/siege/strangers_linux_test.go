@@ -73,7 +73,7 @@ func (s *strangers) say(port int, data ...[]byte) error {
 	}
 	for _, d := range data {
 		if _, err := conn.Write(d); err != nil {
-			return nil // it was thrown out
+			return nil //nolint:nilerr // it was thrown out
 		}
 	}
 	return nil

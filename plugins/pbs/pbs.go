@@ -2,6 +2,7 @@ package pbs
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -137,10 +138,7 @@ func detect(said string) string {
 }
 
 func torqueDirectives(s *batch.System) {
-	own := map[string]batch.Directive{}
-	for name, d := range s.Dialect.Directives {
-		own[name] = d
-	}
+	own := maps.Clone(s.Dialect.Directives)
 	own[batch.DirectiveArray] = batch.Directive{Form: "-t 1-{n}", Match: directive("-[Jt]")}
 	s.Dialect.Directives = own
 	s.Dialect.Combine = combineNodes

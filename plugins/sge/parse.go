@@ -122,7 +122,7 @@ func parseLookup(i int, _ string, out []byte) ([]batch.Record, error) {
 		return nil, nil
 	}
 	var all []batch.Record
-	for _, block := range strings.Split(string(out), "==============================================================") {
+	for block := range strings.SplitSeq(string(out), "==============================================================") {
 		value := map[string]string{}
 		for line := range strings.Lines(block) {
 			name, rest, ok := strings.Cut(strings.TrimSpace(line), " ")

@@ -4,6 +4,7 @@ package ssh
 
 import (
 	"encoding/json"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -29,9 +30,7 @@ func fake(t *testing.T, more map[string]any) (options []byte, dir string) {
 		"scp_cmd":      []string{"env", "FAKE_SSH_DIR=" + dir, filepath.Join(at, "scp")},
 		"poll_seconds": 0.1, "stop_seconds_until_kill": 0.5, "connect_timeout": 5,
 	}
-	for k, v := range more {
-		all[k] = v
-	}
+	maps.Copy(all, more)
 	options, err = json.Marshal(all)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -206,9 +207,8 @@ func (t *target) refusal(text string) error {
 
 // lastLine answers the last line of what ssh said that is not a mere warning.
 func lastLine(said string) string {
-	lines := strings.Split(said, "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		if l := strings.TrimSpace(lines[i]); l != "" && !strings.HasPrefix(l, "Warning:") {
+	for _, line := range slices.Backward(strings.Split(said, "\n")) {
+		if l := strings.TrimSpace(line); l != "" && !strings.HasPrefix(l, "Warning:") {
 			return l
 		}
 	}

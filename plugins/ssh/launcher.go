@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -312,9 +313,7 @@ func (l *Launcher) Output(ctx context.Context, remove bool) (string, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		total += len(m.members)
-		for i, text := range found {
-			texts[i] = text
-		}
+		maps.Copy(texts, found)
 		return err
 	})
 	var out strings.Builder

@@ -51,11 +51,6 @@ func (m *machine) left() int {
 	return n
 }
 
-// names a host and, when it tells the difference, the process.
-func (e *member) of(m *machine) string {
-	return fmt.Sprintf("process %d on %s", e.pid, m.target.name())
-}
-
 // launch starts the processes. What was started is in members, also after an
 // error; clean tells that nothing else can have been.
 func (m *machine) launch(ctx context.Context, script string) (clean bool, err error) {

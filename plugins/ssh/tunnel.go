@@ -230,7 +230,7 @@ func (t *tunnel) close(ctx context.Context) error {
 	if t.p == nil {
 		p, err := process.Attach(t.Process)
 		if err != nil {
-			return nil //nolint:nilerr // it has ended, or is of another machine
+			return nil // it has ended, or is of another machine
 		}
 		t.p = p
 	}

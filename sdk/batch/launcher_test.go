@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,12 +34,7 @@ func (s *story) add(c sdk.Change) {
 func (s *story) has(f func(sdk.Change) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.all {
-		if f(c) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.all, f)
 }
 
 // made makes a launcher as the sdk does.
@@ -109,8 +105,7 @@ func toyQuiet(t *testing.T, _ string, verb string, args ...string) int {
 	t.Helper()
 	s := toySystem()
 	_, _, err := s.run(t.Context(), command{words: append([]string{s.Submit[0], "toy", verb}, args...), limit: time.Minute})
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		return f.code
 	}
 	if err != nil {

@@ -94,7 +94,7 @@ func toy(verb string, args []string) int {
 	log.Close()
 	faults, _ := os.ReadFile(filepath.Join(dir, "fault"))
 	fault := ""
-	for _, f := range strings.Fields(string(faults)) {
+	for f := range strings.FieldsSeq(string(faults)) {
 		if name, kind, _ := strings.Cut(f, "="); name == verb || name == "all" {
 			fault = kind
 		}
@@ -327,8 +327,7 @@ func toyRun(dir string, args []string) int {
 	cmd.Stdout, cmd.Stderr = out, out
 	err = cmd.Run()
 	code := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if code = exit.ExitCode(); code < 0 {
 			code = 128 + int(exit.Sys().(syscall.WaitStatus).Signal())
 		}

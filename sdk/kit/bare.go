@@ -195,8 +195,8 @@ func (p *bare) connect(side *tls.Config) *grpc.ClientConn {
 
 // serve does what a host does up to the first answer: it reads the line,
 // connects, opens the stream that is the plugin's leash, and asks for its health.
-func (b *bed) serve(env map[string]string) (*bare, *grpc.ClientConn, *sdk.Client) {
-	p := b.bareStart(env)
+func (b *bed) serve() (*bare, *grpc.ClientConn, *sdk.Client) {
+	p := b.bareStart(nil)
 	p.line()
 	conn := p.connect(p.host())
 	stream, err := conn.NewStream(context.WithoutCancel(b.ctx), &grpc.StreamDesc{ServerStreams: true}, "/plugin.GRPCStdio/StreamStdio")

@@ -253,13 +253,12 @@ func lives(pid int) bool {
 }
 
 // waitAlive waits until exactly n processes are alive.
-func (b *bed) waitAlive(n int) []int {
+func (b *bed) waitAlive(n int) {
 	var pids []int
 	b.until(func() bool {
 		_, pids = b.pids()
 		return len(pids) == n
 	}, func() string { return fmt.Sprintf("%d processes are alive, not %d", len(pids), n) })
-	return pids
 }
 
 // noneAlive fails at once when a process of a workload is alive, or another that

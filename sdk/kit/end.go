@@ -35,7 +35,7 @@ var endChecks = []Check{{
 // held starts a workload in a plugin process of the check's own. The host has
 // named it, so it has the state.
 func (b *bed) held() (*bare, *grpc.ClientConn, sdk.State) {
-	p, conn, c := b.serve(nil)
+	p, conn, c := b.serve()
 	b.Client = c
 	b.later(b.endRestored)
 	state := b.start(2, sleeper)
@@ -89,7 +89,7 @@ func checkTerminate(b *bed) {
 }
 
 func checkInterrupt(b *bed) {
-	p, _, c := b.serve(nil)
+	p, _, c := b.serve()
 	b.no("SIGINT", interrupt(p.cmd.Process))
 	if p.gone(300 * time.Millisecond) {
 		b.fatalf("it ended")
@@ -107,7 +107,7 @@ func checkLeash(b *bed) {
 }
 
 func checkUnknownLeft(b *bed) {
-	p, conn, c := b.serve(nil)
+	p, conn, c := b.serve()
 	b.Client = c
 	b.state = b.start(2, sleeper)
 	b.later(b.endRestored)

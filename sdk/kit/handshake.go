@@ -35,7 +35,7 @@ var handshakeChecks = []Check{{
 	Name: "version-unknown", Once: true, Executable: true, run: checkUnknownVersion,
 	Want: "offered version 7 alone it ends, or answers with a version that it describes; it does not claim 7",
 }, {
-	Name: "health", Once: true, Executable: true, run: func(b *bed) { b.serve(nil) },
+	Name: "health", Once: true, Executable: true, run: func(b *bed) { b.serve() },
 	Want: "grpc.health.v1.Health/Check of \"plugin\" answers SERVING",
 }, {
 	Name: "tls-plaintext", Once: true, Executable: true, run: func(b *bed) { b.refuses(nil) },
@@ -116,7 +116,7 @@ func checkUnknownVersion(b *bed) {
 
 // refuses fails when a client of that kind gets an answer.
 func (b *bed) refuses(side *tls.Config) {
-	p, _, c := b.serve(nil)
+	p, _, c := b.serve()
 	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
 	defer cancel()
 	if err := sdk.NewClient(p.connect(side)).Ping(ctx); err == nil {
@@ -131,7 +131,7 @@ func checkStranger(b *bed) {
 		b.fatalf("%v", err)
 	}
 	side := other.Client()
-	side.InsecureSkipVerify = true //nolint:gosec // it is the stranger that has to be refused
+	side.InsecureSkipVerify = true // it is the stranger that has to be refused
 	b.refuses(side)
 }
 
@@ -146,7 +146,7 @@ func (b *bed) speaksTLS(version uint16) {
 }
 
 func checkUnknownCall(b *bed) {
-	_, conn, c := b.serve(nil)
+	_, conn, c := b.serve()
 	err := conn.Invoke(b.ctx, "/ipcore.launcher.v1.Launcher/Teleport", &emptypb.Empty{}, &emptypb.Empty{})
 	if status.Code(err) != codes.Unimplemented {
 		b.errorf("it answered %v", err)
@@ -155,7 +155,7 @@ func checkUnknownCall(b *bed) {
 }
 
 func checkStdout(b *bed) {
-	p, conn, c := b.serve(nil)
+	p, conn, c := b.serve()
 	rest := make(chan []byte, 1)
 	go func() { // ends with the pipe
 		all, _ := io.ReadAll(bufio.NewReader(p.out)) // how it ends says nothing

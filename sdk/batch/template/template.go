@@ -278,8 +278,7 @@ func toStarlark(v any) (starlark.Value, error) {
 // explain makes an error of Starlark into one for whoever wrote the template.
 func explain(err error, vars map[string]any) string {
 	text := err.Error()
-	var s syntax.Error
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[syntax.Error](err); ok {
 		text = s.Msg
 	}
 	if i := strings.Index(text, "undefined: "); i >= 0 {
