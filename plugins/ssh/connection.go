@@ -207,7 +207,8 @@ func (t *target) refusal(text string) error {
 
 // lastLine answers the last line of what ssh said that is not a mere warning.
 func lastLine(said string) string {
-	for _, line := range slices.Backward(strings.Split(said, "\n")) {
+	lines := strings.Split(said, "\n")
+	for _, line := range slices.Backward(lines) {
 		if l := strings.TrimSpace(line); l != "" && !strings.HasPrefix(l, "Warning:") {
 			return l
 		}
