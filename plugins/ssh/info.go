@@ -46,7 +46,7 @@ func ProxyInfo() sdk.Info {
 		},
 		Options: append(commonOptions(), sdk.Option{
 			Name: "ipcluster_cmd", Type: sdk.TypeList,
-			Help: `what starts engines there, before "engines -n N"; ["ipcore"] or remote_ipcore by default`,
+			Help: `what starts engines there, before "engines -n N"; ipyparallel's ["ipcluster"] by default`,
 		}, sdk.Option{
 			Name: "ipcluster_args", Type: sdk.TypeList,
 			Help: `arguments of it, for example ["--engines=slurm"]`,
@@ -179,5 +179,5 @@ func New(kind sdk.Kind, env sdk.Env) sdk.Launcher {
 	return l
 }
 
-// NewProxy makes the launcher of a set of engines that a remote ipcore starts.
+// NewProxy makes the launcher of a set of engines that a remote ipcluster starts.
 func NewProxy(kind sdk.Kind, env sdk.Env) sdk.Launcher { return newLauncher(kind, env, true) }

@@ -132,7 +132,7 @@ func (p *plan) command(t *target, ipcore string) []string {
 		ipcore = t.Ipcore
 	}
 	if p.proxy {
-		return p.proxyCommand(ipcore)
+		return p.proxyCommand()
 	}
 	c := slices.Clone(p.request.Command)
 	if p.kind != sdk.Controller && len(t.EngineCmd) > 0 {
@@ -156,13 +156,10 @@ func (p *plan) command(t *target, ipcore string) []string {
 }
 
 // proxyCommand answers what starts n engines there.
-func (p *plan) proxyCommand(ipcore string) []string {
+func (p *plan) proxyCommand() []string {
 	c := slices.Clone(p.options.ClusterCmd)
 	if len(c) == 0 {
-		c = []string{"ipcore"}
-		if ipcore != "" {
-			c[0] = ipcore
-		}
+		c = []string{"ipcluster"}
 	}
 	n := 1
 	if p.request.N != nil {
