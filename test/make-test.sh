@@ -62,8 +62,10 @@ if [ ${#only[@]} = 0 ]; then
     stage vet go vet ./...
     if command -v "$(go env CC)" >/dev/null; then
         export CGO_ENABLED=1 # of the race detector alone
+        export GORACE=atexit_sleep_ms=0 # else each child of a test stays for a second at its end
         stage "unit, with the race detector" gotest test-unit -race
         export CGO_ENABLED=0
+        unset GORACE
     else
         stage unit gotest test-unit
         absent race "the race detector needs a C compiler (Debian: apt-get install gcc)"
