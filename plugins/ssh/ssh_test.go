@@ -637,15 +637,19 @@ func TestTunnel(t *testing.T) {
 		}
 		return len(s.Hosts) == 2 && s.Hosts[0].Tunnel.Process.PID != first.PID
 	})
-	calls, err := os.ReadFile(filepath.Join(b.dir, "calls"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(calls)) {
-		if strings.Contains(line, " -N ") {
-			tunnels = append(tunnels, line)
+	until(t, "three calls for tunnels", func() bool { // a process is there before it has written its call down
+		calls, err := os.ReadFile(filepath.Join(b.dir, "calls"))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		tunnels = nil
+		for line := range strings.Lines(string(calls)) {
+			if strings.Contains(line, " -N ") && strings.HasSuffix(line, "\n") {
+				tunnels = append(tunnels, line)
+			}
+		}
+		return len(tunnels) >= 3
+	})
 	if n := len(tunnels); n != 3 || !strings.Contains(tunnels[n-1], "-R 127.0.0.1:15001:127.0.0.1:5001") || strings.Contains(tunnels[n-1], ":0:") {
 		t.Errorf("tunnels %q", tunnels)
 	}
