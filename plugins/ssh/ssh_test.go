@@ -251,7 +251,7 @@ func TestSecrets(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"key": "`+key+`", "it's": "$HOME"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := b.request(4, `tr '\0' ' ' </proc/$PPID/cmdline >"$HOME/cmdline"; ls -l "$IPP_PROFILE_DIR/security" >"$HOME/ls"; echo "$IPP_CONNECTION_INFO" >"$HOME/info"; exec sleep 300`)
+	r := b.request(4, `tr '\0' ' ' </proc/$PPID/cmdline >"$HOME/cmdline"; ls -l "$IPP_PROFILE_DIR/security" >"$HOME/ls.$$"; mv "$HOME/ls.$$" "$HOME/ls"; echo "$IPP_CONNECTION_INFO" >"$HOME/info"; exec sleep 300`)
 	r.EngineFile = file
 	r.ProfileDir = filepath.Join(b.home(), ".ipython", "profile_x")
 	r.Env["IPP_CONNECTION_INFO"] = `{"key": "` + key + `"}`
