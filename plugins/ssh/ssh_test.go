@@ -452,7 +452,10 @@ func TestProxy(t *testing.T) {
 	}
 	defer l.Close()
 	args := filepath.Join(dir, "home", "front", "args")
-	until(t, "it runs", func() bool { text, err := os.ReadFile(args); return err == nil && strings.HasSuffix(string(text), "\n") })
+	until(t, "it runs", func() bool {
+		text, err := os.ReadFile(args)
+		return err == nil && strings.HasSuffix(string(text), "\n")
+	})
 	if text, err := os.ReadFile(args); err != nil || string(text) != fmt.Sprintf("engines -n 64 --profile-dir=%s/p --cluster-id=c --engines=slurm\n", dir) {
 		t.Errorf("%s, %v", text, err)
 	}
