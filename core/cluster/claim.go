@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
@@ -33,18 +34,22 @@ func (c *Cluster) claim(ctx context.Context) (err error) {
 	if err := c.clear(ctx); err != nil {
 		return err
 	}
-	r := newRecord(&c.opts, c.tag, me)
-	if err := rememberTag(c.tag, c.file); err != nil {
-		c.log.Debug("ipcore gc will not know this cluster", "error", err)
+	// There is no cluster, and who begins one waits for the lock.
+	if err := atomicfile.Clean(c.file); err != nil {
+		return err
 	}
+	r := newRecord(&c.opts, c.tag, me)
 	r.Own.Starting = []string{controllerID}
 	if err := r.create(c.file); err != nil {
-		forgetTag(c.tag)
 		if errors.Is(err, fs.ErrExist) {
 			// A file system without locks, and somebody was quicker.
 			return c.runningError()
 		}
 		return err
+	}
+	// Behind the cluster file: who takes that over knows the tag, and forgets it.
+	if err := rememberTag(c.tag, c.file); err != nil {
+		c.log.Debug("ipcore gc will not know this cluster", "error", err)
 	}
 	c.mu.Lock()
 	c.record, c.written = r, true

@@ -180,7 +180,7 @@ func (r *Record) text() ([]byte, error) {
 // processes that try, one succeeds, on network file systems too. The others
 // get fs.ErrExist.
 func (r *Record) create(path string) error {
-	temporary := fmt.Sprintf("%s.%x.tmp", path, rand.Uint64())
+	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%x.tmp", filepath.Base(path), rand.Uint64())) // as atomicfile.Clean looks for
 	if err := r.Write(temporary); err != nil {
 		return err
 	}

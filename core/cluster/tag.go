@@ -63,6 +63,7 @@ func forgetTag(tag string) {
 		return
 	}
 	_ = os.Remove(filepath.Join(dir, tag))
+	_ = atomicfile.Clean(filepath.Join(dir, tag)) // of a writer that was killed
 }
 
 // rememberedTags answers the cluster files by tag.

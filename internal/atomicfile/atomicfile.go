@@ -3,9 +3,11 @@
 package atomicfile
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Write replaces the file at path: a temporary file in the same directory is
@@ -17,6 +19,25 @@ func Write(path string, data []byte, mode os.FileMode) error { return replace(pa
 // leaves the old or the new file, a power cut may leave an empty one.
 func Replace(path string, data []byte, mode os.FileMode) error {
 	return replace(path, data, mode, false)
+}
+
+// Clean removes what writers of the file that were killed have left beside it.
+// The caller knows that nobody is writing it.
+func Clean(path string) error {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("clean up beside %s: %w", path, err)
+	}
+	for _, e := range entries {
+		name := strings.TrimLeft(e.Name(), ".") // a leftover's own leftover has two dots
+		if name == e.Name() || !strings.HasPrefix(name, filepath.Base(path)+".") {
+			continue
+		}
+		if err := os.Remove(filepath.Join(filepath.Dir(path), e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("clean up beside %s: %w", path, err)
+		}
+	}
+	return nil
 }
 
 func replace(path string, data []byte, mode os.FileMode, sync bool) (err error) {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 )
 
@@ -39,5 +40,29 @@ func replaces(t *testing.T, write func(path string, data []byte, mode os.FileMod
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 2 {
 		t.Errorf("files left behind: %v, %v", left, err)
+	}
+}
+
+// What killed writers left goes; other files and their leftovers stay.
+func TestClean(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"x.json", ".x.json.123", "..x.json.a.tmp.4", ".y.json.1", "x.json.lock"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Clean(filepath.Join(dir, "x.json")); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if want := []string{".y.json.1", "x.json", "x.json.lock"}; !slices.Equal(left, want) {
+		t.Errorf("left %v, want %v", left, want)
 	}
 }

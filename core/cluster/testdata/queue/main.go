@@ -123,6 +123,9 @@ func (j *job) Wait(ctx context.Context) (sdk.Exit, error) {
 		}
 		alive := slices.ContainsFunc(j.Processes, func(p *process.Process) bool { return p.Alive() })
 		if !alive && (len(j.Processes) > 0 || j.pending == 0) {
+			if _, cancelled := mood("cancelled"); cancelled && j.kind == sdk.Engine {
+				continue // that is why they have ended
+			}
 			return j.Group.Wait(ctx)
 		}
 	}
