@@ -114,7 +114,8 @@ type StartRequest struct {
 	// the set, which names of log files and jobs contain.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	// How many engines; absent means the launcher's default (the number of CPUs
-	// for local processes). Always absent for a controller.
+	// for local processes). Always absent for a controller. Less than 1 or more than
+	// 100000 is INVALID_ARGUMENT.
 	N          *int32 `protobuf:"varint,3,opt,name=n,proto3,oneof" json:"n,omitempty"`
 	ProfileDir string `protobuf:"bytes,4,opt,name=profile_dir,json=profileDir,proto3" json:"profile_dir,omitempty"`
 	// May be empty: the cluster without a name.
