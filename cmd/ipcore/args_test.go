@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
 )
 
 func TestNormalise(t *testing.T) {
@@ -57,11 +58,11 @@ func TestSplitWords(t *testing.T) {
 
 func TestQuotes(t *testing.T) {
 	for word, want := range map[string]string{"a/b-c.d": "a/b-c.d", "": "''", "a b": "'a b'", "it's": `'it'\''s'`} {
-		if got := shellQuote(word); got != want {
-			t.Errorf("shellQuote(%q) = %s, want %s", word, got, want)
+		if got := sdk.ShellQuote(word); got != want {
+			t.Errorf("ShellQuote(%q) = %s, want %s", word, got, want)
 		}
-		if back, err := splitWords(shellQuote(word)); err != nil || len(back) != 1 || back[0] != word {
-			t.Errorf("shellQuote(%q) reads as %q, %v", word, back, err)
+		if back, err := splitWords(sdk.ShellQuote(word)); err != nil || len(back) != 1 || back[0] != word {
+			t.Errorf("ShellQuote(%q) reads as %q, %v", word, back, err)
 		}
 	}
 	if got := pythonQuote(`C:\a "b"`); got != `"C:\\a \"b\""` {

@@ -15,6 +15,7 @@ import (
 	"github.com/ipcore/ipcore/core/cluster"
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/sdk"
 )
 
 // resolve answers the profile and the cluster file's path.
@@ -53,12 +54,12 @@ func (p *place) connect(ctx context.Context, log hclog.Logger) (*client.Client, 
 func argsFor(p profile.Profile, id string) string {
 	var b strings.Builder
 	if name := byName(p); name == "" {
-		fmt.Fprintf(&b, " --profile-dir=%s", shellQuote(p.Dir))
+		fmt.Fprintf(&b, " --profile-dir=%s", sdk.ShellQuote(p.Dir))
 	} else if name != "default" {
-		fmt.Fprintf(&b, " --profile=%s", shellQuote(name))
+		fmt.Fprintf(&b, " --profile=%s", sdk.ShellQuote(name))
 	}
 	if id != "" {
-		fmt.Fprintf(&b, " --cluster-id=%s", shellQuote(id))
+		fmt.Fprintf(&b, " --cluster-id=%s", sdk.ShellQuote(id))
 	}
 	return b.String()
 }
@@ -89,17 +90,6 @@ func byName(p profile.Profile) string {
 		return ""
 	}
 	return name
-}
-
-// shellQuote quotes a word for a POSIX shell where it needs it.
-func shellQuote(word string) string {
-	safe := word != "" && strings.IndexFunc(word, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%,=", r))
-	}) < 0
-	if safe {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // pythonQuote writes a string literal of Python.

@@ -30,12 +30,6 @@ func element(id string, index int) string {
 	return m[1] + "[" + strconv.Itoa(index) + "]" + m[4]
 }
 
-// signals names the signals that end jobs.
-var signals = map[int]string{
-	1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
-	10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ",
-}
-
 // exits are exit codes below zero, which mean that PBS ended the job or never ran
 // it.
 var exits = map[int]string{
@@ -127,6 +121,15 @@ func record(a map[string]string) (batch.Record, error) {
 	return r, nil
 }
 
+// signalOf reads a signal out of an exit status: 256 and the signal, or as a shell
+// says it 128 and the signal.
+func signalOf(code int) (name string, ok bool) {
+	if code > 256 {
+		return batch.Signal(code - 256)
+	}
+	return batch.Signal(code - 128)
+}
+
 // end reads how a job ended.
 func end(r *batch.Record, status, comment string) {
 	comment = strings.TrimSpace(history.ReplaceAllString(comment, ""))
@@ -147,12 +150,11 @@ func end(r *batch.Record, status, comment string) {
 		} else {
 			r.Reason = strings.TrimSuffix(fmt.Sprintf("Exit_status %d, %s", code, comment), ", ")
 		}
-	case code > 256 && signals[code-256] != "":
-		r.State, r.Signal = batch.Failed, signals[code-256]
-	case code > 128 && signals[code-128] != "": // the shell's way to say it
-		r.State, r.Signal = batch.Failed, signals[code-128]
 	default:
 		r.State, r.Code = batch.Failed, code
+		if name, ok := signalOf(code); ok {
+			r.Code, r.Signal = -1, name
+		}
 	}
 }
 

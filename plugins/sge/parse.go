@@ -109,12 +109,6 @@ func tasks(text string) ([]int, error) {
 	return all, nil
 }
 
-// signals names the signals that end jobs.
-var signals = map[int]string{
-	1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
-	10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ",
-}
-
 // parseLookup reads what qacct (0) says of a job. qstat -j (1) is only asked
 // whether there is one, which its exit code tells.
 func parseLookup(i int, _ string, out []byte) ([]batch.Record, error) {
@@ -150,10 +144,8 @@ func ended(value map[string]string) batch.Record {
 	}
 	number, text, _ := strings.Cut(value["failed"], " ")
 	failed, _ := strconv.Atoi(number) // 0: it did not fail
-	if r.Code > 128 {
-		if name, ok := signals[r.Code-128]; ok {
-			r.Code, r.Signal = -1, name
-		}
+	if name, ok := batch.Signal(r.Code - 128); ok {
+		r.Code, r.Signal = -1, name
 	}
 	if r.Code != 0 || failed != 0 {
 		r.State = batch.Failed

@@ -11,8 +11,15 @@ var signals = map[int]string{
 
 // SignalName answers the name of a signal by which a system says that a job ended.
 func SignalName(number int) string {
-	if name := signals[number]; name != "" {
+	if name, ok := Signal(number); ok {
 		return name
 	}
 	return fmt.Sprintf("signal %d", number)
+}
+
+// Signal answers the name of a signal that ends jobs; ok is false for a number that
+// is none, where a code may mean a signal or something else.
+func Signal(number int) (name string, ok bool) {
+	name, ok = signals[number]
+	return name, ok
 }
