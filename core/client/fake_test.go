@@ -17,9 +17,10 @@ import (
 // fake is a small controller and its engines in one: it answers at once, and
 // does what the code of a request tells it to.
 type fake struct {
-	t       *testing.T
-	session *wire.Session
-	info    connfile.Client
+	subscribed chan struct{} // a token for each subscription to notifications
+	t          *testing.T
+	session    *wire.Session
+	info       connfile.Client
 
 	query, mux, task, control, notification, iopub *sockets.Socket
 
@@ -34,7 +35,7 @@ func startFake(t *testing.T, engines int) *fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{t: t, engines: make(map[string]string), info: connfile.Client{
+	f := &fake{t: t, engines: make(map[string]string), subscribed: make(chan struct{}, 16), info: connfile.Client{
 		Interface: "tcp://127.0.0.1", Key: "secret", Pack: "json", Unpack: "json", SignatureScheme: "hmac-sha256",
 	}}
 	if f.session, err = wire.NewSession("", signer, "json"); err != nil {
@@ -43,7 +44,12 @@ func startFake(t *testing.T, engines int) *fake {
 	for i := range engines {
 		f.engines[fmt.Sprint(i)] = fmt.Sprint("engine-", i)
 	}
-	f.notification = f.listen(sockets.Pub, &f.info.Notification, nil)
+	f.notification = f.serve(sockets.Pub, &f.info.Notification, sockets.Options{Subscribed: func(*sockets.Conn, []byte, bool) {
+		select {
+		case f.subscribed <- struct{}{}:
+		default:
+		}
+	}})
 	f.iopub = f.listen(sockets.Pub, &f.info.IOPub, nil)
 	f.query = f.listen(sockets.Router, &f.info.Registration, f.onQuery)
 	f.control = f.listen(sockets.Router, &f.info.Control, f.onControl)
@@ -55,7 +61,12 @@ func startFake(t *testing.T, engines int) *fake {
 // listen opens a socket on *port, which it sets when it is 0.
 func (f *fake) listen(kind sockets.Kind, port *int, handle func(*sockets.Conn, [][]byte)) *sockets.Socket {
 	f.t.Helper()
-	s := sockets.New(kind, sockets.Options{Handler: handle})
+	return f.serve(kind, port, sockets.Options{Handler: handle})
+}
+
+func (f *fake) serve(kind sockets.Kind, port *int, o sockets.Options) *sockets.Socket {
+	f.t.Helper()
+	s := sockets.New(kind, o)
 	got, err := s.Listen(fmt.Sprintf("tcp://127.0.0.1:%d", *port))
 	if err != nil {
 		f.t.Fatal(err)
@@ -214,5 +225,10 @@ func connect(t *testing.T, f *fake) *Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
+	select {
+	case <-f.subscribed: // else a notification would pass the client by
+	case <-within(t).Done():
+		t.Fatal("the client did not subscribe to notifications")
+	}
 	return c
 }
