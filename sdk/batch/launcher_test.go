@@ -75,6 +75,10 @@ func TestElementEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "3 run", func() bool { _, n := l.counts(t.Context()); return n == 3 })
+	until(t, "3 have spoken", func() bool {
+		text, err := l.Output(t.Context(), false)
+		return err == nil && strings.Count(text, "I am ") == 3
+	})
 	if code := toyQuiet(t, dir, "delete", l.job.id+".2"); code != 0 {
 		t.Fatal(code)
 	}
