@@ -81,7 +81,7 @@ type Hub struct {
 	unassigned jobList
 	finished   *db.Recent // ids of ended jobs
 	refused    map[string]int
-	complaints [IOPub + 1]complaint
+	complaints map[complaintKey]*complaint
 	record     db.Record // what newRecord answers
 	change     db.Change // what newChange answers
 	state      *stateWriter
@@ -123,6 +123,8 @@ func New(o Options) (*Hub, error) {
 		jobs:     make(map[string]*job),
 		finished: db.NewRecent(rememberFinished),
 		refused:  make(map[string]int),
+
+		complaints: make(map[complaintKey]*complaint),
 	}
 	if o.Restore {
 		if err := h.restore(); err != nil {

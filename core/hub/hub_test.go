@@ -440,6 +440,40 @@ func TestMalformedMonitorMessages(t *testing.T) {
 	}
 }
 
+// TestComplaintsAreFew sends messages that are signed and name nothing: the log
+// tells of each kind once, and the hub goes on.
+func TestComplaintsAreFew(t *testing.T) {
+	f := start(t, testKey, nil)
+	f.engine(0, "e0")
+	forge := func(topic Topic, header, parent, metadata string) {
+		m := wire.Message{Header: []byte(header), Parent: []byte(parent), Metadata: []byte(metadata), Content: []byte("{}")}
+		m.Signature = f.client.Signer().Sign(&m)
+		f.hub.Monitor(topic, []byte("e0"), []byte("c"), m.AppendFrames(nil))
+	}
+	const header = `{"msg_id": "r", "msg_type": "apply_reply", "session": "s", "date": "2026-11-25T12:00:00Z"}`
+	for range 100 {
+		for _, topic := range []Topic{Out, OutTask, OutBroadcast} {
+			forge(topic, header, "{}", "{}")
+			forge(topic, header, "[", "{}")
+			forge(topic, header, `{"msg_id": "of nobody"}`, "[")
+		}
+		forge(In, `{"msg_id": "", "msg_type": "apply_request"}`, "{}", "{}")
+		forge(In, `{"msg_id": "twice", "msg_type": "apply_request", "date": "tomorrow"}`, "{}", "{}")
+		forge(In, `{"msg_id": "twice", "msg_type": "apply_request", "session": "another"}`, "{}", "{}")
+		forge(IOPub, `{"msg_id": "o", "msg_type": "stream"}`, "[", "{}")
+		forge(IOPub, `{"msg_id": "o", "msg_type": "stream"}`, `{"msg_id": "twice"}`, "{}")
+	}
+	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 1, "completed": 0, "tasks": 0}, "unassigned": 0}`)
+	for text, want := range map[string]int{
+		"reply without a parent": 3, "reply with an unreadable parent": 3, "reply with unreadable metadata": 3,
+		"request without a msg_id": 1, "date not understood": 1, "another request with the same msg_id": 1, "output not recorded": 1,
+	} {
+		if n := strings.Count(f.log.String(), text); n != want {
+			t.Errorf("%d log lines about a %q, want %d:\n%s", n, text, want, f.log)
+		}
+	}
+}
+
 // TestAfterRun calls a hub that has ended.
 func TestAfterRun(t *testing.T) {
 	f := start(t, testKey, nil)

@@ -21,7 +21,7 @@ func (h *Hub) output(m *wire.Message, header wire.Header) {
 	}
 	parent, err := wire.ViewHeader(m.Parent)
 	if err != nil {
-		h.log.Warn("output not recorded", "type", header.MsgType, "error", err)
+		h.complain("output not recorded", "topic", topicNames[IOPub], "type", header.MsgType, "error", err)
 		return
 	}
 	if parent.MsgID == "" { // printed by no request
@@ -29,7 +29,7 @@ func (h *Hub) output(m *wire.Message, header wire.Header) {
 	}
 	c, err := h.outputChange(m, header.MsgType)
 	if err != nil {
-		h.log.Warn("output not recorded", "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
+		h.complain("output not recorded", "topic", topicNames[IOPub], "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
 		return
 	}
 	if c == nil {

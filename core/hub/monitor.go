@@ -32,7 +32,7 @@ func (h *Hub) monitor(e *event) {
 	case Out, OutTask, OutBroadcast:
 		answer := Answer{ID: e.texts[0], Status: e.texts[1], Engine: e.texts[2], Started: e.texts[3]}
 		if e.owned == nil {
-			answer = h.readAnswer(&m)
+			answer = h.readAnswer(e.topic, &m)
 		}
 		h.replied(e, &m, answer, header.Date)
 	case IOPub:
@@ -50,40 +50,16 @@ func readSubmission(m *wire.Message, header wire.Header) Submission {
 }
 
 // readAnswer reads what is recorded of a reply. Without ID it is none.
-func (h *Hub) readAnswer(m *wire.Message) Answer {
+func (h *Hub) readAnswer(topic Topic, m *wire.Message) Answer {
 	parent, err := wire.ViewHeader(m.Parent)
 	if err != nil {
-		h.log.Warn("reply with an unreadable parent", "error", err)
+		h.complain("reply with an unreadable parent", "topic", topicNames[topic], "error", err)
 	}
 	metadata, err := wire.ViewMetadata(m.Metadata)
 	if err != nil {
-		h.log.Warn("reply with unreadable metadata", "msg_id", parent.MsgID, "error", err)
+		h.complain("reply with unreadable metadata", "topic", topicNames[topic], "msg_id", parent.MsgID, "error", err)
 	}
 	return Answer{ID: parent.MsgID, Status: metadata.Status, Engine: metadata.Engine, Started: metadata.Started}
-}
-
-// complaintInterval is the least time between two log lines about messages that
-// anybody can send.
-const complaintInterval = time.Minute
-
-// complaint counts messages of a topic that could not be read.
-type complaint struct {
-	logged time.Time
-	since  int
-}
-
-// unreadable logs a message that is unsigned or malformed, rarely: whoever can
-// connect to a queue can send any number of them.
-func (h *Hub) unreadable(topic Topic, err error) {
-	h.refusals.Count(err)
-	c := &h.complaints[topic]
-	c.since++
-	now := time.Now()
-	if !c.logged.IsZero() && now.Sub(c.logged) < complaintInterval {
-		return
-	}
-	h.log.Warn("relayed message not recorded", "topic", topicNames[topic], "error", err, "messages", c.since)
-	*c = complaint{logged: now}
 }
 
 var topicNames = map[Topic]string{
@@ -100,7 +76,7 @@ const (
 // submitted records a request.
 func (h *Hub) submitted(e *event, m *wire.Message, s Submission) {
 	if s.ID == "" {
-		h.log.Warn("request without a msg_id not recorded", "topic", topicNames[e.topic])
+		h.complain("request without a msg_id not recorded", "topic", topicNames[e.topic])
 		return
 	}
 	r := h.newRecord(m, s)
@@ -177,7 +153,7 @@ func (h *Hub) date(text, what, id string) time.Time {
 	t, err := wire.ParseDate(text)
 	if err != nil {
 		if text != "" {
-			h.log.Warn("date not understood, using the present", "what", what, "msg_id", id, "error", err)
+			h.complain("date not understood, using the present", "what", what, "msg_id", id, "error", err)
 		}
 		return time.Now()
 	}
@@ -212,7 +188,7 @@ func (h *Hub) store(r *db.Record) bool {
 		return true
 	}
 	if string(old.Header) != string(r.Header) { // else it is one that we resubmitted
-		h.log.Warn("another request with the same msg_id, keeping the first", "msg_id", r.MsgID)
+		h.complain("another request with the same msg_id, keeping the first", "queue", r.Queue, "msg_id", r.MsgID)
 	}
 	return old.Completed.IsZero()
 }
@@ -243,7 +219,7 @@ var resultFields = db.FieldSet(db.Started, db.Completed, db.Received, db.ResultH
 func (h *Hub) replied(e *event, m *wire.Message, a Answer, date string) {
 	id := a.ID
 	if id == "" {
-		h.log.Warn("reply without a parent not recorded", "topic", topicNames[e.topic])
+		h.complain("reply without a parent not recorded", "topic", topicNames[e.topic])
 		return
 	}
 	j := h.jobs[id]
