@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -83,13 +84,17 @@ func (s *scanner) object(field func(key string) error) error {
 		if s.peek() != ':' {
 			return s.fail("expected ':'")
 		}
-		s.pos++
+		if s.pos++; s.at(' ') {
+			s.pos++
+		}
 		if err := field(key); err != nil {
 			return err
 		}
 		switch s.peek() {
 		case ',':
-			s.pos++
+			if s.pos++; s.at(' ') {
+				s.pos++
+			}
 		case '}':
 			s.pos++
 			s.depth--
@@ -277,6 +282,13 @@ func (s *scanner) string() (string, error) {
 	if s.peek() != '"' {
 		return "", s.fail("expected a string")
 	}
+	start := s.pos
+	s.pos++
+	if s.plain(); s.at('"') { // nearly all
+		s.pos++
+		return s.text[start+1 : s.pos-1], nil
+	}
+	s.pos = start
 	raw, plain, err := s.rawString()
 	if err != nil || plain {
 		return raw, err
@@ -314,7 +326,7 @@ func (s *scanner) rawString() (raw string, plain bool, err error) {
 	}
 }
 
-// plain steps over bytes that stand for themselves, eight at a time first.
+// plain steps over bytes that stand for themselves, eight at a time.
 func (s *scanner) plain() {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	pos := s.pos
@@ -323,8 +335,9 @@ func (s *scanner) plain() {
 		quote, escape := x^(ones*'"'), x^(ones*'\\')
 		// A byte of tops is set where x is not ASCII, is a control character,
 		// a quote or an escape; and maybe in bytes after such a one.
-		if (x|(x-ones*0x20)|(quote-ones)|(escape-ones))&tops != 0 {
-			break
+		if odd := (x | (x - ones*0x20) | (quote - ones) | (escape - ones)) & tops; odd != 0 {
+			s.pos = pos + bits.TrailingZeros64(odd)/8
+			return
 		}
 	}
 	for pos < len(s.data) && plainByte[s.data[pos]] {
