@@ -31,6 +31,8 @@ type DB struct {
 	undated   map[*entry]struct{} // without a submission time: stubs
 	done      doneQueue           // what may be dropped
 	doneSize  int64
+	hot       hotRing // of those that have ended
+	common    *[]byte // the frame that was shared last
 	seq       uint64
 	culled    *db.Recent
 	culls     uint64
@@ -38,7 +40,12 @@ type DB struct {
 
 // entry is a stored record and where it stands.
 type entry struct {
-	db.Record
+	id                   string
+	submitted, completed time.Time  // as the record says
+	hot                  *db.Record // nil when it is packed
+	cold                 []byte
+	shared               *[]byte // what cold leaves out
+
 	seq   uint64 // order of arrival, for equal times
 	done  bool   // in the done queue
 	place int    // there
@@ -72,10 +79,11 @@ func New(o Options) (*DB, error) {
 	return &DB{
 		o:         o,
 		byID:      make(map[string]*entry),
-		submitted: index{time: func(e *entry) time.Time { return e.Submitted }},
-		completed: index{place: 1, time: func(e *entry) time.Time { return e.Completed }},
+		submitted: index{time: func(e *entry) time.Time { return e.submitted }},
+		completed: index{place: 1, time: func(e *entry) time.Time { return e.completed }},
 		undated:   make(map[*entry]struct{}),
 		culled:    db.NewRecent(rememberCulled),
+		hot:       hotRing{size: hotRecords},
 	}, nil
 }
 
@@ -88,8 +96,9 @@ func (d *DB) Add(r *db.Record) error {
 		return db.Duplicate(r.MsgID)
 	}
 	d.seq++
-	e := &entry{Record: *r, seq: d.seq}
-	d.byID[e.MsgID] = e
+	record := *r
+	e := &entry{id: r.MsgID, hot: &record, seq: d.seq}
+	d.byID[e.id] = e
 	d.enlist(e)
 	d.cull()
 	return nil
@@ -112,7 +121,7 @@ func (d *DB) Get(id string) (*db.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &e.Record, nil
+	return e.record(), nil
 }
 
 // Fields that decide where an entry is listed.
@@ -127,17 +136,18 @@ func (d *DB) Update(id string, c *db.Change) error {
 	if err != nil {
 		return err
 	}
+	e.thaw()
 	switch {
 	case c.Set&submission != 0:
 		d.delist(e)
-		c.Apply(&e.Record)
+		c.Apply(e.hot)
 		d.enlist(e)
 	case c.Set&completion != 0:
 		d.delistEnd(e)
-		c.Apply(&e.Record)
+		c.Apply(e.hot)
 		d.enlistEnd(e)
 	default:
-		c.Apply(&e.Record)
+		c.Apply(e.hot)
 		d.resize(e)
 	}
 	d.cull()
@@ -146,7 +156,8 @@ func (d *DB) Update(id string, c *db.Change) error {
 
 // enlist puts an entry into the indexes that its fields call for.
 func (d *DB) enlist(e *entry) {
-	if e.Submitted.IsZero() {
+	e.submitted = e.hot.Submitted
+	if e.submitted.IsZero() {
 		d.undated[e] = struct{}{}
 	} else {
 		d.submitted.add(e)
@@ -156,23 +167,27 @@ func (d *DB) enlist(e *entry) {
 
 // enlistEnd is the part of enlist that the task's end decides.
 func (d *DB) enlistEnd(e *entry) {
-	if e.Completed.IsZero() {
+	e.completed = e.hot.Completed
+	if e.completed.IsZero() {
 		e.at = len(d.open)
 		d.open = append(d.open, e)
 	} else {
 		d.completed.add(e)
 	}
-	if e.Done() {
+	if e.hot.Done() {
 		e.done = true
-		e.size = e.Size()
+		e.size = e.hot.Size()
 		d.doneSize += e.size
 		d.done.push(e)
+		if old := d.hot.push(e); old != nil && old.done {
+			d.freeze(old)
+		}
 	}
 }
 
 // delist undoes enlist.
 func (d *DB) delist(e *entry) {
-	if e.Submitted.IsZero() {
+	if e.submitted.IsZero() {
 		delete(d.undated, e)
 	} else {
 		d.submitted.remove(e)
@@ -182,7 +197,7 @@ func (d *DB) delist(e *entry) {
 
 // delistEnd undoes enlistEnd.
 func (d *DB) delistEnd(e *entry) {
-	if e.Completed.IsZero() {
+	if e.completed.IsZero() {
 		last := len(d.open) - 1
 		d.open[e.at] = d.open[last]
 		d.open[e.at].at = e.at
@@ -201,7 +216,7 @@ func (d *DB) delistEnd(e *entry) {
 // resize counts an entry's bytes anew.
 func (d *DB) resize(e *entry) {
 	if e.done {
-		size := e.Size()
+		size := e.hot.Size()
 		d.doneSize += size - e.size
 		e.size = size
 	}
@@ -226,13 +241,14 @@ func (d *DB) cull() {
 func (d *DB) cullOldest() {
 	e := d.done.oldest()
 	d.drop(e)
-	d.culled.Add(e.MsgID)
+	d.culled.Add(e.id)
 	d.culls++
 }
 
 func (d *DB) drop(e *entry) {
 	d.delist(e)
-	delete(d.byID, e.MsgID)
+	delete(d.byID, e.id)
+	e.hot, e.cold, e.shared = nil, nil, nil // the ring may know it for a while
 }
 
 // Drop forgets a record.
@@ -259,7 +275,7 @@ func (d *DB) Find(q db.Query, _ db.Fields) ([]*db.Record, error) {
 	matching := d.match(q)
 	records := make([]*db.Record, len(matching))
 	for i, e := range matching {
-		records[i] = &e.Record
+		records[i] = e.record()
 	}
 	return records, nil
 }
@@ -269,7 +285,7 @@ func (d *DB) History() ([]string, error) {
 	all := d.submitted.all()
 	ids := make([]string, len(all))
 	for i, e := range all {
-		ids[i] = e.MsgID
+		ids[i] = e.id
 	}
 	return ids, nil
 }

@@ -1,9 +1,11 @@
 package dictdb
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -23,6 +25,62 @@ func open(t testing.TB, o Options) *DB {
 
 func TestConformance(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T) db.DB { return open(t, Options{RecordLimit: -1}) })
+}
+
+// The same when every record but one of those that have ended is packed.
+func TestConformancePacked(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T) db.DB {
+		d := open(t, Options{RecordLimit: -1})
+		d.hot.size = 1
+		return d
+	})
+}
+
+// What is packed and unpacked is what it was, field by field.
+func TestPacked(t *testing.T) {
+	d := open(t, Options{RecordLimit: -1})
+	d.hot.size = 1
+	text, empty := "x = 1", ""
+	when := time.Date(2026, 11, 20, 10, 26, 3, 577987000, time.UTC)
+	full := db.Record{
+		MsgID: "full", Header: []byte(`{"a": 1}`), Metadata: []byte("{}"), Content: []byte{}, Buffers: [][]byte{[]byte("b"), {}},
+		Submitted: when, ClientUUID: "client", EngineUUID: &empty, Started: when.Add(time.Second), Completed: when.Add(2 * time.Second),
+		Resubmitted: "other", Received: when.Add(3 * time.Second), ResultHeader: []byte("{}"), ResultMetadata: []byte("[]"),
+		ResultContent: []byte("0"), ResultBuffers: [][]byte{[]byte("c")}, Queue: "mux", ExecuteInput: &text,
+		ExecuteResult: []byte("1"), Error: []byte("2"), Stdout: []byte("3"), Stderr: []byte("4"), Label: "label",
+	}
+	function := bytes.Repeat([]byte("f"), minShared)
+	first := db.Record{MsgID: "first", Header: []byte("{}"), Buffers: [][]byte{function, []byte("1")}, Completed: when}
+	second := db.Record{MsgID: "second", Header: []byte("{}"), Buffers: [][]byte{bytes.Clone(function), {}}, Completed: when}
+	bare := db.Record{MsgID: "bare", Header: []byte("{}"), Completed: when}
+	last := db.Record{MsgID: "last", Header: []byte("{}"), Completed: when}
+	for _, r := range []*db.Record{&full, &first, &second, &bare, &last} {
+		if err := d.Add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []db.Record{full, first, second, bare} {
+		if e := d.byID[want.MsgID]; e.hot != nil {
+			t.Errorf("%s is not packed", want.MsgID)
+		}
+		got, err := d.Get(want.MsgID)
+		if err != nil || !reflect.DeepEqual(*got, want) {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
+		}
+	}
+	if d.byID["first"].shared != d.byID["second"].shared {
+		t.Error("what is the same is not shared")
+	}
+	if d.byID["last"].hot == nil {
+		t.Error("the last one is packed")
+	}
+	more := db.Change{Set: db.FieldSet(db.Stdout), Record: db.Record{Stdout: []byte("5")}}
+	if err := d.Update("full", &more); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Get("full"); err != nil || string(got.Stdout) != "35" || string(got.Stderr) != "4" {
+		t.Errorf("%+v, %v", got, err)
+	}
 }
 
 func add(t testing.TB, d *DB, i int, done bool) {
@@ -107,6 +165,7 @@ func TestSizeLimit(t *testing.T) {
 // TestIndexes compares the planner with a plain scan through random changes.
 func TestIndexes(t *testing.T) {
 	d := open(t, Options{RecordLimit: 300})
+	d.hot.size = 100
 	random := rand.New(rand.NewPCG(1, 2))
 	queries := []string{
 		`{"completed": null}`, `{"completed": {"$ne": null}}`, `{"completed": {"$gt": "2026-11-20T10:30:00Z"}}`,
@@ -134,7 +193,7 @@ func TestIndexes(t *testing.T) {
 			}
 			var want []string
 			for id, e := range d.byID {
-				if q.Match(&e.Record) {
+				if q.Match(e.record()) {
 					want = append(want, id)
 				}
 			}

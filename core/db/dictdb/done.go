@@ -3,38 +3,20 @@ package dictdb
 // doneQueue is the entries that may be dropped, the oldest submission first:
 // a binary heap that holds what it compares. Stubs have no submission and come
 // before all others.
-type doneQueue struct{ heap []doneItem }
-
-// doneItem is an entry and what orders it.
-type doneItem struct {
-	seconds int64 // of its submission
-	nanos   int
-	seq     uint64
-	e       *entry
-}
-
-func (a *doneItem) before(b *doneItem) bool {
-	if a.seconds != b.seconds {
-		return a.seconds < b.seconds
-	}
-	if a.nanos != b.nanos {
-		return a.nanos < b.nanos
-	}
-	return a.seq < b.seq
-}
+type doneQueue struct{ heap []slot }
 
 func (q *doneQueue) len() int       { return len(q.heap) }
 func (q *doneQueue) oldest() *entry { return q.heap[0].e }
 
 func (q *doneQueue) push(e *entry) {
-	q.heap = append(q.heap, doneItem{})
-	q.up(len(q.heap)-1, doneItem{e.Submitted.Unix(), e.Submitted.Nanosecond(), e.seq, e})
+	q.heap = append(q.heap, slot{})
+	q.up(len(q.heap)-1, slotOf(e.submitted, e))
 }
 
 func (q *doneQueue) remove(e *entry) {
 	last := len(q.heap) - 1
 	moved := q.heap[last]
-	q.heap[last] = doneItem{}
+	q.heap[last] = slot{}
 	q.heap = q.heap[:last]
 	if e.place != last {
 		q.up(q.down(e.place, moved), moved)
@@ -42,7 +24,7 @@ func (q *doneQueue) remove(e *entry) {
 }
 
 // up puts an item at i, or above it while those there come after it.
-func (q *doneQueue) up(i int, item doneItem) {
+func (q *doneQueue) up(i int, item slot) {
 	for i > 0 {
 		parent := (i - 1) / 2
 		if !item.before(&q.heap[parent]) {
@@ -55,7 +37,7 @@ func (q *doneQueue) up(i int, item doneItem) {
 }
 
 // down makes room for an item at i or below it, and answers where.
-func (q *doneQueue) down(i int, item doneItem) int {
+func (q *doneQueue) down(i int, item slot) int {
 	for {
 		child := 2*i + 1
 		if child >= len(q.heap) {
@@ -72,7 +54,7 @@ func (q *doneQueue) down(i int, item doneItem) int {
 	}
 }
 
-func (q *doneQueue) put(i int, item doneItem) {
+func (q *doneQueue) put(i int, item slot) {
 	q.heap[i] = item
 	item.e.place = i
 }

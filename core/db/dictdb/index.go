@@ -1,7 +1,7 @@
 package dictdb
 
 import (
-	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -20,33 +20,63 @@ type index struct {
 
 // slot is an entry under the time it was added with. A nil entry is a hole.
 type slot struct {
-	at  time.Time
-	seq uint64
-	e   *entry
+	seconds int64 // of the Unix epoch
+	nanos   int32
+	seq     uint64 // orders equal times
+	e       *entry
+}
+
+func slotOf(t time.Time, e *entry) slot {
+	return slot{t.Unix(), int32(t.Nanosecond()), e.seq, e}
+}
+
+func (s *slot) before(o *slot) bool {
+	if s.seconds != o.seconds {
+		return s.seconds < o.seconds
+	}
+	if s.nanos != o.nanos {
+		return s.nanos < o.nanos
+	}
+	return s.seq < o.seq
 }
 
 func (s slot) compare(o slot) int {
-	if c := s.at.Compare(o.at); c != 0 {
-		return c
+	switch {
+	case s.before(&o):
+		return -1
+	case o.before(&s):
+		return 1
 	}
-	return cmp.Compare(s.seq, o.seq)
+	return 0
 }
 
+// nearEnd is how many places from the end add looks at one by one: ends of tasks
+// arrive nearly in their order.
+const nearEnd = 8
+
 func (x *index) add(e *entry) {
-	s := slot{x.time(e), e.seq, e}
-	if n := len(x.list); n == 0 || x.list[n-1].compare(s) < 0 {
-		e.places[x.place] = n
-		x.list = append(x.list, s)
-		return
+	s := slotOf(x.time(e), e)
+	i, last := len(x.list), max(0, len(x.list)-nearEnd)
+	for i > last && s.before(&x.list[i-1]) {
+		i--
 	}
-	i, found := slices.BinarySearchFunc(x.list, s, slot.compare)
+	found := false
+	switch {
+	case i == last:
+		i, found = slices.BinarySearchFunc(x.list[:i], s, slot.compare)
+	case !x.list[i-1].before(&s):
+		i--
+		found = true
+	}
 	e.places[x.place] = i
 	if found { // the hole that the same entry left
 		x.list[i] = s
 		x.holes--
 		return
 	}
-	x.list = slices.Insert(x.list, i, s)
+	x.list = append(x.list, slot{})
+	copy(x.list[i+1:], x.list[i:])
+	x.list[i] = s
 }
 
 // remove takes an entry out; its time is still the one it was added with.
@@ -54,7 +84,7 @@ func (x *index) remove(e *entry) {
 	i := e.places[x.place]
 	if i >= len(x.list) || x.list[i].e != e { // others were put before it
 		var found bool
-		if i, found = slices.BinarySearchFunc(x.list, slot{at: x.time(e), seq: e.seq}, slot.compare); !found {
+		if i, found = slices.BinarySearchFunc(x.list, slotOf(x.time(e), e), slot.compare); !found {
 			return
 		}
 	}
@@ -91,13 +121,11 @@ func entries(slots []slot, dst []*entry) []*entry {
 // within answers the slots that an ordering condition leaves.
 func (x *index) within(op db.Op, at time.Time) []slot {
 	first := func(after bool) int {
-		i, _ := slices.BinarySearchFunc(x.list, at, func(s slot, at time.Time) int {
-			c := s.at.Compare(at)
-			if c == 0 && after {
-				return -1
-			}
-			return c
-		})
+		key := slot{seconds: at.Unix(), nanos: int32(at.Nanosecond())}
+		if after {
+			key.seq = math.MaxUint64
+		}
+		i, _ := slices.BinarySearchFunc(x.list, key, slot.compare)
 		return i
 	}
 	switch op {

@@ -14,13 +14,13 @@ func (d *DB) match(q db.Query) []*entry {
 	candidates, sorted := d.candidates(q)
 	matching := candidates[:0]
 	for _, e := range candidates {
-		if q.Match(&e.Record) {
+		if q.Match(e.record()) {
 			matching = append(matching, e)
 		}
 	}
 	if !sorted {
 		slices.SortFunc(matching, func(a, b *entry) int {
-			return slot{a.Submitted, a.seq, nil}.compare(slot{b.Submitted, b.seq, nil})
+			return slotOf(a.submitted, a).compare(slotOf(b.submitted, b))
 		})
 	}
 	return matching
