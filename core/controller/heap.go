@@ -19,6 +19,11 @@ const heapFloor = 32 << 20
 // thousand engines come at once, much more is in use before tune has its turn.
 const heapTimes = 8
 
+// heapLarge is the size in bytes of what is in use from which garbage gets less
+// room than Go's rule gives it: a long history is worth more than the collector's
+// time.
+const heapLarge = 64 << 20
+
 // heapRoom keeps Go's rule for garbage at twice what is in use, or heapFloor
 // when that is more.
 type heapRoom struct {
@@ -53,6 +58,10 @@ func (h *heapRoom) tune() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
 	used := max(live[0].Value.Uint64(), heapFloor/heapTimes)
-	debug.SetGCPercent(max(h.before, int(min(math.MaxInt32, 100*heapFloor/used))-100))
+	percent := h.before
+	if used > heapLarge {
+		percent = min(percent, 75)
+	}
+	debug.SetGCPercent(max(percent, int(min(math.MaxInt32, 100*heapFloor/used))-100))
 	runtime.SetFinalizer(&garbage{h}, func(g *garbage) { g.room.tune() })
 }
