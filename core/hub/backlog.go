@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipcore/ipcore/core/wire"
@@ -76,6 +77,8 @@ type backlog struct {
 	limit int64
 	wake  chan struct{} // one token when there is something
 
+	level atomic.Int64 // bytes of current; changed under mu
+
 	mu      sync.Mutex
 	current *batch
 	spare   *batch
@@ -117,6 +120,7 @@ func (b *backlog) swap() *batch {
 		return nil
 	}
 	b.current, b.spare, b.waits = b.spare, nil, false
+	b.level.Store(0)
 	return full
 }
 
@@ -147,6 +151,7 @@ func (b *backlog) add(e event) {
 	}
 	t := b.batch()
 	t.bytes += eventSize
+	b.level.Store(t.bytes)
 	t.events = append(t.events, e)
 	b.signal()
 }
@@ -190,6 +195,7 @@ func (b *backlog) addMessage(e event, peer []byte, frames [][]byte, limit int64)
 	}
 	t := b.batch()
 	t.bytes += size
+	b.level.Store(t.bytes)
 	e.first = len(t.frames)
 	for _, f := range frames {
 		if len(f) < keepFrame {
@@ -220,12 +226,16 @@ func (b *backlog) addOwned(e event) {
 	}
 	t := b.batch()
 	t.bytes += size
+	b.level.Store(t.bytes)
 	t.events = append(t.events, e)
 	b.signalLater()
 }
 
 // full tells whether size bytes are too many, and counts them as dropped then.
 func (b *backlog) full(size, limit int64) bool {
+	if b.level.Load()+size <= limit {
+		return false
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.closed || b.refuses(size, limit)

@@ -24,6 +24,15 @@ func BenchmarkDirect(b *testing.B) {
 	})
 }
 
+// BenchmarkMux is the cost of a direct request without output.
+func BenchmarkMux(b *testing.B) {
+	benchmark(b, func(f *fixture, m *messages) int {
+		f.hub.Monitor(In, []byte("e0"), nil, m.request)
+		f.hub.Monitor(Out, []byte("e0"), nil, m.reply)
+		return 2
+	})
+}
+
 // BenchmarkTask is the cost of a load-balanced task without output.
 func BenchmarkTask(b *testing.B) {
 	benchmark(b, func(f *fixture, m *messages) int {
