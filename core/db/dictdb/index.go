@@ -52,7 +52,7 @@ func (s slot) compare(o slot) int {
 
 // nearEnd is how many places from the end add looks at one by one: ends of tasks
 // arrive nearly in their order.
-const nearEnd = 8
+const nearEnd = 32
 
 func (x *index) add(e *entry) {
 	s := slotOf(x.time(e), e)
