@@ -127,15 +127,19 @@ func (c *Conn) putCommand(parts ...[]byte) {
 	c.mark()
 }
 
-// overMark begins the watch over a peer that is over its mark: when it takes
-// nothing at all for StuckAfter, it is dropped. The caller holds c.mu.
+// overMark counts a message that is refused because the peer is over its mark,
+// and begins the watch over it: when it takes nothing at all for StuckAfter, it
+// is dropped. The caller holds c.mu.
 func (c *Conn) overMark() {
+	c.out.refused++
+	if c.out.refused == 1 {
+		c.s.log.Warn("peer does not read: its messages are refused until it does",
+			"peer", c.RemoteAddr().String(), "identity", printable(c.id), "queued", c.out.bytes)
+	}
 	if c.out.watched {
 		return
 	}
 	c.out.watched = true
-	c.s.log.Warn("peer does not read: its messages are refused until it does",
-		"peer", c.RemoteAddr().String(), "identity", printable(c.id), "queued", c.out.bytes)
 	written, wait := c.out.written, c.s.o.Limits.StuckAfter
 	c.out.watch = time.AfterFunc(wait, func() {
 		c.mu.Lock()
@@ -146,6 +150,21 @@ func (c *Conn) overMark() {
 			c.fail(errStuck)
 		}
 	})
+}
+
+// caughtUp tells how many messages were refused once the peer has taken nearly
+// all that waited. The caller holds c.mu.
+func (c *Conn) caughtUp() {
+	if c.out.refused > 0 && c.out.bytes <= min(c.s.o.Limits.SendQueue, queueFair)/2 {
+		c.tellRefused("it had caught up")
+	}
+}
+
+// tellRefused logs how many messages a peer was not sent. The caller holds c.mu.
+func (c *Conn) tellRefused(until string) {
+	c.s.log.Warn("peer did not read: messages were not sent to it", "peer", c.RemoteAddr().String(), "identity", printable(c.id),
+		"messages", c.out.refused, "queued", c.out.bytes, "until", until)
+	c.out.refused = 0
 }
 
 // fail ends the connection; the first reason stays. Its reader goroutine does
@@ -192,6 +211,9 @@ func (c *Conn) run() {
 func (c *Conn) discardQueue() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.out.refused > 0 {
+		c.tellRefused(c.err.Error())
+	}
 	c.out.discard()
 	return c.err
 }

@@ -27,5 +27,6 @@
 // left to a goroutine that ends when the connection's queue is empty. A queue
 // is bounded by Limits.SendQueue: over it a ROUTER's or DEALER's sender gets
 // ErrFull, a PUB drops the message for that subscriber and counts it, and a
-// peer that takes nothing for Limits.StuckAfter is dropped.
+// peer that takes nothing for Limits.StuckAfter is dropped. The log tells when
+// that begins, and how many messages it were when the peer has caught up or gone.
 package sockets

@@ -407,16 +407,21 @@ func TestPeerThatNeverReads(t *testing.T) {
 	if n := strings.Count(log.String(), "does not read"); n != 1 {
 		t.Errorf("%d lines in the log:\n%s", n, log.String())
 	}
+	if text := log.String(); strings.Count(text, "were not sent to it") != 1 || !strings.Contains(text, "messages=1 ") || !strings.Contains(text, errStuck.Error()) {
+		t.Errorf("the log does not tell of the one message that was refused, and until when:\n%s", text)
+	}
 	if n := queued.Load(); n != 0 {
 		t.Errorf("%d bytes are still counted as queued", n)
 	}
 }
 
 func TestSubscriberThatNeverReads(t *testing.T) {
+	var log syncBuffer
 	subscribed := make(chan *Conn, 10)
 	pub := open(t, Pub, Options{
 		Subscribed: func(c *Conn, _ []byte, _ bool) { subscribed <- c },
 		Limits:     Limits{SendQueue: 1 << 20},
+		Log:        warnings(&log),
 	})
 	endpoint := listen(t, pub)
 	stuck := rawDial(t, endpoint)
@@ -429,14 +434,29 @@ func TestSubscriberThatNeverReads(t *testing.T) {
 	dial(t, sub, endpoint)
 	await(t, subscribed, "subscription")
 	part := make([]byte, 30<<10)
-	for n := 0; pub.Dropped() == 0; n++ {
-		if n > 5000 {
+	sent := 0
+	for pub.Dropped() < 7 {
+		if sent++; sent > 5000 {
 			t.Fatal("nothing was dropped")
 		}
 		_ = pub.Send(part)
 		await(t, r.messages, "message of the healthy subscriber")
 	}
-	runtime.KeepAlive(stuck)
+	for range sent - 7 { // it reads again, and gets what was queued
+		if _, body := stuck.frame(); len(body) != len(part) {
+			t.Fatalf("a message of %d bytes", len(body))
+		}
+	}
+	deadline := time.Now().Add(patience)
+	for !strings.Contains(log.String(), `messages=7 `) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log does not tell of 7 messages:\n%s", log.String())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "caught up") {
+		t.Errorf("%d lines in the log, want one of the begin and one of the end:\n%s", n, log.String())
+	}
 }
 
 func TestPingsOfAPeerThatNeverReadsAreBounded(t *testing.T) {

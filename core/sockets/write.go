@@ -52,7 +52,8 @@ type outbox struct {
 	written  int64 // ever
 	sealer   *sealer
 	sent     Traffic
-	writing  bool // someone is writing: leave it to them
+	writing  bool   // someone is writing: leave it to them
+	refused  uint64 // messages, since the queue was last nearly empty
 	watched  bool
 	watch    *time.Timer
 
@@ -248,6 +249,7 @@ func (c *Conn) Flush() {
 			return
 		}
 		c.out.consume(n)
+		c.caughtUp()
 		if n < len(b) {
 			c.startWriter()
 			return
@@ -293,6 +295,7 @@ func (c *Conn) drain() {
 		n, err := all.WriteTo(c.tcp)
 		c.mu.Lock()
 		c.out.consume(int(n))
+		c.caughtUp()
 		clear(c.out.buffers)
 		if err != nil {
 			c.mu.Unlock()
