@@ -151,6 +151,8 @@ func TestMetrics(t *testing.T) {
 		`ipcore_engines_ended_total{cause="lost"}`:                                    1,
 		`ipcore_records`:                                                              tasks + 10,
 		`ipcore_records_culled_total`:                                                 0,
+		`ipcore_records_queued`:                                                       0,
+		`ipcore_records_not_stored_total`:                                             0,
 		`ipcore_requests_unanswered`:                                                  0,
 		`ipcore_messages_not_recorded_total`:                                          0,
 		`ipcore_database_errors_total`:                                                0,

@@ -70,14 +70,17 @@ var (
 	tasksStranded  = family{counter, "tasks_lost_with_engine_total", "Tasks that failed because their engine was lost.", nil}
 	unanswered     = family{gauge, "requests_unanswered", "Direct requests and tasks without a reply.", nil}
 
-	records          = family{gauge, "records", "Task records that are kept.", nil}
-	recordBytes      = family{gauge, "record_bytes", "Bytes of finished task records that are kept in memory.", nil}
-	recordsCulled    = family{counter, "records_culled_total", "Task records dropped to keep within the limits.", nil}
-	notRecorded      = family{counter, "messages_not_recorded_total", "Messages passed on but not recorded, because the hub was behind.", nil}
-	notRecordedBytes = family{counter, "messages_not_recorded_bytes_total", "Their bytes.", nil}
-	backlog          = family{gauge, "hub_backlog_messages", "Messages that wait for the hub.", nil}
-	backlogBytes     = family{gauge, "hub_backlog_bytes", "Their bytes, and those of the messages at hand.", nil}
-	databaseErrors   = family{counter, "database_errors_total", "Changes that the database did not take.", nil}
+	records            = family{gauge, "records", "Task records that are kept.", nil}
+	recordBytes        = family{gauge, "record_bytes", "Bytes of finished task records that are kept in memory.", nil}
+	recordsQueued      = family{gauge, "records_queued", "Task records that wait to be stored on disk or on a server.", nil}
+	recordsQueuedBytes = family{gauge, "records_queued_bytes", "Their bytes.", nil}
+	recordsNotStored   = family{counter, "records_not_stored_total", "Task records, or changes of them, that were given up because they could not be stored.", nil}
+	recordsCulled      = family{counter, "records_culled_total", "Task records dropped to keep within the limits.", nil}
+	notRecorded        = family{counter, "messages_not_recorded_total", "Messages passed on but not recorded, because the hub was behind.", nil}
+	notRecordedBytes   = family{counter, "messages_not_recorded_bytes_total", "Their bytes.", nil}
+	backlog            = family{gauge, "hub_backlog_messages", "Messages that wait for the hub.", nil}
+	backlogBytes       = family{gauge, "hub_backlog_bytes", "Their bytes, and those of the messages at hand.", nil}
+	databaseErrors     = family{counter, "database_errors_total", "Changes that the database did not take.", nil}
 
 	messages        = family{counter, "messages_total", "Messages by queue, side and direction.", []string{"queue", "side", "direction"}}
 	messageBytes    = family{counter, "message_bytes_total", "Their bytes.", []string{"queue", "side", "direction"}}
@@ -181,6 +184,9 @@ func (s *scrape) hub(h *hub.Stats) {
 	put(s, &records, h.Records.Records)
 	put(s, &recordBytes, h.Records.Bytes)
 	put(s, &recordsCulled, h.Records.Culled)
+	put(s, &recordsQueued, h.Records.Queued)
+	put(s, &recordsQueuedBytes, h.Records.QueuedBytes)
+	put(s, &recordsNotStored, h.Records.NotStored)
 	put(s, &notRecorded, h.NotRecorded)
 	put(s, &notRecordedBytes, h.NotRecordedBytes)
 	put(s, &backlog, h.Backlog)

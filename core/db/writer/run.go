@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,25 +76,53 @@ func (d *DB) resize(w *Write) {
 	}
 }
 
-// shed gives up the oldest queued changes of ended tasks; mu is held.
+// shed gives up the oldest queued changes of ended tasks; mu is held. Whole
+// records go first, and the ends of tasks whose beginning is stored, or under
+// way, have a quarter more room: without its end a task stays pending for ever.
 func (d *DB) shed() {
 	step := d.o.MaxQueued / 16
-	before := d.status.Lost
+	d.giveUp(d.o.MaxQueued-step, func(w *Write) bool { return w.Record != nil && w.Record.Done() })
+	d.giveUp(d.o.MaxQueued+4*step, ended)
+	d.queue = slices.DeleteFunc(d.queue, func(w *Write) bool { return w.dead })
+	d.shedAt = max(d.o.MaxQueued, d.bytes+step)
+	if time.Since(d.toldAt) >= logEvery {
+		d.tellGivenUp()
+	}
+}
+
+// tellGivenUp logs how many records were given up since it was told last; mu is
+// held.
+func (d *DB) tellGivenUp() {
+	if d.givenUp == 0 {
+		return
+	}
+	d.log.Error("task database does not keep up: records of ended tasks are not stored", "database", d.Name(), "records", d.givenUp,
+		"queued_bytes", d.bytes, "error", d.status.Err)
+	d.givenUp, d.toldAt = 0, time.Now()
+}
+
+// giveUp gives up the oldest queued changes that may be, until no more than
+// these bytes are queued; mu is held.
+func (d *DB) giveUp(bytes int64, may func(*Write) bool) {
 	for _, w := range d.queue {
-		if d.bytes <= d.o.MaxQueued-step {
-			break
+		if d.bytes <= bytes {
+			return
 		}
-		if !w.dead && ended(w) {
+		if !w.dead && may(w) {
 			d.forget(w)
 			d.lost.Add(w.ID)
 			d.status.Lost++
+			d.givenUp++
 		}
 	}
-	d.shedAt = max(d.o.MaxQueued, d.bytes+step)
-	if n := d.status.Lost - before; n > 0 {
-		d.log.Error("task database does not keep up: records of ended tasks are not stored", "database", d.Name(), "records", n,
-			"queued_bytes", d.bytes, "error", d.status.Err)
-	}
+}
+
+var _ db.Reporter = (*DB)(nil)
+
+// Stats answers what waits to be stored, and what was given up.
+func (d *DB) Stats() db.Stats {
+	s := d.Status()
+	return db.Stats{Queued: s.Queued, QueuedBytes: s.QueuedBytes, NotStored: s.Lost}
 }
 
 // ended tells whether a change may be given up.
@@ -226,6 +255,9 @@ func (d *DB) written(batch []*Write, refused []Refusal) {
 	d.status.Written += uint64(len(batch) - len(refused))
 	d.status.Lost += uint64(len(refused))
 	d.status.Err = nil
+	if len(d.waiting) == 0 {
+		d.tellGivenUp()
+	}
 	d.mu.Unlock()
 	d.idle.Broadcast()
 	if len(refused) > 0 {
@@ -292,6 +324,9 @@ func (d *DB) Close() error {
 	<-d.done
 	over.Stop()
 	d.cancel()
+	d.mu.Lock()
+	d.tellGivenUp()
+	d.mu.Unlock()
 	s := d.Status()
 	err := d.store.Close()
 	if s.Queued > 0 {

@@ -57,6 +57,8 @@ type DB struct {
 	bytes   int64             // of both
 	shedAt  int64             // bytes at which giving up is tried next
 	status  Status
+	givenUp int       // changes, since the log has told
+	toldAt  time.Time // when that was
 }
 
 // New makes a database and starts its writing goroutine; Close ends it.
