@@ -153,7 +153,7 @@ func (c *controller) describe() (*connfile.Client, *connfile.Engine, error) {
 func (c *controller) buildQueues() (err error) {
 	options := func(on heartbeat.Channel) queue.Options {
 		return queue.Options{
-			Session: c.session, Monitor: c.hub, Curve: c.curve, Log: c.log.Named("queue"),
+			Session: c.session, Monitor: c.hub, Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("queue"),
 			Connected:    func(uuid string) { c.heart.Connected(on, uuid) },
 			Disconnected: func(uuid string) { c.heart.Disconnected(on, uuid) },
 		}
@@ -182,10 +182,9 @@ func (c *controller) buildHub(stop func()) error {
 		Handler: func(conn *sockets.Conn, frames [][]byte) {
 			c.hub.Request(conn.Identity(), conn.RemoteAddr().String(), frames)
 		},
-		Curve: c.curve,
-		Log:   c.log.Named("hub"),
+		Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("hub"),
 	})
-	c.notify = sockets.New(sockets.Pub, sockets.Options{Recall: lateNotices, Curve: c.curve, Log: c.log.Named("hub")})
+	c.notify = sockets.New(sockets.Pub, sockets.Options{Recall: lateNotices, Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("hub")})
 	c.hub, err = hub.New(hub.Options{
 		Log: c.log.Named("hub"), Session: c.session, DB: c.base,
 		HeartbeatPeriod: c.o.HeartbeatPeriod, RegistrationTimeout: c.o.RegistrationTimeout,

@@ -11,6 +11,7 @@ import (
 	"github.com/ipcore/ipcore/core/db/mongodb"
 	"github.com/ipcore/ipcore/core/db/nodb"
 	"github.com/ipcore/ipcore/core/db/sqlitedb"
+	"github.com/ipcore/ipcore/core/db/writer"
 )
 
 // BySession as the name of a table or of a database is a name of its own for
@@ -24,6 +25,10 @@ type DBOptions struct {
 	SQLiteFile     string // tasks.db; relative to SQLiteLocation
 	SQLiteLocation string // directory of the file: the profile directory
 	SQLiteTable    string // ipython-tasks, or BySession
+
+	// Queue is what waits to be written to SQLite or MongoDB; its Log is not
+	// used.
+	Queue writer.Options
 
 	MongoURI      string // mongodb://localhost:27017
 	MongoDatabase string // ipython-tasks, or BySession
@@ -48,13 +53,13 @@ func (o *Options) openDB(session string) (db.DB, error) {
 		if table == BySession {
 			table = "_" + strings.ReplaceAll(session, "-", "_")
 		}
-		return noNil(sqlitedb.Open(sqlitedb.Options{File: file, Table: table, Log: log}))
+		return noNil(sqlitedb.Open(sqlitedb.Options{File: file, Table: table, Log: log, Writer: o.DBOptions.Queue}))
 	case "mongodb":
 		name := o.DBOptions.MongoDatabase
 		if name == BySession {
 			name = session
 		}
-		return noNil(mongodb.Open(mongodb.Options{URI: o.DBOptions.MongoURI, Database: name, Log: log}))
+		return noNil(mongodb.Open(mongodb.Options{URI: o.DBOptions.MongoURI, Database: name, Log: log, Writer: o.DBOptions.Queue}))
 	}
 	return nil, fmt.Errorf("unknown database %q: use dictdb, sqlitedb, mongodb or nodb", o.DB)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/core/queue"
 	"github.com/ipcore/ipcore/core/scheduler"
+	"github.com/ipcore/ipcore/core/sockets"
 )
 
 // Options describe a controller. The zero value of every field but Profile is
@@ -41,6 +42,10 @@ type Options struct {
 	// BroadcastDepth is that of the tree that peers see: 1, or NoTree for a
 	// single leaf.
 	BroadcastDepth int
+
+	// Limits bound what peers can make each of the sockets hold, but for
+	// those of heartbeats.
+	Limits sockets.Limits
 
 	DB        string // "dictdb", "sqlitedb", "mongodb" or "nodb", or upstream's name of the class
 	DBOptions DBOptions

@@ -24,6 +24,7 @@ type Engine struct {
 	session *wire.Session
 	curve   *sockets.Curve // nil: not encrypted
 	sockets []*sockets.Socket
+	iopub   *sockets.Socket // nil where there is nobody to register with
 	started json.RawMessage // reply metadata, as long as nothing is broadcast
 }
 
@@ -129,7 +130,8 @@ func (e *Engine) connect(ctx context.Context, f *connfile.Engine) error {
 	if _, err := e.open(sockets.Router, e.answer, f.URL(f.Control)); err != nil {
 		return err
 	}
-	if _, err := e.open(sockets.Pub, nil, f.URL(f.IOPub)); err != nil {
+	var err error
+	if e.iopub, err = e.open(sockets.Pub, nil, f.URL(f.IOPub)); err != nil {
 		return err
 	}
 	pong, err := e.open(sockets.Dealer, nil, f.URL(f.HBPong))
@@ -140,6 +142,17 @@ func (e *Engine) connect(ctx context.Context, f *connfile.Engine) error {
 		_ = pong.Enqueue(frames...) // a beat that is lost is missed, as it should be
 	}, f.URL(f.HBPing))
 	return err
+}
+
+// Print publishes text as printed by a request with this header. Nothing holds
+// an engine up that prints faster than the controller reads.
+func (e *Engine) Print(request json.RawMessage, text string) error {
+	m, err := e.session.Message("stream", request, nil, map[string]string{"name": "stdout", "text": text})
+	if err != nil {
+		return err
+	}
+	m.Idents = [][]byte{fmt.Appendf(nil, "engine.%d.stdout", e.ID)}
+	return e.iopub.Send(m.AppendFrames(nil)...)
 }
 
 func (e *Engine) register(ctx context.Context, f *connfile.Engine) error {

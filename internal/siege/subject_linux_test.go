@@ -23,7 +23,9 @@ import (
 
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/controller"
+	"github.com/ipcore/ipcore/core/db/writer"
 	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/internal/loadgen"
 )
@@ -44,7 +46,9 @@ type settings struct {
 	Encryption controller.Encryption
 	DB         string
 	SQLiteFile string
+	MaxQueued  int64  // as writer.Options has it
 	OpenFiles  uint64 // limit; 0 is that of the tests
+	SendQueue  int64  // as sockets.Limits has it
 }
 
 func TestMain(m *testing.M) {
@@ -90,8 +94,8 @@ func serve(text, dir string) error {
 		}
 	}()
 	return controller.Run(ctx, controller.Options{
-		Profile: profile.Profile{Dir: dir}, Encryption: s.Encryption, DB: s.DB, DBOptions: controller.DBOptions{SQLiteFile: s.SQLiteFile},
-		HeartbeatPeriod: 200 * time.Millisecond, MaxMisses: 10,
+		Profile: profile.Profile{Dir: dir}, Encryption: s.Encryption, DB: s.DB, DBOptions: controller.DBOptions{SQLiteFile: s.SQLiteFile, Queue: writer.Options{MaxQueued: s.MaxQueued}},
+		HeartbeatPeriod: 200 * time.Millisecond, MaxMisses: 10, Limits: sockets.Limits{SendQueue: s.SendQueue},
 		Log: hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Info}),
 	})
 }
