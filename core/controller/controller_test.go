@@ -28,8 +28,10 @@ func TestStartAndEnd(t *testing.T) {
 		"writing connection info to " + c.client, "writing connection info to " + c.engine,
 		"task::using Python leastload Task scheduler", "Heartmonitor started", "Scheduler started [leastload]",
 	} {
-		if !strings.Contains(c.log.String(), line) {
-			t.Errorf("the log lacks %q", line)
+		for limit := time.Now().Add(10 * time.Second); !strings.Contains(c.log.String(), line); time.Sleep(time.Millisecond) {
+			if time.Now().After(limit) {
+				t.Fatalf("the log lacks %q", line)
+			}
 		}
 	}
 	client, err := connfile.ReadClient(c.client)

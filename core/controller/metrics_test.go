@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -138,6 +139,7 @@ func TestMetrics(t *testing.T) {
 	engines[1].kill()
 	notices.told("unregistration_notification", engines[1])
 
+	runtime.GC() // else there may have been none
 	values := c.scraped(map[string]float64{
 		`ipcore_tasks_submitted_total`:                                                tasks,
 		`ipcore_tasks_ended_total{outcome="completed"}`:                               tasks,
