@@ -36,6 +36,11 @@ type Info struct {
 	// listen where engines of this launcher reach it.
 	Remote bool `json:"remote,omitempty"`
 
+	// PrivateEnv tells that nobody else can read the environment of a workload, so
+	// that the controller's key may be in it. A batch system shows it to everybody;
+	// without PrivateEnv engines find the key in the profile's files.
+	PrivateEnv bool `json:"private_env,omitempty"`
+
 	// PollEvery is how often the end of a workload is looked for when the launcher
 	// has no Wait; 0 means 5 s. Nothing shorter than 1 s against a scheduler.
 	PollEvery time.Duration `json:"-"`

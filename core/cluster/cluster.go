@@ -291,7 +291,7 @@ func (c *Cluster) startEngines(ctx context.Context, h *host) (*unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if privateEnvironment[h.found.Name] {
+	if h.found.Info.PrivateEnv {
 		text, err := os.ReadFile(r.EngineFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the controller's engine file: %w", err)
@@ -313,11 +313,6 @@ func (c *Cluster) startEngines(ctx context.Context, h *host) (*unit, error) {
 	}
 	return u, nil
 }
-
-// privateEnvironment names the launchers whose workload's environment nobody
-// else can read, so that the key may be in it. A batch system shows it to
-// everybody; its engines find the key in the profile's files.
-var privateEnvironment = map[string]bool{"local": true, "ssh": true}
 
 // newSetID answers an unused engine set id: the time, as upstream has it.
 func (c *Cluster) newSetID() string {

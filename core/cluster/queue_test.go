@@ -85,6 +85,9 @@ func TestSettings(t *testing.T) {
 	if r.Env["COLOUR"] != "blue" || r.Env["IPP_CLUSTER_ID"] != "mine" || r.Command[len(r.Command)-1] != "; :" {
 		t.Errorf("engines: %+v", r)
 	}
+	if _, there := r.Env["IPP_CONNECTION_INFO"]; there {
+		t.Error("the key is in an environment that others can read")
+	}
 	text, err := os.ReadFile(c.file)
 	if err != nil || strings.Contains(string(text), "s3cret") || !strings.Contains(string(text), `"debug"`) {
 		t.Errorf("the cluster file: %s, %v", text, err)

@@ -14,7 +14,7 @@ const Version = "1.0.0"
 // Info describes the launcher.
 func Info() sdk.Info {
 	return sdk.Info{
-		Name: "local", Version: Version,
+		Name: "local", Version: Version, PrivateEnv: true,
 		Kinds: []sdk.Kind{sdk.Controller, sdk.Engine, sdk.SingleEngine},
 		Options: []sdk.Option{{
 			Name: "delay", Type: "float", Default: json.RawMessage("0"),

@@ -16,7 +16,7 @@ const Version = "1.0.0"
 func Info() sdk.Info {
 	set := []sdk.Kind{sdk.Engine}
 	return sdk.Info{
-		Name: "ssh", Version: Version, Remote: true,
+		Name: "ssh", Version: Version, Remote: true, PrivateEnv: true,
 		Kinds: []sdk.Kind{sdk.Controller, sdk.Engine, sdk.SingleEngine},
 		Classes: map[sdk.Kind][]string{
 			sdk.Controller:   {"SSHControllerLauncher", "SSHLauncher", "ControllerLauncher", "BaseLauncher"},
