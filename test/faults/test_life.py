@@ -22,7 +22,7 @@ class Life(Case):
         rc = self.c.foreground()
         self.c.kill_one_engine()
         if SYSTEM.one_ends_all:
-            self.c.said(r"(?i)engines?( set \S+)? ha(s|ve) (all )?ended.*", 5)
+            self.c.said(r"(?i)all engines of a set have ended.*cause=.*SIGKILL", 5)
             wait_until(lambda: not rc.ids, 20, "the loss of all engines")
         else:
             self.c.said(r"(?i)an engine has ended.*(SIGKILL|code=-?\d+)", 5)
