@@ -20,7 +20,7 @@ NAME = os.environ.get("IPCORE_TEST_SYSTEM") or "local"
 class System:
     """One system: its launcher, what to say to it, and how to see its jobs."""
 
-    def __init__(self, launcher, settings=None, jobs=None, cancel=None, emulator=None, one_ends_all=False):
+    def __init__(self, launcher, settings=None, jobs=None, cancel=None, emulator=None, one_ends_all=False, shares_files=True):
         """
         launcher      name of the plugin
         settings      options of launchers, as ipcluster_config.json has them
@@ -28,6 +28,7 @@ class System:
         cancel        command that cancels a job, whose id is the first word of its line
         emulator      its name, when it is one that injects faults
         one_ends_all  whether the system ends all engines when one is killed
+        shares_files  whether what engines write is seen here
         """
         self.launcher = launcher
         self.settings = settings or {}
@@ -35,6 +36,7 @@ class System:
         self._cancel = cancel
         self.emulator = emulator
         self.one_ends_all = one_ends_all
+        self.shares_files = shares_files
 
     def fault(self, spec=""):
         """Inject a fault into the emulator for everybody, or none."""
@@ -76,13 +78,14 @@ SYSTEMS = {
         "SSHLauncher": _SSH,
         "SSHEngineSetLauncher": {"engines": {"h1": 2, "h2": {"n": 2}}},
         "SSHControllerLauncher": {"hostname": "h3"},
+        "SSHEngineLauncher": {"hostname": "h2"},
     }),
     # Nothing is shared: the program, its Python's worker and the connection files are carried over, and all connections.
     "ssh-isolated": System("ssh", {
         "SSHLauncher": {**_SSH, "copy_binary": True, "tunnel": True, "remote_profile_dir": "ipcore-test/profile"},
         "SSHEngineSetLauncher": {"engines": {"iso1": 2, "iso2": 2}},
         "SSHControllerLauncher": {"hostname": "iso1"},
-    }),
+    }, shares_files=False),
     "slurm": System("slurm", jobs="squeue --noheader --format=%F", cancel="scancel"),
     "torque-on-slurm": System("pbs", jobs="squeue --noheader --format=%F", cancel="scancel"),
     "sge": System("sge", jobs="qstat -u '*' | tail -n +3", cancel="qdel"),

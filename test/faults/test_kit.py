@@ -1,0 +1,39 @@
+"""The conformance kit on the system under test, as `ipcore launchers test` runs it."""
+
+import json
+import os
+import subprocess
+import tempfile
+
+from harness.case import Case
+from harness.cluster import IPCORE
+from harness.systems import SYSTEM
+
+
+def described():
+    """What the launcher says of itself."""
+    return json.loads(subprocess.run([IPCORE, "launchers", "show", SYSTEM.launcher, "--json"], check=True, stdout=subprocess.PIPE).stdout)
+
+
+if SYSTEM.shares_files:  # else the kit could not see what its workloads do
+
+    class Kit(Case):
+        deadline = 1800
+
+        def test_kit(self):
+            launcher = described()
+            with tempfile.TemporaryDirectory(prefix="ipck-") as folder:
+                for kind in launcher["kinds"]:
+                    with self.subTest(kind=kind):
+                        self.check(kind, launcher, folder)
+
+        def check(self, kind, launcher, folder):
+            command = [IPCORE, "launchers", "test", SYSTEM.launcher, f"--kind={kind}", f"--dir={folder}", "--patience=120", "--json"]
+            for cls in reversed(launcher["classes"].get(kind, [])):
+                for name, value in SYSTEM.settings.get(cls, {}).items():
+                    command += ["--option", f"{name}={json.dumps(value)}"]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            results = json.loads(done.stdout) if done.stdout else []
+            wrong = [f"{r['check']}: {r['want']}; seen: {r['seen']}" for r in results if r["outcome"] == "FAIL"]
+            self.assertTrue(results and not wrong and done.returncode == 0, "\n".join(wrong + [done.stderr]))
+            self.assertGreater(sum(r["outcome"] == "pass" for r in results), 40)
