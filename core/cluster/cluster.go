@@ -231,8 +231,16 @@ func (c *Cluster) fetch(ctx context.Context, u *unit, written files) error {
 		return err
 	}
 	info, err := l.ConnectionInfo(ctx)
-	if err != nil || written.ready() {
+	if err != nil {
 		return err
+	}
+	// What carries the connections is part of the state from now on.
+	if err := u.takeState(ctx, l); err != nil {
+		return err
+	}
+	c.save(u)
+	if written.ready() {
+		return nil
 	}
 	_, engine := connfile.Names(c.opts.ID)
 	// The client's file last: it is what clients wait for.

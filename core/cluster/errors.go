@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ipcore/ipcore/sdk"
@@ -82,6 +83,8 @@ func (e Exit) String() string {
 	switch {
 	case e.Reason != "" && e.Code > 0:
 		return fmt.Sprintf("%s (exit code %d)", e.Reason, e.Code)
+	case e.Reason != "" && e.Signal != "" && !strings.Contains(e.Reason, e.Signal):
+		return fmt.Sprintf("%s (killed by %s)", e.Reason, e.Signal)
 	case e.Reason != "":
 		return e.Reason
 	case e.Signal != "":

@@ -264,14 +264,22 @@ func (u *unit) change(ctx context.Context, l *registry.Launcher, e sdk.Event) {
 	} else {
 		u.log.Info("a part of the cluster has changed", "unit", u.id, "text", e.Text)
 	}
-	if state, err := l.ToDict(ctx); err == nil {
-		u.mu.Lock()
-		u.state = state
-		u.mu.Unlock()
-	} else if !errors.Is(err, sdk.ErrPluginGone) && ctx.Err() == nil {
+	if err := u.takeState(ctx, l); err != nil && !errors.Is(err, sdk.ErrPluginGone) && ctx.Err() == nil {
 		u.log.Error("the launcher does not tell its state", "unit", u.id, "error", err)
 	}
 	u.tell()
+}
+
+// takeState asks the launcher for its state.
+func (u *unit) takeState(ctx context.Context, l *registry.Launcher) error {
+	state, err := l.ToDict(ctx)
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	u.state = state
+	u.mu.Unlock()
+	return nil
 }
 
 // tell lets everybody know that state, alive or status has changed.

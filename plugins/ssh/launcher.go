@@ -457,13 +457,17 @@ func (l *Launcher) watchMachine(m *machine) {
 		l.mu.Lock()
 		t := m.tunnel
 		l.mu.Unlock()
+		again := false
 		if err == nil && t != nil {
-			err = t.keep(l.watching, &m.target, l.state.Tag)
+			again, err = t.keep(l.watching, &m.target, l.state.Tag)
 		}
 		if l.watching.Err() != nil {
 			return
 		}
 		l.mu.Lock()
+		if again && err == nil { // so that the host has the new state
+			l.env.Changed(sdk.Change{Index: -1, Text: "the tunnel to " + m.target.name() + " was broken and is there again"})
+		}
 		if err == nil {
 			pause = every
 		} else {

@@ -241,12 +241,12 @@ func (t *tunnel) close(ctx context.Context) error {
 	return nil
 }
 
-// keep starts the tunnel again when it has ended.
-func (t *tunnel) keep(ctx context.Context, to *target, tag string) error {
+// keep starts the tunnel again when it has ended, and tells whether it did.
+func (t *tunnel) keep(ctx context.Context, to *target, tag string) (again bool, err error) {
 	t.work.Lock()
 	defer t.work.Unlock()
 	if t.closed {
-		return nil
+		return false, nil
 	}
 	if t.p == nil {
 		if p, err := process.Attach(t.Process); err == nil {
@@ -254,9 +254,9 @@ func (t *tunnel) keep(ctx context.Context, to *target, tag string) error {
 		}
 	}
 	if t.p != nil && t.p.Alive() {
-		return nil
+		return false, nil
 	}
-	return t.open(ctx, to, tag)
+	return true, t.open(ctx, to, tag)
 }
 
 // openBack makes the controller's ports reachable on the machine for its engines,

@@ -4,6 +4,7 @@ A bed (test/testbed) has made the system ready and set its environment;
 IPCORE_TEST_SYSTEM names the row of the table below.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -146,8 +147,9 @@ class SystemCluster(Cluster):
         return all_[0] if all_ else None
 
     def processes(self):
-        """Everything of this cluster: a job may have neither our environment nor our session, but our folder."""
-        return sorted({*super().processes(), *processes.tagged(self.root + "/")})
+        """Everything of this cluster: a job may have neither our environment nor our session, but our folder or the cluster's tag."""
+        tag = "ipcore-" + hashlib.sha256(f"{self.profile}\0".encode()).hexdigest()[:8]
+        return sorted({*super().processes(), *processes.tagged(self.root + "/"), *processes.tagged(tag)})
 
     def engine_processes(self):
         """The pids of the native engines, on every host of this machine."""
