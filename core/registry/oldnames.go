@@ -42,3 +42,15 @@ func newName(old string) (name string, kind sdk.Kind) {
 	}
 	return oldNames[strings.ToLower(old)], ""
 }
+
+// newClass answers what a former name of a configuration class, or of a launcher
+// in its place, is called now; any other as it is.
+func newClass(class string) string {
+	if name, ok := oldNames[strings.ToLower(class)]; ok {
+		return name
+	}
+	if rest, ok := strings.CutPrefix(class, "MPIExec"); ok && strings.HasSuffix(rest, "Launcher") {
+		return "MPI" + rest
+	}
+	return class
+}

@@ -74,13 +74,15 @@ var noEffect = []string{
 // Configure shares settings out among the launchers of a cluster. Of two for the
 // same option the command line goes before a file, then the more specific class
 // before the less specific, then the later one. warnings are about settings
-// without effect. A *SettingError tells of one that no launcher has.
+// without effect and former names of classes. A *SettingError tells of one that no launcher has.
 func Configure(uses []*Use, settings []Setting) (warnings []string, err error) {
 	chosen := make([]map[string]choice, len(uses))
 	for i := range uses {
 		chosen[i] = make(map[string]choice)
 	}
 	for order, s := range settings {
+		given := s.Name()
+		s.Class = newClass(s.Class)
 		reached, has := false, false
 		for i, u := range uses {
 			specificity, ok := u.reach(s.Class)
@@ -100,6 +102,9 @@ func Configure(uses []*Use, settings []Setting) (warnings []string, err error) {
 			if slices.Compare(c.rank[:], rankOf(chosen[i], o.Name)) >= 0 {
 				chosen[i][o.Name] = c
 			}
+		}
+		if reached && given != s.Name() {
+			warnings = append(warnings, given+": an old name; it is "+s.Class+"."+s.Trait+" now")
 		}
 		switch {
 		case has:

@@ -116,6 +116,28 @@ func TestConfigureRefuses(t *testing.T) {
 	}
 }
 
+// Settings by former names of classes work and are told of; a file's for launchers
+// that are not used say nothing.
+func TestOldClasses(t *testing.T) {
+	mpi := &Found{Name: "mpi", Info: sdk.Info{
+		Name: "mpi", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
+		Classes: map[sdk.Kind][]string{sdk.Controller: {"MPIControllerLauncher", "MPILauncher"}, sdk.Engine: {"MPIEngineSetLauncher", "MPILauncher"}},
+		Options: []sdk.Option{{Name: "mpi_cmd", Type: sdk.TypeList}},
+	}}
+	uses := []*Use{{Found: mpi, Kind: sdk.Controller}, {Found: mpi, Kind: sdk.Engine}}
+	warnings, err := Configure(uses, []Setting{
+		file("MPIExecLauncher", "mpi_cmd", `["a"]`), cli("MPIExecEngineSetLauncher", "mpi_cmd", "b"), file("MPIExecutiveLauncher", "x", `1`), file("WindowsHPCLauncher", "x", `1`),
+	})
+	want := "f.json: MPIExecLauncher.mpi_cmd: an old name; it is MPILauncher.mpi_cmd now\n" +
+		"--MPIExecEngineSetLauncher.mpi_cmd: an old name; it is MPIEngineSetLauncher.mpi_cmd now"
+	if err != nil || strings.Join(warnings, "\n") != want || string(uses[0].Options) != `{"mpi_cmd":["a"]}` || string(uses[1].Options) != `{"mpi_cmd":["b"]}` {
+		t.Errorf("controller %s, engines %s, warnings %q, %v", uses[0].Options, uses[1].Options, warnings, err)
+	}
+	if _, err := Configure(uses, []Setting{cli("MPIExec", "mpi_cmd", "c")}); err != nil || string(uses[0].Options) != `{"mpi_cmd":["c"]}` {
+		t.Errorf("by the launcher's old name: %s, %v", uses[0].Options, err)
+	}
+}
+
 func TestPublicOptions(t *testing.T) {
 	if got := Public(slurmLike.Info, json.RawMessage(`{"queue":"a","token":"s"}`)); string(got) != `{"queue":"a"}` {
 		t.Errorf("%s", got)
@@ -134,6 +156,17 @@ func TestOldNames(t *testing.T) {
 	} {
 		if got, _ := newName(old); got != want {
 			t.Errorf("%q stands for %q, want %q", old, got, want)
+		}
+	}
+	for abbreviation, want := range map[string]string{
+		"Local": "local", "MPI": "mpi", "SSH": "ssh", "SGE": "sge", "PBS": "pbs", "LSF": "lsf", "HTCondor": "htcondor", "Slurm": "slurm", "WindowsHPC": "winhpc", "Batch": "batch",
+	} {
+		for suffix, kind := range map[string]sdk.Kind{"EngineSetLauncher": sdk.Engine, "ControllerLauncher": sdk.Controller, "Launcher": ""} {
+			for _, module := range []string{"", "ipyparallel.cluster.launcher."} {
+				if got, of := newName(module + abbreviation + suffix); got != want || of != kind {
+					t.Errorf("%s%s%s stands for %q of a %q", module, abbreviation, suffix, got, of)
+				}
+			}
 		}
 	}
 	ctx := testContext(t)
