@@ -21,6 +21,7 @@ type command struct {
 	example string // at least one command line
 	flags   *pflag.FlagSet
 	run     func(ctx context.Context, args []string) error
+	all     func(ctx context.Context) error // prints what --help-all adds to the help; nil for nothing
 
 	// traits maps upstream's configuration names ("HeartMonitor.period") to
 	// flags of this command. A command with a table accepts any other
@@ -117,6 +118,9 @@ func (a *app) execute(ctx context.Context, c *command, args []string) error {
 	})
 	if c.flags.Changed("help") || c.flags.Changed("help-all") {
 		c.help(a.Out)
+		if c.all != nil && c.flags.Changed("help-all") {
+			return c.all(ctx)
+		}
 		return nil
 	}
 	return c.run(ctx, c.flags.Args())

@@ -174,6 +174,29 @@ func showOptions(a *app, options []sdk.Option) {
 	}
 }
 
+// allOptions lists the options of all launchers that are found, for --help-all.
+func allOptions(ctx context.Context, a *app, of place) error {
+	p, _, err := of.resolve()
+	if err != nil {
+		return err
+	}
+	all, err := registry.List(ctx, registry.Search{ProfileDir: p.Dir})
+	if err != nil {
+		return err
+	}
+	for _, f := range all {
+		if f.Err != nil {
+			a.errf("warning: launcher %q: %v\n", f.Name, f.Err)
+			continue
+		}
+		a.outf("\nOptions of the launcher %s, --%s.NAME=value:\n", f.Name, f.Info.Name)
+		showOptions(a, f.Info.Options)
+	}
+	a.outf("\nOptions of every launcher:\n")
+	showOptions(a, registry.HostOptions)
+	return nil
+}
+
 // one finds a launcher by name or path, whatever it starts.
 func (o *launchersOptions) one(ctx context.Context, name string, search registry.Search) (*registry.Found, error) {
 	all, err := registry.List(ctx, search)

@@ -35,6 +35,7 @@ accept it, where it can be asked.`,
 	c.flags.BoolVar(&o.check, "check", false, "ask the system whether it would accept it")
 	c.flags.BoolVar(&o.asJSON, "json", false, "print a JSON list")
 	o.verbosity.flags(c.flags, "")
+	c.all = func(ctx context.Context) error { return allOptions(ctx, a, o.place) }
 	c.run = func(ctx context.Context, args []string) error {
 		if err := o.configure(a, c); err != nil {
 			return err

@@ -60,7 +60,8 @@ The command stays in the foreground and watches the cluster; Ctrl-C stops it. Wi
 "ipcore -n 4" is short for "ipcore start -n 4". What follows "--" goes to the controller.
 
 Options of launchers are --NAME.option=value, or --Class.option=value with the classes that
-"ipcore launchers show NAME" lists; ipcluster_config.json of the profile sets them too.`,
+"ipcore launchers show NAME" lists, and --help-all for all; ipcluster_config.json of the
+profile sets them too.`,
 		example: `ipcore start -n 4
 			ipcore start -n 4 --daemonize
 			ipcore start -n 8 --engines=slurm --slurm.queue=debug --profile=cluster
@@ -72,6 +73,7 @@ Options of launchers are --NAME.option=value, or --Class.option=value with the c
 	fs := c.flags
 	o.flags(fs)
 	o.verbosity.flags(fs, "")
+	c.all = func(ctx context.Context) error { return allOptions(ctx, a, o.place) }
 	c.run = func(ctx context.Context, args []string) error {
 		if err := o.configure(a, c); err != nil {
 			return err
