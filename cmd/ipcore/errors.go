@@ -12,12 +12,13 @@ import (
 	"github.com/ipcore/ipcore/core/registry"
 )
 
-// Exit codes. 10 and 11 are those of upstream's ipcluster.
+// Exit codes. 10 and 11 are those of upstream's ipcluster, 124 is that of timeout(1).
 const (
 	exitFailure        = 1
 	exitUsage          = 2
 	exitAlreadyRunning = 10
 	exitNoCluster      = 11
+	exitTimeout        = 124
 	exitInterrupted    = 130
 )
 

@@ -120,6 +120,7 @@ type row struct {
 	ProfileDir string `json:"profile_dir"`
 	ID         string `json:"cluster_id"`
 	File       string `json:"file"`
+	State      string `json:"state"` // one of the states below
 	Running    bool   `json:"running"`
 	Supervised bool   `json:"supervised"`
 	Controller bool   `json:"controller_running"`
@@ -135,12 +136,33 @@ type row struct {
 	Ended []cluster.UnitEnd             `json:"ended"`
 }
 
+// The states of a cluster: upstream's words, and one for what can't be told.
+const (
+	stateBefore  = "before" // its parts are being started
+	stateRunning = "running"
+	stateAfter   = "after" // nothing of it runs
+	stateUnknown = "unknown"
+)
+
+// stateOf answers the state of a cluster.
+func stateOf(s *cluster.Status) string {
+	switch {
+	case !s.Running() && s.Err != nil:
+		return stateUnknown
+	case !s.Running():
+		return stateAfter
+	case s.Supervised && (len(s.Record.Own.Starting) > 0 || len(s.Record.Engines.Sets)+len(s.Record.Own.Ended) == 0):
+		return stateBefore
+	}
+	return stateRunning
+}
+
 func rows(all []*cluster.Status) []row {
 	list := make([]row, 0, len(all))
 	for _, s := range all {
 		r := row{
 			Profile: s.Profile.Name(), ProfileDir: s.Profile.Dir, File: s.File,
-			Running: s.Running(), Supervised: s.Supervised, Controller: s.Controller,
+			State: stateOf(s), Running: s.Running(), Supervised: s.Supervised, Controller: s.Controller,
 			Waiting: waitingEngines(s), Sets: s.Sets, Ended: []cluster.UnitEnd{},
 		}
 		r.Engines = s.Alive - r.Waiting
