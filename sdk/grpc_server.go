@@ -437,6 +437,11 @@ func startRequest(in *pb.StartRequest) (StartRequest, error) {
 		}
 		r.N = new(int(in.GetN()))
 	}
+	switch {
+	case r.N == nil, r.Kind == Engine, r.Kind == SingleEngine && *r.N == 1:
+	default:
+		return r, fmt.Errorf("%w: n is %d, and a %s is one", ErrBadOption, *r.N, r.Kind)
+	}
 	if r.LogDir == "" && r.ProfileDir != "" {
 		r.LogDir = filepath.Join(r.ProfileDir, "log")
 	}

@@ -162,7 +162,7 @@ type Env struct {
 type StartRequest struct {
 	Kind       Kind
 	ID         string            // of the workload; an engine set's id
-	N          *int              // engines; nil means the launcher's default
+	N          *int              // engines; nil means the launcher's default, and always for a controller
 	ProfileDir string            // absolute
 	ClusterID  string            // "" is the cluster without a name
 	Command    []string          // program and arguments of one controller or engine

@@ -37,12 +37,6 @@ func (l *Process) Start(_ context.Context, r sdk.StartRequest) error {
 	if err != nil {
 		return err
 	}
-	if l.kind == sdk.Controller && r.N != nil {
-		return fmt.Errorf("%w: n is for engines", sdk.ErrBadOption)
-	}
-	if r.N != nil && *r.N != 1 {
-		return fmt.Errorf("%w: n is %d, a single engine is one", sdk.ErrBadOption, *r.N)
-	}
 	name := fmt.Sprintf("ipengine-%s-%s-0.log", r.ClusterID, r.ID)
 	if l.kind == sdk.Controller {
 		name = "ipcontroller"

@@ -92,15 +92,10 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 // read checks a request and answers its options and the number of ranks.
 func (l *Launcher) read(r sdk.StartRequest) (options, int, error) {
 	o, err := readOptions(r)
-	switch {
-	case err != nil:
-		return o, 0, err
-	case l.kind == sdk.Engine:
-		return o, r.Count(runtime.NumCPU()), nil
-	case r.N != nil:
-		return o, 0, fmt.Errorf("%w: n is for engines", sdk.ErrBadOption)
+	if l.kind == sdk.Engine {
+		return o, r.Count(runtime.NumCPU()), err
 	}
-	return o, 1, nil
+	return o, 1, err
 }
 
 // Script answers the command of the starter. With check the starter is asked for

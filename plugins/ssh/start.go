@@ -47,9 +47,6 @@ func newPlan(kind sdk.Kind, proxy bool, r sdk.StartRequest) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kind != sdk.Engine && r.N != nil && (kind == sdk.Controller || *r.N != 1) {
-		return nil, fmt.Errorf("%w: n is %d, and this starts one %s", sdk.ErrBadOption, *r.N, kind)
-	}
 	p := &plan{kind: kind, proxy: proxy, request: r, options: o}
 	n := r.N
 	if kind != sdk.Engine || proxy {

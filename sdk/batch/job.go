@@ -43,13 +43,8 @@ const maxTemplate = 1 << 20
 // plan works out what a request means. It changes nothing on disk.
 func (s *System) plan(r sdk.StartRequest, o *Settings) (*Job, error) {
 	j := &Job{System: s, Settings: o, Request: r, N: 1, Env: map[string]string{}}
-	switch {
-	case r.Kind == sdk.Engine:
+	if r.Kind == sdk.Engine {
 		j.N = r.Count(runtime.NumCPU())
-	case r.Kind == sdk.Controller && r.N != nil:
-		return nil, fmt.Errorf("%w: n is for engines", sdk.ErrBadOption)
-	case r.N != nil && *r.N != 1:
-		return nil, fmt.Errorf("%w: n is %d, a single engine is one", sdk.ErrBadOption, *r.N)
 	}
 	if j.N > 1 {
 		if j.Layout = o.Layout; j.Layout == "" {

@@ -24,6 +24,10 @@ var requestChecks = []Check{
 	refused("n-huge", "n of 2147483647", func(r *sdk.StartRequest) {
 		r.N, r.Command = new(math.MaxInt32), []string{"/nonexistent/program"}
 	}),
+	{
+		Name: "n-of-one", run: checkOfOne,
+		Want: "Start of a controller with n, or of a single engine with n of 2, is INVALID_ARGUMENT and starts nothing",
+	},
 	refused("option-unknown", "an option that it does not describe", func(r *sdk.StartRequest) { r.Options = []byte(`{"kit_unknown": 1}`) }),
 	refused("options-no-json", "options that are no JSON", func(r *sdk.StartRequest) { r.Options = []byte(`{`) }),
 	refused("options-no-object", "options that are a list", func(r *sdk.StartRequest) { r.Options = []byte(`[1]`) }),
@@ -63,6 +67,17 @@ func (b *bed) refuse(what string, change func(*sdk.StartRequest)) {
 	}
 	if all, _ := b.pids(); len(all) > 0 {
 		b.errorf("it started processes %v", all)
+	}
+}
+
+func checkOfOne(b *bed) {
+	switch b.kind {
+	case sdk.Controller:
+		b.refuse("n of 1", func(r *sdk.StartRequest) { r.N = new(1) })
+	case sdk.SingleEngine:
+		b.refuse("n of 2", func(r *sdk.StartRequest) { r.N = new(2) })
+	case sdk.Engine:
+		b.na("it is not about sets of engines")
 	}
 }
 
