@@ -35,6 +35,13 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "build the queue:", err)
 			return 1
 		}
+		// So is the launcher of PBS.
+		build = exec.Command("go", "build", "-o", filepath.Join(dir, "pbs", "ipcore-launcher-pbs"), "github.com/ipcore/ipcore/plugins/pbs/ipcore-launcher-pbs")
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "build the launcher of PBS:", err)
+			return 1
+		}
 		return m.Run()
 	}())
 }

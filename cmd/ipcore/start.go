@@ -43,6 +43,7 @@ var startTraits = map[string]string{
 	"Cluster.n": "n", "Cluster.engine_timeout": "timeout", "Cluster.cluster_id": "cluster-id",
 	"Cluster.engine_launcher_class": "engines", "Cluster.controller_launcher_class": "controller",
 	"IPClusterStart.daemonize": "daemonize", "IPClusterStart.clean_logs": "clean-logs", "IPClusterEngines.n": "n",
+	"IPClusterEngines.engine_launcher_class": "engines", "IPClusterStart.controller_launcher_class": "controller",
 	"BaseParallelApplication.cluster_id": "cluster-id", "BaseIPythonApplication.profile": "profile",
 	"ProfileDir.location": "profile-dir", "Application.log_level": "log-level",
 }
