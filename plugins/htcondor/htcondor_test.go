@@ -3,12 +3,17 @@ package htcondor
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/batch"
+	"github.com/ipcore/ipcore/sdk/plugintest"
 )
 
 func read(t *testing.T, name string) []byte {
@@ -121,5 +126,60 @@ queue 4
 	}
 	if _, err := compose(job(1, batch.Settings{}, "no-such-program")); !errors.Is(err, sdk.ErrBadOption) {
 		t.Errorf("a program that is not there: %v", err)
+	}
+}
+
+func TestTemplateSettings(t *testing.T) {
+	for text, name := range map[string]string{
+		"queue 4": batch.DirectiveArray, "Queue $(N)": batch.DirectiveArray, "output = f": "output_file", " Output=f": "output_file",
+		"batch_name = x": "name", "JobBatchName = x": "name",
+	} {
+		if !System.Dialect.Directives[name].Match.MatchString("universe = vanilla\n" + text + "\n") {
+			t.Errorf("%q is not found as %s", text, name)
+		}
+	}
+	for text, name := range map[string]string{"queue\n": batch.DirectiveArray, "# queue 4": batch.DirectiveArray, "output_destination = x": "output_file"} {
+		if System.Dialect.Directives[name].Match.MatchString(text) {
+			t.Errorf("%q was taken for %s", text, name)
+		}
+	}
+}
+
+// A set is submitted once and removed by its cluster's number; there is no command
+// for signals. The program is what the command names, not a Python that is given a
+// script.
+func TestCommands(t *testing.T) {
+	dir, calls := plugintest.Commands(t, map[string]string{
+		"condor_submit":  `cp "$1" "$HERE/submitted"; printf 'Submitting job(s)....\n4 job(s) submitted to cluster 12.\n'`,
+		"condor_rm":      `: >"$HERE/gone"`,
+		"condor_q":       `[ -e "$HERE/gone" ] || for i in 0 1 2 3; do echo "12 $i 2 undefined undefined ipcore-tag-1_set undefined"; done`,
+		"condor_history": `for i in 0 1 2 3; do echo "12 $i 3 undefined undefined ipcore-tag-1_set via condor_rm (by user me)"; done`,
+		"ipengine":       "",
+	})
+	l := System.New()(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
+	if _, ok := l.(sdk.Signaler); ok {
+		t.Error("it can signal")
+	}
+	n := 4
+	r := sdk.StartRequest{
+		Kind: sdk.Engine, ID: "set", N: &n, ProfileDir: "/p", ClusterID: "c", LogDir: t.TempDir(), WorkDir: t.TempDir(),
+		Command: []string{"ipengine", "--debug"}, Tag: "ipcore-tag-1",
+	}
+	if err := l.Start(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "submitted"))
+	if err != nil || !strings.Contains(string(text), "executable = "+dir+"/bin/ipengine\n") || !strings.Contains(string(text), "arguments = \"--debug\"\n") || !strings.HasSuffix(string(text), "\nqueue 4\n") {
+		t.Errorf("submitted was\n%s\n%v", text, err)
+	}
+	if err := l.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	all := calls()
+	if !slices.Contains(all, "condor_rm 12") {
+		t.Errorf("not removed: %q", all)
+	}
+	if n := len(slices.DeleteFunc(slices.Clone(all), func(c string) bool { return !strings.HasPrefix(c, "condor_submit ") })); n != 1 {
+		t.Errorf("%d submissions: %q", n, all)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
 )
 
 // startSet makes the launcher of a set as the sdk does, and starts n shell scripts.
@@ -184,6 +185,45 @@ func TestDelay(t *testing.T) {
 		if _, _, err := startSet(t.Context(), t, 1, bad, "exit"); !errors.Is(err, sdk.ErrBadOption) {
 			t.Errorf("%s: %v", bad, err)
 		}
+	}
+}
+
+// What is done when no option says otherwise: engines at once, and five seconds
+// between asking and killing.
+func TestDefaults(t *testing.T) {
+	o, err := readOptions(sdk.StartRequest{})
+	if err != nil || o.Delay != 0 || o.Grace != nil || process.DefaultGrace != 5*time.Second {
+		t.Errorf("%+v, %v; grace %v", o, err, process.DefaultGrace)
+	}
+	for name, want := range map[string]string{"delay": "0", "stop_seconds_until_kill": "5"} {
+		if option, ok := Info().Option(name); !ok || string(option.Default) != want {
+			t.Errorf("%s is described as %+v", name, option)
+		}
+	}
+}
+
+// Engines that have to be killed are waited for together, not one after the other.
+func TestStopTogether(t *testing.T) {
+	const n = 10
+	s, _, err := startSet(t.Context(), t, n, `{"stop_seconds_until_kill": 0.5}`, `trap "" TERM; echo deaf; while :; do sleep 0.05; done`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for limit := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		text, err := s.Output(t.Context(), false)
+		if err == nil && strings.Count(text, "deaf\n") == n {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("output %q, %v", text, err)
+		}
+	}
+	began := time.Now()
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took < 500*time.Millisecond || took > 4*time.Second {
+		t.Errorf("the stop of %d engines took %v, one after the other it is %v", n, took, n*500*time.Millisecond)
 	}
 }
 

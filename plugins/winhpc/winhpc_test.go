@@ -4,12 +4,18 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/batch"
+	"github.com/ipcore/ipcore/sdk/plugintest"
 )
 
 const name = "ipcore-0123456789ab-set"
@@ -45,6 +51,11 @@ func TestJobFile(t *testing.T) {
 		if _, err := compose(job(1, bad)); !errors.Is(err, sdk.ErrBadOption) {
 			t.Errorf("%+v: %v", bad, err)
 		}
+	}
+	controller := job(1, batch.Settings{})
+	controller.Request.Kind = sdk.Controller
+	if got, err := compose(controller); err != nil || strings.Count(got, "<Task ") != 1 || !strings.Contains(got, `Name="IPController"`) || strings.Contains(got, "IPEngine") {
+		t.Errorf("a controller: %v\n%s", err, got)
 	}
 	if got := System.Dialect.Time(90*time.Minute + time.Millisecond); got != "5401" {
 		t.Errorf("90 minutes and a little: %s seconds", got)
@@ -116,6 +127,46 @@ Command Line                     : C:\ipcore.exe engine
 	}
 	if got, err := parseLookup(0, "13", []byte("??")); err != nil || len(got) != 0 {
 		t.Errorf("%v %+v", err, got)
+	}
+}
+
+// A job file is submitted to the head node, and the job cancelled there; there is
+// no command for signals.
+func TestCommands(t *testing.T) {
+	dir, calls := plugintest.Commands(t, map[string]string{"job": `case $1 in
+submit) cp "${2#/jobfile:}" "$HERE/submitted"; echo 'Job has been submitted. ID: 13.' ;;
+cancel) : >"$HERE/gone" ;;
+list) [ -e "$HERE/gone" ] || echo '13 me ipcore-tag-1_set Running Normal'; echo '1 matching job(s)' ;;
+*)
+	state=Running; [ ! -e "$HERE/gone" ] || state=Canceled
+	echo "State : $state"
+	for i in 1 2; do printf '\nTask 13.%s IPEngine\nState : %s\n' $i $state; done ;;
+esac`})
+	l := System.New()(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
+	if _, ok := l.(sdk.Signaler); ok {
+		t.Error("it can signal")
+	}
+	n := 2
+	r := sdk.StartRequest{
+		Kind: sdk.Engine, ID: "set", N: &n, ProfileDir: "/p", ClusterID: "c", LogDir: t.TempDir(), WorkDir: t.TempDir(),
+		Command: []string{"ipcore.exe", "engine"}, Options: []byte(`{"scheduler": "head1"}`), Tag: "ipcore-tag-1",
+	}
+	if err := l.Start(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "submitted"))
+	if err != nil || strings.Count(string(text), "<Task ") != 2 {
+		t.Errorf("submitted was %s, %v", text, err)
+	}
+	if err := l.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	all := calls()
+	if first := all[0]; !strings.HasPrefix(first, "job submit /jobfile:/") || !strings.HasSuffix(first, " /scheduler:head1") {
+		t.Errorf("submitted with %q", first)
+	}
+	if !slices.Contains(all, "job cancel 13 /scheduler:head1") {
+		t.Errorf("not cancelled: %q", all)
 	}
 }
 

@@ -45,6 +45,52 @@ func TestOwnTemplate(t *testing.T) {
 	}
 }
 
+// A template has upstream's variables, and those of the option namespace.
+func TestVariables(t *testing.T) {
+	const template = `{n}|{queue}|{profile_dir}|{cluster_id}|{output_file}|{program}|{program_args}|{program_and_args}|{environment_json}|{x} {y//2}`
+	r := request(t, 4, "", "/opt/ip core", "engine", "a'b", "--c")
+	r.ProfileDir = "/home/me/profile"
+	r.Env = map[string]string{"IPP_CLUSTER_ID": "c", "IPP_SESSION_KEY": "hidden"}
+	r.Options = []byte(`{"batch_template": ` + quoteJSON(template) + `, "queue": "long", "namespace": {"x": "more", "y": 9}}`)
+	got, err := scriptOf(t, r)
+	want := `4|long|/home/me/profile|c|` + r.LogDir + `/ipengine-c-set.log|'/opt/ip core' engine|'a'\''b' --c|'/opt/ip core' engine 'a'\''b' --c|{"IPP_CLUSTER_ID":"c"}|more 4`
+	if err != nil || got.Text != want {
+		t.Errorf("%s\nwant\n%s\n%v", got.Text, want, err)
+	}
+}
+
+// The script that is submitted lies where options say, and is its owner's alone.
+func TestScriptFile(t *testing.T) {
+	toyDir(t)
+	for options, place := range map[string]string{
+		``: "ipengine-c-set.toy", `{"batch_file_name": "own.sh"}`: "own.sh", `{"work_dir": "DIR"}`: "ipengine-c-set.toy", `{"work_dir": "DIR", "batch_file_name": "own.sh"}`: "own.sh",
+	} {
+		l, _ := made(t, toySystem().New(), sdk.Engine)
+		folder := t.TempDir()
+		r := request(t, 2, strings.ReplaceAll(options, "DIR", folder), "sleep", "300")
+		switch {
+		case options == "":
+			folder = r.LogDir
+		case !strings.Contains(options, "work_dir"):
+			folder = r.WorkDir
+		}
+		if err := l.Start(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(folder, place)
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v", options, info, err)
+		}
+		if text, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(text), "#!/bin/sh\n#TOY array 2\n") {
+			t.Errorf("%s: %s, %v", options, text, err)
+		}
+		if err := l.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func quoteJSON(s string) string {
 	return `"` + strings.NewReplacer("\r", `\r`, "\n", `\n`, "\t", `\t`, `"`, `\"`).Replace(s) + `"`
 }

@@ -104,6 +104,39 @@ func TestElementEnds(t *testing.T) {
 	}
 }
 
+// Start returns when the system has taken the job, which waits for its turn: that
+// is watched, found again and stopped as what runs.
+func TestQueued(t *testing.T) {
+	dir := toyDir(t)
+	setFault(t, dir, "submit=pend")
+	create := toySystem().New()
+	l, told := made(t, create, sdk.Engine)
+	if err := l.Start(t.Context(), request(t, 2, "", "sleep", "300")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the reason", func() bool {
+		st, err := l.Status(t.Context())
+		return err == nil && st.State == sdk.StatusPending && *st.Running == 0 && *st.Pending == 2 && strings.Contains(st.Text, "Resources")
+	})
+	state, err := l.ToDict(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _ := made(t, create, sdk.Engine)
+	if err := again.FromDict(t.Context(), state); err != nil {
+		t.Errorf("FromDict: %v", err)
+	}
+	if err := again.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if exit, err := l.Wait(t.Context()); err != nil || exit.Reason != "cancelled" {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	until(t, "the ends of both are told", func() bool {
+		return told.has(func(c sdk.Change) bool { return c.Index == 0 }) && told.has(func(c sdk.Change) bool { return c.Index == 1 })
+	})
+}
+
 // toyQuiet runs a command of the toy.
 func toyQuiet(t *testing.T, _ string, verb string, args ...string) int {
 	t.Helper()
