@@ -46,6 +46,8 @@ func calm(t *testing.T, dir, name string) {
 func seen(t *testing.T, dir string, k sdk.Kind) (r struct {
 	Options             json.RawMessage
 	Tag, Client, Engine string
+	Profile, Cluster    string
+	N                   *int
 	Command             []string
 	Env                 map[string]string
 }) {
@@ -79,6 +81,9 @@ func TestSettings(t *testing.T) {
 		}
 		if strings.Contains(strings.Join(r.Command, " "), "s3cret") {
 			t.Errorf("%s: the secret is in the command %q", k, r.Command)
+		}
+		if r.Profile != o.Profile.Dir || r.Cluster != "t" || r.Env["IPP_PROFILE_DIR"] != o.Profile.Dir || (r.N == nil) != (k == sdk.Controller) || r.N != nil && *r.N != 2 {
+			t.Errorf("%s: %+v", k, r)
 		}
 	}
 	r := seen(t, dir, sdk.Engine)
@@ -269,6 +274,37 @@ func TestRestoreFromQueue(t *testing.T) {
 	nothingLeft(t, o.Profile)
 }
 
+// A launcher that breaks when it is to find its work again concludes nothing: the
+// set is kept, with what was wrong, and found when the launcher is mended.
+func TestBrokenLauncher(t *testing.T) {
+	o, dir := queueOptions(t)
+	c := started(t, o)
+	orphan(t, c)
+	mood(t, dir, "broken", "")
+	s, err := Inspect(background(t), c.file, o.Log)
+	if err != nil || s.Err == nil || !strings.Contains(s.Err.Error(), "the launcher is broken") || !s.Controller {
+		t.Errorf("inspected %+v, %v", s, err)
+	}
+	again, err := Load(c.file, LoadOptions{Log: o.Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Adopt(background(t)); err == nil || errors.Is(err, sdk.ErrNotRunning) || errors.Is(err, ErrNothingRuns) {
+		t.Errorf("adopted: %v", err)
+	}
+	again.Close()
+	if r, err := ReadRecord(c.file); err != nil || len(r.Engines.Sets) != 1 || r.Controller == nil {
+		t.Errorf("the file says %+v, %v", r, err)
+	}
+	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
+		t.Errorf("%d processes, want 3", got)
+	}
+	calm(t, dir, "broken")
+	if s, err := Inspect(background(t), c.file, o.Log); err != nil || s.Err != nil || s.Alive != 2 {
+		t.Errorf("mended: %+v, %v", s, err)
+	}
+}
+
 // removeTagged collects strays and removes those of a tag, which must be there.
 func removeTagged(t *testing.T, tag string) {
 	t.Helper()
@@ -322,6 +358,41 @@ func TestFarController(t *testing.T) {
 		command, err := test.o.controllerCommand(use, true)
 		if err != nil || command[len(command)-1] != test.want {
 			t.Errorf("%s: %q, %v", name, command, err)
+		}
+	}
+}
+
+// Commands and arguments can be replaced and added to: by settings, and by what
+// goes before them.
+func TestCommandsOfSettings(t *testing.T) {
+	use := func(host map[string]string) *registry.Use {
+		u := &registry.Use{Found: &registry.Found{Name: "x"}, Host: map[string]json.RawMessage{}}
+		for name, words := range host {
+			u.Host[name] = json.RawMessage(words)
+		}
+		return u
+	}
+	o := Options{Profile: profile.Profile{Dir: "/p"}, ID: "c", LogLevel: "info", Python: "/py", ControllerArgs: []string{"--last"}}
+	given := o
+	given.EngineCommand, given.ControllerCommand = []string{"ipengine"}, []string{"mine"}
+	settings := use(map[string]string{
+		"engine_cmd": `["python3", "-m", "ipyparallel.engine"]`, "engine_args": `["--a", "b c"]`, "controller_cmd": `["ipcontroller"]`, "controller_args": `["--ping=1"]`,
+	})
+	const place = " --profile-dir=/p --cluster-id=c"
+	for name, c := range map[string]struct {
+		command func() ([]string, error)
+		want    string
+	}{
+		"our engine":              {func() ([]string, error) { return o.engineCommand(use(nil)) }, " engine --log-level=info --python=/py"},
+		"our controller":          {func() ([]string, error) { return o.controllerCommand(use(nil), false) }, " controller --log-level=info --last"},
+		"the engine's setting":    {func() ([]string, error) { return o.engineCommand(settings) }, "python3 -m ipyparallel.engine" + place + " --a b c"},
+		"the controller's":        {func() ([]string, error) { return o.controllerCommand(settings, false) }, "ipcontroller" + place + " --ping=1 --last"},
+		"the engine's option":     {func() ([]string, error) { return given.engineCommand(settings) }, "ipengine" + place + " --a b c"},
+		"the controller's option": {func() ([]string, error) { return given.controllerCommand(settings, false) }, "mine --ping=1 --last"},
+	} {
+		words, err := c.command()
+		if got := strings.Join(words, " "); err != nil || !strings.HasSuffix(got, c.want) || !strings.HasPrefix(c.want, " ") && got != c.want {
+			t.Errorf("%s: %q, %v, want %q", name, words, err, c.want)
 		}
 	}
 }

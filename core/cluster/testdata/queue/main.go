@@ -4,6 +4,7 @@
 //	down      the system can't be asked
 //	cancelled all jobs were cancelled; the content is by whom
 //	lost      the system knows the jobs no more
+//	broken    the launcher panics when it is to find jobs again
 package main
 
 import (
@@ -56,7 +57,7 @@ func (j *job) Start(ctx context.Context, r sdk.StartRequest) error {
 	if o.Queue == "wrong" {
 		return fmt.Errorf("%w: submit: invalid partition specified: wrong", sdk.ErrBadOption)
 	}
-	seen, err := json.Marshal(map[string]any{"options": r.Options, "tag": r.Tag, "client": r.ClientFile, "engine": r.EngineFile, "command": r.Command, "env": r.Env})
+	seen, err := json.Marshal(map[string]any{"options": r.Options, "tag": r.Tag, "client": r.ClientFile, "engine": r.EngineFile, "command": r.Command, "env": r.Env, "profile": r.ProfileDir, "cluster": r.ClusterID, "n": r.N})
 	if err == nil {
 		err = os.WriteFile(filepath.Join(process.Getenv("QUEUE_DIR"), "seen-"+string(r.Kind)), seen, 0o600)
 	}
@@ -100,6 +101,9 @@ func (j *job) FromDict(_ context.Context, s sdk.State) error {
 	}
 	if _, down := mood("down"); down {
 		return fmt.Errorf("%w: the controller of the queue does not answer", sdk.ErrUnknownStatus)
+	}
+	if _, broken := mood("broken"); broken {
+		panic("the launcher is broken")
 	}
 	if _, lost := mood("lost"); lost {
 		return fmt.Errorf("%w: invalid job id", sdk.ErrNotRunning)
