@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,14 @@ func record(t *testing.T) *Record {
 		t.Fatal(err)
 	}
 	return newRecord(&o, "", process.State{PID: 1, CreateTime: 2})
+}
+
+// What nobody says is an engine for each CPU, on this machine, waited for a minute.
+func TestDefaults(t *testing.T) {
+	o := Options{Profile: profile.Profile{Dir: "/p"}}
+	if err := o.resolve(); err != nil || o.N != runtime.NumCPU() || o.Wait != o.N || o.Timeout != 60*time.Second || o.Engines != "local" || o.Controller != "local" {
+		t.Errorf("%+v, %v", o, err)
+	}
 }
 
 // TestRecordForm checks what upstream's Python API reads from the file.
