@@ -166,19 +166,36 @@ var slurmStates = map[string]batch.JobState{
 	"FAILED": batch.Failed, "NODE_FAIL": batch.Failed, "TIMEOUT": batch.Failed, "OUT_OF_MEMORY": batch.Failed, "BOOT_FAIL": batch.Failed,
 }
 
-// squeueFormat makes squeue print what parseSqueue reads.
-const squeueFormat = "--format=%F|%K|%T|%r|%j"
+// squeueColumns are what parseSqueue reads, and their widths.
+var squeueColumns = []struct {
+	name  string
+	width int
+}{{"ArrayJobID", 24}, {"ArrayTaskID", 64}, {"State", 24}, {"exit_code", 16}, {"Reason", 96}, {"Name", 208}}
+
+// squeueFormat makes squeue print them.
+func squeueFormat() string {
+	var all []string
+	for _, c := range squeueColumns {
+		all = append(all, fmt.Sprintf("%s:%d", c.name, c.width))
+	}
+	return "--Format=" + strings.Join(all, ",")
+}
 
 // parseSqueue reads what squeue says of jobs that the wrappers of PBS submitted:
 // their own qstat does not know the elements of an array.
 func parseSqueue(out []byte) ([]batch.Record, error) {
 	var all []batch.Record
 	for line := range strings.Lines(string(out)) {
-		f := strings.SplitN(strings.TrimRight(line, "\n"), "|", 5)
-		if len(f) != 5 {
+		f := make([]string, len(squeueColumns))
+		rest := strings.TrimRight(line, "\n")
+		for i, c := range squeueColumns {
+			f[i] = strings.TrimSpace(rest[:min(c.width, len(rest))])
+			rest = rest[min(c.width, len(rest)):]
+		}
+		if _, err := strconv.Atoi(f[0]); err != nil {
 			return nil, fmt.Errorf("%.60q is no line of squeue", line)
 		}
-		r := batch.Record{ID: f[0], Index: -1, State: batch.Unknown, Name: f[4], Code: -1}
+		r := batch.Record{ID: f[0], Index: -1, State: batch.Unknown, Name: f[5], Code: -1}
 		if i, err := strconv.Atoi(f[1]); err == nil {
 			r.Index = i
 		}
@@ -190,8 +207,13 @@ func parseSqueue(out []byte) ([]batch.Record, error) {
 			r.Code = 0
 		case r.State.Ended():
 			r.Reason = f[2]
-		case r.State == batch.Queued && f[3] != "None":
-			r.Reason = f[3]
+			if status, err := strconv.Atoi(f[3]); err == nil && status > 0 { // as wait answers it
+				if r.Code = status >> 8; status&0x7f != 0 {
+					r.Code, r.Signal = -1, batch.SignalName(status&0x7f)
+				}
+			}
+		case r.State == batch.Queued && f[4] != "None":
+			r.Reason = f[4]
 		}
 		all = append(all, r)
 	}

@@ -2,6 +2,7 @@ package pbs
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -65,11 +66,16 @@ func TestEnd(t *testing.T) {
 }
 
 func TestParseSqueue(t *testing.T) {
-	got, err := parseSqueue([]byte("7|1|RUNNING|None|n\n7|2|PENDING|Resources|n\n8|N/A|CANCELLED|None|a|b\n"))
+	line := func(words ...any) string { return fmt.Sprintf("%-24s%-64s%-24s%-16s%-96s%-208s\n", words...) }
+	got, err := parseSqueue([]byte(line("7", "1", "RUNNING", "0", "None", "n") + line("7", "2", "PENDING", "0", "Resources", "n") +
+		line("8", "N/A", "CANCELLED", "0", "None", "a b") + line("9", "1", "FAILED", "9", "JobLaunchFailure", "n") +
+		line("9", "2", "FAILED", "768", "NonZeroExitCode", "n")))
 	want := []batch.Record{
 		{ID: "7", Index: 1, State: batch.Running, Name: "n", Code: -1},
 		{ID: "7", Index: 2, State: batch.Queued, Reason: "Resources", Name: "n", Code: -1},
-		{ID: "8", Index: -1, State: batch.Cancelled, Reason: "CANCELLED", Name: "a|b", Code: -1},
+		{ID: "8", Index: -1, State: batch.Cancelled, Reason: "CANCELLED", Name: "a b", Code: -1},
+		{ID: "9", Index: 1, State: batch.Failed, Reason: "FAILED", Name: "n", Code: -1, Signal: "SIGKILL"},
+		{ID: "9", Index: 2, State: batch.Failed, Reason: "FAILED", Name: "n", Code: 3},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v\n%+v\nwant\n%+v", err, got, want)

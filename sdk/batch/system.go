@@ -88,6 +88,10 @@ type System struct {
 	// how long after its end Lookup may not know of it. 0 means 10 s.
 	Settle time.Duration
 
+	// Late is what is said of a job that has ended without the system knowing how:
+	// where that can be read later; {id} stands for the job. "": the system no longer knows it.
+	Late string
+
 	tick time.Duration // replaces the interval and the spacing of queries in tests
 }
 

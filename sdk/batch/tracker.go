@@ -15,6 +15,7 @@ type tracker struct {
 	id     string // as submitted
 	listed string // the id that the system lists it under
 	name   string // "" when it was not told
+	late   string // see System
 	array  bool
 	first  int // index of the first element, as the system counts
 
@@ -47,6 +48,9 @@ type element struct {
 
 func newTracker(s *System, id, name string, n int, array bool) *tracker {
 	t := &tracker{id: id, listed: id, name: name, array: array, first: 1, done: make(chan struct{})}
+	if t.late = s.Late; t.late == "" {
+		t.late = "the system no longer knows it"
+	}
 	if s.JobOf != nil {
 		t.listed = s.JobOf(id)
 	}
@@ -194,7 +198,7 @@ func (t *tracker) settle(now time.Time, records []Record, certain bool, settle t
 			soon = true
 			continue
 		}
-		reason := "the system no longer knows it"
+		reason := strings.ReplaceAll(t.late, "{id}", t.id)
 		if !t.seen {
 			reason = "the system does not know it"
 		}

@@ -25,7 +25,7 @@ class Life(Case):
             self.c.said(r"(?i)all engines of a set have ended.*cause=.*SIGKILL", 5)
             wait_until(lambda: not rc.ids, 20, "the loss of all engines")
         else:
-            self.c.said(r"(?i)an engine has ended.*(SIGKILL|code=-?\d+)", 5)
+            self.c.said(f"an engine has ended.*({SYSTEM.late or '$^'}|SIGKILL)", 5)
             wait_until(lambda: len(rc.ids) == 3, 20, "the loss of an engine")
             self.works(rc)
         self.c.stop()
@@ -62,6 +62,6 @@ if SYSTEM.batch:
         def test_cancelled_from_outside(self):
             rc = self.c.foreground()
             self.c.cancel_engines()
-            self.c.said(r"(?i)cancel|removed|TERM_OWNER|deleted|SIGTERM", 20)
+            self.c.said(f"(?i){SYSTEM.late or '$^'}|cancel|removed|TERM_OWNER|deleted|SIGTERM|SIGKILL", 20)
             wait_until(lambda: not rc.ids, 30, "the loss of the engines")
             self.c.stop()

@@ -21,7 +21,7 @@ NAME = os.environ.get("IPCORE_TEST_SYSTEM") or "local"
 class System:
     """One system: its launcher, what to say to it, and how to see its jobs."""
 
-    def __init__(self, launcher, settings=None, jobs=None, cancel=None, emulator=None, one_ends_all=False, shares_files=True):
+    def __init__(self, launcher, settings=None, jobs=None, cancel=None, emulator=None, one_ends_all=False, shares_files=True, late=None):
         """
         launcher      name of the plugin
         settings      options of launchers, as ipcluster_config.json has them
@@ -29,6 +29,7 @@ class System:
         cancel        command that cancels a job, whose id is the first word of its line
         emulator      its name, when it is one that injects faults
         one_ends_all  whether the system ends all engines when one is killed
+        late          what is said of how a job ended where the system tells that later
         shares_files  whether what engines write is seen here
         """
         self.launcher = launcher
@@ -38,6 +39,7 @@ class System:
         self.emulator = emulator
         self.one_ends_all = one_ends_all
         self.shares_files = shares_files
+        self.late = late
 
     def fault(self, spec=""):
         """Inject a fault into the emulator for everybody, or none."""
@@ -89,7 +91,7 @@ SYSTEMS = {
     }, shares_files=False),
     "slurm": System("slurm", jobs="squeue --noheader --format=%F", cancel="scancel"),
     "torque-on-slurm": System("pbs", jobs="squeue --noheader --format=%F", cancel="scancel"),
-    "sge": System("sge", jobs="qstat -u '*' | tail -n +3", cancel="qdel"),
+    "sge": System("sge", jobs="qstat -u '*' | tail -n +3", cancel="qdel", late="qacct -j .* tells how"),
     "htcondor": System("htcondor", **_CONDOR),
     "pbs": System("pbs", jobs="qselect", cancel="qdel", emulator="pbs"),
     "torque": System("pbs", jobs="qselect", cancel="qdel", emulator="pbs"),
