@@ -24,6 +24,11 @@ const heapTimes = 8
 // time.
 const heapLarge = 64 << 20
 
+// heapHuge is that from which it gets a quarter: what is in use is then messages
+// that wait for peers that don't read, or large results, which the collector
+// does not look into.
+const heapHuge = 512 << 20
+
 // heapRoom keeps Go's rule for garbage at twice what is in use, or heapFloor
 // when that is more.
 type heapRoom struct {
@@ -59,7 +64,10 @@ func (h *heapRoom) tune() {
 	metrics.Read(live)
 	used := max(live[0].Value.Uint64(), heapFloor/heapTimes)
 	percent := h.before
-	if used > heapLarge {
+	switch {
+	case used > heapHuge:
+		percent = min(percent, 25)
+	case used > heapLarge:
 		percent = min(percent, 75)
 	}
 	debug.SetGCPercent(max(percent, int(min(math.MaxInt32, 100*heapFloor/used))-100))

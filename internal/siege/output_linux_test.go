@@ -46,10 +46,9 @@ func TestReaderThatStops(t *testing.T) {
 			p := newPress(v)
 			p.run(2*db.MaxOutput/printSize, p.first, p.second) // what is made once is there, and all of the record
 			before := v.facts()
-			var told string
 			for range attempts {
 				logged := len(v.log())
-				alone := p.run(size/printSize, p.first, p.second)
+				alone := p.run(size/printSize/4, p.first, p.second)
 				if log := v.log()[logged:]; strings.Contains(log, "not read") {
 					t.Fatalf("the log tells of one that does not read while both do:\n%s", log)
 				}
@@ -59,19 +58,21 @@ func TestReaderThatStops(t *testing.T) {
 				lost := p.lost(logged)
 				await(t, "the messages that were queued", func() bool { return p.second.count()+lost == size/printSize })
 				peak := v.peak()
-				told = fmt.Sprintf("%d MB printed at %.0f MB/s with two that read, at %.0f MB/s when one had stopped; p99 of tasks %v and %v; "+
+				told := fmt.Sprintf("%d MB printed at %.0f MB/s with two that read, at %.0f MB/s when one had stopped; p99 of tasks %v and %v; "+
 					"%d of %d messages lost to that one; %d MB at most",
-					size/1e6, alone.rate(size), beside.rate(size), alone.p99, beside.p99, lost, size/printSize, peak/1e6)
-				if peak > memoryLimit+2*waits {
-					t.Fatalf("too much memory: %s", told)
+					size/1e6, alone.rate, beside.rate, alone.p99, beside.p99, lost, size/printSize, peak/1e6)
+				t.Log(told)
+				// What waits for the hub and for who does not read, a quarter of it
+				// as garbage, and what a controller holds beside that.
+				if limit := memoryLimit + (256<<20+waits)*5/4; peak > limit {
+					t.Fatalf("more memory than %d MB", limit/1e6)
 				}
 				if beside.fine(alone) {
-					t.Log(told)
 					v.returned(before)
 					return
 				}
 			}
-			t.Error(told)
+			t.Error("engines or tasks are slower beside a reader that stops")
 		})
 	}
 }
@@ -114,11 +115,9 @@ func newPress(v *subject) *press {
 
 // printing is how it went.
 type printing struct {
-	took time.Duration // until all who read had all
+	rate float64       // MB/s, until all who read had all
 	p99  time.Duration // of tasks, one at a time, meanwhile
 }
-
-func (p printing) rate(bytes int) float64 { return float64(bytes) / 1e6 / p.took.Seconds() }
 
 // fine compares printing beside one that has stopped with the same when it reads.
 func (p printing) fine(alone printing) bool {
@@ -126,7 +125,7 @@ func (p printing) fine(alone printing) bool {
 	if long {
 		slower, floor = 1.25, 10*time.Millisecond
 	}
-	return p.p99 <= max(2*alone.p99, floor) && p.took.Seconds() <= slower*alone.took.Seconds()
+	return p.p99 <= max(2*alone.p99, floor) && slower*p.rate >= alone.rate
 }
 
 // run has engines print n messages in all while tasks run, and answers when
@@ -147,16 +146,16 @@ func (p *press) run(n int, reading ...*reader) printing {
 		all.Wait()
 		ended <- time.Since(began)
 	}()
-	var result printing
 	var took []time.Duration
-	for result.took == 0 {
+	var elapsed time.Duration
+	for elapsed == 0 {
 		rate, _, err := p.Latency(p.ctx, 50)
 		if err != nil {
 			p.t.Fatal(err)
 		}
 		took = append(took, rate.Latencies...)
 		select {
-		case result.took = <-ended:
+		case elapsed = <-ended:
 		default:
 		}
 	}
@@ -169,8 +168,7 @@ func (p *press) run(n int, reading ...*reader) printing {
 		}
 	}
 	slices.Sort(took)
-	result.p99 = took[len(took)*99/100]
-	return result
+	return printing{rate: float64(n*printSize) / 1e6 / elapsed.Seconds(), p99: took[len(took)*99/100]}
 }
 
 // print prints n messages and waits until all who read have them.
