@@ -111,9 +111,20 @@ func (o *outbox) seal(flags byte, body []byte) {
 		o.grew(n)
 		return
 	}
-	room := o.room(n)
-	o.sealer.seal(room[copy(room, head):], counter, flags, body)
+	if room := o.room(n); room != nil {
+		o.sealer.seal(room[copy(room, head):], counter, flags, body)
+		return
+	}
+	s := sealings.Get().(*sealing)
+	o.sealer.seal(s[copy(s[:], head):n], counter, flags, body)
+	o.copy(s[:n])
+	sealings.Put(s)
 }
+
+// sealing is where a frame is sealed that is then divided among chunks.
+type sealing [LargeFrame + longHeader + curveOverhead]byte
+
+var sealings = sync.Pool{New: func() any { return new(sealing) }}
 
 // sealFirst seals the first segment if that has not been done, without the
 // lock. Only who is writing may call it.
@@ -131,14 +142,23 @@ func (c *Conn) sealFirst() {
 	c.out.segments[c.out.head] = segment{b: sealed}
 }
 
-// room appends n bytes in a row, for the caller to fill in.
+// worthFilling is the least rest of a chunk that a frame is divided for.
+const worthFilling = 1 << 10
+
+// room appends n bytes in a row, for the caller to fill in. It answers nil when
+// they don't fit into a chunk, or too much of the last one would be left empty:
+// what waits for a peer must not take more memory than is counted.
 func (o *outbox) room(n int) []byte {
-	o.grew(n)
 	if n > chunkSize {
-		b := make([]byte, n)
-		o.segments = append(o.segments, segment{b: b})
-		return b
+		return nil
 	}
+	if end := len(o.segments); end > o.head {
+		s := &o.segments[end-1]
+		if rest := cap(s.b) - len(s.b); s.chunk != nil && rest >= worthFilling && rest < n {
+			return nil
+		}
+	}
+	o.grew(n)
 	last := o.last(n)
 	begin := len(last.b)
 	last.b = last.b[:begin+n]
