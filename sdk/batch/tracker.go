@@ -71,7 +71,8 @@ func newTracker(s *System, id, name string, n int, array bool) *tracker {
 // exit makes a launcher's exit of an element that has ended.
 func (e element) exit() sdk.Exit {
 	x := sdk.Exit{Code: e.code, Signal: e.signal, Reason: e.reason}
-	if x.Reason == "" && e.state != Completed {
+	told := e.state == Failed && (e.signal != "" || e.code > 0)
+	if x.Reason == "" && e.state != Completed && !told {
 		x.Reason = string(e.state)
 	}
 	if e.state == Completed && e.code < 0 {

@@ -62,6 +62,6 @@ if SYSTEM.batch:
         def test_cancelled_from_outside(self):
             rc = self.c.foreground()
             self.c.cancel_engines()
-            self.c.said(f"(?i){SYSTEM.late or '$^'}|cancel|removed|TERM_OWNER|deleted|SIGTERM|SIGKILL", 20)
+            self.c.said(f"(?i){SYSTEM.late or '$^'}|cancel|removed|condor_rm|TERM_OWNER|deleted|SIGTERM|SIGKILL", 20)
             wait_until(lambda: not rc.ids, 30, "the loss of the engines")
             self.c.stop()

@@ -164,7 +164,7 @@ type coldReader struct{ rest []byte }
 func (c *coldReader) number() int {
 	n, size := binary.Uvarint(c.rest)
 	c.rest = c.rest[size:]
-	return int(n) //nolint:gosec // a length, or nanoseconds
+	return int(n)
 }
 
 func (c *coldReader) bytes() []byte {
