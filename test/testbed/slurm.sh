@@ -39,7 +39,8 @@ AuthInfo=socket=$D/munge/munge.socket
 CredType=cred/munge
 # loopback only: bind to what the node name resolves to, never to 0.0.0.0
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
-ProctrackType=proctrack/linuxproc
+# Sites use proctrack/cgroup. linuxproc loses children whose parent has ended.
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=5
