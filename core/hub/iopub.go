@@ -52,8 +52,8 @@ func (h *Hub) outputChange(m *wire.Message, msgType string) (*db.Change, error) 
 	c := &db.Change{}
 	switch msgType {
 	case "stream":
-		var content struct{ Name, Text string }
-		if err := h.session.Unpack(m.Content, &content); err != nil {
+		content, err := wire.ViewStream(m.Content)
+		if err != nil {
 			return nil, err
 		}
 		if content.Name == "stderr" {

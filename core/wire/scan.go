@@ -400,11 +400,13 @@ func hex4(s string) rune {
 func unescape(raw string) string {
 	out := make([]byte, 0, len(raw))
 	for i := 0; i < len(raw); {
-		c := raw[i]
-		if c != '\\' {
-			r, size := utf8.DecodeRuneInString(raw[i:])
-			out = utf8.AppendRune(out, r)
-			i += size
+		if raw[i] != '\\' {
+			run := raw[i:]
+			if end := strings.IndexByte(run, '\\'); end >= 0 {
+				run = run[:end]
+			}
+			out = appendValid(out, run)
+			i += len(run)
 			continue
 		}
 		if raw[i+1] != 'u' {
@@ -426,6 +428,17 @@ func unescape(raw string) string {
 		out = utf8.AppendRune(out, r)
 	}
 	return string(out)
+}
+
+// appendValid appends text; bytes that are not UTF-8 become U+FFFD, each.
+func appendValid(out []byte, text string) []byte {
+	if utf8.ValidString(text) {
+		return append(out, text...)
+	}
+	for _, r := range text {
+		out = utf8.AppendRune(out, r)
+	}
+	return out
 }
 
 func simpleEscape(c byte) byte {
