@@ -413,5 +413,15 @@ func (j *Job) private() string {
 	return b.String()
 }
 
+// submitEnv answers the variables that the submit command gets, which systems show
+// with the job: all, unless the script reads the others from their file.
+func (j *Job) submitEnv() map[string]string {
+	env := maps.Clone(j.Env)
+	if j.private() != "" {
+		maps.DeleteFunc(env, func(name, _ string) bool { return !shown(name) })
+	}
+	return env
+}
+
 // privateFile is the file of the variables that do not stand in the script.
 func privateFile(script string) string { return script + ".env" }

@@ -147,6 +147,11 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 		l.state.JobName = "" // the template has its own
 	}
 	l.follow(time.Now())
+	if ctx.Err() != nil { // nobody wants it any more
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+		defer cancel()
+		return errors.Join(ctx.Err(), l.Stop(clean))
+	}
 	return nil
 }
 
@@ -196,11 +201,8 @@ const cleanLimit = 20 * time.Second
 // or the error says that this is not known.
 func (l *Launcher) submit(ctx context.Context, j *Job) (string, error) {
 	s := l.system
-	c := command{words: j.Words, option: "submit_command", dir: j.WorkDir, env: j.Env, limit: l.set.commandLimit()}
-	if len(s.SubmitEnv) > 0 {
-		c.env = maps.Clone(j.Env)
-		maps.Copy(c.env, s.SubmitEnv)
-	}
+	c := command{words: j.Words, option: "submit_command", dir: j.WorkDir, env: j.submitEnv(), limit: l.set.commandLimit()}
+	maps.Copy(c.env, s.SubmitEnv)
 	if s.Stdin {
 		c.stdin = j.Script
 	}
@@ -213,13 +215,8 @@ func (l *Launcher) submit(ctx context.Context, j *Job) (string, error) {
 	}
 	if err == nil {
 		id := s.jobID(out, l.set.JobIDRegexpGroup)
-		if id != "" && ctx.Err() == nil {
-			return id, nil
-		}
 		if id != "" {
-			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
-			defer cancel()
-			return "", errors.Join(ctx.Err(), s.delete(clean, id, l.set.commandLimit()))
+			return id, nil
 		}
 		err = fmt.Errorf("%s printed no job id that %s finds: %q", j.Words[0], s.JobID, firstLines(strings.TrimSpace(out), 4))
 	}
