@@ -176,6 +176,9 @@ func (c *Conn) fail(err error) {
 		return
 	}
 	c.err = err
+	if c.out.refused > 0 {
+		c.tellRefused(err.Error())
+	}
 	if c.out.watch != nil {
 		c.out.watch.Stop()
 	}
@@ -211,9 +214,6 @@ func (c *Conn) run() {
 func (c *Conn) discardQueue() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.out.refused > 0 {
-		c.tellRefused(c.err.Error())
-	}
 	c.out.discard()
 	return c.err
 }

@@ -407,7 +407,7 @@ func TestPeerThatNeverReads(t *testing.T) {
 	if n := strings.Count(log.String(), "does not read"); n != 1 {
 		t.Errorf("%d lines in the log:\n%s", n, log.String())
 	}
-	if text := log.String(); strings.Count(text, "were not sent to it") != 1 || !strings.Contains(text, "messages=1 ") || !strings.Contains(text, errStuck.Error()) {
+	if text := log.String(); strings.Count(text, "were not sent to it") != 1 || !strings.Contains(text, "messages=1 ") || strings.Contains(text, "queued=0 ") || !strings.Contains(text, errStuck.Error()) {
 		t.Errorf("the log does not tell of the one message that was refused, and until when:\n%s", text)
 	}
 	if n := queued.Load(); n != 0 {

@@ -42,7 +42,8 @@ func TestReaderThatStops(t *testing.T) {
 			if long {
 				size, waits, attempts = 1280<<20, 1<<30, 3 // the default mark, and more than that
 			}
-			v := start(t, 4, settings{Encryption: encryption, SendQueue: waits})
+			// It is not dropped meanwhile, however long a busy machine takes.
+			v := start(t, 4, settings{Encryption: encryption, SendQueue: waits, StuckAfter: time.Hour})
 			p := newPress(v)
 			p.run(2*db.MaxOutput/printSize, p.first, p.second) // what is made once is there, and all of the record
 			before := v.facts()

@@ -49,6 +49,7 @@ type settings struct {
 	MaxQueued  int64  // as writer.Options has it
 	OpenFiles  uint64 // limit; 0 is that of the tests
 	SendQueue  int64  // as sockets.Limits has it
+	StuckAfter time.Duration
 }
 
 func TestMain(m *testing.M) {
@@ -95,7 +96,7 @@ func serve(text, dir string) error {
 	}()
 	return controller.Run(ctx, controller.Options{
 		Profile: profile.Profile{Dir: dir}, Encryption: s.Encryption, DB: s.DB, DBOptions: controller.DBOptions{SQLiteFile: s.SQLiteFile, Queue: writer.Options{MaxQueued: s.MaxQueued}},
-		HeartbeatPeriod: 200 * time.Millisecond, MaxMisses: 10, Limits: sockets.Limits{SendQueue: s.SendQueue},
+		HeartbeatPeriod: 200 * time.Millisecond, MaxMisses: 10, Limits: sockets.Limits{SendQueue: s.SendQueue, StuckAfter: s.StuckAfter},
 		Log: hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Info}),
 	})
 }
@@ -270,9 +271,13 @@ func (v *subject) returned(before facts) {
 // await waits for a condition.
 func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	limit := 30 * time.Second
+	if long {
+		limit = 3 * time.Minute
+	}
+	for deadline := time.Now().Add(limit); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 30 s: %s", what)
+			t.Fatalf("not within %v: %s", limit, what)
 		}
 	}
 }
