@@ -267,12 +267,24 @@ func (s *server) look(ctx context.Context, w *workload, state State) error {
 func (s *server) Stop(ctx context.Context, in *pb.StopRequest) (*pb.StopResponse, error) {
 	w, err := s.get(in.GetId())
 	if err == nil && !w.hasStopped() {
-		err = w.stop(ctx)
+		limited, cancel := early(ctx)
+		defer cancel()
+		err = w.stop(limited)
 	}
 	if err != nil {
 		return nil, s.fail(err)
 	}
 	return &pb.StopResponse{}, nil
+}
+
+// early ends a little before ctx does, so that what a launcher says of a workload
+// which does not end still gets to the host.
+func early(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(-min(time.Second, time.Until(end)/10)))
 }
 
 func (s *server) ToDict(ctx context.Context, in *pb.ToDictRequest) (*pb.ToDictResponse, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -178,6 +179,31 @@ func TestRequestCrossesTheWire(t *testing.T) {
 }
 
 // A Start that fails, panics or has no state leaves the id free and nothing on.
+// stuck is a launcher whose workload does not end.
+type stuck struct{ plain }
+
+func (s *stuck) Stop(ctx context.Context) error {
+	<-ctx.Done()
+	return fmt.Errorf("job 7 is still there: %w", ctx.Err())
+}
+
+// What a launcher says when the time is over reaches the host all the same.
+func TestStopThatDoesNotEnd(t *testing.T) {
+	t.Parallel() // it waits
+	c := serveTest(t, plainInfo, func(Kind, Env) Launcher {
+		return &stuck{plain{world: &world{running: make(map[string]bool)}}}
+	})
+	if _, err := c.Start(testContext(t), StartRequest{Kind: Engine, ID: "a", Command: []string{"x"}}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	err := c.Stop(ctx, "a")
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "job 7 is still there") {
+		t.Errorf("Stop: %v", err)
+	}
+}
+
 func TestStartThatFails(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
 	c := serveTest(t, plainInfo, func(Kind, Env) Launcher { return &plain{world: w} })

@@ -514,7 +514,7 @@ func (l *Launcher) Stop(ctx context.Context) error {
 			if trouble != nil {
 				text += fmt.Sprintf(" (%v)", trouble)
 			}
-			return fmt.Errorf("%w: stop: %s", ctx.Err(), text)
+			return fmt.Errorf("%s: %w", text, ctx.Err())
 		}
 	}
 	l.tidy()
