@@ -441,6 +441,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	impatient := time.NewTimer(patience)
 	defer impatient.Stop()
 	err := c.missed
+	var notKilled error // matters when something does not end
 	for waiting := len(units); waiting > 0; {
 		select {
 		case e := <-results:
@@ -448,14 +449,14 @@ func (c *Cluster) Stop(ctx context.Context) error {
 			waiting--
 		case <-impatient.C:
 			c.log.Warn("some processes do not end; killing them")
-			err = errors.Join(err, c.Kill(ctx))
+			notKilled = c.Kill(ctx)
 		}
 	}
 	if err == nil {
 		c.left = c.sweep(ctx)
 		err = c.removeFiles()
 	} else {
-		err = fmt.Errorf("%w: %w", ErrLeft, err)
+		err = fmt.Errorf("%w: %w", ErrLeft, errors.Join(err, notKilled))
 	}
 	c.Close()
 	return err

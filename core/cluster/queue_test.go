@@ -274,6 +274,17 @@ func TestRestoreFromQueue(t *testing.T) {
 	nothingLeft(t, o.Profile)
 }
 
+// A stop whose kill fails has still succeeded when all ends.
+func TestKillThatFails(t *testing.T) {
+	o, dir := queueOptions(t)
+	c := started(t, o)
+	mood(t, dir, "slow", "")
+	if err := c.Stop(background(t)); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+	nothingLeft(t, o.Profile)
+}
+
 // A launcher that breaks when it is to find its work again concludes nothing: the
 // set is kept, with what was wrong, and found when the launcher is mended.
 func TestBrokenLauncher(t *testing.T) {

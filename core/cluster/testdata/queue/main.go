@@ -4,6 +4,7 @@
 //	down      the system can't be asked
 //	cancelled all jobs were cancelled; the content is by whom
 //	lost      the system knows the jobs no more
+//	slow      jobs end only after a signal, which the system says it can't send
 //	broken    the launcher panics when it is to find jobs again
 package main
 
@@ -88,6 +89,24 @@ func (j *job) Start(ctx context.Context, r sdk.StartRequest) error {
 		j.Processes = append(j.Processes, p)
 	}
 	return nil
+}
+
+func (j *job) Stop(ctx context.Context) error {
+	for _, slow := mood("slow"); slow; _, slow = mood("slow") {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return j.Group.Stop(ctx)
+}
+
+func (j *job) Signal(context.Context, string) error {
+	if _, slow := mood("slow"); !slow {
+		return sdk.ErrUnsupported
+	}
+	return errors.Join(errors.New("no node answers"), os.Remove(filepath.Join(process.Getenv("QUEUE_DIR"), "slow")))
 }
 
 func (j *job) ToDict(context.Context) (sdk.State, error) {
