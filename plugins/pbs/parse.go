@@ -156,6 +156,9 @@ func end(r *batch.Record, status, comment string) {
 			r.Code, r.Signal = -1, name
 		}
 	}
+	if strings.HasPrefix(comment, "terminated by ") { // somebody deleted it; it may have ended in order
+		r.State, r.Code, r.Reason = batch.Cancelled, -1, comment
+	}
 }
 
 // slurmStates are Slurm's words for what its wrappers of PBS run.

@@ -25,8 +25,8 @@ func TestParse(t *testing.T) {
 	const name, tag = "ipcore-x_1", "ipcore-x"
 	for i, want := range []batch.Record{
 		{ID: "0", Handle: "0[].head1", Index: -1, Name: name, Comment: tag, State: batch.Failed, Code: 1},
-		{ID: "0", Handle: "0[1].head1", Index: 1, Name: name, Comment: tag, State: batch.Failed, Code: -1, Signal: "SIGTERM"},
-		{ID: "0", Handle: "0[2].head1", Index: 2, Name: name, Comment: tag, State: batch.Failed, Code: -1, Signal: "SIGTERM"},
+		{ID: "0", Handle: "0[1].head1", Index: 1, Name: name, Comment: tag, State: batch.Cancelled, Code: -1, Signal: "SIGTERM"},
+		{ID: "0", Handle: "0[2].head1", Index: 2, Name: name, Comment: tag, State: batch.Cancelled, Code: -1, Signal: "SIGTERM"},
 		{ID: "0", Handle: "0[3].head1", Index: 3, Name: name, Comment: tag, State: batch.Failed, Code: 3},
 		{ID: "0", Handle: "0[4].head1", Index: 4, Name: name, Comment: tag, State: batch.Failed, Code: -1, Signal: "SIGKILL"},
 	} {
@@ -53,6 +53,8 @@ func TestEnd(t *testing.T) {
 	}{
 		{"0", ran + " and finished", batch.Record{State: batch.Completed}},
 		{"3", ran + " and failed", batch.Record{State: batch.Failed, Code: 3, Reason: "failed"}},
+		{"0", ran + " and terminated by root@head1", batch.Record{State: batch.Cancelled, Code: -1, Reason: "terminated by root@head1"}},
+		{"271", ran + " and terminated by root@head1", batch.Record{State: batch.Cancelled, Code: -1, Signal: "SIGTERM", Reason: "terminated by root@head1"}},
 		{"265", ran, batch.Record{State: batch.Failed, Code: -1, Signal: "SIGKILL"}},
 		{"-29", ran + " and exceeded resource walltime", batch.Record{State: batch.Failed, Code: -1, Reason: "the time limit was reached, exceeded resource walltime"}},
 		{"137", "", batch.Record{State: batch.Failed, Code: -1, Signal: "SIGKILL"}},

@@ -72,8 +72,12 @@ func newTracker(s *System, id, name string, n int, array bool) *tracker {
 func (e element) exit() sdk.Exit {
 	x := sdk.Exit{Code: e.code, Signal: e.signal, Reason: e.reason}
 	told := e.state == Failed && (e.signal != "" || e.code > 0)
-	if x.Reason == "" && e.state != Completed && !told {
+	switch {
+	case e.state == Completed || x.Reason == "" && told:
+	case x.Reason == "":
 		x.Reason = string(e.state)
+	case e.state == Cancelled && !strings.Contains(strings.ToLower(x.Reason), "cancel"):
+		x.Reason = string(Cancelled) + ": " + x.Reason // not every system says it in this word
 	}
 	if e.state == Completed && e.code < 0 {
 		x.Code = 0
