@@ -47,6 +47,13 @@ class System:
             [os.path.join(ROOT, "test", "testbed", "fake.sh"), "fault", self.emulator, spec], check=True, stdout=subprocess.DEVNULL
         )
 
+    def reset(self):
+        """End every job of the emulator and forget all, whatever a test has left of it."""
+        for verb in "down", "up":
+            subprocess.run(
+                [os.path.join(ROOT, "test", "testbed", "fake.sh"), verb, self.emulator], check=True, stdout=subprocess.DEVNULL
+            )
+
     def jobs(self, env=None):
         """The lines of the jobs that have not ended."""
         if not self._jobs:
@@ -58,9 +65,12 @@ class System:
 
     def cancel(self, job, env=None, check=True):
         """Cancel a job, given by its line, as somebody would who knows nothing of us."""
-        subprocess.run(
-            shlex.split(self._cancel) + [job.split()[0]], env=env, check=check, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30
+        done = subprocess.run(
+            shlex.split(self._cancel) + [job.split()[0]], env=env, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30,
         )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{self._cancel} {job}: exit code {done.returncode}\n{done.stdout}")
 
     @property
     def batch(self):
@@ -189,6 +199,8 @@ class SystemCluster(Cluster):
             self.run(IPCORE, "stop", f"--profile-dir={self.profile}", check=False)
         for job in self.jobs():
             SYSTEM.cancel(job, self.env, check=False)
+        if SYSTEM.emulator and self.jobs():
+            SYSTEM.reset()
         super().close()
         if self.front:
             self.front.wait()

@@ -22,7 +22,7 @@ Faults: $TB_FAKE_FAULT of the calling command, and the file <state>/faults (fake
   run=fail:C[@I]       task I exits with C at once, its command is not run
   run=only:K           only the first K tasks of an array ever start
   query=down | hang | slow:S | empty | flaky:N (the first N calls fail) | garbage
-  cancel=down | hang | slow:S | ignored (success is reported, nothing is killed) | flaky:N
+  cancel=down | hang | slow:S | ignored (success is reported, nothing is killed or signalled) | flaky:N
   output=lost | late:S stdout/stderr files never appear / appear S seconds after the end
 """
 
@@ -162,8 +162,9 @@ class System:
             try:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-                os.execv(
-                    sys.executable, [sys.executable, os.path.abspath(__file__), "--supervise", self.name, str(jid)]
+                env = {k: v for k, v in os.environ.items() if k.startswith(("TB_", "TESTBED_", "LANG", "LC_")) or k in ("PATH", "TZ")}
+                os.execve(  # no child of the submitter on a real system, so it has nothing of its environment
+                    sys.executable, [sys.executable, os.path.abspath(__file__), "--supervise", self.name, str(jid)], env
                 )
             finally:
                 os._exit(1)
@@ -174,9 +175,9 @@ class System:
         """Ask the supervisor: what is 'kill' or a signal number; index None = all tasks."""
         d = os.path.join(self.dir, "req")
         name = "%d.%s.%s.%d.%f" % (int(jid), "all" if index is None else index, what, os.getpid(), time.time())
-        with open(os.path.join(d, name), "w"):
-            pass
-        os.chmod(os.path.join(d, name), 0o666)
+        old = os.umask(0)  # writable for all at once: the supervisor may take it away at once
+        os.close(os.open(os.path.join(d, name), os.O_WRONLY | os.O_CREAT, 0o666))
+        os.umask(old)
 
 
 class Supervisor:
@@ -279,6 +280,8 @@ class Supervisor:
         self.deliver(t)
 
     def deliver(self, t):
+        if not t["start"] and t.get("mode") != "direct":
+            return  # it never ran, so there is nothing to deliver
         rep = REPORTS.get(self.s.name)
         if t.get("mode") == "direct":
             if t.get("report") and rep and t["out"]:

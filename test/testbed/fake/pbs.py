@@ -678,7 +678,7 @@ def qdel(argv):
 
 
 def qsig(argv):
-    S.fault("cancel", down("qsig", 162))
+    k = S.fault("cancel", down("qsig", 162))
     sig, specs, i, rc = "TERM", [], 0, 0
     while i < len(argv):
         if argv[i] == "-s":
@@ -708,7 +708,7 @@ def qsig(argv):
             print("qsig: Request invalid for state of job %s" % canon(s), file=sys.stderr)
             rc = 168
             continue
-        for t in run:
+        for t in run if k != "ignored" else []:
             S.request(j["id"], t["index"], str(int(n)))
     sys.exit(rc)
 
