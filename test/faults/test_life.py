@@ -25,7 +25,7 @@ class Life(Case):
             self.c.said(r"(?i)all engines of a set have ended.*cause=.*SIGKILL", 5)
             wait_until(lambda: not rc.ids, 20, "the loss of all engines")
         else:
-            self.c.said(f"an engine has ended.*({SYSTEM.late or '$^'}|SIGKILL)", 5)
+            self.c.said(f"an engine has ended.*({SYSTEM.killed}|SIGKILL)", 5)
             wait_until(lambda: len(rc.ids) == 3, 20, "the loss of an engine")
             self.works(rc)
         self.c.stop()

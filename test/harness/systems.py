@@ -21,7 +21,8 @@ NAME = os.environ.get("IPCORE_TEST_SYSTEM") or "local"
 class System:
     """One system: its launcher, what to say to it, and how to see its jobs."""
 
-    def __init__(self, launcher, settings=None, jobs=None, cancel=None, emulator=None, one_ends_all=False, shares_files=True, late=None):
+    def __init__(self, launcher, settings=None, jobs=None, cancel=None, emulator=None, one_ends_all=False, shares_files=True, late=None,
+                 killed="SIGKILL", tells_holds=True):
         """
         launcher      name of the plugin
         settings      options of launchers, as ipcluster_config.json has them
@@ -30,6 +31,8 @@ class System:
         emulator      its name, when it is one that injects faults
         one_ends_all  whether the system ends all engines when one is killed
         late          what is said of how a job ended where the system tells that later
+        killed        what is said of an engine that was killed, where the system tells it at once
+        tells_holds   whether it says that a job is held
         shares_files  whether what engines write is seen here
         """
         self.launcher = launcher
@@ -40,6 +43,8 @@ class System:
         self.one_ends_all = one_ends_all
         self.shares_files = shares_files
         self.late = late
+        self.killed = late or killed
+        self.tells_holds = tells_holds
 
     def fault(self, spec=""):
         """Inject a fault into the emulator for everybody, or none."""
@@ -107,7 +112,7 @@ SYSTEMS = {
     "torque": System("pbs", jobs="qselect", cancel="qdel", emulator="pbs"),
     "lsf": System("lsf", jobs="bjobs -w -noheader", cancel="bkill", emulator="lsf"),
     "htcondor-emulator": System("htcondor", emulator="htcondor", **_CONDOR),
-    "winhpc": System("winhpc", emulator="winhpc", **_WINHPC),
+    "winhpc": System("winhpc", emulator="winhpc", killed="exit code 1", tells_holds=False, **_WINHPC),
 }
 
 SYSTEM = SYSTEMS[NAME]

@@ -433,7 +433,14 @@ def submit(argv):
 def tstate(t):
     if t["state"] == "END":
         return "Canceled" if t.get("killed") else "Finished" if t["code"] == 0 else "Failed"
+    if t["state"] == "HOLD" and "hold" in t["why"]:
+        return "Queued"  # JobHoldUntil; it is nowhere in what these commands print
     return {"PEND": "Queued", "RUN": "Running", "HOLD": "Failed"}[t["state"]]
+
+
+def tcode(t):
+    """The exit code; TerminateProcess, as taskkill calls it, gives 1."""
+    return t["code"] if t["code"] is not None else 1 if t["sig"] else ""
 
 
 def jstate(j):
@@ -514,7 +521,7 @@ def view(argv):
                     "State",
                     tstate(t),
                     "Exit Code",
-                    t["code"] if t["code"] is not None else "",
+                    tcode(t),
                     "Command Line",
                     t["cl"],
                 )
