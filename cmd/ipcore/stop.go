@@ -104,6 +104,9 @@ func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
 	} else if err == nil {
 		a.errf("%s stopped\n", count(len(files), "cluster"))
 	}
+	if h := hinter(nil); errors.Is(err, cluster.ErrLeft) && !errors.As(err, &h) {
+		return &hintedError{err: err, hint: "nothing of it is forgotten: ipcore stop tries again"}
+	}
 	return err
 }
 

@@ -485,12 +485,14 @@ func (l *Launcher) Stop(ctx context.Context) error {
 	t.stopping = true
 	t.mu.Unlock()
 	pause, again := time.Second, time.Time{}
-	var trouble error // of the last try
+	var refused, unasked error // of the last tries to delete and to ask
 	for !t.over() {
-		var err error
 		if now := time.Now(); now.After(again) {
 			again = now.Add(10 * time.Second)
-			err = l.system.delete(ctx, t.id, l.set.commandLimit())
+			err := l.system.delete(ctx, t.id, l.set.commandLimit())
+			if ctx.Err() == nil {
+				refused = err
+			}
 			var f *failure
 			switch {
 			case err == nil && len(l.system.Query) == 0:
@@ -503,16 +505,18 @@ func (l *Launcher) Stop(ctx context.Context) error {
 				pause = min(2*pause, 10*time.Second)
 			}
 		}
-		if err = errors.Join(err, l.poller.refresh(ctx)); err == nil || ctx.Err() == nil {
-			trouble = err
+		if err := l.poller.refresh(ctx); ctx.Err() == nil {
+			unasked = err
 		}
 		if t.over() {
 			break
 		}
 		if ctx.Err() != nil {
 			text := fmt.Sprintf("%s still has %s", l.system.Title, t.text())
-			if trouble != nil {
-				text += fmt.Sprintf(" (%v)", trouble)
+			for _, trouble := range []error{refused, unasked} {
+				if trouble != nil {
+					text += fmt.Sprintf(" (%v)", trouble)
+				}
 			}
 			return fmt.Errorf("%s: %w", text, ctx.Err())
 		}

@@ -297,6 +297,12 @@ func TestStopIgnored(t *testing.T) {
 	if err := l.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "Toy still has job 1: running") {
 		t.Errorf("Stop: %v", err)
 	}
+	setFault(t, dir, "delete=down")
+	ctx, cancel = context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if err := l.Stop(ctx); err == nil || !strings.Contains(err.Error(), "Toy still has job 1: running (") || !strings.Contains(err.Error(), "cannot reach the server") {
+		t.Errorf("Stop while nothing can be deleted: %v", err)
+	}
 	setFault(t, dir, "")
 	if err := l.Stop(t.Context()); err != nil {
 		t.Error(err)

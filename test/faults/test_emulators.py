@@ -166,21 +166,22 @@ if SYSTEM.emulator:
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.c.wait_nothing_left()
 
-        def left(self, fault):
+        def left(self, fault, words=""):
             """A stop that can't end a job says so and fails, and works when the fault is over."""
             self.c.start()
             SYSTEM.fault(fault)
             done = self.stop()
             said = done.stdout + done.stderr
             self.assertNotEqual(done.returncode, 0, said)
-            self.assertRegex(said, r"(?ms)^error: .*\bjob \d")
+            self.assertRegex(said, r"(?ms)^error: .*\bjob \d.*" + words)
+            self.assertRegex(said, r"(?m)^hint: .*ipcore stop")
             SYSTEM.fault()
             done = self.stop()
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.c.wait_nothing_left()
 
         def test_down(self):
-            self.left("cancel=down")
+            self.left("cancel=down", "(?i:respond|connect|reach)")
 
         def test_ignored(self):
             self.left("cancel=ignored")
