@@ -512,13 +512,14 @@ func (l *Launcher) Stop(ctx context.Context) error {
 			break
 		}
 		if ctx.Err() != nil {
-			text := fmt.Sprintf("%s still has %s", l.system.Title, t.text())
+			var text strings.Builder
+			fmt.Fprintf(&text, "%s still has %s", l.system.Title, t.text())
 			for _, trouble := range []error{refused, unasked} {
 				if trouble != nil {
-					text += fmt.Sprintf(" (%v)", trouble)
+					fmt.Fprintf(&text, " (%v)", trouble)
 				}
 			}
-			return fmt.Errorf("%s: %w", text, ctx.Err())
+			return fmt.Errorf("%s: %w", text.String(), ctx.Err())
 		}
 	}
 	l.tidy()
