@@ -21,14 +21,14 @@ only=("$@")
 mkdir -p "$results"
 rm -f "$results/$prefix"-*.json
 
-# suite NAME PYTHON ENGINES FOLDER [PATTERN...] runs the tests of a folder.
+# suite NAME PYTHON ENGINES FOLDERS [PATTERN...] runs the tests of one folder or more.
 suite() {
-    local name=$1 python=$2 engines=$3 folder=$4 began=$SECONDS patterns=() p
+    local name=$1 python=$2 engines=$3 folders=($4) began=$SECONDS patterns=() p
     shift 4
     for p in "$@" "${only[@]}"; do patterns+=(-k "$p"); done
     echo
     echo "== $name"
-    if IPCORE_TEST_ENGINES=$engines as_user "$python" test/run.py --name "$prefix-$name" --dir "$results" "${patterns[@]}" "$folder"; then
+    if IPCORE_TEST_ENGINES=$engines as_user "$python" test/run.py --name "$prefix-$name" --dir "$results" "${patterns[@]}" "${folders[@]}"; then
         echo "== $name: $((SECONDS - began)) s"
     else
         echo "== $name: FAILED after $((SECONDS - began)) s"
@@ -92,12 +92,9 @@ bed() {
 
 # checks runs the suites of the launcher of $IPCORE_TEST_SYSTEM.
 checks() {
-    local code=0
-    suite "$IPCORE_TEST_SYSTEM" "$IPCORE_TEST_PY71" native launchers || code=1
-    if [ $prefix = launchers ]; then
-        suite "$IPCORE_TEST_SYSTEM-long" "$IPCORE_TEST_PY71" native faults || code=1
-    fi
-    return $code
+    local folders=launchers
+    [ $prefix != launchers ] || folders="launchers faults"
+    suite "$IPCORE_TEST_SYSTEM" "$IPCORE_TEST_PY71" native "$folders"
 }
 
 # local: processes on this machine. The whole cycle of a cluster with native

@@ -180,6 +180,12 @@ class System:
         os.umask(old)
 
 
+def default_signals():
+    """A job does not inherit what the supervisor ignores."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Supervisor:
     def __init__(self, system, jid):
         self.s = system
@@ -253,7 +259,7 @@ class Supervisor:
         try:
             cwd = t["cwd"] if os.path.isdir(t["cwd"]) else "/tmp"
             inp = open(t["stdin"], "rb") if t.get("stdin") else open(os.devnull, "rb")
-            p = subprocess.Popen(t["argv"], env=nf, cwd=cwd, stdin=inp, stdout=out, stderr=err, start_new_session=True)
+            p = subprocess.Popen(t["argv"], env=nf, cwd=cwd, stdin=inp, stdout=out, stderr=err, start_new_session=True, preexec_fn=default_signals)
             t["pid"] = p.pid
             self.procs[t["index"]] = p
         except OSError as e:
