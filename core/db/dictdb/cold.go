@@ -80,22 +80,30 @@ func (d *DB) freeze(e *entry) {
 	e.shared = d.shared(r)
 	b := make([]byte, 0, e.size)
 	for _, text := range textsOf(r) {
-		b = appendBytes(b, unsafe.Slice(unsafe.StringData(*text), len(*text)), false) //nolint:gosec // only read
+		b = appendPart(b, *text)
 	}
 	for _, text := range [...]*string{r.EngineUUID, r.ExecuteInput} {
 		if text == nil {
-			b = appendBytes(b, nil, true)
+			b = append(b, 0)
 		} else {
-			b = appendBytes(b, []byte(*text), false)
+			b = appendPart(b, *text)
 		}
 	}
 	for _, part := range partsOf(r) {
-		b = appendBytes(b, *part, *part == nil)
+		if *part == nil {
+			b = append(b, 0)
+		} else {
+			b = appendPart(b, *part)
+		}
 	}
 	for n, list := range [...][][]byte{r.Buffers, r.ResultBuffers} {
 		b = binary.AppendUvarint(b, uint64(len(list)))
 		for i, part := range list {
-			b = appendBytes(b, part, n == 0 && i == 0 && e.shared != nil)
+			if n == 0 && i == 0 && e.shared != nil {
+				b = append(b, 0)
+			} else {
+				b = appendPart(b, part)
+			}
 		}
 	}
 	for _, t := range [...]time.Time{r.Started, r.Received} {
@@ -149,11 +157,8 @@ func partsOf(r *db.Record) [10]*[]byte {
 	}
 }
 
-// appendBytes appends a byte string after its length and one; null is 0.
-func appendBytes(b, part []byte, null bool) []byte {
-	if null {
-		return append(b, 0)
-	}
+// appendPart appends a string after its length and one; 0 alone stands for null.
+func appendPart[T string | []byte](b []byte, part T) []byte {
 	b = binary.AppendUvarint(b, uint64(len(part))+1)
 	return append(b, part...)
 }
