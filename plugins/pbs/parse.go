@@ -169,19 +169,10 @@ var slurmStates = map[string]batch.JobState{
 	"FAILED": batch.Failed, "NODE_FAIL": batch.Failed, "TIMEOUT": batch.Failed, "OUT_OF_MEMORY": batch.Failed, "BOOT_FAIL": batch.Failed,
 }
 
-// squeueColumns are what parseSqueue reads, and their widths.
-var squeueColumns = []struct {
-	name  string
-	width int
-}{{"ArrayJobID", 24}, {"ArrayTaskID", 64}, {"State", 24}, {"exit_code", 16}, {"Reason", 96}, {"Name", 208}}
-
-// squeueFormat makes squeue print them.
-func squeueFormat() string {
-	var all []string
-	for _, c := range squeueColumns {
-		all = append(all, fmt.Sprintf("%s:%d", c.name, c.width))
-	}
-	return "--Format=" + strings.Join(all, ",")
+// squeueColumns are what parseSqueue reads.
+var squeueColumns = batch.Columns{
+	{Name: "ArrayJobID", Width: 24}, {Name: "ArrayTaskID", Width: 64}, {Name: "State", Width: 24},
+	{Name: "exit_code", Width: 16}, {Name: "Reason", Width: 96}, {Name: "Name", Width: 208},
 }
 
 // parseSqueue reads what squeue says of jobs that the wrappers of PBS submitted:
@@ -189,12 +180,7 @@ func squeueFormat() string {
 func parseSqueue(out []byte) ([]batch.Record, error) {
 	var all []batch.Record
 	for line := range strings.Lines(string(out)) {
-		f := make([]string, len(squeueColumns))
-		rest := strings.TrimRight(line, "\n")
-		for i, c := range squeueColumns {
-			f[i] = strings.TrimSpace(rest[:min(c.width, len(rest))])
-			rest = rest[min(c.width, len(rest)):]
-		}
+		f := squeueColumns.Cut(line)
 		if _, err := strconv.Atoi(f[0]); err != nil {
 			return nil, fmt.Errorf("%.60q is no line of squeue", line)
 		}
@@ -211,9 +197,7 @@ func parseSqueue(out []byte) ([]batch.Record, error) {
 		case r.State.Ended():
 			r.Reason = f[2]
 			if status, err := strconv.Atoi(f[3]); err == nil && status > 0 { // as wait answers it
-				if r.Code = status >> 8; status&0x7f != 0 {
-					r.Code, r.Signal = -1, batch.SignalName(status&0x7f)
-				}
+				r.Code, r.Signal = batch.WaitStatus(status)
 			}
 		case r.State == batch.Queued && f[4] != "None":
 			r.Reason = f[4]

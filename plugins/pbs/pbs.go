@@ -108,8 +108,8 @@ func adapt(s *batch.System, o *batch.Settings, run batch.Runner) error {
 		s.Dialect.NameLength = 15
 	case wrapper:
 		s.Title = "PBS on Slurm"
-		s.Query = []string{"squeue", "--noheader", "--array", "--states=all", squeueFormat(), "--jobs={ids}"}
-		s.List = []string{"squeue", "--noheader", "--array", squeueFormat(), "--user={user}"}
+		s.Query = []string{"squeue", "--noheader", "--array", "--states=all", "--Format=" + squeueColumns.Format(), "--jobs={ids}"}
+		s.List = []string{"squeue", "--noheader", "--array", "--Format=" + squeueColumns.Format(), "--user={user}"}
 		s.Comma = ","
 		s.Lookup = [][]string{{"scontrol", "--oneliner", "show", "job", "{id}"}}
 		s.Signal = []string{"scancel", "--full", "--signal={signal}", "{id}"}

@@ -36,17 +36,10 @@ func parseQueue(out []byte) ([]batch.Record, error) {
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		fields := make([]string, len(columns))
-		at := 0
-		for i, c := range columns {
-			if at < len(line) {
-				fields[i] = strings.TrimSpace(line[at:min(at+c.width, len(line))])
-			}
-			at += c.width
-		}
 		if strings.HasPrefix(line, "CLUSTER:") {
 			continue
 		}
+		fields := columns.Cut(line)
 		r, err := record(fields[0], fields[1], fields[3], fields[5])
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n+1, err)
@@ -102,12 +95,10 @@ func exitCode(text string) (code int, signal string) {
 	if err != nil {
 		return -1, ""
 	}
-	number := 0
-	if pair {
-		number, _ = strconv.Atoi(right) // what is no number is no signal
-	} else {
-		number, code = code&0x7f, code>>8
+	if !pair {
+		return batch.WaitStatus(code)
 	}
+	number, _ := strconv.Atoi(right) // what is no number is no signal
 	if number == 0 {
 		return code, ""
 	}

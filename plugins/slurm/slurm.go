@@ -15,17 +15,13 @@ const Version = "1.0.0"
 
 // columns are what squeue is asked for. Widths are fixed, so that every version
 // of squeue prints the same.
-var columns = []struct {
-	name  string
-	width int
-}{{"JobArrayID", 64}, {"State", 24}, {"exit_code", 16}, {"Name", 208}, {"Comment", 64}, {"Reason", 96}}
+var columns = batch.Columns{
+	{Name: "JobArrayID", Width: 64}, {Name: "State", Width: 24}, {Name: "exit_code", Width: 16},
+	{Name: "Name", Width: 208}, {Name: "Comment", Width: 64}, {Name: "Reason", Width: 96},
+}
 
 func squeue(args ...string) []string {
-	var format []string
-	for _, c := range columns {
-		format = append(format, fmt.Sprintf("%s:%d", c.name, c.width))
-	}
-	return append([]string{"squeue", "--noheader", "--array", "--Format=" + strings.Join(format, ",")}, args...)
+	return append([]string{"squeue", "--noheader", "--array", "--Format=" + columns.Format()}, args...)
 }
 
 // directive finds a directive in a script, by the ways to write its option:

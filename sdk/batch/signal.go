@@ -17,6 +17,14 @@ func SignalName(number int) string {
 	return fmt.Sprintf("signal %d", number)
 }
 
+// WaitStatus reads a status as wait(2) answers it; code is -1 beside a signal.
+func WaitStatus(status int) (code int, signal string) {
+	if number := status & 0x7f; number != 0 {
+		return -1, SignalName(number)
+	}
+	return status >> 8, ""
+}
+
 // Signal answers the name of a signal that ends jobs; ok is false for a number that
 // is none, where a code may mean a signal or something else.
 func Signal(number int) (name string, ok bool) {
