@@ -64,7 +64,8 @@ func Start(ctx context.Context, command ...string) (*Controller, error) {
 }
 
 // StartBare starts a forwarder: a program that prints the ports of its two
-// ROUTERs, for clients and for engines.
+// ROUTERs, for clients and for engines, and their public key (Z85) when they are
+// encrypted.
 func StartBare(ctx context.Context, command ...string) (*Controller, error) {
 	c, err := launch(command)
 	if err != nil {
@@ -77,10 +78,17 @@ func StartBare(ctx context.Context, command ...string) (*Controller, error) {
 		if err != nil {
 			return nil, errors.Join(err, c.Stop(ctx))
 		}
-		if _, err := fmt.Sscanf(string(text), "%d %d\n", &front, &back); err == nil && strings.Contains(string(text), "\n") {
-			c.Client = &connfile.Client{Interface: "tcp://127.0.0.1", Mux: front, Key: key, SignatureScheme: "hmac-sha256"}
-			c.Engine = &connfile.Engine{Interface: "tcp://127.0.0.1", Mux: back, Key: key, SignatureScheme: "hmac-sha256"}
-			return c, c.count()
+		if line, _, whole := strings.Cut(string(text), "\n"); whole {
+			var curve *string
+			words := strings.Fields(line)
+			if len(words) == 3 {
+				curve = &words[2]
+			}
+			if _, err := fmt.Sscan(line, &front, &back); err == nil {
+				c.Client = &connfile.Client{Interface: "tcp://127.0.0.1", Mux: front, Key: key, SignatureScheme: "hmac-sha256", CurveServerKey: curve}
+				c.Engine = &connfile.Engine{Interface: "tcp://127.0.0.1", Mux: back, Key: key, SignatureScheme: "hmac-sha256", CurveServerKey: curve}
+				return c, c.count()
+			}
 		}
 		if err := c.wait(ctx, time.Millisecond); err != nil {
 			return nil, errors.Join(fmt.Errorf("the forwarder printed no ports: %w%s", err, c.lastWords()), c.Stop(ctx))

@@ -46,6 +46,7 @@ type settings struct {
 	window  int
 	bytes   int
 	steps   int
+	curve   bool // the controller is told to encrypt
 }
 
 // scenarios measure a rig and answer figures. life has none.
@@ -167,7 +168,14 @@ func mux(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
 	if s.window == s.engines { // what a task queue with a hwm of 1 allows
 		what = "mux one at a time each"
 	}
-	return rates(what, s.engines, rate), nil
+	if s.curve {
+		what = "mux with CURVE"
+	}
+	got := rates(what, s.engines, rate)
+	if s.window == 1 {
+		got = append(got, figure{"mux one at a time: p50, us", micros(rate.Quantile(0.5))})
+	}
+	return got, nil
 }
 
 func rates(what string, engines int, r *loadgen.Rate) []figure {

@@ -21,6 +21,9 @@ type stage struct {
 	settings map[string]settings
 }
 
+// encrypt are the words that have controllers encrypt.
+var encrypt = map[string]string{ours: "--IPController.enable_curve=True", bare: "--curve"}
+
 // stages are what "ipload peers" measures. Upstream's takes fewer tasks: it
 // needs a millisecond for each.
 var stages = []stage{
@@ -31,6 +34,9 @@ var stages = []stage{
 	{"mux", map[string]settings{ours: {engines: 16, tasks: 40000, window: 16}, bare: {engines: 16, tasks: 40000, window: 16}}},
 	{"mux", map[string]settings{ours: {engines: 128, tasks: 40000, window: 2000}, bare: {engines: 128, tasks: 40000, window: 2000}}},
 	{"mux", map[string]settings{ours: {engines: 1024, tasks: 40000, window: 2000}, bare: {engines: 1024, tasks: 40000, window: 2000}}},
+	{"mux", map[string]settings{ours: {engines: 16, tasks: 40000, window: 2000, curve: true}, bare: {engines: 16, tasks: 40000, window: 2000, curve: true}}},
+	{"mux", map[string]settings{ours: {engines: 128, tasks: 40000, window: 2000, curve: true}, bare: {engines: 128, tasks: 40000, window: 2000, curve: true}}},
+	{"mux", map[string]settings{ours: {engines: 1, tasks: 3000, window: 1}, bare: {engines: 1, tasks: 3000, window: 1}}},
 	{"latency", map[string]settings{ours: {engines: 16, tasks: 3000}, upstream: {engines: 16, tasks: 300}}},
 	{"large", map[string]settings{ours: {engines: 1, tasks: 4, bytes: 100 << 20}, bare: {engines: 1, tasks: 4, bytes: 100 << 20}}},
 	{"register", map[string]settings{ours: {engines: 128}, upstream: {engines: 128}}},
@@ -70,6 +76,9 @@ func peers(ctx context.Context, args []string) error {
 				command := strings.Fields(*commands[who])
 				if !wanted || len(command) == 0 || *engines != 0 && s.engines != *engines {
 					continue
+				}
+				if s.curve {
+					command = append(command, encrypt[who])
 				}
 				got, err := measure(ctx, who, st.scenario, s, command)
 				if err != nil {

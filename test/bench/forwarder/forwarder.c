@@ -1,7 +1,8 @@
 /* forwarder: the least that a controller could be: two libzmq ROUTERs that pass
  * messages on with the first two frames swapped, as ipyparallel's mux relay
  * does, without looking at them. It prints the ports for clients and for
- * engines. Compiled without libzmq's header, whose ABI these declarations are:
+ * engines; with --curve, its public key too, and takes encrypted peers alone.
+ * Compiled without libzmq's header, whose ABI these declarations are:
  *
  *     cc -O2 -o forwarder forwarder.c -l:libzmq.so.5
  */
@@ -21,18 +22,25 @@ int zmq_msg_init(message *m);
 int zmq_msg_recv(message *m, void *socket, int flags);
 int zmq_msg_send(message *m, void *socket, int flags);
 int zmq_msg_more(const message *m);
+int zmq_curve_keypair(char *public_key, char *secret_key);
 void zmq_version(int *major, int *minor, int *patch);
 
-enum { ROUTER = 6, IDENTITY = 5, SNDHWM = 23, RCVHWM = 24, LAST_ENDPOINT = 32, POLLIN = 1, DONTWAIT = 1, SNDMORE = 2 };
+enum { ROUTER = 6, IDENTITY = 5, SNDHWM = 23, RCVHWM = 24, LAST_ENDPOINT = 32, CURVE_SERVER = 47, CURVE_SECRETKEY = 49 };
+enum { POLLIN = 1, DONTWAIT = 1, SNDMORE = 2 };
 
-static void *router(void *context, const char *identity, int *port) {
+/* router binds one; secret is NULL when it is not encrypted. */
+static void *router(void *context, const char *identity, const char *secret, int *port) {
     void *s = zmq_socket(context, ROUTER);
-    int unlimited = 0;
+    int unlimited = 0, on = 1;
     char endpoint[64];
     size_t size = sizeof endpoint;
     zmq_setsockopt(s, IDENTITY, identity, strlen(identity));
     zmq_setsockopt(s, SNDHWM, &unlimited, sizeof unlimited);
     zmq_setsockopt(s, RCVHWM, &unlimited, sizeof unlimited);
+    if (secret && (zmq_setsockopt(s, CURVE_SERVER, &on, sizeof on) || zmq_setsockopt(s, CURVE_SECRETKEY, secret, 40))) {
+        perror("curve");
+        exit(1);
+    }
     if (zmq_bind(s, "tcp://127.0.0.1:*") || zmq_getsockopt(s, LAST_ENDPOINT, endpoint, &size)) {
         perror("bind");
         exit(1);
@@ -70,9 +78,16 @@ int main(int argc, char **argv) {
         return 0;
     }
     int clients, engines;
+    char public_key[41] = "", secret_key[41], *secret = NULL;
+    if (argc > 1 && !strcmp(argv[1], "--curve")) {
+        if (zmq_curve_keypair(public_key, secret = secret_key)) {
+            perror("a libzmq without CURVE");
+            return 1;
+        }
+    }
     void *context = zmq_ctx_new();
-    void *in = router(context, "mux_in", &clients), *out = router(context, "mux_out", &engines);
-    printf("%d %d\n", clients, engines);
+    void *in = router(context, "mux_in", secret, &clients), *out = router(context, "mux_out", secret, &engines);
+    printf("%d %d %s\n", clients, engines, public_key);
     fflush(stdout);
     poll_item items[] = {{in, 0, POLLIN, 0}, {out, 0, POLLIN, 0}};
     while (zmq_poll(items, 2, -1) >= 0) {

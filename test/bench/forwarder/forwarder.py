@@ -8,9 +8,11 @@ import zmq
 from zmq.devices import monitored_queue
 
 
-def router(context, identity):
+def router(context, identity, secret):
     s = context.socket(zmq.ROUTER)
     s.identity = identity
+    if secret:
+        s.curve_server, s.curve_secretkey = True, secret
     s.set_hwm(0)
     return s, s.bind_to_random_port("tcp://127.0.0.1")
 
@@ -20,11 +22,12 @@ def main():
         print(f"pyzmq {zmq.__version__}'s monitored_queue on libzmq {zmq.zmq_version()}")
         return
     context = zmq.Context()
-    clients, front = router(context, b"mux_in")
-    engines, back = router(context, b"mux_out")
+    public, secret = zmq.curve_keypair() if "--curve" in sys.argv else (b"", None)
+    clients, front = router(context, b"mux_in", secret)
+    engines, back = router(context, b"mux_out", secret)
     monitor = context.socket(zmq.PUB)
     monitor.bind("inproc://monitor")
-    print(front, back, flush=True)
+    print(front, back, public.decode(), flush=True)
     monitored_queue(clients, engines, monitor, b"in", b"out")
 
 
