@@ -64,7 +64,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer f.release()
-	c := &controller{o: o, log: o.Log, files: f, dask: newDask(o.Python, o.Log.Named("dask"))}
+	log := newQuietLog(o.Log)
+	c := &controller{o: o, log: log, files: f, dask: newDask(o.Python, log.Named("dask"))}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer c.closeDB() // which the hub has done if it ran
