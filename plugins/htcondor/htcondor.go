@@ -3,6 +3,7 @@ package htcondor
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,17 +14,20 @@ import (
 // Version is the launcher's own version.
 const Version = "1.0.0"
 
-// attributes are what condor_q and condor_history are asked for. Text that may
-// have blanks is last.
-var attributes = []string{"ClusterId", "ProcId", "JobStatus", "ExitCode", "ExitSignal", "JobBatchName"}
-
-func ask(command []string, reason string) []string {
-	words := append(append([]string(nil), command...), "-af")
-	return append(append(words, attributes...), reason)
-}
+func ask(command ...string) []string { return slices.Concat(command, []string{"-af:t"}, attributes) }
 
 func setting(name string) *regexp.Regexp {
 	return regexp.MustCompile(`(?mi)^\s*` + name + `\s*=`)
+}
+
+// policy are settings of every description. A process that ignores SIGTERM is
+// killed after ten seconds; machines wait for ten minutes. Held for ever would be a
+// job whose script can't be executed (6), whose files can't be opened (7 to 10) or
+// carried (12, 13), whose folder is not there (14), or that took more memory or time
+// than it asked for (34, 46, 47): it is removed, so that it ends.
+var policy = []string{
+	"job_max_vacate_time = 10",
+	"periodic_remove = JobStatus == 5 && member(HoldReasonCode, {6, 7, 8, 9, 10, 12, 13, 14, 34, 46, 47})",
 }
 
 var firstIndex = 0
@@ -34,9 +38,9 @@ var System = batch.System{
 
 	Submit: []string{"condor_submit", "{script}"},
 	Delete: []string{"condor_rm", "{id}"},
-	Query:  ask([]string{"condor_q", "{ids}"}, "HoldReason"),
-	List:   ask([]string{"condor_q", "{user}"}, "HoldReason"),
-	Lookup: [][]string{ask([]string{"condor_history", "{id}"}, "RemoveReason")},
+	Query:  ask("condor_q", "{ids}"),
+	List:   ask("condor_q", "{user}"),
+	Lookup: [][]string{ask("condor_history", "{id}")},
 	// The history may be off, late or elsewhere; the queue knows what is not over.
 	QueryKnows: true,
 
@@ -46,8 +50,8 @@ var System = batch.System{
 	Ended: regexp.MustCompile(`Job \S+ already `),
 	Down:  regexp.MustCompile(`(?i)Can't (?:find|connect to)|Failed to (?:connect|fetch ads)|communication error|CEDAR:\d+`),
 
-	Parse:       parseAds,
-	ParseLookup: func(_ int, _ string, out []byte) ([]batch.Record, error) { return parseAds(out) },
+	Parse:       parseQueue,
+	ParseLookup: parseHistory,
 	Element:     func(id string, index int) string { return fmt.Sprintf("%s.%d", id, index) },
 
 	Dialect: batch.Dialect{
@@ -64,6 +68,9 @@ var System = batch.System{
 		FirstIndex:  &firstIndex,
 		OutputIndex: "$(Process)",
 		Compose:     compose,
+		Runs:        true,
+		Always:      policy,
+		Inherits:    []string{"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"},
 		Time:        func(t time.Duration) string { return strconv.Itoa(int((t + time.Second - 1) / time.Second)) },
 		Memory:      func(bytes int64) string { return strconv.FormatInt((bytes+1<<20-1)>>20, 10) },
 	},

@@ -14,52 +14,77 @@ var states = map[string]batch.JobState{
 	"2": batch.Running,
 	"3": batch.Cancelled, // removed
 	"4": batch.Completed,
-	"5": batch.Queued,  // held: it waits for ever, and the reason says why
+	"5": batch.Queued,  // held: it waits until it is released, and the reason says why
 	"6": batch.Running, // transferring output
 	"7": batch.Running, // suspended
 }
 
+// attributes are what condor_q and condor_history are asked for.
+var attributes = []string{
+	"ClusterId", "ProcId", "JobStatus", "ExitCode", "ExitSignal", "JobBatchName", "HoldReason", "RemoveReason", "LastJobStatus", "LastHoldReason",
+}
+
 const undefined = "undefined"
 
-// parseAds reads lines of attributes.
-func parseAds(out []byte) ([]batch.Record, error) {
+// parseQueue reads what condor_q answered, parseHistory what condor_history did.
+func parseQueue(out []byte) ([]batch.Record, error) { return parseAds(out, true) }
+
+func parseHistory(_ int, _ string, out []byte) ([]batch.Record, error) { return parseAds(out, false) }
+
+// parseAds reads lines of attributes, with tabs between.
+func parseAds(out []byte, queue bool) ([]batch.Record, error) {
 	var all []batch.Record
 	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		if len(fields) == 0 {
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" {
 			continue
 		}
-		if len(fields) <= len(attributes) || strings.Trim(fields[0], "0123456789") != "" {
-			return nil, fmt.Errorf("%.80q has not the attributes that were asked for", strings.TrimSpace(line))
+		fields := strings.Split(line, "\t")
+		if len(fields) != len(attributes) || strings.Trim(fields[0], "0123456789") != "" {
+			return nil, fmt.Errorf("%.80q has not the attributes that were asked for", line)
 		}
-		proc, err := strconv.Atoi(fields[1])
+		ad := map[string]string{}
+		for i, name := range attributes {
+			if fields[i] != undefined {
+				ad[name] = fields[i]
+			}
+		}
+		r, err := record(ad, queue)
 		if err != nil {
-			return nil, fmt.Errorf("%.40q is no number of a process", fields[1])
-		}
-		r := batch.Record{ID: fields[0], Index: proc, State: batch.Unknown, Code: -1}
-		if s, ok := states[fields[2]]; ok {
-			r.State = s
-		}
-		if fields[5] != undefined {
-			r.Name = fields[5]
-		}
-		reason := strings.Join(fields[len(attributes):], " ")
-		if reason == undefined {
-			reason = ""
-		}
-		switch fields[2] {
-		case "3":
-			r.Reason = reason
-		case "4":
-			finished(&r, fields[3], fields[4])
-		case "5":
-			r.Reason = "held: " + reason
-		case "7":
-			r.Reason = "suspended"
+			return nil, err
 		}
 		all = append(all, r)
 	}
 	return all, nil
+}
+
+// record makes a record of a job's attributes. A removed job is in the queue for as
+// long as something of it runs.
+func record(ad map[string]string, queue bool) (batch.Record, error) {
+	proc, err := strconv.Atoi(ad["ProcId"])
+	if err != nil {
+		return batch.Record{}, fmt.Errorf("%.40q is no number of a process", ad["ProcId"])
+	}
+	r := batch.Record{ID: ad["ClusterId"], Index: proc, Name: ad["JobBatchName"], State: batch.Unknown, Code: -1}
+	if s, ok := states[ad["JobStatus"]]; ok {
+		r.State = s
+	}
+	removed := ad["JobStatus"] == "3"
+	switch {
+	case removed && queue:
+		r.State, r.Reason = batch.Running, "being removed: "+ad["RemoveReason"]
+	case removed && ad["LastJobStatus"] == "5" && strings.Contains(ad["RemoveReason"], "PeriodicRemove"):
+		r.State, r.Reason = batch.Failed, ad["LastHoldReason"] // by policy
+	case removed:
+		r.Reason = ad["RemoveReason"]
+	case r.State == batch.Completed:
+		finished(&r, ad["ExitCode"], ad["ExitSignal"])
+	case ad["JobStatus"] == "5":
+		r.Reason = "held: " + ad["HoldReason"]
+	case ad["JobStatus"] == "7":
+		r.Reason = "suspended"
+	}
+	return r, nil
 }
 
 // finished puts into a record how a job ended by itself.

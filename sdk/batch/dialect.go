@@ -56,6 +56,14 @@ type Dialect struct {
 	// scripts. nil: the usual one.
 	Compose func(j *Job) (string, error)
 
+	// Runs tells that what Compose makes runs a shell script, the usual one without
+	// directives: Job.ShellPath.
+	Runs bool
+
+	// Inherits are variables of this process that a job gets as well, where the
+	// system gives it none.
+	Inherits []string
+
 	// Body makes the lines of the default script that run the command. nil: the
 	// usual ones.
 	Body func(j *Job) ([]string, error)

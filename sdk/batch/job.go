@@ -15,6 +15,7 @@ import (
 
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/batch/template"
+	"github.com/ipcore/ipcore/sdk/process"
 )
 
 // Job is what Start is about to submit.
@@ -32,6 +33,7 @@ type Job struct {
 
 	Template string   // the user's own, "" when the default script is used
 	Script   string   // what is submitted
+	Shell    string   // the shell script that Script runs; "": Script is all
 	Path     string   // where it is written
 	Words    []string // the submit command
 	Warnings []string
@@ -49,6 +51,11 @@ func (s *System) plan(r sdk.StartRequest, o *Settings) (*Job, error) {
 	if j.N > 1 {
 		if j.Layout = o.Layout; j.Layout == "" {
 			j.Layout = LayoutArray
+		}
+	}
+	for _, name := range s.Dialect.Inherits {
+		if value := process.Getenv(name); value != "" {
+			j.Env[name] = value
 		}
 	}
 	for name, value := range r.Env {
@@ -197,6 +204,9 @@ func (j *Job) compose() (err error) {
 		} else {
 			j.Script, err = j.defaultScript()
 		}
+		if err == nil && s.Dialect.Runs {
+			j.Shell, err = j.shellScript("#!/bin/sh", nil)
+		}
 	} else {
 		j.Template = text
 		j.Script, j.Warnings, err = template.Render(text, j.variables())
@@ -324,14 +334,25 @@ func (j *Job) Directives() ([]string, error) {
 
 // defaultScript makes a shell script with directives.
 func (j *Job) defaultScript() (string, error) {
-	d := &j.System.Dialect
 	directives, err := j.Directives()
 	if err != nil {
 		return "", err
 	}
+	return j.shellScript(j.System.Dialect.Shebang, directives)
+}
+
+// ShellPath is where the shell script is written that what is submitted runs.
+func (j *Job) ShellPath() string { return shellFile(j.Path) }
+
+// shellFile is the file of the shell script beside what is submitted.
+func shellFile(submitted string) string { return submitted + ".sh" }
+
+// shellScript makes a shell script that runs the command.
+func (j *Job) shellScript(shebang string, directives []string) (string, error) {
+	d := &j.System.Dialect
 	var b strings.Builder
-	if d.Shebang != "" {
-		b.WriteString(d.Shebang + "\n")
+	if shebang != "" {
+		b.WriteString(shebang + "\n")
 	}
 	for _, text := range directives {
 		b.WriteString(d.Prefix + text + "\n")
@@ -402,7 +423,8 @@ func (j *Job) export(name string) string { return "export " + name + "=" + sdk.S
 // user's own.
 func (j *Job) private() string {
 	var b strings.Builder
-	if j.Template != "" || j.System.Dialect.Compose != nil || j.System.Dialect.Body != nil {
+	d := &j.System.Dialect
+	if j.Template != "" || d.Compose != nil && !d.Runs || d.Body != nil {
 		return ""
 	}
 	for _, name := range slices.Sorted(maps.Keys(j.Env)) {

@@ -164,6 +164,9 @@ func (j *Job) write() error {
 		return fmt.Errorf("%w: output_file: %w", sdk.ErrBadOption, err)
 	}
 	err := writeWhole(j.Path, j.Script, 0o700)
+	if err == nil && j.Shell != "" {
+		err = writeWhole(j.ShellPath(), j.Shell, 0o700)
+	}
 	if text := j.private(); err == nil && text != "" {
 		err = writeWhole(privateFile(j.Path), text, 0o600)
 	}
@@ -191,6 +194,7 @@ func writeWhole(name, text string, mode os.FileMode) error {
 // forget removes a script and what it reads. What is not there is fine.
 func forget(script string) {
 	_ = os.Remove(script)
+	_ = os.Remove(shellFile(script))
 	_ = os.Remove(privateFile(script))
 }
 

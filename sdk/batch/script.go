@@ -20,6 +20,9 @@ func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (
 		return sdk.Script{}, err
 	}
 	out := sdk.Script{Text: j.Script, Command: Quote(j.Words)}
+	if j.Shell != "" {
+		out.Text += "# what it runs: " + j.ShellPath() + "\n" + j.Shell
+	}
 	if s.Stdin {
 		out.Command += " < " + sdk.ShellQuote(j.Path)
 	}
