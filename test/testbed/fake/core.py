@@ -243,17 +243,16 @@ class Supervisor:
         t["spool"] = [spool + ".o", spool + ".e"]
         direct = t.get("mode") == "direct"
         try:
-            mode = "ab" if t.get("append", True) else "wb"
-            out = open(t["out"], mode) if direct and t["out"] else open(os.devnull if direct else t["spool"][0], "wb")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if t.get("append", True) else os.O_TRUNC)
+            opened = lambda name: open(name, "ab", opener=lambda path, _: os.open(path, flags, 0o666))
+            out = opened(t["out"]) if direct and t["out"] else open(os.devnull if direct else t["spool"][0], "wb")
             err = (
                 out
                 if t.get("join")
-                else (
-                    open(t["err"], mode) if direct and t["err"] else open(os.devnull if direct else t["spool"][1], "wb")
-                )
+                else opened(t["err"]) if direct and t["err"] else open(os.devnull if direct else t["spool"][1], "wb")
             )
         except OSError as e:
-            return self.hold(t, "cannot open output: %s" % e)
+            return self.hold(t, "cannot open output: %s" % e, 7)
         if self.run.kind == "fail" and self.run.index in (None, t["index"]):
             return self.finish(t, int(self.run.num or 1), None)
         try:
@@ -264,14 +263,13 @@ class Supervisor:
             self.procs[t["index"]] = p
         except OSError as e:
             if self.job.get("exec_fail") == "hold":
-                return self.hold(t, "Failed to execute '%s': (errno=%d: '%s')" % (t["argv"][0], e.errno, e.strerror))
+                return self.hold(t, "Failed to execute '%s': (errno=%d: '%s')" % (t["argv"][0], e.errno, e.strerror), 6)
             err.write(("%s: %s\n" % (t["argv"][0], e.strerror)).encode())
             err.flush()
             self.finish(t, 127, None)
 
-    def hold(self, t, why):
-        t["state"] = "HOLD"
-        t["why"] = why
+    def hold(self, t, why, code=1):
+        t.update(state="HOLD", why=why, why_code=code)
         self.unslot(t)
 
     def finish(self, t, code, sig):
@@ -351,14 +349,14 @@ class Supervisor:
                             self.signal(t, signal.SIGTERM)
                     elif p[2] == "hold":
                         if t["state"] == "PEND":
-                            t["state"] = "HOLD"
-                            t["why"] = "by user"
+                            self.hold(t, "by user")
                         elif t["state"] == "RUN":
                             t["requeue"] = "HOLD"
                             self.signal(t, signal.SIGKILL)
                     elif p[2] == "release":
                         if t["state"] == "HOLD":
                             t["state"] = "PEND"
+                            t.pop("why", None)
                     elif t["state"] == "RUN":
                         self.signal(t, int(p[2]))
             for t in job["tasks"]:
@@ -371,6 +369,9 @@ class Supervisor:
                         continue
                     if self.slot(t):
                         self.start(t)
+                elif t["state"] == "HOLD" and t.get("why_code") in job.get("remove_held", ()):
+                    t["killed"] = t["by_policy"] = True
+                    self.finish(t, None, None)
                 elif t["state"] == "RUN":
                     p = self.procs.get(t["index"])
                     c = p.poll() if p else 0
@@ -391,9 +392,7 @@ class Supervisor:
                     else:
                         self.signal(t, signal.SIGKILL)  # what is left of the process group goes with the task
                         if t.pop("requeue", None):
-                            t["state"] = "HOLD"
-                            t["why"] = "by user"
-                            self.unslot(t)
+                            self.hold(t, "by user")
                             self.procs.pop(t["index"])
                         else:
                             self.finish(t, c if c >= 0 else None, -c if c < 0 else None)

@@ -11,7 +11,9 @@ Messages, tables and the job event log are those of HTCondor 23.9.6; submit lang
     (default) it must exist when submitting; otherwise the job is held when it cannot be started.
   - the job's environment is empty but for `environment`, getenv and HTCondor's own variables: no PATH, no HOME.
   - output/error/log are relative to initialdir; without `output` stdout is discarded.
-  - finished jobs leave condor_q and appear in condor_history; held jobs stay (JobStatus 5).
+  - finished jobs leave condor_q and appear in condor_history; held jobs stay (JobStatus 5), less what a
+    periodic_remove of the form ... member(HoldReasonCode, {6, 7}) removes.
+  - a removed job that runs still is in condor_q with JobStatus 3; job_max_vacate_time (default 600 s) after SIGTERM it is killed.
 JobStatus: 1 idle, 2 running, 3 removed, 4 completed, 5 held. Root is refused with TB_FAKE_ROOT=deny.
 """
 
@@ -280,6 +282,7 @@ def condor_submit(argv):
                     a, b = w.split("=", 1)
                     je[a.strip()] = b
                 sc = os.path.join(S.dir, "spool", "dir_%d.%d" % (cid, proc))
+                given = " ".join("%s='%s'" % (a, b.replace("'", "''")) for a, b in sorted(je.items()))
                 je.update(
                     _CONDOR_SCRATCH_DIR=sc,
                     _CONDOR_SLOT="slot1_%d" % (proc + 1),
@@ -299,6 +302,7 @@ def condor_submit(argv):
                         index=proc,
                         argv=[exe] + args,
                         env=je,
+                        given=given,
                         cwd=iwd,
                         out=f("output"),
                         err=f("error"),
@@ -318,6 +322,7 @@ def condor_submit(argv):
     if not terse:
         sys.stdout.write("\n")
     held = (v.get("hold", "false")).lower() in ("true", "yes")
+    codes = re.search(r"(?i)\bmember\(\s*HoldReasonCode\s*,\s*\{([\d\s,]*)\}", v.get("periodic_remove", ""))
     S.submit(
         dict(
             id=cid,
@@ -325,7 +330,9 @@ def condor_submit(argv):
             queue="",
             array=True,
             exec_fail="hold",
-            kill_wait=float(v.get("kill_sig_timeout", "2") or 2),
+            kill_wait=float(v.get("job_max_vacate_time") or 600),
+            periodic_remove=v.get("periodic_remove"),
+            remove_held=[int(c) for c in codes[1].split(",")] if codes else [],
             held=held,
         ),
         tasks,
@@ -411,7 +418,7 @@ def follow(cid):
 
 
 def js(j, t):
-    if t["state"] == "END":
+    if t["state"] == "END" or t["state"] == "RUN" and t.get("killed"):
         return 3 if t.get("killed") else 4
     return {"PEND": 5 if j.get("held") else 1, "RUN": 2, "HOLD": 5}[t["state"]]
 
@@ -427,6 +434,7 @@ def ad(j, t):
         "Args": t["args"],
         "Arguments": t["args"],
         "Iwd": t["cwd"],
+        "Environment": t["given"],
         "QDate": int(j["submitted"]),
         "Out": t["out"] or "/dev/null",
         "Err": t["err"] or "/dev/null",
@@ -449,15 +457,17 @@ def ad(j, t):
             a["ExitCode"] = t["code"]
         elif t["sig"]:
             a["ExitSignal"] = t["sig"]
-        if t.get("killed"):
-            a["RemoveReason"] = "via condor_rm (by user %s)" % j["user"]
         if t["start"]:
             a["LastRemoteHost"] = "slot1_%d@%s" % (t["index"] + 1, t["node"])
+    why = t.get("why", "submitted on hold at user's request")
+    if js(j, t) == 3:
+        a.update(LastJobStatus=5 if t.get("why") else 2 if t["start"] else 1, RemoveReason="via condor_rm (by user %s)" % j["user"])
+        if t.get("why"):
+            a["LastHoldReason"] = why
+        if t.get("by_policy"):
+            a["RemoveReason"] = "The job attribute PeriodicRemove expression '%s' evaluated to TRUE" % j["periodic_remove"]
     if js(j, t) == 5:
-        a.update(
-            HoldReason=t.get("why", "submitted on hold at user's request"),
-            HoldReasonCode=6 if t.get("why", "").startswith("Failed") else 1,
-        )
+        a.update(HoldReason=why, HoldReasonCode=t.get("why_code", 15))
     return a
 
 
@@ -714,14 +724,8 @@ def act(argv, verb, past, what, cond):
                 go(rows)
                 print("Job %s %s" % (s, past))
             else:
-                print(
-                    (
-                        "Job %s not found" % s
-                        if not [1 for j in S.jobs() if str(j["id"]) == s.split(".")[0]]
-                        else "Job %s already %s" % (s, past)
-                    ),
-                    file=sys.stderr,
-                )
+                known = [1 for j, t in match([s], [], [(j, t) for j in S.jobs() for t in j["tasks"]]) if t["state"] != "END"]
+                print("Job %s already %s" % (s, past) if known else "Job %s not found" % s, file=sys.stderr)
                 rc = 1
         elif rows:
             go(rows)
@@ -733,7 +737,7 @@ def act(argv, verb, past, what, cond):
 
 
 def condor_rm(argv):
-    act(argv, "rm", "marked for removal", "kill", lambda j, t: True)
+    act(argv, "rm", "marked for removal", "kill", lambda j, t: not t.get("killed"))
 
 
 def condor_hold(argv):
