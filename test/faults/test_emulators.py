@@ -181,7 +181,7 @@ if SYSTEM.emulator:
             self.c.wait_nothing_left()
 
         def test_down(self):
-            self.left("cancel=down", "(?i:respond|connect|reach)")
+            self.left("cancel=down", "(?i:respond|connect|address|reach)")
 
         def test_ignored(self):
             self.left("cancel=ignored")
