@@ -81,8 +81,12 @@ func TestAnswersThatCantBeRead(t *testing.T) {
 		"start) head -c 3000000 /dev/zero;;",
 	} {
 		l, _ := launcher(script(t, cases))
-		if err := l.Start(t.Context(), wanted(t)); err == nil {
+		err := l.Start(t.Context(), wanted(t))
+		if err == nil {
 			t.Errorf("%s: Start succeeded", cases)
+		}
+		if strings.Contains(cases, "3000000") && !strings.Contains(err.Error(), "printed more than") {
+			t.Errorf("%s: %v", cases, err)
 		}
 	}
 	for _, cases := range []string{"status) ;;", "status) echo '{}';;", "status) echo hello;;", "status) exit 1;;", "status) exit 75;;"} {

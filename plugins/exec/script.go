@@ -135,7 +135,7 @@ func failure(verb string, code int, stderr string) error {
 
 // bounded keeps what is written to it up to a limit: the first, or the last.
 type bounded struct {
-	bytes.Buffer
+	kept  bytes.Buffer // not embedded: its ReadFrom would know no limit
 	limit int
 	last  bool
 	over  bool
@@ -145,14 +145,19 @@ func (b *bounded) Write(p []byte) (int, error) {
 	n := len(p)
 	switch {
 	case b.last:
-		b.Buffer.Write(p)
-		if over := b.Len() - b.limit; over > 0 {
-			b.Next(over)
+		b.kept.Write(p)
+		if over := b.kept.Len() - b.limit; over > 0 {
+			b.kept.Next(over)
 		}
-	case b.Len()+n > b.limit:
+	case b.kept.Len()+n > b.limit:
 		b.over = true
 	default:
-		b.Buffer.Write(p)
+		b.kept.Write(p)
 	}
 	return n, nil
 }
+
+// Bytes answers what is kept.
+func (b *bounded) Bytes() []byte { return b.kept.Bytes() }
+
+func (b *bounded) String() string { return b.kept.String() }
