@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ipcore/ipcore/core/registry"
@@ -11,19 +12,22 @@ import (
 
 type launchersOptions struct {
 	place
-	asJSON bool
-	kit    kitOptions
+	asJSON      bool
+	entryPoints bool
+	kit         kitOptions
 }
 
 func newLaunchers(a *app) *command {
 	o := &launchersOptions{}
 	c := &command{
 		name:  "launchers",
-		args:  "[list | show NAME | test NAME] [--json]",
+		args:  "[list | show NAME | test NAME] [--json] [--entry-points]",
 		short: "list the launchers that were found, show one, or test one",
 		long: `List the launchers: the plugins that start controllers and engines on some system. A
 launcher called NAME is an executable ipcore-launcher-NAME; the first folder that has it
-wins. "show" tells more about one and accepts a path as well.
+wins. "show" tells more about one and accepts a path as well. A name that no executable
+has is looked for among the entry points of your Python; "list" asks it with
+--entry-points only, since that takes a moment.
 
 "test" runs the conformance kit on one: it starts the plugin many times, has it start
 small workloads on its system, and prints one line for each thing that a launcher has to
@@ -38,6 +42,7 @@ do. The exit code is 0 when all that applies passed.`,
 	o.place.flags(c.flags)
 	hide(c.flags, "cluster-id")
 	c.flags.BoolVar(&o.asJSON, "json", false, "print JSON")
+	c.flags.BoolVar(&o.entryPoints, "entry-points", false, "list: also those behind entry points of your Python ($IPCORE_PYTHON, an active environment's, python3)")
 	o.kit.flags(c.flags)
 	c.run = func(ctx context.Context, args []string) error {
 		switch {
@@ -96,10 +101,23 @@ func (o *launchersOptions) list(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	var python string
+	var points []registry.EntryPoint
+	if o.entryPoints {
+		if python, points, err = registry.EntryPoints(ctx, search); err != nil {
+			return err
+		}
+		points = slices.DeleteFunc(points, func(p registry.EntryPoint) bool { // executables go before
+			return slices.ContainsFunc(all, func(f registry.Found) bool { return f.Name == strings.ToLower(p.Name) })
+		})
+	}
 	if o.asJSON {
-		list := make([]launcher, len(all))
+		list := make([]launcher, 0, len(all)+len(points))
 		for i := range all {
-			list[i] = described(&all[i])
+			list = append(list, described(&all[i]))
+		}
+		for _, p := range points {
+			list = append(list, launcher{Name: p.Name, Kinds: []sdk.Kind{p.Kind}, Path: p.Class, Place: registry.Place{Dir: python, Why: "entry point"}})
 		}
 		return writeJSON(a.Out, list)
 	}
@@ -113,6 +131,9 @@ func (o *launchersOptions) list(ctx context.Context, a *app) error {
 		for _, path := range f.Shadowed {
 			a.outf("%-12s %-32s %-10s %s\n", "", "(shadowed)", "", path)
 		}
+	}
+	for _, p := range points {
+		a.outf("%-12s %-32s %-10s %s in %s\n", p.Name, string(p.Kind), "", p.Class, python)
 	}
 	if len(all) == 0 {
 		a.errf("no launcher was found in:\n")

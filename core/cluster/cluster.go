@@ -124,7 +124,7 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 
 // find resolves both launchers and their settings, before anything runs.
 func (c *Cluster) find(ctx context.Context) error {
-	search := registry.Search{ProfileDir: c.opts.Profile.Dir}
+	search := registry.Search{ProfileDir: c.opts.Profile.Dir, Python: c.opts.Python}
 	controllers, err := registry.Find(ctx, sdk.Controller, c.opts.Controller, search)
 	if err != nil {
 		return fmt.Errorf("--controller: %w", err)

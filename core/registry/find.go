@@ -25,6 +25,7 @@ var ErrNotFound = errors.New("launcher not found")
 // Search says where to look. The zero value looks everywhere but in a profile.
 type Search struct {
 	ProfileDir string // "" for none
+	Python     string // the user's, for launchers behind entry points; "" means as an engine finds it
 
 	// For tests; nil means the process's own.
 	Getenv     func(string) string
@@ -70,16 +71,27 @@ func (s Search) look(ctx context.Context, f *Found) {
 	if f.Err = f.check(f.Path); f.Err != nil {
 		return
 	}
-	if f.Info, f.Err = describe(ctx, f.Path); f.Err != nil || f.Info.Speaks != sdk.SpeaksVerbs {
-		return
+	if f.Info, f.Err = describe(ctx, f.Path); f.Err == nil && f.Info.Speaks == sdk.SpeaksVerbs {
+		f.Bridge = s.bridge()
 	}
+}
+
+// bridge answers the executable that serves scripts, "" if it is not there.
+func (s Search) bridge() string {
 	for _, place := range s.Places() {
 		path := filepath.Join(place.Dir, executableName(bridgeName))
 		if i, err := os.Stat(path); err == nil && executable(i, path) {
-			f.Bridge = path
-			return
+			return path
 		}
 	}
+	return ""
+}
+
+func (s Search) getenv() func(string) string {
+	if s.Getenv == nil {
+		return process.Getenv
+	}
+	return s.Getenv
 }
 
 // check tells whether an executable may be run: nobody else could have put it
@@ -105,10 +117,7 @@ func executableName(name string) string {
 
 // Places answers where a search looks, in order. Folders need not exist.
 func (s Search) Places() []Place {
-	getenv, executable := s.Getenv, s.Executable
-	if getenv == nil {
-		getenv = process.Getenv
-	}
+	getenv, executable := s.getenv(), s.Executable
 	if executable == nil {
 		executable = os.Executable
 	}
@@ -155,10 +164,11 @@ func userData(getenv func(string) string) string {
 }
 
 // Find answers the launcher of a name, or of a path, that starts workloads of a
-// kind. Upstream's names and class paths stand for ours; OldName then tells.
+// kind. Upstream's names and class paths stand for ours; OldName then tells. A name
+// that no executable has may be that of a Python package's entry point.
 // ErrNotFound lists what was found and everywhere it was looked for.
 func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found, error) {
-	f, err := findAny(kind, name, s)
+	f, err := findAny(ctx, kind, name, s)
 	if err != nil {
 		return nil, err
 	}
@@ -184,30 +194,38 @@ func Describe(ctx context.Context, path string, s Search) (*Found, error) {
 	return f, nil
 }
 
-// findAny is find, for old names too.
-func findAny(kind sdk.Kind, name string, s Search) (*Found, error) {
+// findAny is find, for old names and Python launchers too.
+func findAny(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found, error) {
 	f, err := find(name, s)
-	if err == nil {
-		return f, nil
+	if err == nil || isPath(name) {
+		return f, err
 	}
 	current, of := newName(name)
 	switch {
 	case current == "":
-		return nil, err
 	case of == sdk.Controller && kind != sdk.Controller, of == sdk.Engine && kind == sdk.Controller:
 		return nil, fmt.Errorf("launcher %q is the class of a %s, not of a %s; say %q", name, of, kind, current)
+	default:
+		if f, err = find(current, s); err == nil {
+			f.OldName = name
+			return f, nil
+		}
 	}
-	f, err = find(current, s)
-	if err != nil {
-		return nil, err
+	f, asked, pythonErr := s.entryPoint(ctx, name)
+	switch {
+	case pythonErr != nil:
+		return nil, pythonErr
+	case f != nil:
+		return f, nil
+	case asked != "":
+		return nil, fmt.Errorf("%w\n%s", err, asked)
 	}
-	f.OldName = name
-	return f, nil
+	return nil, err
 }
 
 // find answers where the executable of a name or path is.
 func find(name string, s Search) (*Found, error) {
-	if strings.ContainsRune(name, filepath.Separator) || strings.Contains(name, "/") {
+	if isPath(name) {
 		return findPath(name)
 	}
 	want := strings.ToLower(strings.TrimSpace(name))
@@ -222,6 +240,11 @@ func find(name string, s Search) (*Found, error) {
 		}
 	}
 	return nil, notFound(name, all, places, errs)
+}
+
+// isPath tells whether a launcher is given by its path.
+func isPath(name string) bool {
+	return strings.ContainsRune(name, filepath.Separator) || strings.Contains(name, "/")
 }
 
 // findPath answers the launcher of a path. Its file may have any name.

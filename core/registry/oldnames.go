@@ -24,12 +24,16 @@ var oldModules = []string{"ipyparallel.", "IPython.parallel."}
 // newName answers what an old name of a launcher stands for: a class of upstream,
 // with or without its module, or an abbreviation. kind is what the class starts,
 // "" if that is not in the name; the new name is "" if the name is not an old one.
+// A class path of another package is none.
 func newName(old string) (name string, kind sdk.Kind) {
 	for _, module := range oldModules {
 		if strings.HasPrefix(old, module) {
 			old = old[strings.LastIndexByte(old, '.')+1:]
 			break
 		}
+	}
+	if strings.Contains(old, ".") {
+		return "", ""
 	}
 	for _, form := range classForms {
 		if base, ok := strings.CutSuffix(old, form.end); ok && base != "" {

@@ -223,6 +223,7 @@ type answer struct {
 	Pending  bool   `json:"pending"` // of what runs: it waits for its turn
 	N        *int   `json:"n"`       // processes that run
 	ExitCode *int   `json:"exit_code"`
+	Signal   string `json:"signal"` // that ended it, by name
 	Text     string `json:"text"`
 }
 
@@ -297,7 +298,7 @@ func (l *Launcher) Wait(ctx context.Context) (sdk.Exit, error) {
 				l.env.Changed(sdk.Change{Index: -1, Text: fmt.Sprintf("%d times in a row: %v", bad, err)})
 			}
 		case !now.Running:
-			exit := sdk.Exit{Code: -1, Output: now.Text}
+			exit := sdk.Exit{Code: -1, Signal: now.Signal, Output: now.Text}
 			if now.ExitCode != nil {
 				exit.Code = *now.ExitCode
 			}

@@ -39,8 +39,9 @@ var exitCodes = map[int]error{
 type Script struct {
 	Info sdk.Info // as the script describes itself
 
-	path string
-	poll time.Duration
+	path     string
+	poll     time.Duration
+	resident *resident // of a script that serves; else nil, and each verb is a process
 }
 
 // Open asks the script what it is.
@@ -63,7 +64,8 @@ func Open(path string) (*Script, error) {
 		return nil, fmt.Errorf("%s speaks %q, not %q", path, s.Info.Speaks, sdk.SpeaksVerbs)
 	}
 	var more struct {
-		Poll float64 `json:"poll"` // seconds between two looks
+		Poll  float64 `json:"poll"`  // seconds between two looks
+		Serve bool    `json:"serve"` // all verbs in one process
 	}
 	if err := json.Unmarshal(out, &more); err != nil {
 		return nil, fmt.Errorf("%s describe: %w", path, err)
@@ -71,7 +73,17 @@ func Open(path string) (*Script, error) {
 	if more.Poll > 0 {
 		s.poll = time.Duration(min(more.Poll, 3600) * float64(time.Second))
 	}
+	if more.Serve {
+		s.resident = &resident{path: path}
+	}
 	return s, nil
+}
+
+// Close ends what the script runs for itself; workloads run on.
+func (s *Script) Close() {
+	if s.resident != nil {
+		s.resident.close()
+	}
 }
 
 // New makes the launcher of one workload.
@@ -91,6 +103,9 @@ type verb struct {
 
 // run runs the script and answers what it printed.
 func (s *Script) run(ctx context.Context, v verb) ([]byte, error) {
+	if s.resident != nil {
+		return s.resident.do(ctx, v)
+	}
 	input, err := json.Marshal(v.input)
 	if err != nil {
 		return nil, fmt.Errorf("write the request: %w", err)

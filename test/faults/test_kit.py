@@ -5,9 +5,10 @@ import os
 import subprocess
 import tempfile
 
+from harness import entrypoints
 from harness.case import Case
 from harness.cluster import IPCORE
-from harness.systems import SYSTEM
+from harness.systems import NAME, SYSTEM
 
 
 def described():
@@ -37,3 +38,25 @@ if SYSTEM.shares_files:  # else the kit could not see what its workloads do
             wrong = [f"{r['check']}: {r['want']}; seen: {r['seen']}" for r in results if r["outcome"] == "FAIL"]
             self.assertTrue(results and not wrong and done.returncode == 0, "\n".join(wrong + [done.stderr]))
             self.assertGreater(sum(r["outcome"] == "pass" for r in results), 40)
+
+
+if NAME == "local":
+
+    class EntryPoint(Case):
+        """The kit on a Python class behind an entry point."""
+
+        deadline = 900
+
+        def test_kit(self):
+            c = self.cluster(start=False)
+            c.env["PYTHONPATH"] = os.path.join(c.root, "packages")
+            entrypoints.install(c.env["PYTHONPATH"])
+            done = c.run(
+                IPCORE, "launchers", "test", "mine", f"--profile-dir={c.profile}", "--patience=60s", "--json", check=False, timeout=880
+            )
+            self.assertTrue(done.stdout, done.stderr)
+            results = json.loads(done.stdout)
+            self.assertEqual([r for r in results if r["outcome"] == "FAIL"], [])
+            self.assertEqual(done.returncode, 0)
+            self.assertEqual({r.get("kind") for r in results if r["outcome"] == "pass"} - {None}, {"controller", "engine"})
+            c.wait_no_processes(15)

@@ -1,0 +1,105 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ipcore/ipcore/core/engine/worker"
+	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+// entryPointTimeout bounds a look at a Python's packages: it imports the classes.
+const entryPointTimeout = 25 * time.Second
+
+// errNoEntryPoint is the bridge's exit code 3.
+var errNoEntryPoint = errors.New("no such entry point")
+
+// entryPoint answers the launcher that a Python package offers under a name, or
+// whose class has the name as its path, as an executable in the profile that the
+// bridge makes. Python is asked only for what is no executable's name, since that
+// takes a tenth of a second and more. nil: there is none; asked then says whom was
+// asked, if anybody was.
+func (s Search) entryPoint(ctx context.Context, name string) (found *Found, asked string, err error) {
+	bridge := s.bridge()
+	if bridge == "" || s.ProfileDir == "" {
+		return nil, "", nil
+	}
+	python, err := worker.FindPython(s.Python, s.getenv())
+	if err != nil {
+		return nil, fmt.Sprintf("no Python was asked for an entry point of that name: %v", err), nil
+	}
+	// One folder for each Python: two may have different launchers of one name.
+	sum := sha256.Sum256([]byte(python))
+	dir := filepath.Join(s.ProfileDir, "launchers", "python-"+hex.EncodeToString(sum[:4]))
+	out, err := askBridge(ctx, bridge, "entry-point", python, name, dir)
+	if errors.Is(err, errNoEntryPoint) {
+		return nil, fmt.Sprintf("%s has no entry point of that name", python), nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("launcher %q: %w; --python or IPCORE_PYTHON names another Python", name, err)
+	}
+	if found, err = findPath(strings.TrimSpace(out)); err != nil {
+		return nil, "", err
+	}
+	found.Place.Why = "entry point of " + python
+	return found, "", nil
+}
+
+// EntryPoint is a launcher that a Python package offers.
+type EntryPoint struct {
+	Name  string   `json:"name"`
+	Kind  sdk.Kind `json:"kind"`
+	Class string   `json:"class"` // module:Class
+}
+
+// EntryPoints lists the launchers that the user's Python has behind entry points,
+// less ipyparallel's own, whatever executables have the same names.
+func EntryPoints(ctx context.Context, s Search) (python string, all []EntryPoint, err error) {
+	if python, err = worker.FindPython(s.Python, s.getenv()); err != nil {
+		return "", nil, err
+	}
+	bridge := s.bridge()
+	if bridge == "" {
+		return "", nil, fmt.Errorf("%s%s, which runs the launchers of Python packages, was not found beside the other launchers", prefix, bridgeName)
+	}
+	out, err := askBridge(ctx, bridge, "entry-points", python)
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &all)
+	}
+	return python, all, err
+}
+
+// askBridge runs the bridge for what is not serving.
+func askBridge(ctx context.Context, bridge string, args ...string) (string, error) {
+	if err := checkSafe(bridge); err != nil {
+		return "", err
+	}
+	limited, cancel := context.WithTimeout(ctx, entryPointTimeout)
+	defer cancel()
+	var out, errs limitedBuffer
+	out.limit, errs.limit = describeLimit, 4<<10
+	cmd := exec.CommandContext(limited, bridge, args...)
+	cmd.Env = process.Environ(nil)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = 500 * time.Millisecond
+	ownGroup(cmd)
+	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	err := cmd.Run()
+	exit, ended := errors.AsType[*exec.ExitError](err)
+	switch text := strings.TrimSpace(errs.String()); {
+	case ended && exit.ExitCode() == 3:
+		return "", errNoEntryPoint
+	case ended && text != "":
+		return "", errors.New(text)
+	}
+	return out.String(), err
+}
