@@ -30,7 +30,7 @@ type kitOptions struct {
 func (o *kitOptions) flags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.kinds, "kind", nil, "test: only this `KIND` of workload: controller, engine, single-engine (default: all that it starts)")
 	fs.StringSliceVar(&o.checks, "check", nil, "test: only checks of this `NAME` or group; * stands for anything")
-	fs.StringArrayVar(&o.options, "option", nil, "test: an option of the launcher, `NAME=VALUE`, for every workload")
+	fs.StringArrayVar(&o.options, "option", nil, "test: an option of the launcher, `NAME=VALUE`, for every kind of workload")
 	fs.StringVar(&o.dir, "dir", "", "test: a `DIR` that the workloads' hosts see too (default: the temporary folder)")
 	o.patience = seconds(kit.DefaultPatience)
 	fs.Var(&o.patience, "patience", "test: how long one thing may take")
@@ -39,7 +39,7 @@ func (o *kitOptions) flags(fs *pflag.FlagSet) {
 
 // test runs the conformance kit on a launcher. Its error is silent when the
 // report has said it.
-func (o *launchersOptions) test(ctx context.Context, a *app, name string) error {
+func (o *launchersOptions) test(ctx context.Context, a *app, name string, settings []registry.Setting) error {
 	search, err := o.search()
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (o *launchersOptions) test(ctx context.Context, a *app, name string) error 
 	if err != nil {
 		return err
 	}
-	cases, err := o.kit.cases(f)
+	cases, err := o.kit.cases(f, settings)
 	if err != nil {
 		return err
 	}
@@ -104,8 +104,8 @@ func reportLine(r kit.Result) string {
 }
 
 // cases answers what to run.
-func (o *kitOptions) cases(f *registry.Found) ([]kit.Case, error) {
-	options, err := o.launcherOptions()
+func (o *kitOptions) cases(f *registry.Found, settings []registry.Setting) ([]kit.Case, error) {
+	options, err := o.launcherOptions(f, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (o *kitOptions) cases(f *registry.Found) ([]kit.Case, error) {
 			}
 			return p, nil
 		},
-		Prepare: func(r *sdk.StartRequest) { r.Options = options },
+		Prepare: func(r *sdk.StartRequest) { r.Options = options[r.Kind] },
 	}
 	for _, k := range o.kinds {
 		c.Kinds = append(c.Kinds, sdk.Kind(k))
@@ -151,25 +151,34 @@ func (o *kitOptions) wants(c kit.Check) bool {
 	return len(o.checks) == 0
 }
 
-// launcherOptions makes the launcher's own options of --option.
-func (o *kitOptions) launcherOptions() (json.RawMessage, error) {
-	if len(o.options) == 0 {
-		return nil, nil
-	}
-	options := map[string]json.RawMessage{}
-	for _, given := range o.options {
-		name, value, ok := strings.Cut(given, "=")
+// launcherOptions shares the settings out among the launcher's kinds: what --option
+// says is every kind's, and a class reaches those that have it.
+func (o *kitOptions) launcherOptions(f *registry.Found, given []registry.Setting) (map[sdk.Kind]json.RawMessage, error) {
+	var settings []registry.Setting
+	for _, option := range o.options {
+		name, value, ok := strings.Cut(option, "=")
 		if !ok || name == "" {
-			return nil, &usageError{text: fmt.Sprintf("--option: %q is no NAME=VALUE", given)}
+			return nil, &usageError{text: fmt.Sprintf("--option: %q is no NAME=VALUE", option)}
 		}
-		if !json.Valid([]byte(value)) {
-			text, err := json.Marshal(value)
-			if err != nil {
-				return nil, err
-			}
-			value = string(text)
+		s := registry.Setting{Class: f.Info.Name, Trait: name, Words: []string{value}}
+		if json.Valid([]byte(value)) && strings.ContainsAny(value[:1], `"[{`) { // other JSON is for the option's type to read
+			s.Words, s.Value = nil, json.RawMessage(value)
 		}
-		options[name] = json.RawMessage(value)
+		settings = append(settings, s)
 	}
-	return json.Marshal(options)
+	uses := make([]*registry.Use, len(f.Info.Kinds))
+	for i, k := range f.Info.Kinds {
+		uses[i] = &registry.Use{Found: f, Kind: k}
+	}
+	if _, err := registry.Configure(uses, append(settings, given...)); err != nil {
+		return nil, err
+	}
+	options := make(map[sdk.Kind]json.RawMessage)
+	for _, u := range uses {
+		for name := range u.Host {
+			return nil, &usageError{text: fmt.Sprintf("launchers test: %s is not the launcher's own option, and the kit runs workloads of its own", name)}
+		}
+		options[u.Kind] = u.Options
+	}
+	return options, nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/kit"
 )
 
@@ -82,5 +84,50 @@ func TestFaults(t *testing.T) {
 				t.Errorf("failed (exit code %d): %s\nwant: %s\n%s", code, got, c.fail, strings.Join(seen, "\n"))
 			}
 		})
+	}
+}
+
+// TestKitOptions checks which kinds of workload get which options.
+func TestKitOptions(t *testing.T) {
+	f := &registry.Found{Name: "mine", Info: sdk.Info{
+		Name: "mine", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
+		Classes: map[sdk.Kind][]string{sdk.Controller: {"MineControllerLauncher", "MineLauncher"}, sdk.Engine: {"MineEngineSetLauncher", "MineLauncher"}},
+		Options: []sdk.Option{
+			{Name: "queue", Type: sdk.TypeString}, {Name: "hosts", Type: sdk.TypeList}, {Name: "delay", Type: sdk.TypeFloat, Kinds: []sdk.Kind{sdk.Engine}},
+		},
+	}}
+	class := func(name, trait, word string) registry.Setting {
+		return registry.Setting{Class: name, Trait: trait, Words: []string{word}}
+	}
+	for _, c := range []struct {
+		options            []string
+		settings           []registry.Setting
+		controller, engine string
+		wrong              string
+	}{
+		{},
+		{options: []string{"queue=debug"}, controller: `{"queue":"debug"}`, engine: `{"queue":"debug"}`},
+		{options: []string{`queue="12"`, `hosts=["a"]`}, controller: `{"hosts":["a"],"queue":"12"}`, engine: `{"hosts":["a"],"queue":"12"}`},
+		{options: []string{"queue=12", "queue="}, controller: `{"queue":""}`, engine: `{"queue":""}`},
+		{options: []string{"delay=0.5"}, engine: `{"delay":0.5}`},
+		{
+			options: []string{"queue=all"}, settings: []registry.Setting{class("MineControllerLauncher", "queue", "one"), class("MineLauncher", "hosts", "a")},
+			controller: `{"hosts":["a"],"queue":"one"}`, engine: `{"hosts":["a"],"queue":"all"}`,
+		},
+		{settings: []registry.Setting{class("MineEngineSetLauncher", "delay", "2")}, engine: `{"delay":2}`},
+		{options: []string{"queue"}, wrong: "no NAME=VALUE"},
+		{options: []string{"queu=x"}, wrong: "no such option"},
+		{settings: []registry.Setting{class("SlurmLauncher", "queue", "x")}, wrong: "reached by SlurmLauncher"},
+		{settings: []registry.Setting{class("mine", "engine_cmd", "x")}, wrong: "the kit runs workloads of its own"},
+	} {
+		got, err := (&kitOptions{options: c.options}).launcherOptions(f, c.settings)
+		switch {
+		case c.wrong != "":
+			if err == nil || !strings.Contains(err.Error(), c.wrong) {
+				t.Errorf("%q %v: %v", c.options, c.settings, err)
+			}
+		case err != nil || string(got[sdk.Controller]) != c.controller || string(got[sdk.Engine]) != c.engine:
+			t.Errorf("%q %v: %s, %v", c.options, c.settings, got, err)
+		}
 	}
 }

@@ -31,13 +31,14 @@ has is looked for among the entry points of your Python; "list" asks it with
 
 "test" runs the conformance kit on one: it starts the plugin many times, has it start
 small workloads on its system, and prints one line for each thing that a launcher has to
-do. The exit code is 0 when all that applies passed.`,
+do. The exit code is 0 when all that applies passed. Options of the launcher are
+--NAME.option=value, or --Class.option=value for the kinds that have the class.`,
 		example: `ipcore launchers
 			ipcore launchers show local
 			ipcore launchers test ./ipcore-launcher-mine
-			ipcore launchers test slurm --kind=engine --option queue=debug --dir=$HOME --patience=2m
+			ipcore launchers test slurm --slurm.queue=debug --dir=$HOME --patience=2m
 			ipcore launchers --json`,
-		flags: newFlags("launchers"),
+		flags: newFlags("launchers"), traits: map[string]string{}, launchers: true,
 	}
 	o.place.flags(c.flags)
 	hide(c.flags, "cluster-id")
@@ -46,12 +47,14 @@ do. The exit code is 0 when all that applies passed.`,
 	o.kit.flags(c.flags)
 	c.run = func(ctx context.Context, args []string) error {
 		switch {
+		case len(c.settings) > 0 && (len(args) == 0 || args[0] != "test"):
+			return &usageError{text: "launchers: " + c.settings[0].Name() + " sets nothing here", hint: "options of launchers are for ipcore launchers test, and for ipcore start"}
 		case len(args) == 0 || len(args) == 1 && args[0] == "list":
 			return o.list(ctx, a)
 		case len(args) == 2 && args[0] == "show":
 			return o.show(ctx, a, args[1])
 		case len(args) == 2 && args[0] == "test":
-			return o.test(ctx, a, args[1])
+			return o.test(ctx, a, args[1], c.settings)
 		}
 		return &usageError{text: "launchers: unexpected arguments " + strings.Join(args, " "), hint: "use: ipcore launchers list, ipcore launchers show NAME, or ipcore launchers test NAME"}
 	}
