@@ -154,7 +154,6 @@ JOB_DEFAULT_REQUESTDISK = 1
 HISTORY = \$(SPOOL)/history
 CREDD_HOST =
 DISCARD_SESSION_KEYRING_ON_STARTUP = False
-USE_PROCD = False
 C
 }
 v_up() {
@@ -195,6 +194,7 @@ v_down() {
         wait_for 15 eval "! [ -d /proc/$(pid_of master) ]"
     }
     stop master 20
+    wait_for 20 eval "[ -z \"\$(ss -ltnH 'sport = :$PORT')\" ]" # else the next pool can't listen there
     rm -rf "$D/local" "$D/log"
     say "down (packages kept in $R)"
 }
