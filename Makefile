@@ -47,8 +47,8 @@ test-launchers: build ## The long form: kills, cancellations, outages and every 
 	@test/make-test-systems.sh --long $(SUITES)
 
 .PHONY: test-robust
-test-robust: go-check ## A controller among hostile peers, crashes and a full disk; long histories (ten minutes; make test-systems has the short form)
-	IPCORE_TEST_LONG=1 $(GO) test -count=1 -timeout 60m -v ./internal/siege ./core/db/...
+test-robust: go-check ## A controller among hostile peers, crashes and a full disk; long histories (twenty minutes; make test-systems has the short form)
+	IPCORE_TEST_LONG=1 $(GO) test -p 1 -count=1 -timeout 60m -v ./internal/siege ./core/db/...
 
 .PHONY: conformance
 conformance: build ## Run the test suites of ipyparallel 7.1 and 9.1 with our controller in place of theirs (half an hour or more)

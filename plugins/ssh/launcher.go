@@ -67,6 +67,9 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	p.job = rand.Text()
 	l.plan = p
 	l.state = state{Job: p.job, Tag: r.Tag, ProfileDir: r.ProfileDir, ClusterID: r.ClusterID}
+	if l.proxy {
+		l.state.N = p.proxied()
+	}
 	if r.N != nil && l.kind == sdk.Engine && !l.proxy {
 		if n := p.total(); n < *r.N {
 			l.env.Log.Warn("the hosts of engines take fewer than asked for", "asked_for", *r.N, "started", n)
@@ -171,7 +174,11 @@ func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 		return err
 	}
 	l.machines = machines
-	l.state = state{Job: l.state.Job, Tag: l.state.Tag, ProfileDir: l.state.ProfileDir, ClusterID: l.state.ClusterID}
+	known := l.state
+	l.state = state{Job: known.Job, Tag: known.Tag, ProfileDir: known.ProfileDir, ClusterID: known.ClusterID}
+	if l.proxy {
+		l.state.N = known.N
+	}
 	total := 0
 	err = l.each(func(_ int, m *machine) error {
 		found, err := m.look(ctx, m.members)
@@ -347,6 +354,9 @@ func (l *Launcher) Status(context.Context) (sdk.Status, error) {
 			continue
 		}
 		running += m.left()
+	}
+	if l.proxy { // of the engines behind one ipcluster nothing is known but how many were asked for
+		running, total = running*l.state.N, total*l.state.N
 	}
 	s := sdk.Status{State: sdk.StatusRunning, Text: strings.Join(texts, "; "), Running: &running, Pending: new(0), Total: &total}
 	switch {

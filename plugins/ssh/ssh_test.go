@@ -459,6 +459,21 @@ func TestProxy(t *testing.T) {
 	if text, err := os.ReadFile(args); err != nil || string(text) != fmt.Sprintf("engines -n 64 --profile-dir=%s/p --cluster-id=c --engines=slurm\n", dir) {
 		t.Errorf("%s, %v", text, err)
 	}
+	// Its one process stands for all engines, in another process too.
+	state, err := l.ToDict(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := NewProxy(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger()}).(*Launcher)
+	defer again.Close()
+	if err := again.FromDict(t.Context(), state); err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range map[string]*Launcher{"the first": l, "restored": again} {
+		if st, err := l.Status(t.Context()); err != nil || *st.Running != n || *st.Total != n {
+			t.Errorf("%s: %+v, %v", name, st, err)
+		}
+	}
 	if err := l.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}

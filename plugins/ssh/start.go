@@ -152,17 +152,21 @@ func (p *plan) command(t *target, ipcore string) []string {
 	return append(c, t.EngineArgs...)
 }
 
-// proxyCommand answers what starts n engines there.
+// proxied is how many engines the ipcluster there is asked for.
+func (p *plan) proxied() int {
+	if p.request.N == nil {
+		return 1
+	}
+	return *p.request.N
+}
+
+// proxyCommand answers what starts the engines there.
 func (p *plan) proxyCommand() []string {
 	c := slices.Clone(p.options.ClusterCmd)
 	if len(c) == 0 {
 		c = []string{"ipcluster"}
 	}
-	n := 1
-	if p.request.N != nil {
-		n = *p.request.N
-	}
-	c = append(c, "engines", "-n", strconv.Itoa(n), "--profile-dir="+p.request.ProfileDir, "--cluster-id="+p.request.ClusterID)
+	c = append(c, "engines", "-n", strconv.Itoa(p.proxied()), "--profile-dir="+p.request.ProfileDir, "--cluster-id="+p.request.ClusterID)
 	return append(c, p.options.ClusterArgs...)
 }
 
