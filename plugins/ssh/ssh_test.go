@@ -446,7 +446,19 @@ func TestProxy(t *testing.T) {
 	options, dir := fake(t, map[string]any{"hostname": "front", "ipcluster_cmd": []string{"/bin/sh", "-c", `echo "$*" >"$HOME/args"; trap 'echo stopped >"$HOME/stopped"; exit' TERM; while :; do sleep 0.1; done`, "ipcluster"}, "ipcluster_args": []string{"--engines=slurm"}})
 	l := NewProxy(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger()}).(*Launcher)
 	n := 64
-	err := l.Start(t.Context(), sdk.StartRequest{ID: "1", N: &n, ProfileDir: filepath.Join(dir, "p"), ClusterID: "c", Command: []string{"ipcore", "engine"}, Options: options})
+	// The profile is a folder of both sides, with the cluster's own files.
+	security := filepath.Join(dir, "p", "security")
+	if err := os.MkdirAll(security, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	engineFile := filepath.Join(security, "ipcontroller-c-engine.json")
+	if err := os.WriteFile(engineFile, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := l.Start(t.Context(), sdk.StartRequest{
+		ID: "1", N: &n, ProfileDir: filepath.Join(dir, "p"), ClusterID: "c", Tag: "ipcore-tag", Command: []string{"ipcore", "engine"}, Options: options,
+		EngineFile: engineFile,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -456,8 +468,15 @@ func TestProxy(t *testing.T) {
 		text, err := os.ReadFile(args)
 		return err == nil && strings.HasSuffix(string(text), "\n")
 	})
-	if text, err := os.ReadFile(args); err != nil || string(text) != fmt.Sprintf("engines -n 64 --profile-dir=%s/p --cluster-id=c --engines=slurm\n", dir) {
+	if text, err := os.ReadFile(args); err != nil || string(text) != fmt.Sprintf("engines -n 64 --profile-dir=%s/p --cluster-id=ipcore-tag-1 --engines=slurm\n", dir) {
 		t.Errorf("%s, %v", text, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(security, "ipcontroller-ipcore-tag-1-engine.json")); err != nil || string(text) != "{}\n" {
+		t.Errorf("engine file %q, %v", text, err)
+	}
+	// What a killed ipcluster leaves.
+	if err := os.WriteFile(filepath.Join(security, "cluster-ipcore-tag-1.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	// Its one process stands for all engines, in another process too.
 	state, err := l.ToDict(t.Context())
@@ -479,6 +498,10 @@ func TestProxy(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "home", "front", "stopped")); err != nil {
 		t.Errorf("the other side was not asked to end: %v", err)
+	}
+	left, err := os.ReadDir(security)
+	if err != nil || len(left) != 1 || left[0].Name() != filepath.Base(engineFile) {
+		t.Errorf("what is left is %v, %v", left, err)
 	}
 }
 

@@ -166,9 +166,22 @@ func (p *plan) proxyCommand() []string {
 	if len(c) == 0 {
 		c = []string{"ipcluster"}
 	}
-	c = append(c, "engines", "-n", strconv.Itoa(p.proxied()), "--profile-dir="+p.request.ProfileDir, "--cluster-id="+p.request.ClusterID)
+	c = append(c, "engines", "-n", strconv.Itoa(p.proxied()), "--profile-dir="+p.request.ProfileDir, "--cluster-id="+p.farID())
 	return append(c, p.options.ClusterArgs...)
 }
+
+// farID is the cluster id on an engine's host. A remote ipcluster writes a cluster
+// file, and overwrites that of the id: so it gets an id of its own, with the engine
+// file of that name, unless files are there already.
+func (p *plan) farID() string {
+	if !p.proxy || !p.sends() {
+		return p.request.ClusterID
+	}
+	return strings.TrimPrefix(p.request.Tag+"-"+p.request.ID, "-")
+}
+
+// sends tells whether the one host of a controller or proxy gets the engine file.
+func (p *plan) sends() bool { return p.content != "" && *p.places[0].target.SendFiles }
 
 // script answers what starts a place's processes, the first of which has the index
 // from. With nothing it only checks.
@@ -218,7 +231,12 @@ func (p *plan) script(at *place, from int, ipcore, content string) string {
 			put = `[ -e "$ipc_profile/security/"%[1]s ] || ` + put
 		}
 		line("content=%s", sdk.ShellQuote(content))
-		line(put, sdk.ShellQuote(filepath.Base(p.request.EngineFile)))
+		name := filepath.Base(p.request.EngineFile)
+		if p.proxy {
+			name = "ipcontroller-" + p.farID() + "-engine.json"
+			line(`say "made $ipc_profile/security/"%s`, sdk.ShellQuote("cluster-"+p.farID()+".json"))
+		}
+		line(put, sdk.ShellQuote(name))
 	}
 	logs := `"$ipc_profile/log/"`
 	if dir := filepath.Clean(p.request.LogDir); q.profile != "" && strings.HasPrefix(dir, q.profile+"/") {
