@@ -32,6 +32,7 @@ NOT_RUNNING, BAD_OPTION, UNSUPPORTED, UNKNOWN_STATUS = 3, 64, 69, 75
 OUTPUT_LIMIT = 128 << 10  # characters
 POLL = 0.5  # seconds
 STOP_PATIENCE = 2  # seconds, behind the launcher's own
+REAPING = 0.2  # seconds for the parent of what has ended
 LAST_DUTY = 30  # seconds
 NO_PID = 2**22 + 1  # beyond the greatest
 
@@ -158,6 +159,7 @@ class Service:
         # The command that a request has is whole. Version 7 adds these two otherwise.
         launcher.BaseLauncher.cluster_args = property(lambda self: [])
         launcher.open = tolerant_open  # output may be any bytes
+        wait_for_no_zombies()
         self.upstream = launcher
         self.log = logging.getLogger("launcher")
         self.launchers = {}
@@ -315,6 +317,38 @@ def tolerant_open(file, mode="r", **more):
     return open(file, mode, **more)
 
 
+def wait_for_no_zombies():
+    """Have psutil not wait for what has ended and is somebody else's to reap, which may never be done."""
+    import time
+
+    import psutil
+
+    wait = psutil.Process.wait
+
+    def wait_or_see(self, timeout=None):
+        limit = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = REAPING if limit is None else min(REAPING, max(0, limit - time.monotonic()))
+            try:
+                return wait(self, left)
+            except psutil.TimeoutExpired:
+                if not alive(self):
+                    return None
+                if limit is not None and time.monotonic() >= limit:
+                    raise psutil.TimeoutExpired(timeout, self.pid) from None
+
+    psutil.Process.wait = wait_or_see
+
+
+def alive(process):
+    import psutil
+
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 async def quietly(stop):
     try:
         await result(stop())
@@ -332,10 +366,12 @@ def pids(state):
 
 
 def began(pid):
+    """When a process began; None when it has ended."""
     import psutil
 
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        return process.create_time() if alive(process) else None
     except psutil.Error:
         return None
 
@@ -381,9 +417,9 @@ def lives(groups):
 
     for p in psutil.process_iter():
         try:
-            if os.getpgid(p.pid) in groups and p.status() != psutil.STATUS_ZOMBIE:
+            if os.getpgid(p.pid) in groups and alive(p):
                 return True
-        except (OSError, psutil.Error):
+        except OSError:
             pass
     return False
 
