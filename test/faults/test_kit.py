@@ -24,7 +24,8 @@ if SYSTEM.shares_files:  # else the kit could not see what its workloads do
         def test_kit(self):
             command = [IPCORE, "launchers", "test", SYSTEM.launcher, "--patience=120", "--json"]
             for cls, options in SYSTEM.settings.items():
-                command += [f"--{cls}.{name}={json.dumps(value)}" for name, value in options.items()]
+                for name, value in options.items():
+                    command.append(f"--{cls}.{name}={value if isinstance(value, str) else json.dumps(value)}")
             with tempfile.TemporaryDirectory(prefix="ipck-") as folder:
                 done = subprocess.run(
                     [*command, f"--dir={folder}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
