@@ -87,7 +87,7 @@ profile sets them too.`,
 // flags are those that say what to start.
 func (o *startOptions) flags(fs *pflag.FlagSet) {
 	fs.IntVarP(&o.n, "n", "n", 0, "start `N` engines (default: one for each CPU)")
-	fs.StringVar(&o.engines, "engines", "local", "launcher of the engines: a `NAME` of \"ipcore launchers\", or a path")
+	fs.StringVar(&o.engines, "engines", "local", "launcher of the engines: a `NAME` of \"ipcore launchers\" or of a Python entry point, or a path")
 	fs.StringVar(&o.controller, "controller", "local", "launcher of the controller: a `NAME`, or a path")
 	o.place.flags(fs)
 	fs.StringVar(&o.engineCmd, "engine-cmd", "", "`COMMAND` of an engine, in place of ipcore's own")

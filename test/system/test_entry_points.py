@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import unittest
 
 from harness import entrypoints, processes
 from harness.case import Case
@@ -36,6 +37,14 @@ class EntryPoints(Case):
         self.assertEqual(rc[:].apply_sync(lambda: __import__("os").environ["MINE_WORD"]), ["this", "this"])
         shown = json.loads(self.c.run(IPCORE, "status", "--json", f"--profile-dir={self.c.profile}").stdout)
         self.assertIn("mine", json.dumps(shown))
+        self.c.stop()
+        self.assert_nothing_left(self.c)
+
+    @unittest.skipUnless(os.environ.get("IPCORE_TEST_PY91"), "no ipyparallel 9.1 here: . test/env.sh makes it")
+    def test_used_with_the_newer_version(self):
+        self.c.env["IPCORE_PYTHON"] = os.environ["IPCORE_TEST_PY91"]
+        rc = self.launch("mine", "--controller=mine", "--MineEngineSetLauncher.word=this")
+        self.assertEqual(rc[:].apply_sync(lambda: __import__("os").environ["MINE_WORD"]), ["this", "this"])
         self.c.stop()
         self.assert_nothing_left(self.c)
 
