@@ -83,12 +83,13 @@ type Options struct {
 	// On a ROUTER the peer's identity is c.Identity(), not a frame.
 	// Handler may change the slice frames itself (put another identity in
 	// frames[0] and pass it on), not the bytes of a frame of LargeFrame and
-	// more. What it enqueued on any connection is flushed after each read.
+	// more. What it enqueued on any connection is flushed when there is nothing
+	// more to read, or after 512 messages.
 	// A nil Handler drops messages.
 	Handler func(c *Conn, frames [][]byte)
-	// Settle, if there, is called on the reader goroutine after each read in
-	// which Handler was called, after other readers that can run had their turn
-	// and before the flush: a Handler that gathers messages has them handled
+	// Settle, if there, is called on the reader goroutine before each such flush
+	// when Handler was called, after other readers that can run had their turn:
+	// a Handler that gathers messages has them handled
 	// there, those of many readers at once.
 	Settle func()
 	// Connected is called when a peer has finished its handshake and can be

@@ -49,7 +49,7 @@ func (t *tryWriter) write(b []byte) (int, error) {
 }
 
 // reader reads what there is into small buffers. Large ones are left to the
-// connection itself: see tryRead.
+// connection itself: see readNow.
 type reader struct {
 	*net.TCPConn
 	raw  syscall.RawConn
@@ -57,19 +57,34 @@ type reader struct {
 	b    []byte
 	n    int
 	err  error
+	once bool // do not wait
 }
 
 func newReader(tcp *net.TCPConn, raw syscall.RawConn) io.Reader {
 	r := &reader{TCPConn: tcp, raw: raw}
 	r.call = func(fd uintptr) bool {
 		for {
-			r.n, r.err = tryRead(fd, r.b)
+			r.n, r.err = readNow(fd, r.b)
 			if !errors.Is(r.err, syscall.EINTR) {
-				return !errors.Is(r.err, syscall.EAGAIN) // wait until there is something
+				return r.once || !errors.Is(r.err, syscall.EAGAIN) // wait until there is something
 			}
 		}
 	}
 	return r
+}
+
+// tryRead implements aheadReader.
+func (r *reader) tryRead(b []byte) (int, error) {
+	if len(b) == 0 || len(b) > readLarge {
+		return 0, nil
+	}
+	r.once = true
+	n, err := r.Read(b)
+	r.once = false
+	if errors.Is(err, syscall.EAGAIN) {
+		return 0, nil
+	}
+	return n, err
 }
 
 // Read implements io.Reader.

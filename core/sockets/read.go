@@ -28,6 +28,9 @@ const (
 	// maxCommand bounds a command: PING has at most 22 bytes; a subscription
 	// may be as long as its topic.
 	maxCommand = 4 << 10
+	// readAhead is the number of messages after which they are flushed although
+	// there may be more to read at once, which may be for the same peers.
+	readAhead = 512
 	// yieldBelow is the number of messages of one read up to which other
 	// readers run before the flush: they may have something for the same peers.
 	yieldBelow = 16
@@ -52,16 +55,33 @@ type inbox struct {
 	spill  []byte
 	bytes  int64 // of the message so far
 	views  [][]byte
-	done   int // messages handed on since the last flush
+	done   int  // messages handed on since the last flush
+	full   bool // the last read took all that there was room for
 	opener *opener
 	total  Traffic
+}
+
+// aheadReader is a reader that can tell that there is nothing to read now.
+type aheadReader interface {
+	// tryRead reads what there is now, possibly nothing.
+	tryRead(b []byte) (int, error)
 }
 
 // fill reads once into the buffer, which must have room.
 func (in *inbox) fill() error {
 	in.c.received.set(in.total)
-	in.flush()
-	n, err := in.r.Read(in.buf[in.end:])
+	room := in.buf[in.end:]
+	n, err := 0, error(nil)
+	if in.full && in.done < readAhead {
+		if ahead, ok := in.r.(aheadReader); ok {
+			n, err = ahead.tryRead(room)
+		}
+	}
+	if n == 0 && err == nil {
+		in.flush()
+		n, err = in.r.Read(room)
+	}
+	in.full = n == len(room)
 	in.end += n
 	if n > 0 {
 		return nil

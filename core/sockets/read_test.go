@@ -32,6 +32,14 @@ func (p *pieces) Read(to []byte) (int, error) {
 	return n, nil
 }
 
+// tryRead implements aheadReader; sometimes there is nothing yet.
+func (p *pieces) tryRead(to []byte) (int, error) {
+	if p.next++; p.next%3 == 0 {
+		return 0, nil
+	}
+	return p.Read(to)
+}
+
 var fuzzLimits = Limits{MaxFrame: 3 << 20, MaxMessage: 4 << 20, MaxFrames: 200}
 
 // parseWhole is the plain way to read what inbox reads in pieces: the complete
@@ -180,4 +188,45 @@ func TestManyConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	runtime.KeepAlive(peers)
+}
+
+// flood is a peer of which there is always more to read.
+type flood struct{ b []byte }
+
+func (f *flood) Read(to []byte) (int, error) {
+	if len(f.b) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(to, f.b)
+	f.b = f.b[n:]
+	return n, nil
+}
+
+func (f *flood) tryRead(to []byte) (int, error) { return f.Read(to) }
+
+// Messages that have come already are handed on before the flush, so that a peer's
+// are written together; but nobody waits for the end of a flood.
+func TestReadAhead(t *testing.T) {
+	one := append([]byte{0, 100}, make([]byte, 100)...)
+	handled, flushed := 0, []int{}
+	s := New(Router, Options{
+		Handler: func(*Conn, [][]byte) { handled++ },
+		Settle:  func() { flushed = append(flushed, handled) },
+	})
+	c := &Conn{s: s}
+	c.in.c, c.in.r = c, &flood{bytes.Repeat(one, 20*readAhead)}
+	if err := c.in.loop(); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	c.in.flush()
+	before, perRead := 0, readLarge/len(one)
+	for i, n := range flushed {
+		if batch := n - before; batch > readAhead+perRead || batch < readAhead && i < len(flushed)-1 {
+			t.Errorf("flush %d: after %d messages", i, batch)
+		}
+		before = n
+	}
+	if before != 20*readAhead {
+		t.Errorf("%d messages were flushed", before)
+	}
 }
