@@ -75,7 +75,7 @@ func launcherClass(class string) bool {
 // files: extra when it is not empty, else the profile's <base>.py and <base>.json,
 // of which the second goes before the first.
 func (a *app) configure(c *command, dir, base, extra string) error {
-	paths := []string{filepath.Join(dir, base+".py"), filepath.Join(dir, base+".json")}
+	paths := configFiles(dir, base)
 	if extra != "" {
 		if _, err := os.Stat(extra); err != nil {
 			return fmt.Errorf("--config: %w", err)
@@ -89,16 +89,9 @@ func (a *app) configure(c *command, dir, base, extra string) error {
 		}
 	}
 	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		settings, err := a.readConfig(path)
 		if err != nil {
-			return fmt.Errorf("read the configuration: %w", err)
-		}
-		settings, err := a.parseConfig(path, text)
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return err
 		}
 		for _, s := range settings {
 			if of, ok := s.forLauncher(path); ok && c.launchers {
@@ -119,6 +112,44 @@ func (a *app) configure(c *command, dir, base, extra string) error {
 		}
 	}
 	return nil
+}
+
+// configFiles are the configuration files of a folder, the one that wins last.
+func configFiles(dir, base string) []string {
+	return []string{filepath.Join(dir, base+".py"), filepath.Join(dir, base+".json")}
+}
+
+// launcherSettings answers what the ipcluster_config of a profile's folder says to
+// launchers.
+func (a *app) launcherSettings(dir string) (all []registry.Setting, err error) {
+	for _, path := range configFiles(dir, "ipcluster_config") {
+		settings, err := a.readConfig(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range settings {
+			if of, ok := s.forLauncher(path); ok {
+				all = append(all, of)
+			}
+		}
+	}
+	return all, nil
+}
+
+// readConfig answers the settings of a file, none when it is not there.
+func (a *app) readConfig(path string) ([]setting, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	settings, err := a.parseConfig(path, text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return settings, nil
 }
 
 func (a *app) parseConfig(path string, text []byte) ([]setting, error) {

@@ -29,7 +29,10 @@ func newGC(a *app) *command {
 		long: `Find what is left of clusters that nobody watches any more: cluster files whose watcher
 is gone, and processes and jobs that carry the tag of a cluster without a file. They are
 shown, and removed when you say yes. What belongs to a cluster that this account has not
-started from here is shown and left alone, unless its tag is an argument.`,
+started from here is shown and left alone, unless its tag is an argument.
+
+Launchers are asked with the options that the profile's ipcluster_config sets: hosts of
+ssh, commands of a batch system.`,
 		example: `ipcore gc --dry-run
 			ipcore gc --yes
 			ipcore gc ipcore-3f2a91c0-77ab01d2`,
@@ -73,7 +76,11 @@ func (o *gcOptions) run(ctx context.Context, a *app, tags []string) error {
 	if err != nil {
 		return err
 	}
-	strays, errs := cluster.Strays(ctx, profiles, registry.Search{ProfileDir: p.Dir}, log)
+	settings, err := a.launcherSettings(p.Dir)
+	if err != nil {
+		return err
+	}
+	strays, errs := cluster.Strays(ctx, profiles, registry.Search{ProfileDir: p.Dir}, settings, log)
 	for _, err := range errs {
 		a.errf("warning: %v\n", err)
 	}

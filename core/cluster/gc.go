@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,13 +32,14 @@ type Stray struct {
 	Known bool
 
 	launchers map[string]*registry.Found // by name, of the survivors
-	options   map[string]sdk.Sweep       // by name
+	options   map[string]json.RawMessage // by the names of launchers too: with which they were found
 }
 
 // Strays looks for strays: in the profiles, among the clusters that were started
-// from here, and through the eyes of every launcher. Parts that can't be looked at
-// are told by errs and left alone.
-func Strays(ctx context.Context, profiles []profile.Profile, search registry.Search, log hclog.Logger) (strays []Stray, errs []error) {
+// from here, and through the eyes of every launcher, which is told its options: those
+// in the files of dead clusters, and what the settings say. Parts that can't be
+// looked at are told by errs and left alone.
+func Strays(ctx context.Context, profiles []profile.Profile, search registry.Search, settings []registry.Setting, log hclog.Logger) (strays []Stray, errs []error) {
 	tags, err := rememberedTags()
 	if err != nil {
 		errs = append(errs, err)
@@ -48,7 +51,7 @@ func Strays(ctx context.Context, profiles []profile.Profile, search registry.Sea
 	live := map[string]bool{}
 	dead := map[string]*Stray{} // by tag
 	var without []*Stray        // dead, without a tag
-	options := map[string]sdk.Sweep{}
+	options := map[string][]json.RawMessage{} // by path
 	for _, file := range files {
 		r, err := ReadRecord(file)
 		switch {
@@ -64,7 +67,7 @@ func Strays(ctx context.Context, profiles []profile.Profile, search registry.Sea
 			continue
 		}
 		for path, o := range r.Own.Options {
-			options[path] = sdk.Sweep{Options: o}
+			options[path] = append(options[path], o)
 		}
 		s, err := Inspect(ctx, file, log)
 		if err != nil {
@@ -79,7 +82,7 @@ func Strays(ctx context.Context, profiles []profile.Profile, search registry.Sea
 			dead[stray.Tag] = stray
 		}
 	}
-	found, launchers, sweepErrs := sweepAll(ctx, search, options, log)
+	found, launchers, sweepErrs := sweepAll(ctx, search, options, settings, log)
 	errs = append(errs, sweepErrs...)
 	for _, s := range found {
 		if live[s.Tag] {
@@ -91,8 +94,12 @@ func Strays(ctx context.Context, profiles []profile.Profile, search registry.Sea
 			stray = &Stray{Tag: s.Tag, Known: known}
 			dead[s.Tag] = stray
 		}
-		stray.Survivors = append(stray.Survivors, s)
-		stray.launchers, stray.options = launchers, options
+		stray.Survivors = append(stray.Survivors, s.Survivor)
+		stray.launchers = launchers
+		if stray.options == nil {
+			stray.options = map[string]json.RawMessage{}
+		}
+		stray.options[s.Launcher] = s.options
 	}
 	for tag := range tags { // nothing is left of it
 		if !live[tag] && dead[tag] == nil && len(sweepErrs) == 0 {
@@ -126,8 +133,16 @@ func clusterFiles(profiles []profile.Profile, tags map[string]string) ([]string,
 	return slices.Compact(files), errs
 }
 
+// swept is a survivor, and the options with which its launcher found it.
+type swept struct {
+	Survivor
+	options json.RawMessage
+}
+
 // sweepAll asks every launcher that can sweep for everything with a tag of ours.
-func sweepAll(ctx context.Context, search registry.Search, options map[string]sdk.Sweep, log hclog.Logger) (all []Survivor, launchers map[string]*registry.Found, errs []error) {
+func sweepAll(
+	ctx context.Context, search registry.Search, options map[string][]json.RawMessage, settings []registry.Setting, log hclog.Logger,
+) (all []swept, launchers map[string]*registry.Found, errs []error) {
 	list, err := registry.List(ctx, search)
 	if err != nil {
 		errs = append(errs, err)
@@ -138,14 +153,50 @@ func sweepAll(ctx context.Context, search registry.Search, options map[string]sd
 		if f.Err != nil || !f.Info.Has(sdk.PowerSweep) {
 			continue
 		}
-		found, err := sweepThrough(ctx, f, sdk.Sweep{Tag: tagPrefix, Options: options[f.Path].Options}, log)
-		if err != nil && !errors.Is(err, sdk.ErrUnsupported) {
+		launchers[f.Name] = f
+		set, err := setOptions(f, settings)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
 		}
-		launchers[f.Name] = f
-		all = addNew(all, survivors(f.Name, found))
+		for _, o := range distinct(append(options[f.Path], set...)) {
+			found, err := sweepThrough(ctx, f, sdk.Sweep{Tag: tagPrefix, Options: o}, log)
+			if err != nil && !errors.Is(err, sdk.ErrUnsupported) {
+				errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
+			}
+			for _, s := range survivors(f.Name, found) {
+				if !slices.ContainsFunc(all, func(old swept) bool { return old.ID == s.ID && old.Tag == s.Tag }) {
+					all = append(all, swept{s, o}) // several launchers see the processes of one machine
+				}
+			}
+		}
 	}
 	return all, launchers, errs
+}
+
+// setOptions answers what settings make of a launcher's options, for each kind.
+func setOptions(f *registry.Found, settings []registry.Setting) (all []json.RawMessage, err error) {
+	var uses []*registry.Use
+	for _, kind := range f.Info.Kinds {
+		uses = append(uses, &registry.Use{Found: f, Kind: kind})
+	}
+	if _, err := registry.Configure(uses, settings); err != nil {
+		return nil, err
+	}
+	for _, u := range uses {
+		all = append(all, u.Options)
+	}
+	return all, nil
+}
+
+// distinct answers different options, and none where there are none.
+func distinct(all []json.RawMessage) []json.RawMessage {
+	all = slices.DeleteFunc(all, func(o json.RawMessage) bool { return len(o) == 0 || string(o) == "{}" || string(o) == "null" })
+	slices.SortFunc(all, func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
+	all = slices.CompactFunc(all, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
+	if len(all) == 0 {
+		return []json.RawMessage{nil}
+	}
+	return all
 }
 
 func sweepThrough(ctx context.Context, f *registry.Found, q sdk.Sweep, log hclog.Logger) ([]sdk.Survivor, error) {
@@ -183,7 +234,7 @@ func (s *Stray) Remove(ctx context.Context, log hclog.Logger) error {
 			}
 		}
 		if len(mine) > 0 {
-			errs = errors.Join(errs, removeThrough(ctx, f, s.options[f.Path], mine, log))
+			errs = errors.Join(errs, removeThrough(ctx, f, sdk.Sweep{Options: s.options[name]}, mine, log))
 		}
 	}
 	if errs == nil {

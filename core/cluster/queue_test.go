@@ -319,7 +319,7 @@ func TestBrokenLauncher(t *testing.T) {
 // removeTagged collects strays and removes those of a tag, which must be there.
 func removeTagged(t *testing.T, tag string) {
 	t.Helper()
-	strays, errs := Strays(background(t), nil, registry.Search{}, nil)
+	strays, errs := Strays(background(t), nil, registry.Search{}, nil, nil)
 	if len(errs) > 0 {
 		t.Error(errs)
 	}
@@ -443,7 +443,7 @@ func TestStrays(t *testing.T) {
 	orphan(t, c)
 	find := func() map[string]Stray {
 		t.Helper()
-		strays, errs := Strays(background(t), []profile.Profile{o.Profile, lost.Profile}, registry.Search{}, o.Log)
+		strays, errs := Strays(background(t), []profile.Profile{o.Profile, lost.Profile}, registry.Search{}, nil, o.Log)
 		if len(errs) > 0 {
 			t.Fatal(errs)
 		}

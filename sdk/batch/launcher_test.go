@@ -385,4 +385,14 @@ func TestSweep(t *testing.T) {
 	if left, err := l.Survivors(t.Context(), sdk.Sweep{Tag: "ipcore"}); err != nil || len(left) != 1 || left[0].Tag != "ipcore-bbbb-1" {
 		t.Errorf("left %+v, %v", left, err)
 	}
+	// Nobody asks for what can't be here; what was said of a system is another matter.
+	absent := toySystem()
+	absent.List = []string{"no-such-command"}
+	l, _ = made(t, absent.New(), sdk.Engine)
+	if _, err := l.Survivors(t.Context(), sdk.Sweep{Tag: "ipcore"}); !errors.Is(err, sdk.ErrUnsupported) {
+		t.Errorf("a system that is not here: %v", err)
+	}
+	if _, err := l.Survivors(t.Context(), sdk.Sweep{Tag: "ipcore", Options: json.RawMessage(`{}`)}); !errors.Is(err, sdk.ErrBadOption) {
+		t.Errorf("a system that is not here and has options: %v", err)
+	}
 }

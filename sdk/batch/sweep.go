@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ func (l *Launcher) tagged(ctx context.Context, q sdk.Sweep) ([]Record, error) {
 		return nil, err
 	}
 	s := l.system
+	if len(q.States) == 0 && len(q.Options) == 0 && !s.installed() {
+		return nil, fmt.Errorf("%w: %s is not on this machine", sdk.ErrUnsupported, s.Title)
+	}
 	if len(s.listCommand()) == 0 {
 		return nil, fmt.Errorf("%w: --%sLauncher.status_command is not set, so jobs can't be listed", sdk.ErrUnknownStatus, s.Class)
 	}
@@ -63,6 +67,16 @@ func (l *Launcher) tagged(ctx context.Context, q sdk.Sweep) ([]Record, error) {
 		all = append(all, r)
 	}
 	return all, nil
+}
+
+// installed tells whether there is a command that lists jobs.
+func (s *System) installed() bool {
+	command := s.listCommand()
+	if len(command) == 0 {
+		return false
+	}
+	_, err := exec.LookPath(command[0])
+	return err == nil
 }
 
 func (l *Launcher) listed(id string) string {

@@ -1,0 +1,54 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"testing"
+
+	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/sdk"
+)
+
+// A launcher is asked for strays with the options of dead clusters and with those that
+// are set, of each kind once.
+func TestSweepOptions(t *testing.T) {
+	f := &registry.Found{Name: "far", Info: sdk.Info{
+		Name: "far", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
+		Classes: map[sdk.Kind][]string{sdk.Controller: {"FarControllerLauncher", "FarLauncher"}, sdk.Engine: {"FarEngineSetLauncher", "FarLauncher"}},
+		Options: []sdk.Option{{Name: "host", Type: sdk.TypeString}, {Name: "key", Type: sdk.TypeString}},
+	}}
+	set := func(class, trait, value string) registry.Setting {
+		return registry.Setting{Class: class, Trait: trait, Value: json.RawMessage(value), Source: "ipcluster_config.json"}
+	}
+	for _, c := range []struct {
+		dead     []json.RawMessage
+		settings []registry.Setting
+		want     []string
+	}{
+		{want: []string{""}},
+		{settings: []registry.Setting{set("OtherLauncher", "host", `"a"`)}, want: []string{""}},
+		{settings: []registry.Setting{set("FarLauncher", "host", `"a"`)}, want: []string{`{"host":"a"}`}},
+		{
+			dead:     []json.RawMessage{json.RawMessage(`{"host":"d"}`), json.RawMessage(`{"host":"a"}`)},
+			settings: []registry.Setting{set("FarControllerLauncher", "host", `"c"`), set("FarLauncher", "host", `"a"`)},
+			want:     []string{`{"host":"a"}`, `{"host":"c"}`, `{"host":"d"}`},
+		},
+	} {
+		options, err := setOptions(f, c.settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, o := range distinct(append(c.dead, options...)) {
+			got = append(got, string(o))
+		}
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s and %v: %q, want %q", c.dead, c.settings, got, c.want)
+		}
+	}
+	var bad *registry.SettingError
+	if _, err := setOptions(f, []registry.Setting{set("FarLauncher", "hots", `"a"`)}); !errors.As(err, &bad) {
+		t.Errorf("an option that it has not: %v", err)
+	}
+}
