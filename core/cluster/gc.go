@@ -49,8 +49,8 @@ func Strays(ctx context.Context, profiles []profile.Profile, search registry.Sea
 		errs = append(errs, err)
 	}
 	live := map[string]bool{}
-	dead := map[string]*Stray{} // by tag
-	var without []*Stray        // dead, without a tag
+	dead := map[string]*Stray{}               // by tag
+	var without []*Stray                      // dead, without a tag
 	options := map[string][]json.RawMessage{} // by path
 	for _, file := range files {
 		r, err := ReadRecord(file)
