@@ -13,7 +13,7 @@ import (
 // collected, however little of it is in use. A controller holds a few megabytes
 // and makes a hundred a second: with Go's own rule, twice what is in use, it
 // would collect all the time.
-const heapFloor = 32 << 20
+const heapFloor = 64 << 20
 
 // heapTimes bounds how many times what is in use the heap may reach: when a
 // thousand engines come at once, much more is in use before tune has its turn.
