@@ -165,15 +165,17 @@ func mux(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
 		return nil, err
 	}
 	what := "mux"
-	if s.window == s.engines { // what a task queue with a hwm of 1 allows
-		what = "mux one at a time each"
-	}
-	if s.curve {
+	switch {
+	case s.curve:
 		what = "mux with CURVE"
+	case s.window == 1:
+		what = "mux one at a time"
+	case s.window == s.engines: // what a task queue with a hwm of 1 allows
+		what = "mux one at a time each"
 	}
 	got := rates(what, s.engines, rate)
 	if s.window == 1 {
-		got = append(got, figure{"mux one at a time: p50, us", micros(rate.Quantile(0.5))})
+		got = append(got, figure{fmt.Sprintf("%s, %d engines: p50, us", what, s.engines), micros(rate.Quantile(0.5))})
 	}
 	return got, nil
 }

@@ -36,7 +36,7 @@ var stages = []stage{
 	{"mux", map[string]settings{ours: {engines: 1024, tasks: 40000, window: 2000}, bare: {engines: 1024, tasks: 40000, window: 2000}}},
 	{"mux", map[string]settings{ours: {engines: 16, tasks: 40000, window: 2000, curve: true}, bare: {engines: 16, tasks: 40000, window: 2000, curve: true}}},
 	{"mux", map[string]settings{ours: {engines: 128, tasks: 40000, window: 2000, curve: true}, bare: {engines: 128, tasks: 40000, window: 2000, curve: true}}},
-	{"mux", map[string]settings{ours: {engines: 1, tasks: 3000, window: 1}, bare: {engines: 1, tasks: 3000, window: 1}}},
+	{"mux", map[string]settings{ours: {engines: 16, tasks: 3000, window: 1}, bare: {engines: 16, tasks: 3000, window: 1}}},
 	{"latency", map[string]settings{ours: {engines: 16, tasks: 3000}, upstream: {engines: 16, tasks: 300}}},
 	{"large", map[string]settings{ours: {engines: 1, tasks: 4, bytes: 100 << 20}, bare: {engines: 1, tasks: 4, bytes: 100 << 20}}},
 	{"register", map[string]settings{ours: {engines: 128}, upstream: {engines: 128}}},
