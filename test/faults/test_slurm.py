@@ -1,11 +1,13 @@
-"""What only Slurm's bed can do: a wrong partition, a time limit that strikes, a controller that is away."""
+"""What only Slurm's bed can do: a wrong partition, more engines than slots, a time limit that strikes, a controller that is away."""
 
+import json
 import os
+import shutil
 import subprocess
 import time
 
 from harness.case import Case
-from harness.cluster import ROOT
+from harness.cluster import IPCORE, ROOT
 from harness.processes import wait_until
 from harness.systems import SYSTEM, SystemCluster
 
@@ -30,6 +32,43 @@ if SYSTEM.launcher == "slurm":
             self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
             self.assertRegex(done.stderr, "(?m)^error: .*invalid partition specified: nosuch")
             self.c.wait_nothing_left()
+
+        def test_more_than_slots(self):
+            """500 engines on 16 slots: one submission, one question an interval, and why the others wait."""
+            c = SystemCluster(500, controller="local")
+            self.addCleanup(c.close)
+            calls = self.recorded(c, "sbatch", "squeue")
+            with open(c.console, "w") as f:
+                c.front = c.spawn(*c.command("--wait=16"), stdout=f, stderr=subprocess.STDOUT)
+            c.said("running with 16 of 500 engines", 90)
+            wait_until(lambda: len(calls("squeue")) >= 6, 60, "questions to Slurm")
+            self.assertEqual(len(calls("sbatch")), 1)
+            times = calls("squeue")
+            self.assertGreater(min(b - a for a, b in zip(times[1:], times[2:])), 2, f"seconds between questions: {times}")
+            status = json.loads(c.run(IPCORE, "status", "--json", f"--profile-dir={c.profile}").stdout)
+            (engines,) = status["sets"].values()
+            self.assertEqual((engines["running"], engines["pending"]), (16, 484))
+            self.assertRegex(engines["text"], "Resources|Priority")
+            c.stop()
+
+        def recorded(self, c, *names):
+            """Have the cluster's processes call commands through scripts; the answer tells when one was called."""
+            folder = os.path.join(c.root, "commands")
+            os.makedirs(folder)
+            for name in names:
+                with open(os.path.join(folder, name), "w") as f:
+                    f.write(f'#!/bin/sh\ndate +%s.%N >>"$0.calls"\nexec {shutil.which(name)} "$@"\n')
+                    os.fchmod(f.fileno(), 0o755)
+            c.env["PATH"] = folder + os.pathsep + c.env["PATH"]
+
+            def calls(name):
+                try:
+                    with open(os.path.join(folder, name + ".calls")) as f:
+                        return [float(line) for line in f]
+                except FileNotFoundError:
+                    return []
+
+            return calls
 
         def test_time_limit(self):
             rc = self.c.foreground("--SlurmEngineSetLauncher.time_limit=1m")
