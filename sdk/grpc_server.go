@@ -187,11 +187,23 @@ func (s *server) Start(ctx context.Context, in *pb.StartRequest) (*pb.StartRespo
 	if err := s.info.CheckOptions(r.Kind, r.Options); err != nil {
 		return nil, s.fail(err)
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, s.fail(err) // the caller has gone, and may have asked already whether there is anything to stop
+	}
 	w, err := s.claim(r.ID, r.Kind)
 	if err != nil {
 		return nil, s.fail(err)
 	}
-	state, err := s.open(ctx, w, func() error { return w.launcher.Start(ctx, r) })
+	state, err := s.open(ctx, w, func() error {
+		if err := w.launcher.Start(ctx, r); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			s.giveUp(ctx, w) // nobody gets the state
+			return err
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, s.fail(err)
 	}
@@ -242,12 +254,7 @@ func (s *server) open(ctx context.Context, w *workload, f func() error) (State, 
 		err = fmt.Errorf("the launcher's state is not a JSON object: %.60q", []byte(state))
 	}
 	if err != nil {
-		// What can't be found again must not run on.
-		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-		defer cancel()
-		if stopErr := w.launcher.Stop(stopCtx); stopErr != nil {
-			s.log.Error("a workload without a state could not be stopped", "id", w.id, "error", stopErr)
-		}
+		s.giveUp(ctx, w)
 		return nil, err
 	}
 	opened = true
@@ -255,6 +262,16 @@ func (s *server) open(ctx context.Context, w *workload, f func() error) (State, 
 		w.watch(s.info.PollEvery, func(ctx context.Context, st State) error { return s.look(ctx, w, st) })
 	})
 	return state, nil
+}
+
+// giveUp ends a workload whose state nobody has: what can't be found again must not
+// run on.
+func (s *server) giveUp(ctx context.Context, w *workload) {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := w.launcher.Stop(limited); err != nil {
+		s.log.Error("a workload without a state could not be stopped", "id", w.id, "error", err)
+	}
 }
 
 // look asks a fresh launcher whether the workload of a state is there.

@@ -228,6 +228,49 @@ func TestStartThatFails(t *testing.T) {
 	}
 }
 
+// heedless finishes a start that is given up.
+type heedless struct {
+	plain
+	starting chan struct{}
+	stopped  chan struct{}
+}
+
+func (h *heedless) Start(ctx context.Context, r StartRequest) error {
+	close(h.starting)
+	<-ctx.Done()
+	return h.plain.Start(ctx, r)
+}
+
+func (h *heedless) Stop(ctx context.Context) error {
+	defer close(h.stopped)
+	return h.plain.Stop(ctx)
+}
+
+// What was started for a caller who has gone is ended: nobody has its state.
+func TestStartThatIsGivenUp(t *testing.T) {
+	w := &world{running: make(map[string]bool)}
+	h := &heedless{plain: plain{world: w}, starting: make(chan struct{}), stopped: make(chan struct{})}
+	c := serveTest(t, plainInfo, func(Kind, Env) Launcher { return h })
+	ctx, cancel := context.WithCancel(testContext(t))
+	go func() {
+		<-h.starting
+		cancel()
+	}()
+	if _, err := c.Start(ctx, StartRequest{Kind: Engine, ID: "a", Command: []string{"x"}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Start: %v", err)
+	}
+	select {
+	case <-h.stopped:
+	case <-testContext(t).Done():
+		t.Fatal("it was not stopped")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.got) != 1 || w.running["a"] {
+		t.Errorf("started %d times, running %v", len(w.got), w.running)
+	}
+}
+
 func TestPowersCrossTheWire(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
 	made := make(chan *full, 8)
