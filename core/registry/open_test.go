@@ -220,7 +220,7 @@ func testHostKilled(t *testing.T, known bool) {
 	t.Helper()
 	runtimeDir := t.TempDir()
 	host := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	host.Env = process.Environ(map[string]string{"REGISTRY_TEST_HOST": binDir, "XDG_RUNTIME_DIR": runtimeDir})
+	host.Env = process.Environ(map[string]string{"REGISTRY_TEST_HOST": binDir, "XDG_RUNTIME_DIR": runtimeDir, "TMPDIR": t.TempDir()})
 	out, err := host.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
