@@ -164,8 +164,8 @@ func sweepAll(
 				errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
 			}
 			for _, s := range survivors(f.Name, found) {
-				if !slices.ContainsFunc(all, func(old swept) bool { return old.ID == s.ID && old.Tag == s.Tag }) {
-					all = append(all, swept{s, o}) // several launchers see the processes of one machine
+				if !slices.ContainsFunc(all, func(old swept) bool { return s.is(old.Survivor) }) {
+					all = append(all, swept{s, o})
 				}
 			}
 		}

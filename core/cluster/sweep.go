@@ -65,11 +65,14 @@ func (c *Cluster) sweep(ctx context.Context) Leftover {
 	return left
 }
 
-// addNew adds survivors that are not there yet: several launchers see the
-// processes of one machine.
+// is tells whether two launchers mean the same thing: several see the processes of
+// one machine.
+func (s Survivor) is(o Survivor) bool { return o.ID == s.ID && o.Tag == s.Tag }
+
+// addNew adds survivors that are not there yet.
 func addNew(all, more []Survivor) []Survivor {
 	for _, s := range more {
-		if !slices.ContainsFunc(all, func(o Survivor) bool { return o.ID == s.ID && o.Tag == s.Tag }) {
+		if !slices.ContainsFunc(all, s.is) {
 			all = append(all, s)
 		}
 	}

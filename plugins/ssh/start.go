@@ -233,7 +233,7 @@ func (p *plan) script(at *place, from int, ipcore, content string) string {
 		line("content=%s", sdk.ShellQuote(content))
 		name := filepath.Base(p.request.EngineFile)
 		if p.proxy {
-			name = "ipcontroller-" + p.farID() + "-engine.json"
+			name = connectionFiles(p.farID())[1]
 			line(`say "made $ipc_profile/security/"%s`, sdk.ShellQuote("cluster-"+p.farID()+".json"))
 		}
 		line(put, sdk.ShellQuote(name))
@@ -254,9 +254,14 @@ func (p *plan) files() []string {
 	if p.request.ClientFile != "" && p.request.EngineFile != "" {
 		return []string{filepath.Base(p.request.ClientFile), filepath.Base(p.request.EngineFile)}
 	}
+	return connectionFiles(p.request.ClusterID)
+}
+
+// connectionFiles are the names of the client's and the engine file of a cluster id.
+func connectionFiles(id string) []string {
 	infix := ""
-	if p.request.ClusterID != "" {
-		infix = "-" + p.request.ClusterID
+	if id != "" {
+		infix = "-" + id
 	}
 	return []string{"ipcontroller" + infix + "-client.json", "ipcontroller" + infix + "-engine.json"}
 }
