@@ -218,14 +218,14 @@ class Service:
                 try:
                     await result(made.start(*n))
                 except BaseException:
-                    await quietly(made.stop)
+                    await stop_after_failure(made, self.log)
                     raise
             finally:
                 os.environ.clear()
                 os.environ.update(before)
         self.launchers[self.key(request)] = made
         if self.ended.is_set():
-            await quietly(made.stop)  # nobody will ever know of it
+            await stop_after_failure(made, self.log)  # nobody will ever know of it
         return {"state": storable(made.to_dict())}
 
     async def status(self, request):
@@ -349,11 +349,12 @@ def alive(process):
         return False
 
 
-async def quietly(stop):
+async def stop_after_failure(made, log):
+    """End what a start left that failed, or that nobody wants any more; the start's own error is what is answered."""
     try:
-        await result(stop())
+        await result(made.stop())
     except Exception:
-        pass
+        log.warning("what was started could not be stopped", exc_info=True)
 
 
 def pids(state):
