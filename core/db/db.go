@@ -35,6 +35,22 @@ type DB interface {
 	Close() error
 }
 
+// Transient is a DB in memory that keeps only so many records. Its user may
+// keep back the records of tasks that nobody has asked for, and not add those
+// that newer ones displace before anybody does.
+type Transient interface {
+	DB
+	// Has tells whether a record is stored.
+	Has(id string) bool
+	// Reserve tells how many records of tasks that have ended are kept back, and
+	// their size in bytes as Record.Size has it. They count in the limits; to make
+	// room for them older ones are dropped. False: there is no room, and the
+	// oldest of them is to be passed over.
+	Reserve(records int, bytes int64) bool
+	// Pass counts a record that was passed over as one that has been culled.
+	Pass(id string)
+}
+
 // Kinds of errors, for errors.Is.
 var (
 	ErrUnknown   = errors.New("unknown record")

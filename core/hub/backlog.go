@@ -45,6 +45,7 @@ const (
 type event struct {
 	kind        eventKind
 	topic       Topic
+	read        bool      // texts are what the scheduler has read of the message
 	owned       [][]byte  // frames of the message, from the delimiter on
 	first, last int       // else where they are in the batch
 	peer        []byte    // engine of a monitored message, or sender of a request
@@ -75,6 +76,7 @@ const maxRecycled = 1 << 14
 // are dropped and counted; output of engines has half of that.
 type backlog struct {
 	limit int64
+	own   bool          // requests and replies own their frames: they are kept
 	wake  chan struct{} // one token when there is something
 
 	level atomic.Int64 // bytes of current; changed under mu
@@ -187,6 +189,16 @@ func (b *backlog) addMessage(e event, peer []byte, frames [][]byte, limit int64)
 		}
 	}
 	rest := chunk[len(peer):]
+	if b.own && e.kind == eventMonitor && e.topic != IOPub {
+		e.owned = make([][]byte, len(frames))
+		for i, f := range frames {
+			if len(f) < keepFrame {
+				f, rest = rest[:len(f):len(f)], rest[len(f):]
+			}
+			e.owned[i] = f
+		}
+		frames = nil
+	}
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -318,12 +330,12 @@ type Answer struct {
 // Submitted is Monitor for a request of the task scheduler's, with frames that
 // nobody writes again: they are kept as they are.
 func (h *Hub) Submitted(msg [][]byte, s Submission) {
-	h.backlog.addOwned(event{kind: eventMonitor, topic: InTask, owned: msg, texts: [4]string{s.ID, s.Session, s.Date, s.Label}})
+	h.backlog.addOwned(event{kind: eventMonitor, topic: InTask, read: true, owned: msg, texts: [4]string{s.ID, s.Session, s.Date, s.Label}})
 }
 
 // Answered is Submitted for a reply.
 func (h *Hub) Answered(msg [][]byte, a Answer) {
-	h.backlog.addOwned(event{kind: eventMonitor, topic: OutTask, owned: msg, texts: [4]string{a.ID, a.Status, a.Engine, a.Started}})
+	h.backlog.addOwned(event{kind: eventMonitor, topic: OutTask, read: true, owned: msg, texts: [4]string{a.ID, a.Status, a.Engine, a.Started}})
 }
 
 var statusTypes = [][]byte{[]byte(`"msg_type": "status"`), []byte(`"msg_type":"status"`)}

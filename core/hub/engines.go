@@ -3,6 +3,7 @@ package hub
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // engine is one that is, or was, registered.
@@ -72,14 +73,24 @@ func (t *engineTable) live() []*engine {
 	return slices.DeleteFunc(t.all(), func(e *engine) bool { return !e.live })
 }
 
-// job is a request or task without a reply.
+// job is a request or task without a reply, or one whose record is unmade.
 type job struct {
 	id         string
-	task       bool
+	topic      Topic   // of the request
+	out        Topic   // of the reply, while that is here
+	ended      bool    // there was a reply
 	engine     *engine // nil for a task that is not assigned
 	list       *jobList
 	prev, next *job
+
+	// While it is unmade, the messages that the record will be made of.
+	request, reply [][]byte
+	received       time.Time // when the reply was
+	size           int64     // what the record will take, about
 }
+
+// task reports whether j is load-balanced.
+func (j *job) task() bool { return j.topic == InTask }
 
 // jobList is jobs in the order they came.
 type jobList struct {

@@ -77,7 +77,10 @@ type Hub struct {
 	// All below belongs to Run's goroutine.
 	engines    engineTable
 	pending    map[string]*registration // by uuid
-	jobs       map[string]*job          // not ended, by msg_id
+	jobs       map[string]*job          // not ended, or with an unmade record, by msg_id
+	unanswered int                      // of jobs, that have not ended
+	transient  db.Transient             // db, if it is one
+	journal    journal                  // of such a db
 	unassigned jobList
 	finished   *db.Recent // ids of ended jobs
 	refused    map[string]int
@@ -126,6 +129,7 @@ func New(o Options) (*Hub, error) {
 
 		complaints: make(map[complaintKey]*complaint),
 	}
+	h.transient, h.backlog.own = o.DB.(db.Transient)
 	if o.Restore {
 		if err := h.restore(); err != nil {
 			return nil, fmt.Errorf("hub: restore engines: %w", err)
@@ -225,15 +229,15 @@ func (h *Hub) work() {
 			break
 		}
 		h.board.handling.Store(batch.bytes)
-		asked := false
+		asked, relayed := false, false
 		for i := range batch.events {
-			h.handle(&batch.events[i])
-			switch batch.events[i].kind {
-			case eventRequest:
-				asked = true
-			case eventMonitor:
-				h.relayed = time.Now()
-			}
+			e := &batch.events[i]
+			asked = asked || e.kind == eventRequest
+			relayed = relayed || e.kind == eventMonitor
+			h.handle(e)
+		}
+		if relayed {
+			h.relayed = time.Now()
 		}
 		h.board.handling.Store(0)
 		if batch.dropped > 0 {

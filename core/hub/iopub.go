@@ -35,6 +35,7 @@ func (h *Hub) output(m *wire.Message, header wire.Header) {
 	if c == nil {
 		return
 	}
+	h.make(h.jobs[parent.MsgID])
 	err = h.db.Update(parent.MsgID, c)
 	if errors.Is(err, db.ErrUnknown) {
 		r := &db.Record{MsgID: strings.Clone(parent.MsgID)}

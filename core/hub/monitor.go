@@ -17,49 +17,48 @@ func (h *Hub) monitor(e *event) {
 		h.unreadable(e.topic, err)
 		return
 	}
-	if e.topic == InTask && e.owned != nil { // the scheduler has read it
-		h.submitted(e, &m, Submission{ID: e.texts[0], Session: e.texts[1], Date: e.texts[2], Label: e.texts[3]})
-		return
-	}
-	header, err := wire.ViewHeader(m.Header)
-	if err != nil {
-		h.unreadable(e.topic, err)
-		return
-	}
 	switch e.topic {
 	case In, InTask, InBroadcast:
-		h.submitted(e, &m, readSubmission(&m, header))
+		h.submitted(e, &m)
 	case Out, OutTask, OutBroadcast:
-		answer := Answer{ID: e.texts[0], Status: e.texts[1], Engine: e.texts[2], Started: e.texts[3]}
-		if e.owned == nil {
-			answer = h.readAnswer(e.topic, &m)
-		}
-		h.replied(e, &m, answer, header.Date)
+		h.replied(e, &m)
 	case IOPub:
+		header, err := wire.ViewHeader(m.Header)
+		if err != nil {
+			h.unreadable(e.topic, err)
+			return
+		}
 		h.output(&m, header)
 	}
 }
 
 // readSubmission reads what is recorded of a request.
-func readSubmission(m *wire.Message, header wire.Header) Submission {
+func readSubmission(m *wire.Message) (Submission, error) {
+	header, err := wire.ViewHeader(m.Header)
 	s := Submission{ID: header.MsgID, Session: header.Session, Date: header.Date}
 	if metadata, err := wire.ViewMetadata(m.Metadata); err == nil {
 		s.Label = metadata.Label
 	}
-	return s
+	return s, err
+}
+
+// readParent reads which request a message belongs to; "" is none.
+func (h *Hub) readParent(topic Topic, m *wire.Message) string {
+	id, err := wire.ViewID(m.Parent)
+	if err != nil {
+		h.complain("reply with an unreadable parent", "topic", topicNames[topic], "error", err)
+	}
+	return id
 }
 
 // readAnswer reads what is recorded of a reply. Without ID it is none.
 func (h *Hub) readAnswer(topic Topic, m *wire.Message) Answer {
-	parent, err := wire.ViewHeader(m.Parent)
-	if err != nil {
-		h.complain("reply with an unreadable parent", "topic", topicNames[topic], "error", err)
-	}
+	parent := h.readParent(topic, m)
 	metadata, err := wire.ViewMetadata(m.Metadata)
 	if err != nil {
-		h.complain("reply with unreadable metadata", "topic", topicNames[topic], "msg_id", parent.MsgID, "error", err)
+		h.complain("reply with unreadable metadata", "topic", topicNames[topic], "msg_id", parent, "error", err)
 	}
-	return Answer{ID: parent.MsgID, Status: metadata.Status, Engine: metadata.Engine, Started: metadata.Started}
+	return Answer{ID: parent, Status: metadata.Status, Engine: metadata.Engine, Started: metadata.Started}
 }
 
 var topicNames = map[Topic]string{
@@ -74,42 +73,72 @@ const (
 )
 
 // submitted records a request.
-func (h *Hub) submitted(e *event, m *wire.Message, s Submission) {
-	if s.ID == "" {
+func (h *Hub) submitted(e *event, m *wire.Message) {
+	id, err := e.texts[0], error(nil)
+	if !e.read {
+		id, err = wire.ViewID(m.Header)
+	}
+	if err != nil {
+		h.unreadable(e.topic, err)
+		return
+	}
+	if id == "" {
 		h.complain("request without a msg_id not recorded", "topic", topicNames[e.topic])
 		return
 	}
-	r := h.newRecord(m, s)
-	j := &job{id: r.MsgID, task: e.topic == InTask}
+	j := &job{id: strings.Clone(id), topic: e.topic}
 	list := &h.unassigned
-	if j.task {
-		r.Queue = queueTask
-	} else {
+	if !j.task() {
 		j.engine = h.engines.byUUID[string(e.peer)]
 		if j.engine == nil || !j.engine.live {
-			h.log.Error(fmt.Sprintf("queue::target %s not registered", pyString(string(e.peer))), "msg_id", r.MsgID)
+			h.log.Error(fmt.Sprintf("queue::target %s not registered", pyString(string(e.peer))), "msg_id", j.id)
 			return
 		}
-		r.Queue = queueMux
-		if e.topic == InBroadcast {
-			r.Queue = queueBroadcast
-		}
-		r.EngineUUID = &j.engine.uuid
 		list = &j.engine.queue
 	}
-	if !h.store(r) || h.jobs[j.id] != nil {
-		return
+	earlier := h.jobs[j.id]
+	if h.transient != nil && earlier == nil && !h.transient.Has(j.id) {
+		h.journal.add(j, e.owned)
+	} else {
+		h.make(earlier)
+		s := Submission{ID: id, Session: e.texts[1], Date: e.texts[2], Label: e.texts[3]}
+		if !e.read {
+			if s, err = readSubmission(m); err != nil {
+				h.unreadable(e.topic, err)
+				return
+			}
+		}
+		if !h.store(h.newRecord(j, m, s)) || h.open(j.id) != nil {
+			return
+		}
 	}
+	h.begin(j, list)
+}
+
+// open answers the request or task of an id, if it has no reply.
+func (h *Hub) open(id string) *job {
+	if j := h.jobs[id]; j != nil && !j.ended {
+		return j
+	}
+	return nil
+}
+
+// begin puts a job into the books.
+func (h *Hub) begin(j *job, list *jobList) {
 	h.jobs[j.id] = j
+	h.unanswered++
 	list.put(j)
 }
+
+// queueNames are those of records, by the topic of a request.
+var queueNames = map[Topic]string{In: queueMux, InTask: queueTask, InBroadcast: queueBroadcast}
 
 // newRecord makes the record of a request. Its strings are views of the bytes
 // that it keeps, but for the id, which others keep for longer. It is good until
 // the next one is made.
-func (h *Hub) newRecord(m *wire.Message, s Submission) *db.Record {
+func (h *Hub) newRecord(j *job, m *wire.Message, s Submission) *db.Record {
 	h.record = db.Record{
-		MsgID:      strings.Clone(s.ID),
+		MsgID:      j.id,
 		Header:     h.text(m.Header),
 		Metadata:   h.text(m.Metadata),
 		Content:    h.text(m.Content),
@@ -117,6 +146,10 @@ func (h *Hub) newRecord(m *wire.Message, s Submission) *db.Record {
 		Submitted:  h.date(s.Date, "submitted", s.ID),
 		ClientUUID: s.Session,
 		Label:      s.Label,
+		Queue:      queueNames[j.topic],
+	}
+	if j.engine != nil {
+		h.record.EngineUUID = &j.engine.uuid
 	}
 	return &h.record
 }
@@ -195,8 +228,8 @@ func (h *Hub) store(r *db.Record) bool {
 
 // assigned moves a task to its engine.
 func (h *Hub) assigned(id, uuid string) {
-	j := h.jobs[id]
-	if j == nil || !j.task {
+	j := h.open(id)
+	if j == nil || !j.task() {
 		h.log.Debug("assignment of an unknown task ignored", "msg_id", id, "engine", uuid)
 		return
 	}
@@ -207,6 +240,9 @@ func (h *Hub) assigned(id, uuid string) {
 	}
 	j.engine = e
 	e.tasks.put(j)
+	if j.unmade() {
+		return
+	}
 	c := h.newChange(db.FieldSet(db.EngineUUID))
 	c.EngineUUID = &e.uuid
 	h.update(id, c)
@@ -216,34 +252,61 @@ func (h *Hub) assigned(id, uuid string) {
 var resultFields = db.FieldSet(db.Started, db.Completed, db.Received, db.ResultHeader, db.ResultMetadata, db.ResultContent, db.ResultBuffers)
 
 // replied completes a record, or replaces its earlier result.
-func (h *Hub) replied(e *event, m *wire.Message, a Answer, date string) {
-	id := a.ID
-	if id == "" {
+func (h *Hub) replied(e *event, m *wire.Message) {
+	a := Answer{ID: e.texts[0], Status: e.texts[1], Engine: e.texts[2], Started: e.texts[3]}
+	switch {
+	case e.read:
+	case e.topic == OutTask:
+		a = h.readAnswer(e.topic, m)
+	default:
+		a.ID = h.readParent(e.topic, m)
+	}
+	if a.ID == "" {
 		h.complain("reply without a parent not recorded", "topic", topicNames[e.topic])
 		return
 	}
-	j := h.jobs[id]
+	j := h.jobs[a.ID]
+	engine := h.engines.byUUID[string(e.peer)]
+	if e.topic == OutTask {
+		engine = h.engines.byUUID[a.Engine]
+	}
+	if j != nil && !j.ended && engine != nil && (e.topic != OutTask || a.Status != "aborted") {
+		engine.complete(j.id)
+	}
+	if j != nil && !j.ended && j.unmade() {
+		h.answered(j, e.topic, e.owned)
+		return
+	}
+	h.make(j)
+	if j != nil && !j.ended {
+		h.end(j)
+	}
+	if !e.read && e.topic != OutTask {
+		a = h.readAnswer(e.topic, m)
+	}
+	h.update(a.ID, h.newResult(e.topic, m, a, time.Now()))
+}
+
+// newResult makes the change of a record that a reply is, good until the next
+// change is made.
+func (h *Hub) newResult(topic Topic, m *wire.Message, a Answer, received time.Time) *db.Change {
+	header, err := wire.ViewHeader(m.Header)
+	if err != nil {
+		h.unreadable(topic, err)
+	}
 	c := h.newChange(resultFields)
-	c.Completed = h.date(date, "completed", id)
-	c.Received = time.Now()
+	c.Completed = h.date(header.Date, "completed", a.ID)
+	c.Received = received
 	c.ResultHeader, c.ResultMetadata, c.ResultContent = h.text(m.Header), h.text(m.Metadata), h.text(m.Content)
 	c.ResultBuffers = keepList(m.Buffers)
 	if a.Started != "" {
-		c.Started = h.date(a.Started, "started", id)
+		c.Started = h.date(a.Started, "started", a.ID)
 	}
-	answered := h.engines.byUUID[string(e.peer)]
-	if e.topic == OutTask {
-		answered = h.engines.byUUID[a.Engine]
+	if topic == OutTask {
 		c.Set |= db.FieldSet(db.EngineUUID)
-		c.EngineUUID = engineName(answered, a.Engine)
+		c.EngineUUID = engineName(h.engines.byUUID[a.Engine], a.Engine)
 	}
-	if j != nil {
-		h.end(j)
-		if answered != nil && (e.topic != OutTask || a.Status != "aborted") {
-			answered.complete(j.id)
-		}
-	}
-	h.update(id, c)
+	return c
 }
 
 // engineName is the uuid of e, or else a copy of what a reply says.
@@ -255,11 +318,15 @@ func engineName(e *engine, uuid string) *string {
 	return &uuid
 }
 
-// end takes a job out of the books.
+// end takes a job out of the books; an unmade one can still be found by its id.
 func (h *Hub) end(j *job) {
 	j.leave()
-	delete(h.jobs, j.id)
+	j.ended = true
+	h.unanswered--
 	h.finished.Add(j.id)
+	if !j.unmade() {
+		delete(h.jobs, j.id)
+	}
 }
 
 // update changes a record that may not be there: of a request that was made
@@ -281,6 +348,7 @@ func (h *Hub) strand(e *engine) {
 	now := time.Now()
 	for e.queue.first != nil {
 		j := e.queue.first
+		h.make(j)
 		h.end(j)
 		c := &db.Change{Set: resultFields &^ db.FieldSet(db.Started), Record: db.Record{Completed: now, Received: now}}
 		var err error

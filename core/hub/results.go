@@ -47,7 +47,7 @@ func (h *Hub) results(r *request) error {
 	}
 	var buffers [][]byte
 	for _, id := range completed {
-		record, err := h.db.Get(id)
+		record, err := h.recorded(id)
 		if err != nil {
 			return h.answer(r, "result_reply", nil, err)
 		}
@@ -61,8 +61,8 @@ func (h *Hub) results(r *request) error {
 // ended tells whether a task has ended. The books know those of this
 // controller's time, the database those before it.
 func (h *Hub) ended(id string, statusOnly bool) (bool, error) {
-	if h.jobs[id] != nil {
-		return false, nil
+	if j := h.jobs[id]; j != nil {
+		return j.ended, nil
 	}
 	if statusOnly && h.finished.Has(id) {
 		return true, nil
@@ -123,6 +123,7 @@ func (h *Hub) query(r *request) error {
 	if err == nil {
 		var q db.Query
 		if q, err = db.ParseQuery(content.Query); err == nil {
+			h.makeAll()
 			records, err = h.db.Find(q, keys)
 		}
 	}
@@ -208,6 +209,7 @@ func (h *Hub) purge(r *request) error {
 	if err := h.unpack(r, &content); err != nil {
 		return h.answer(r, "purge_reply", nil, err)
 	}
+	h.makeAll()
 	queries, err := h.purgeQueries(content.MsgIDs, content.EngineIDs)
 	for _, q := range queries {
 		if err == nil {
@@ -264,7 +266,7 @@ func (h *Hub) resubmit(r *request) error {
 	if content.MsgIDs == nil {
 		return keyError("msg_ids")
 	}
-	records, err := h.recorded(content.MsgIDs.list)
+	records, err := h.allRecorded(content.MsgIDs.list)
 	if err != nil {
 		return h.answer(r, "resubmit_reply", nil, err)
 	}
@@ -281,9 +283,9 @@ func (h *Hub) resubmit(r *request) error {
 	}{"ok", renamed}, nil)
 }
 
-// recorded answers copies of the records of ids, or names those that are not
+// allRecorded answers copies of the records of ids, or names those that are not
 // there.
-func (h *Hub) recorded(ids []string) ([]db.Record, error) {
+func (h *Hub) allRecorded(ids []string) ([]db.Record, error) {
 	var records []db.Record
 	var missing []string
 	seen := make(map[string]bool)
@@ -292,7 +294,7 @@ func (h *Hub) recorded(ids []string) ([]db.Record, error) {
 			continue
 		}
 		seen[id] = true
-		r, err := h.db.Get(id)
+		r, err := h.recorded(id)
 		switch {
 		case errors.Is(err, db.ErrUnknown), err == nil && r.Stub():
 			missing = append(missing, pyString(id))
@@ -324,15 +326,13 @@ func (h *Hub) resend(old db.Record) (string, error) {
 	m.Parent = m.Header
 	m.Signature = h.session.Signer().Sign(&m)
 
-	record := h.newRecord(&m, Submission{ID: fresh.MsgID, Session: fresh.Session, Date: fresh.Date, Label: old.Label})
-	record.Queue = queueTask
+	j := &job{id: fresh.MsgID, topic: InTask}
+	record := h.newRecord(j, &m, Submission{ID: fresh.MsgID, Session: fresh.Session, Date: fresh.Date, Label: old.Label})
 	if err := h.db.Add(record); err != nil {
 		return "", err
 	}
-	j := &job{id: record.MsgID, task: true}
-	h.jobs[j.id] = j
-	h.unassigned.put(j)
-	h.update(old.MsgID, &db.Change{Set: db.FieldSet(db.Resubmitted), Record: db.Record{Resubmitted: record.MsgID}})
+	h.begin(j, &h.unassigned)
+	h.update(old.MsgID, &db.Change{Set: db.FieldSet(db.Resubmitted), Record: db.Record{Resubmitted: j.id}})
 	h.o.Resubmit(m.AppendFrames(nil))
-	return record.MsgID, nil
+	return j.id, nil
 }

@@ -133,6 +133,7 @@ func (h *Hub) load(r *request) error {
 }
 
 func (h *Hub) history(r *request) error {
+	h.makeAll()
 	ids, err := h.db.History()
 	if ids == nil {
 		ids = []string{}

@@ -104,7 +104,9 @@ func (t *Task) Submit(msg [][]byte) error {
 func (t *Task) fromClient(c *sockets.Conn, frames [][]byte) {
 	if err := t.sched.Submit(c.Identity(), sockets.Own(frames)); err != nil {
 		t.bad.drop(c.RemoteAddr(), err)
+		return
 	}
+	c.Await(1)
 }
 
 // fromEngine takes [C, M]. Who C is the scheduler knows better.
@@ -143,6 +145,7 @@ func (l *taskLink) ToClient(client []byte, engine string, msg [][]byte) {
 	if engine != "" {
 		msg = l.with([]byte(engine), msg)
 	}
+	c.Await(-1)
 	if err := c.Enqueue(msg...); err != nil {
 		l.bad.log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
 	}

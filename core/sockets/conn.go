@@ -37,6 +37,8 @@ type Conn struct {
 	// dirty connections are linked into the process-wide list of FlushAll.
 	dirty     atomic.Bool
 	nextDirty *Conn
+	awaited   atomic.Int64 // messages, by the peer
+	flushed   atomic.Int64 // when that was done last; kept while it matters
 
 	discard atomic.Bool // Close has begun: messages that arrive are dropped
 	readEnd chan struct{}

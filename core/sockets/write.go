@@ -251,6 +251,9 @@ func (c *Conn) Flush() {
 		return
 	}
 	c.out.writing = true
+	if c.awaited.Load() >= patientFrom {
+		c.flushed.Store(int64(time.Since(epoch)))
+	}
 	for round := 0; c.err == nil && c.out.bytes > 0; round++ {
 		b := c.out.segments[c.out.head].b
 		b = b[:min(len(b), tryMost)]
@@ -331,9 +334,13 @@ var dirtyList atomic.Pointer[Conn]
 
 // mark puts a connection on the list of FlushAll unless it is there.
 func (c *Conn) mark() {
-	if c.dirty.Swap(true) {
-		return
+	if !c.dirty.Swap(true) {
+		c.list()
 	}
+}
+
+// list puts a connection that is dirty on the list.
+func (c *Conn) list() {
 	for {
 		head := dirtyList.Load()
 		c.nextDirty = head
@@ -350,9 +357,13 @@ func FlushAll() {
 	c := dirtyList.Swap(nil)
 	for c != nil {
 		next := c.nextDirty
-		c.nextDirty = nil
-		c.dirty.Store(false)
-		c.Flush()
+		if c.patient() {
+			c.list()
+		} else {
+			c.nextDirty = nil
+			c.dirty.Store(false)
+			c.Flush()
+		}
 		c = next
 	}
 }

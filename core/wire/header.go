@@ -25,6 +25,20 @@ func PeekHeader(packed []byte) (Header, error) { return readHeader(packed, newSc
 // packed, which must never be changed again.
 func ViewHeader(packed []byte) (Header, error) { return readHeader(packed, viewScanner) }
 
+// ViewID answers the msg_id of ViewHeader. In a header as Python and we write
+// them it reads nothing else, so what follows may be anything.
+func ViewID(packed []byte) (string, error) {
+	s := viewScanner(packed)
+	if key := headerKeys[0]; strings.HasPrefix(s.text, key) {
+		s.pos = len(key)
+		if s.plain(); s.at('"') {
+			return s.text[len(key):s.pos], nil
+		}
+	}
+	h, err := ViewHeader(packed)
+	return h.MsgID, err
+}
+
 func readHeader(packed []byte, scan func([]byte) scanner) (Header, error) {
 	var h Header
 	packed, err := plain(packed)

@@ -31,6 +31,8 @@ type DB struct {
 	undated   map[*entry]struct{} // without a submission time: stubs
 	done      doneQueue           // what may be dropped
 	doneSize  int64
+	reserved  int     // records that are kept back
+	backSize  int64   // of those
 	hot       hotRing // of those that have ended
 	common    *[]byte // the frame that was shared last
 	seq       uint64
@@ -58,8 +60,8 @@ type entry struct {
 }
 
 var (
-	_ db.DB       = (*DB)(nil)
-	_ db.Reporter = (*DB)(nil)
+	_ db.Transient = (*DB)(nil)
+	_ db.Reporter  = (*DB)(nil)
 )
 
 // New makes an empty database.
@@ -224,14 +226,14 @@ func (d *DB) resize(e *entry) {
 
 // cull drops what is beyond the limits.
 func (d *DB) cull() {
-	if d.o.RecordLimit >= 0 && d.done.len() > d.o.RecordLimit {
+	if d.o.RecordLimit >= 0 && d.done.len()+d.reserved > d.o.RecordLimit {
 		n := max(1, int(d.o.CullFraction*float64(d.o.RecordLimit)))
 		for ; n > 0 && d.done.len() > 0; n-- {
 			d.cullOldest()
 		}
 	}
-	if d.o.SizeLimit >= 0 && d.doneSize > d.o.SizeLimit {
-		target := int64((1 - d.o.CullFraction) * float64(d.o.SizeLimit))
+	if d.o.SizeLimit >= 0 && d.doneSize+d.backSize > d.o.SizeLimit {
+		target := int64((1-d.o.CullFraction)*float64(d.o.SizeLimit)) - d.backSize
 		for d.doneSize > target && d.done.len() > 0 {
 			d.cullOldest()
 		}
@@ -241,7 +243,25 @@ func (d *DB) cull() {
 func (d *DB) cullOldest() {
 	e := d.done.oldest()
 	d.drop(e)
-	d.culled.Add(e.id)
+	d.Pass(e.id)
+}
+
+// Has implements db.Transient.
+func (d *DB) Has(id string) bool {
+	_, ok := d.byID[id]
+	return ok
+}
+
+// Reserve implements db.Transient.
+func (d *DB) Reserve(records int, bytes int64) bool {
+	d.reserved, d.backSize = records, bytes
+	d.cull()
+	return (d.o.RecordLimit < 0 || d.done.len()+records <= d.o.RecordLimit) && (d.o.SizeLimit < 0 || d.doneSize+bytes <= d.o.SizeLimit)
+}
+
+// Pass implements db.Transient.
+func (d *DB) Pass(id string) {
+	d.culled.Add(id)
 	d.culls++
 }
 

@@ -1,0 +1,176 @@
+package hub
+
+import (
+	"time"
+
+	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// A database in memory keeps so few records that most are displaced before
+// anybody asks for them. So the hub keeps the messages of a task as they came,
+// and makes the record when somebody asks, or when output is to be added to it.
+
+// maxUnmade is how many records of tasks that have ended wait in the journal
+// when the database has room for more: who asks for all waits for them.
+const maxUnmade = 4096
+
+// journal is the tasks whose records are not made yet.
+type journal struct {
+	tasks []*job // in the order they came; made, and passed, are some of them
+	n     int    // of tasks, that are unmade
+	ended jobQueue
+	bytes int64 // of those that have ended
+}
+
+// unmade reports whether the record of j is still to be made.
+func (j *job) unmade() bool { return j.request != nil }
+
+// add takes in a task whose request just came.
+func (l *journal) add(j *job, request [][]byte) {
+	if len(l.tasks) > 2*l.n+maxUnmade {
+		kept := l.tasks[:0]
+		for _, t := range l.tasks {
+			if t.unmade() {
+				kept = append(kept, t)
+			}
+		}
+		clear(l.tasks[len(kept):])
+		l.tasks = kept
+	}
+	j.request, j.size = request, recordOverhead+sizeOf(request)
+	l.tasks = append(l.tasks, j)
+	l.n++
+}
+
+// remove takes a task out and answers its messages.
+func (l *journal) remove(j *job) (request, reply [][]byte) {
+	request, reply = j.request, j.reply
+	j.request, j.reply = nil, nil
+	l.n--
+	if j.ended {
+		l.ended.n--
+		l.bytes -= j.size
+	}
+	return request, reply
+}
+
+// answered takes in the reply to an unmade task, and makes room for it.
+func (h *Hub) answered(j *job, topic Topic, reply [][]byte) {
+	j.reply, j.out, j.received = reply, topic, time.Now()
+	h.end(j)
+	l := &h.journal
+	j.size += sizeOf(reply)
+	l.bytes += j.size
+	l.ended.push(j)
+	for l.ended.n > 0 {
+		switch {
+		case !h.transient.Reserve(l.ended.n, l.bytes):
+			oldest := l.ended.pop()
+			l.remove(oldest)
+			delete(h.jobs, oldest.id)
+			h.transient.Pass(oldest.id)
+		case l.ended.n > maxUnmade:
+			h.make(l.ended.pop())
+		default:
+			return
+		}
+	}
+}
+
+// recordOverhead is what an unmade record counts beside its messages.
+const recordOverhead = 512
+
+func sizeOf(frames [][]byte) (n int64) {
+	for _, f := range frames {
+		n += int64(len(f))
+	}
+	return n
+}
+
+// make makes the record of a task, if that has not been done.
+func (h *Hub) make(j *job) {
+	if j == nil || !j.unmade() {
+		return
+	}
+	request, reply := h.journal.remove(j)
+	if j.ended {
+		delete(h.jobs, j.id)
+		h.transient.Reserve(h.journal.ended.n, h.journal.bytes)
+	}
+	r, err := h.made(j, request, reply)
+	if err != nil {
+		h.unreadable(j.topic, err)
+		return
+	}
+	if err := h.db.Add(r); err != nil {
+		h.broken("request not recorded", "msg_id", j.id, "error", err)
+	}
+}
+
+// made reads the record of a task from its messages.
+func (h *Hub) made(j *job, request, reply [][]byte) (*db.Record, error) {
+	m, err := wire.Parse(request)
+	if err != nil {
+		return nil, err
+	}
+	s, err := readSubmission(&m)
+	if err != nil {
+		return nil, err
+	}
+	r := h.newRecord(j, &m, s)
+	if reply == nil {
+		return r, nil
+	}
+	if m, err = wire.Parse(reply); err != nil {
+		return nil, err
+	}
+	h.newResult(j.out, &m, h.readAnswer(j.out, &m), j.received).Apply(r)
+	return r, nil
+}
+
+// makeAll makes all records that are to be made, for who may ask for any.
+func (h *Hub) makeAll() {
+	l := &h.journal
+	for _, j := range l.tasks {
+		h.make(j)
+	}
+	clear(l.tasks)
+	l.tasks = l.tasks[:0]
+}
+
+// recorded answers a task's record.
+func (h *Hub) recorded(id string) (*db.Record, error) {
+	h.make(h.jobs[id])
+	return h.db.Get(id)
+}
+
+// jobQueue is unmade jobs in a row. A job that is made leaves a hole.
+type jobQueue struct {
+	list []*job
+	head int
+	n    int // but for holes
+}
+
+func (q *jobQueue) push(j *job) {
+	if q.head > len(q.list)/2 {
+		rest := copy(q.list, q.list[q.head:])
+		clear(q.list[rest:])
+		q.list, q.head = q.list[:rest], 0
+	}
+	q.list = append(q.list, j)
+	q.n++
+}
+
+// pop answers the first one, which must be there and stays counted: it is still
+// unmade.
+func (q *jobQueue) pop() *job {
+	for {
+		j := q.list[q.head]
+		q.list[q.head] = nil
+		q.head++
+		if j.unmade() {
+			return j
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package hub
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/db/dictdb"
+	"github.com/ipcore/ipcore/core/wire"
+)
+
+// atOnce hides that a database is transient: records are made at once.
+type atOnce struct{ db.DB }
+
+func dictionary(t *testing.T, o dictdb.Options) *dictdb.DB {
+	t.Helper()
+	d, err := dictdb.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// pair is two hubs that are told the same. Only the first makes records late.
+type pair [2]*fixture
+
+func (p pair) monitor(topic Topic, engine string, frames [][]byte) {
+	for _, f := range p {
+		f.hub.Monitor(topic, []byte(engine), []byte("c"), frames)
+	}
+}
+
+// compare asks both and compares what they say, but for when a result was
+// received. It answers the first one's.
+func (p pair) compare(msgType, content string) map[string]any {
+	p[0].t.Helper()
+	var got [2]sent
+	for i, f := range p {
+		got[i] = f.ask(msgType, content)
+		forget(got[i].content)
+	}
+	if !reflect.DeepEqual(got[0].content, got[1].content) || !reflect.DeepEqual(got[0].buffers, got[1].buffers) {
+		p[0].t.Fatalf("%s %s:\n     late %s\nat once %s", msgType, content, got[0].raw, got[1].raw)
+	}
+	return got[0].content
+}
+
+// forget takes times of the hub's own out of a reply.
+func forget(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		delete(v, "received")
+		if r, ok := v["result_content"].(map[string]any); ok && r["ename"] == "EngineError" {
+			delete(v, "completed")
+			delete(v, "result_header")
+		}
+		for _, x := range v {
+			forget(x)
+		}
+	case []any:
+		for _, x := range v {
+			forget(x)
+		}
+	}
+}
+
+// Whatever happens in whatever order, a record that is made when somebody asks
+// is the one that would have been made at once.
+func TestRecordsMadeLate(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { lateRecords(t, seed) })
+	}
+}
+
+func lateRecords(t *testing.T, seed uint64) {
+	late := start(t, testKey, func(o *Options) { o.DB = dictionary(t, dictdb.Options{RecordLimit: -1}) })
+	p := pair{late, start(t, testKey, func(o *Options) { o.DB = atOnce{dictionary(t, dictdb.Options{RecordLimit: -1})} })}
+	engines := []string{"e0", "e1", "e2"}
+	sessions := map[string]*wire.Session{}
+	for i, uuid := range engines {
+		sessions[uuid] = newSession(t, uuid, testKey)
+		for _, f := range p {
+			f.engine(i, uuid)
+		}
+	}
+	type request struct {
+		id     string
+		frames [][]byte
+		topic  Topic
+		engine string
+	}
+	rng := rand.New(rand.NewPCG(seed, 7))
+	var all []*request
+	lost := false
+	pick := func() *request { return all[rng.IntN(len(all))] }
+	reply := func(r *request, status string) {
+		metadata := fmt.Sprintf(`{"started": %q, "dependencies_met": true, "engine": %q, "status": %q}`, wire.FormatDate(time.Now()), r.engine, status)
+		m, err := sessions[r.engine].Message("apply_reply", r.frames[2], json.RawMessage(metadata), json.RawMessage(`{"status": "ok"}`), []byte(r.id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.monitor(map[Topic]Topic{In: Out, InTask: OutTask, InBroadcast: OutBroadcast}[r.topic], r.engine, m.AppendFrames(nil))
+	}
+	for range 600 {
+		what := rng.IntN(100)
+		switch {
+		case what < 40 || all == nil:
+			r := &request{topic: []Topic{In, InTask, InBroadcast}[rng.IntN(3)], engine: engines[rng.IntN(3)]}
+			r.frames, r.id = late.message("apply_request", `{"a": 1}`, make([]byte, rng.IntN(200)), nil)
+			all = append(all, r)
+			engine := r.engine
+			if r.topic == InTask {
+				engine = ""
+			}
+			if rng.IntN(20) == 0 {
+				reply(r, "ok") // before the request
+			}
+			p.monitor(r.topic, engine, r.frames)
+		case what < 43:
+			r := pick() // once more
+			p.monitor(r.topic, r.engine, r.frames)
+		case what < 55:
+			r := pick()
+			for _, f := range p {
+				f.hub.Assigned(r.id, r.engine)
+			}
+		case what < 85:
+			reply(pick(), []string{"ok", "error", "aborted"}[rng.IntN(3)])
+		case what < 90:
+			r := pick()
+			m, err := sessions[r.engine].Message("stream", r.frames[2], nil, json.RawMessage(`{"name": "stdout", "text": "out"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.monitor(IOPub, r.engine, m.AppendFrames(nil))
+		case what < 93:
+			p.compare("result_request", fmt.Sprintf(`{"msg_ids": [%q, %q]}`, pick().id, pick().id))
+		case what < 96:
+			p.compare("queue_request", `{"targets": null, "verbose": true}`)
+		case what == 96:
+			p.compare("db_request", fmt.Sprintf(`{"query": {"msg_id": %q}}`, pick().id))
+		case what == 97:
+			id := pick().id
+			for _, f := range p { // one may be pending
+				f.ask("purge_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id))
+			}
+		case what == 98:
+			p.compare("history_request", `{}`)
+		case !lost && len(all) > 100:
+			lost = true
+			for _, f := range p {
+				f.hub.Lost("e2", "a test")
+				f.event("unregistered 2 e2")
+			}
+		}
+	}
+	p.compare("queue_request", `{"targets": null, "verbose": true}`)
+	records := p.compare("db_request", `{"query": {}}`)["records"].([]any)
+	if len(records) < 100 {
+		t.Errorf("only %d records", len(records))
+	}
+	p.compare("history_request", `{}`)
+	if l := &late.hub.journal; l.n != 0 || l.ended.n != 0 || l.bytes != 0 {
+		t.Errorf("after all were asked for %d are unmade, %d of them ended, %d bytes", l.n, l.ended.n, l.bytes)
+	}
+}
+
+// exchange relays n requests and their replies and answers their ids.
+func exchange(f *fixture, n int, buffers ...[]byte) []string {
+	f.t.Helper()
+	ids := make([]string, n)
+	for i := range ids {
+		id, header := f.direct("e0", buffers...)
+		f.answer(Out, "e0", header, "ok")
+		ids[i] = id
+	}
+	return ids
+}
+
+// What the database has no room for is passed over, oldest first, and known as
+// culled; what is pending stays.
+func TestUnmadeRecordsAreBounded(t *testing.T) {
+	f := start(t, testKey, func(o *Options) { o.DB = dictionary(t, dictdb.Options{RecordLimit: 10}) })
+	f.engine(0, "e0")
+	pending, _ := f.direct("e0")
+	ids := exchange(f, 25)
+	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 1, "completed": 25, "tasks": 0}, "unassigned": 0}`)
+	if s := f.hub.Stats(); s.Records.Records != 11 || s.Records.Culled != 15 {
+		t.Errorf("%+v; want 11 records, 15 culled", s.Records)
+	}
+	f.fails("result_request", fmt.Sprintf(`{"msg_ids": [%q]}`, ids[14]), "result_reply", "KeyError", `"Record '`+ids[14]+`' has been culled for size"`)
+	f.record(ids[15])
+	f.record(pending)
+	if n := len(f.ask("history_request", `{}`).content["history"].([]any)); n != 11 {
+		t.Errorf("%d in the history, want 11", n)
+	}
+	// Those that are stored make room for those that are not.
+	exchange(f, 4)
+	f.ask("queue_request", `{"targets": null}`)
+	if s := f.hub.Stats(); s.Records.Records != 11 || s.Records.Culled != 19 {
+		t.Errorf("%+v; want 11 records, 19 culled", s.Records)
+	}
+	f.record(ids[24])
+}
+
+// The bytes of unmade records are bounded as those of others are.
+func TestUnmadeBytesAreBounded(t *testing.T) {
+	f := start(t, testKey, func(o *Options) { o.DB = dictionary(t, dictdb.Options{SizeLimit: 1 << 20}) })
+	f.engine(0, "e0")
+	ids := exchange(f, 50, make([]byte, 100<<10))
+	f.ask("queue_request", `{"targets": null}`)
+	if s := f.hub.Stats(); s.Records.Bytes > 1<<20 || s.Records.Records < 8 {
+		t.Errorf("%+v; the limit is 1 MiB", s.Records)
+	}
+	f.record(ids[49])
+}
+
+// A database without limits gets the records that wait for too long.
+func TestUnmadeRecordsAreStored(t *testing.T) {
+	d := dictionary(t, dictdb.Options{RecordLimit: -1})
+	f := start(t, testKey, func(o *Options) { o.DB = d })
+	f.engine(0, "e0")
+	const more = 100
+	ids := exchange(f, maxUnmade+more)
+	f.stop()
+	if n := d.Stats().Records; n != more {
+		t.Errorf("%d records stored, want %d", n, more)
+	}
+	for i, id := range ids {
+		if d.Has(id) != (i < more) {
+			t.Fatalf("record %d: stored %v", i, d.Has(id))
+		}
+	}
+	if n := f.hub.journal.n; n != maxUnmade {
+		t.Errorf("%d unmade, want %d", n, maxUnmade)
+	}
+}

@@ -1,0 +1,51 @@
+package sockets
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A write costs more than what is done for the message that it carries. So a
+// peer that awaits many messages gets what comes within a short time in one.
+
+const (
+	// patientFrom is how many messages a peer awaits that can wait for one.
+	patientFrom = 64
+	// gatherFor is the least time between two writes to such a peer.
+	gatherFor = 500 * time.Microsecond
+)
+
+// gather is for the whole process: when what waits on the list of FlushAll is
+// looked at again.
+var gather struct {
+	armed atomic.Bool
+	once  sync.Once
+	timer *time.Timer
+}
+
+// Await tells that the peer awaits n more messages, or fewer when n is
+// negative. FlushAll lets a peer that awaits many wait for at most half a
+// millisecond since the last write.
+func (c *Conn) Await(n int) { c.awaited.Add(int64(n)) }
+
+// patient reports whether c can wait, and sees to it that it does not wait for
+// ever.
+func (c *Conn) patient() bool {
+	if c.awaited.Load() < patientFrom || time.Since(epoch)-time.Duration(c.flushed.Load()) >= gatherFor {
+		return false
+	}
+	if !gather.armed.Swap(true) {
+		gather.once.Do(func() {
+			gather.timer = time.AfterFunc(time.Hour, func() {
+				gather.armed.Store(false)
+				FlushAll()
+			})
+		})
+		gather.timer.Reset(gatherFor)
+	}
+	return true
+}
+
+// epoch is what Conn.flushed counts from.
+var epoch = time.Now()

@@ -1,0 +1,59 @@
+package sockets
+
+import (
+	"testing"
+	"time"
+)
+
+// A peer that awaits many messages gets all of them in few writes, and the last
+// one soon although nothing else is written.
+func TestPatientPeer(t *testing.T) {
+	const n = 1000
+	got := make(chan struct{}, n)
+	s := open(t, Router, Options{})
+	dial(t, open(t, Dealer, Options{Identity: []byte("peer"), Handler: func(*Conn, [][]byte) { got <- struct{}{} }}), listen(t, s))
+	var c *Conn
+	for deadline := time.Now().Add(patience); c == nil; c = s.Lookup([]byte("peer")) {
+		if time.Now().After(deadline) {
+			t.Fatal("no peer")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	send := func(n int) (writes int) {
+		for range n {
+			if err := c.Enqueue([]byte("m")); err != nil {
+				t.Fatal(err)
+			}
+			c.mu.Lock()
+			before := c.out.written
+			c.mu.Unlock()
+			FlushAll()
+			c.mu.Lock()
+			if c.out.written > before {
+				writes++
+			}
+			c.mu.Unlock()
+		}
+		for range n {
+			select {
+			case <-got:
+			case <-time.After(patience):
+				t.Fatal("a message is missing")
+			}
+		}
+		return writes
+	}
+	if writes := send(n); writes < n/2 {
+		t.Errorf("%d of %d messages were written at once to a peer that awaits none", writes, n)
+	}
+	c.Await(patientFrom + n)
+	began := time.Now()
+	writes := send(n)
+	if most := int(time.Since(began)/gatherFor) + 2; writes > most {
+		t.Errorf("%d writes for a patient peer, at most %d fit in the time", writes, most)
+	}
+	c.Await(-n - 1)
+	if c.patient() {
+		t.Error("a peer that awaits few waits")
+	}
+}
