@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -38,6 +37,7 @@ func (e *engine) recentIDs() []string {
 type engineTable struct {
 	byID   map[int]*engine
 	byUUID map[string]*engine // the newest of that uuid
+	list   []*engine          // by id
 	next   int
 }
 
@@ -48,6 +48,8 @@ func (t *engineTable) add(id int, uuid string) {
 	e := &engine{id: id, uuid: uuid, live: true}
 	t.byID[id] = e
 	t.byUUID[uuid] = e
+	i, _ := slices.BinarySearchFunc(t.list, id, func(e *engine, id int) int { return e.id - id })
+	t.list = slices.Insert(t.list, i, e)
 	t.next = max(t.next, id+1)
 }
 
@@ -60,13 +62,7 @@ func (t *engineTable) registered(uuid string) *engine {
 }
 
 // all answers every engine ever registered, by id.
-func (t *engineTable) all() []*engine {
-	list := make([]*engine, 0, len(t.byID))
-	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
-		list = append(list, t.byID[id])
-	}
-	return list
-}
+func (t *engineTable) all() []*engine { return slices.Clone(t.list) }
 
 // live answers the registered engines, by id.
 func (t *engineTable) live() []*engine {

@@ -76,11 +76,11 @@ type Hub struct {
 
 	// All below belongs to Run's goroutine.
 	engines    engineTable
-	pending    map[string]*registration // by uuid
-	jobs       map[string]*job          // not ended, or with an unmade record, by msg_id
-	unanswered int                      // of jobs, that have not ended
-	transient  db.Transient             // db, if it is one
-	journal    journal                  // of such a db
+	pending    registrations
+	jobs       map[string]*job // not ended, or with an unmade record, by msg_id
+	unanswered int             // of jobs, that have not ended
+	transient  db.Transient    // db, if it is one
+	journal    journal         // of such a db
 	unassigned jobList
 	finished   *db.Recent // ids of ended jobs
 	refused    map[string]int
@@ -122,7 +122,7 @@ func New(o Options) (*Hub, error) {
 		db:       o.DB,
 		backlog:  newBacklog(o.MaxBacklog),
 		engines:  engineTable{byID: make(map[int]*engine), byUUID: make(map[string]*engine)},
-		pending:  make(map[string]*registration),
+		pending:  registrations{byUUID: make(map[string]*registration)},
 		jobs:     make(map[string]*job),
 		finished: db.NewRecent(rememberFinished),
 		refused:  make(map[string]int),

@@ -20,6 +20,37 @@ type registration struct {
 	passed  bool      // a higher id was announced; nobody waits for this one
 }
 
+// registrations are those under way.
+type registrations struct {
+	byUUID map[string]*registration
+	byID   []*registration // in that order
+}
+
+func (p *registrations) add(r *registration) {
+	p.byUUID[r.uuid] = r
+	i, _ := p.find(r.id)
+	p.byID = slices.Insert(p.byID, i, r)
+}
+
+func (p *registrations) remove(r *registration) {
+	delete(p.byUUID, r.uuid)
+	if i, ok := p.find(r.id); ok {
+		p.byID = slices.Delete(p.byID, i, i+1)
+	}
+}
+
+func (p *registrations) find(id int) (int, bool) {
+	return slices.BinarySearchFunc(p.byID, id, func(r *registration, id int) int { return r.id - id })
+}
+
+// of answers the registration of an id, or nil.
+func (p *registrations) of(id int) *registration {
+	if i, ok := p.find(id); ok {
+		return p.byID[i]
+	}
+	return nil
+}
+
 // maxUUID is the longest identity that ZeroMQ has.
 const maxUUID = 255
 
@@ -39,7 +70,7 @@ func (h *Hub) register(r *request) error {
 		h.log.Error("registration refused", "uuid", content.UUID, "address", r.remote, "error", err)
 		return h.send(r.peer, "registration_reply", nil, remoteError(err))
 	}
-	h.pending[content.UUID] = &registration{id: id, uuid: content.UUID, expires: time.Now().Add(h.o.RegistrationTimeout)}
+	h.pending.add(&registration{id: id, uuid: content.UUID, expires: time.Now().Add(h.o.RegistrationTimeout)})
 	h.log.Debug("registration::accepted", "id", id, "uuid", content.UUID, "address", r.remote)
 	h.o.Pending(id, content.UUID)
 	return h.send(r.peer, "registration_reply", nil, struct {
@@ -51,7 +82,7 @@ func (h *Hub) register(r *request) error {
 }
 
 func (h *Hub) checkUUID(uuid string) error {
-	if h.engines.registered(uuid) != nil || h.pending[uuid] != nil {
+	if h.engines.registered(uuid) != nil || h.pending.byUUID[uuid] != nil {
 		return keyError(fmt.Sprintf("uuid %s in use", pyString(uuid)))
 	}
 	if len(uuid) > maxUUID || uuid[0] == 0 {
@@ -78,20 +109,12 @@ func (h *Hub) allot(wanted json.RawMessage, uuid string) int {
 }
 
 func (h *Hub) free(id int) bool {
-	if id < 0 || id > maxID || h.engines.byID[id] != nil {
-		return false
-	}
-	for _, r := range h.pending {
-		if r.id == id {
-			return false
-		}
-	}
-	return true
+	return id >= 0 && id <= maxID && h.engines.byID[id] == nil && h.pending.of(id) == nil
 }
 
 // ready notes that a registering engine can be reached.
 func (h *Hub) ready(uuid string) {
-	r := h.pending[uuid]
+	r := h.pending.byUUID[uuid]
 	if r == nil || r.ready {
 		return
 	}
@@ -103,50 +126,41 @@ func (h *Hub) ready(uuid string) {
 // everybody when the engine table on disk names them. An engine waits a moment
 // for lower ids that are still on their way.
 func (h *Hub) announce(now time.Time) {
-	if len(h.pending) == 0 {
-		return
-	}
-	var ready []*registration
-	for _, r := range h.pending {
-		if r.ready {
-			ready = append(ready, r)
+	last := -1 // the highest id that waits no more: all that are ready below go first
+	for _, r := range h.pending.byID {
+		if r.ready && !r.held.After(now) {
+			last = r.id
 		}
 	}
-	slices.SortFunc(ready, func(a, b *registration) int { return a.id - b.id })
-	due := func(r *registration) bool { return !r.held.After(now) }
-	n := 0
-	for ; n < len(ready) && (!h.waits(ready[n]) || slices.ContainsFunc(ready[n:], due)); n++ {
-		h.enter(ready[n])
+	var entered []*registration
+	for _, r := range h.pending.byID {
+		switch {
+		case r.ready:
+			entered = append(entered, r)
+		case r.id < last:
+			r.passed = true
+		}
+		if !r.ready && !r.passed {
+			break // later ids wait for it
+		}
 	}
-	if n == 0 {
+	if len(entered) == 0 {
 		return
 	}
+	for _, r := range entered {
+		h.enter(r)
+	}
 	h.keepState()
-	for _, r := range ready[:n] {
+	for _, r := range entered {
 		h.log.Info(fmt.Sprintf("registration::finished registering engine %d:%s", r.id, r.uuid))
 		h.o.Registered(r.id, r.uuid)
 		h.notifyEngine("registration_notification", r.id, r.uuid)
 	}
 }
 
-// waits tells whether an engine with a lower id is still on its way.
-func (h *Hub) waits(r *registration) bool {
-	for _, other := range h.pending {
-		if other.id < r.id && !other.ready && !other.passed {
-			return true
-		}
-	}
-	return false
-}
-
 // enter moves a registration into the table.
 func (h *Hub) enter(r *registration) {
-	delete(h.pending, r.uuid)
-	for _, other := range h.pending {
-		if other.id < r.id {
-			other.passed = true
-		}
-	}
+	h.pending.remove(r)
 	h.engines.add(r.id, r.uuid)
 	h.stats.Engines++
 	h.stats.Registered++
@@ -154,15 +168,19 @@ func (h *Hub) enter(r *registration) {
 
 // expire gives up registrations that took too long.
 func (h *Hub) expire(now time.Time) {
-	for _, r := range h.pending {
+	var late []*registration
+	for _, r := range h.pending.byID {
 		if !r.ready && !now.Before(r.expires) {
-			h.abandon(r, fmt.Sprintf("not reachable within %v of its registration", h.o.RegistrationTimeout))
+			late = append(late, r)
 		}
+	}
+	for _, r := range late {
+		h.abandon(r, fmt.Sprintf("not reachable within %v of its registration", h.o.RegistrationTimeout))
 	}
 }
 
 func (h *Hub) abandon(r *registration, cause string) {
-	delete(h.pending, r.uuid)
+	h.pending.remove(r)
 	h.stats.Abandoned++
 	h.log.Warn("registration::purging stalled registration", "id", r.id, "uuid", r.uuid, "cause", cause)
 	h.o.Abandoned(r.id, r.uuid, cause)
@@ -171,7 +189,7 @@ func (h *Hub) abandon(r *registration, cause string) {
 // nextDeadline is how long nothing needs to be done without an event.
 func (h *Hub) nextDeadline(now time.Time) time.Duration {
 	next := now.Add(time.Hour)
-	for _, r := range h.pending {
+	for _, r := range h.pending.byID {
 		due := r.expires
 		if r.ready {
 			due = r.held
@@ -200,7 +218,7 @@ func (h *Hub) unregister(r *request) error {
 	const cause = causeUnregistered
 	var id int
 	if len(content.ID) == 0 || string(content.ID) == "null" || json.Unmarshal(content.ID, &id) != nil {
-		if p := h.pending[string(r.peer)]; p != nil {
+		if p := h.pending.byUUID[string(r.peer)]; p != nil {
 			h.abandon(p, cause)
 		} else {
 			h.log.Warn("unregistration without an engine id ignored", "address", r.remote)
@@ -211,11 +229,9 @@ func (h *Hub) unregister(r *request) error {
 		h.remove(e, cause)
 		return nil
 	}
-	for _, p := range h.pending {
-		if p.id == id {
-			h.abandon(p, cause)
-			return nil
-		}
+	if p := h.pending.of(id); p != nil {
+		h.abandon(p, cause)
+		return nil
 	}
 	h.log.Debug("unregistration of an unknown engine ignored", "id", id, "address", r.remote)
 	return nil
@@ -223,7 +239,7 @@ func (h *Hub) unregister(r *request) error {
 
 // lost handles the loss of an engine by its uuid.
 func (h *Hub) lost(uuid, cause string) {
-	if p := h.pending[uuid]; p != nil {
+	if p := h.pending.byUUID[uuid]; p != nil {
 		h.abandon(p, cause)
 	} else if e := h.engines.registered(uuid); e != nil {
 		h.remove(e, cause)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/wire"
 	"github.com/ipcore/ipcore/internal/atomicfile"
 )
 
@@ -43,16 +44,30 @@ func (h *Hub) saveState() {
 	if h.state == nil {
 		return
 	}
-	s := engineState{Engines: make(map[string]string), NextID: h.engines.next}
-	for _, e := range h.engines.live() {
-		s.Engines[strconv.Itoa(e.id)] = e.uuid
+	h.state.write(h.stateText())
+}
+
+// stateText is an engineState as JSON. It is made each time an engine comes, so
+// not by reflection.
+func (h *Hub) stateText() []byte {
+	b := make([]byte, 0, 64*(len(h.engines.list)+1))
+	b = append(b, `{"engines":{`...)
+	first := true
+	for _, e := range h.engines.list {
+		if !e.live {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(b, '"')
+		b = strconv.AppendInt(b, int64(e.id), 10)
+		b = append(b, `":`...)
+		b = wire.AppendString(b, e.uuid)
 	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		h.log.Error("engine table not saved", "error", err)
-		return
-	}
-	h.state.write(text)
+	b = append(b, `},"next_id":`...)
+	return append(strconv.AppendInt(b, int64(h.engines.next), 10), '}')
 }
 
 // keepState returns when the engine table is in its file, so that what the hub

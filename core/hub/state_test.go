@@ -1,9 +1,11 @@
 package hub
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -91,5 +93,22 @@ func TestEmptyStateFile(t *testing.T) {
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {}}`)
 	if log := f.log.String(); !strings.Contains(log, "engine table is empty") {
 		t.Error("not told:\n" + log)
+	}
+}
+
+// The table is the JSON that restore reads, whatever an engine calls itself.
+func TestStateText(t *testing.T) {
+	h := &Hub{engines: engineTable{byID: map[int]*engine{}, byUUID: map[string]*engine{}}}
+	h.engines.add(3, "plain")
+	h.engines.add(1, "a \"quoted\" \\ one\n")
+	h.engines.add(7, "gone")
+	h.engines.byID[7].live = false
+	var got engineState
+	if err := json.Unmarshal(h.stateText(), &got); err != nil {
+		t.Fatalf("%v: %s", err, h.stateText())
+	}
+	want := engineState{Engines: map[string]string{"3": "plain", "1": "a \"quoted\" \\ one\n"}, NextID: 8}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

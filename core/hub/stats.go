@@ -43,7 +43,7 @@ type board struct {
 
 // show makes the numbers of now seen, after each batch and each wake.
 func (h *Hub) show() {
-	h.stats.Pending, h.stats.Unanswered = len(h.pending), h.unanswered
+	h.stats.Pending, h.stats.Unanswered = len(h.pending.byID), h.unanswered
 	if d, ok := h.db.(db.Reporter); ok {
 		h.stats.Records = d.Stats()
 		h.stats.Records.Records += h.journal.n

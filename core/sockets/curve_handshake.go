@@ -237,6 +237,7 @@ func (p *curveClient) traffic() (*sealer, *opener) {
 // curveSecurity runs the handshake of one connection within zmq4.Open.
 type curveSecurity struct {
 	keys   *curveKeys
+	ours   []byte // properties
 	sealer *sealer
 	opener *opener
 }
@@ -267,20 +268,15 @@ func compute(step func() ([]byte, error)) ([]byte, error) {
 
 // Handshake implements zmq4.Security.
 func (s *curveSecurity) Handshake(conn *zmq4.Conn, _ bool) error {
-	metadata, err := conn.Meta.MarshalZMTP()
-	if err != nil {
-		return err
-	}
-	var theirs []byte
+	shake := s.join
 	if s.keys.server {
-		theirs, err = s.serve(conn, metadata)
-	} else {
-		theirs, err = s.join(conn, metadata)
+		shake = s.serve
 	}
+	theirs, err := shake(conn, s.ours)
 	if err != nil {
 		return err
 	}
-	return conn.Peer.Meta.UnmarshalZMTP(theirs)
+	return readProperties(theirs, conn.Peer.Meta)
 }
 
 // serve is the handshake of a server; it answers the client's metadata.
@@ -354,7 +350,7 @@ func receive(conn *zmq4.Conn, name string) ([]byte, error) {
 		return nil, err
 	}
 	if cmd.Name != name {
-		return nil, fmt.Errorf("CURVE: command %.20s in place of %s", printable([]byte(cmd.Name)), name)
+		return nil, fmt.Errorf("command %.20s in place of %s", printable([]byte(cmd.Name)), name)
 	}
 	return cmd.Body, nil
 }

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
-	"github.com/go-zeromq/zmq4/security/null"
 )
 
 const (
@@ -42,6 +40,7 @@ func (g *guard) Read(p []byte) (int, error) {
 	for g.allowed == 0 || in.pos == in.end {
 		if g.allowed == 0 {
 			if err := g.admit(); err != nil {
+				_ = g.flush() // our greeting tells the peer why, if it is still there
 				return 0, err
 			}
 			if g.allowed > 0 {
@@ -54,10 +53,7 @@ func (g *guard) Read(p []byte) (int, error) {
 			in.start = in.pos
 			in.shift(in.pos)
 		}
-		if err := g.flush(); err != nil {
-			return 0, err
-		}
-		if err := in.fill(); err != nil {
+		if err := g.more(); err != nil {
 			return 0, err
 		}
 	}
@@ -66,6 +62,23 @@ func (g *guard) Read(p []byte) (int, error) {
 	in.start = in.pos
 	g.allowed -= n
 	return n, nil
+}
+
+// more reads once. What is to be written waits while the peer's next part is
+// there: one that connects has sent its greeting at once, and gets ours with what
+// follows it.
+func (g *guard) more() error {
+	if ahead, ok := g.in.r.(aheadReader); ok && len(g.out) > 0 {
+		n, err := ahead.tryRead(g.in.buf[g.in.end:])
+		g.in.end += n
+		if n > 0 || err != nil {
+			return err
+		}
+	}
+	if err := g.flush(); err != nil {
+		return err
+	}
+	return g.in.fill()
 }
 
 // Write implements net.Conn.
@@ -125,10 +138,11 @@ func mechanism(greeting []byte) string {
 
 // newSecurity answers the mechanism of one connection.
 func (s *Socket) newSecurity() zmq4.Security {
+	ours := properties(s.kind, s.o.Identity)
 	if s.curve == nil {
-		return null.Security()
+		return nullSecurity{ours}
 	}
-	return &curveSecurity{keys: s.curve}
+	return &curveSecurity{keys: s.curve, ours: ours}
 }
 
 // handshake makes a connection of tcp. When it fails the caller closes tcp.
@@ -158,13 +172,9 @@ func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err erro
 	if keys, ok := security.(*curveSecurity); ok {
 		c.out.sealer, c.in.opener = keys.sealer, keys.opener
 	}
-	for name, value := range z.Peer.Meta {
-		if strings.EqualFold(name, "Identity") {
-			if len(value) > maxIdentity {
-				return nil, fmt.Errorf("identity of %d bytes: at most %d", len(value), maxIdentity)
-			}
-			c.id = []byte(value)
-		}
+	c.id = []byte(z.Peer.Meta[propertyIdentity])
+	if len(c.id) > maxIdentity {
+		return nil, fmt.Errorf("identity of %d bytes: at most %d", len(c.id), maxIdentity)
 	}
 	return c, tcp.SetDeadline(time.Time{})
 }

@@ -100,41 +100,45 @@ func quickHeader(s *scanner, h *Header) bool {
 // appendHeader packs a header as JSON.
 func appendHeader(dst []byte, h Header) []byte {
 	dst = append(dst, `{"msg_id": `...)
-	dst = appendString(dst, h.MsgID)
+	dst = AppendString(dst, h.MsgID)
 	dst = append(dst, `, "msg_type": `...)
-	dst = appendString(dst, h.MsgType)
+	dst = AppendString(dst, h.MsgType)
 	dst = append(dst, `, "username": `...)
-	dst = appendString(dst, h.Username)
+	dst = AppendString(dst, h.Username)
 	dst = append(dst, `, "session": `...)
-	dst = appendString(dst, h.Session)
+	dst = AppendString(dst, h.Session)
 	dst = append(dst, `, "date": `...)
-	dst = appendString(dst, h.Date)
+	dst = AppendString(dst, h.Date)
 	dst = append(dst, `, "version": `...)
-	dst = appendString(dst, h.Version)
+	dst = AppendString(dst, h.Version)
 	return append(dst, '}')
 }
 
-// appendString appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
-func appendString(dst []byte, s string) []byte {
+// AppendString appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
+func AppendString(dst []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
+	plain := 0 // where what stands for itself begins
 	for i := 0; i < len(s); {
 		c := s[i]
+		if c < utf8.RuneSelf && plainByte[c] && c != 0x7f {
+			i++
+			continue
+		}
+		dst = append(dst, s[plain:i]...)
 		switch {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
 			i++
-		case c < 0x20 || c == 0x7f:
-			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-			i++
 		case c < utf8.RuneSelf:
-			dst = append(dst, c)
+			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
 			i++
 		default:
 			r, size := utf8.DecodeRuneInString(s[i:])
 			dst = utf8.AppendRune(dst, r)
 			i += size
 		}
+		plain = i
 	}
-	return append(dst, '"')
+	return append(append(dst, s[plain:]...), '"')
 }

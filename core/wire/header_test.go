@@ -126,11 +126,11 @@ func TestPeekMetadata(t *testing.T) {
 func TestAppendString(t *testing.T) {
 	for _, s := range []string{"", "plain", "\"\\\n\x00\x1f\x7f", "é😀", "\u2028<&>"} {
 		var back string
-		if err := json.Unmarshal(appendString(nil, s), &back); err != nil || back != s {
+		if err := json.Unmarshal(AppendString(nil, s), &back); err != nil || back != s {
 			t.Errorf("%q: %q, %v", s, back, err)
 		}
 	}
-	if !utf8.Valid(appendString(nil, "\xff")) {
+	if !utf8.Valid(AppendString(nil, "\xff")) {
 		t.Error("not UTF-8")
 	}
 }

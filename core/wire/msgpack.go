@@ -177,7 +177,7 @@ func (r *msgpackReader) text(n uint64) error {
 		err = errors.New("msgpack: a text is not UTF-8")
 	}
 	if err == nil {
-		r.out = appendString(r.out, string(b))
+		r.out = AppendString(r.out, string(b))
 	}
 	return err
 }
@@ -236,7 +236,7 @@ func (r *msgpackReader) key(depth int) error {
 		return errors.New("msgpack: a key is a list or a dictionary")
 	default:
 		text := string(r.out[start:])
-		r.out = appendString(r.out[:start], text)
+		r.out = AppendString(r.out[:start], text)
 	}
 	return nil
 }
