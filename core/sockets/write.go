@@ -25,23 +25,35 @@ const (
 	queueFair  = 1 << 20
 )
 
-type chunk [chunkSize]byte
+type (
+	chunk [chunkSize]byte
+	// scrap is a chunk for the head of a message behind a large frame: there is
+	// another large frame next, and no more to put into a chunk.
+	scrap [4 << 10]byte
+)
 
-var chunks = sync.Pool{New: func() any { return new(chunk) }}
+var (
+	chunks = sync.Pool{New: func() any { return new(chunk) }}
+	scraps = sync.Pool{New: func() any { return new(scrap) }}
+)
 
 // queued counts the bytes that wait in the whole process.
 var queued atomic.Int64
 
-// segment is a run of bytes to write: part of a pooled chunk, or a frame that
-// is shared with others. A large frame of an encrypted connection is sealed
+// segment is a run of bytes to write: part of a pooled chunk or scrap, or a frame
+// that is shared with others. A large frame of an encrypted connection is sealed
 // when its turn to be written has come: the caller does not wait for that, and
 // one sealed copy exists at a time. Until then its counter is not 0.
 type segment struct {
 	b       []byte
 	chunk   *chunk
+	scrap   *scrap
 	counter uint64 // to seal b with
 	flags   byte   // to seal with b
 }
+
+// pooled reports whether bytes can be appended while there is room.
+func (s *segment) pooled() bool { return s.chunk != nil || s.scrap != nil }
 
 // outbox is the send queue of a connection. Conn.mu guards it; the bytes of
 // segments that are being written are read without it.
@@ -154,7 +166,7 @@ func (o *outbox) room(n int) []byte {
 	}
 	if end := len(o.segments); end > o.head {
 		s := &o.segments[end-1]
-		if rest := cap(s.b) - len(s.b); s.chunk != nil && rest >= worthFilling && rest < n {
+		if rest := cap(s.b) - len(s.b); s.pooled() && rest >= worthFilling && rest < n {
 			return nil
 		}
 	}
@@ -168,7 +180,13 @@ func (o *outbox) room(n int) []byte {
 // last answers the last segment if it has n bytes left, or a new one.
 func (o *outbox) last(n int) *segment {
 	if end := len(o.segments); end > o.head {
-		if s := &o.segments[end-1]; s.chunk != nil && cap(s.b)-len(s.b) >= n {
+		s := &o.segments[end-1]
+		switch {
+		case !s.pooled() && n <= len(scrap{}):
+			k := scraps.Get().(*scrap)
+			o.segments = append(o.segments, segment{b: k[:0], scrap: k})
+			return &o.segments[end]
+		case s.pooled() && cap(s.b)-len(s.b) >= n:
 			return s
 		}
 	}
@@ -211,8 +229,11 @@ func (o *outbox) consume(n int) {
 
 // drop takes the first segment off.
 func (o *outbox) drop() {
-	if k := o.segments[o.head].chunk; k != nil {
-		chunks.Put(k)
+	switch s := &o.segments[o.head]; {
+	case s.chunk != nil:
+		chunks.Put(s.chunk)
+	case s.scrap != nil:
+		scraps.Put(s.scrap)
 	}
 	o.segments[o.head] = segment{}
 	o.head++
