@@ -13,7 +13,7 @@ import (
 
 // maxUnmade is how many records of tasks that have ended wait in the journal
 // when the database has room for more: who asks for all waits for them.
-const maxUnmade = 4096
+const maxUnmade = 1024
 
 // journal is the tasks whose records are not made yet.
 type journal struct {

@@ -13,7 +13,7 @@ import (
 // at each pointer in it. So the record of a task that ended hotRecords ends ago is
 // packed into one piece of memory, and unpacked for who asks.
 const (
-	hotRecords = 4096
+	hotRecords = 1024
 	// maxCold is the size in bytes up to which a record is packed: large frames
 	// are shared with the messages that they came in, not copied.
 	maxCold = 16 << 10
