@@ -11,6 +11,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/db"
 	"github.com/ipcore/ipcore/core/wire"
+	"github.com/ipcore/ipcore/internal/rarely"
 )
 
 // Options describe a hub. Log, Session, DB, Reply and Notify are needed; the
@@ -84,7 +85,7 @@ type Hub struct {
 	unassigned jobList
 	finished   *db.Recent // ids of ended jobs
 	refused    map[string]int
-	complaints map[complaintKey]*complaint
+	complaints rarely.Events[complaintKind]
 	record     db.Record // what newRecord answers
 	change     db.Change // what newChange answers
 	state      *stateWriter
@@ -126,8 +127,6 @@ func New(o Options) (*Hub, error) {
 		jobs:     make(map[string]*job),
 		finished: db.NewRecent(rememberFinished),
 		refused:  make(map[string]int),
-
-		complaints: make(map[complaintKey]*complaint),
 	}
 	h.transient, h.backlog.own = o.DB.(db.Transient)
 	if o.Restore {

@@ -11,6 +11,7 @@ import (
 	"github.com/ipcore/ipcore/core/hub"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
+	"github.com/ipcore/ipcore/internal/rarely"
 )
 
 // Monitor sees every message that passes, as the hub does, before it is passed
@@ -99,25 +100,13 @@ func closeAll(linger time.Duration, list ...*sockets.Socket) {
 	wg.Wait()
 }
 
-// complaints counts dropped messages and logs them, once a minute for each host, so that a
+// complaints counts dropped messages and logs them, rarely for each host, so that a
 // broken or hostile peer can't fill the log.
 type complaints struct {
 	log     hclog.Logger
 	refused wire.Refusals
-
-	mu    sync.Mutex
-	hosts map[string]*complaint
+	hosts   rarely.Events[string]
 }
-
-type complaint struct {
-	next   time.Time
-	silent int // dropped since the last line
-}
-
-const (
-	complainEvery = time.Minute
-	complainHosts = 1024
-)
 
 func (c *complaints) drop(peer net.Addr, err error) {
 	c.refused.Count(err)
@@ -125,21 +114,7 @@ func (c *complaints) drop(peer net.Addr, err error) {
 	if splitErr != nil {
 		host = peer.String()
 	}
-	now := time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.hosts == nil || len(c.hosts) >= complainHosts && c.hosts[host] == nil {
-		c.hosts = map[string]*complaint{}
+	if n, ok := c.hosts.Log(host); ok {
+		c.log.Warn("message dropped", "peer", peer, "error", err, "dropped_silently_before", n-1)
 	}
-	h := c.hosts[host]
-	if h == nil {
-		h = &complaint{}
-		c.hosts[host] = h
-	}
-	if now.Before(h.next) {
-		h.silent++
-		return
-	}
-	c.log.Warn("message dropped", "peer", peer, "error", err, "dropped_silently_before", h.silent)
-	h.next, h.silent = now.Add(complainEvery), 0
 }

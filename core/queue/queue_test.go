@@ -543,10 +543,4 @@ func TestComplaints(t *testing.T) {
 	if n := strings.Count(log.String(), "\n"); n != 2 {
 		t.Errorf("%d lines", n)
 	}
-	for i := range 3000 {
-		c.drop(&net.TCPAddr{IP: net.IPv4(10, 1, byte(i>>8), byte(i))}, errors.New("bad"))
-	}
-	if len(c.hosts) > complainHosts {
-		t.Errorf("%d hosts are remembered", len(c.hosts))
-	}
 }
