@@ -110,6 +110,7 @@ type request struct {
 func (b *Broadcast) fromClient(c *sockets.Conn, frames [][]byte) {
 	r, err := b.open(c, frames)
 	if err == nil {
+		c.Trust()
 		err = b.send(r)
 	}
 	if err != nil {

@@ -60,6 +60,7 @@ func (d *Direct) fromClient(c *sockets.Conn, frames [][]byte) {
 		d.bad.drop(c.RemoteAddr(), err)
 		return
 	}
+	c.Trust()
 	engine, msg := frames[0], frames[1:]
 	d.o.Monitor.Monitor(d.in, engine, c.Identity(), msg)
 	err := sockets.ErrNoPeer
@@ -78,6 +79,7 @@ func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
 		d.bad.drop(e.RemoteAddr(), err)
 		return
 	}
+	e.Trust()
 	client, msg := frames[0], frames[1:]
 	d.o.Monitor.Monitor(d.out, e.Identity(), client, msg)
 	c := d.Clients.Lookup(client)

@@ -106,6 +106,7 @@ func (t *Task) fromClient(c *sockets.Conn, frames [][]byte) {
 		t.bad.drop(c.RemoteAddr(), err)
 		return
 	}
+	c.Trust()
 	c.Await(1)
 }
 
@@ -117,7 +118,9 @@ func (t *Task) fromEngine(c *sockets.Conn, frames [][]byte) {
 	}
 	if err != nil {
 		t.bad.drop(c.RemoteAddr(), err)
+		return
 	}
+	c.Trust()
 }
 
 // Close closes the sockets, writing what is queued for at most linger.

@@ -81,6 +81,11 @@ func (c *Conn) Send(frames ...[]byte) error {
 // Handler it was called, writes it. Errors as for Send.
 func (c *Conn) Enqueue(frames ...[]byte) error { return c.put(true, frames...) }
 
+// Trust tells that the peer has sent what only a friend can send. Its large frames
+// of up to 256 MiB get their memory at once from then on, and not as they come, which
+// costs a copy. A Handler calls it, on the connection that it was called with.
+func (c *Conn) Trust() { c.in.trusted = true }
+
 // Close drops the peer. Disconnected is called from the connection's own
 // goroutine. A dialled endpoint is dialled again.
 func (c *Conn) Close() { c.fail(errDropped) }

@@ -39,7 +39,8 @@ type Limits struct {
 	MaxHandshakes int
 	// MaxFrame and MaxMessage bound the bytes of one frame and of one
 	// message: 16 GiB and 32 GiB, for arrays are sent whole. A claimed size
-	// alone costs 1 MiB; further memory is at most sixteen times what has come.
+	// alone costs 1 MiB; further memory is at most sixteen times what has come,
+	// but for peers that are trusted (Conn.Trust).
 	MaxFrame   int64
 	MaxMessage int64
 	// MaxFrames bounds the frames of one message: 65,536.

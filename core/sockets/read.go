@@ -23,8 +23,9 @@ const (
 	ownFrom = readLarge / 2
 	// firstClaim is the memory taken for a large frame before any of it has
 	// come; afterwards it is at most claimGrowth times what has come.
-	firstClaim  = 1 << 20
-	claimGrowth = 16
+	firstClaim   = 1 << 20
+	trustedClaim = 256 << 20 // the same of a peer that is trusted
+	claimGrowth  = 16
 	// maxCommand bounds a command: PING has at most 22 bytes; a subscription
 	// may be as long as its topic.
 	maxCommand = 4 << 10
@@ -57,8 +58,10 @@ type inbox struct {
 	views  [][]byte
 	done   int  // messages handed on since the last flush
 	full   bool // the last read took all that there was room for
-	opener *opener
-	total  Traffic
+	// trusted: see Conn.Trust.
+	trusted bool
+	opener  *opener
+	total   Traffic
 }
 
 // aheadReader is a reader that can tell that there is nothing to read now.
@@ -335,11 +338,16 @@ func unzeroed(n int) []byte {
 }
 
 // readOwn reads a frame of size bytes, whose body begins at off in the buffer,
-// into memory of its own. It takes memory as bytes arrive: what a peer only
-// claims costs next to nothing.
+// into memory of its own. From a peer that is not trusted it takes memory as bytes
+// arrive: what such a one only claims costs next to nothing.
 func (in *inbox) readOwn(size, off int) ([]byte, error) {
 	have := min(in.end-off, size)
-	own := make([]byte, min(size, max(firstClaim, have)))
+	var own []byte
+	if in.trusted {
+		own = unzeroed(min(size, max(trustedClaim, have)))
+	} else {
+		own = make([]byte, min(size, max(firstClaim, have)))
+	}
 	copy(own, in.buf[off:in.end])
 	in.pos = in.end
 	in.flush()

@@ -81,7 +81,9 @@ func parseWhole(b []byte) (messages [][][]byte, bad bool) {
 }
 
 // checkParse reads b through an inbox and compares.
-func checkParse(t *testing.T, b, sizes []byte) {
+func checkParse(t *testing.T, b, sizes []byte) { checkParseOf(t, b, sizes, false) }
+
+func checkParseOf(t *testing.T, b, sizes []byte, trusted bool) {
 	t.Helper()
 	var got [][][]byte
 	s := New(Router, Options{Limits: fuzzLimits, Handler: func(_ *Conn, f [][]byte) {
@@ -95,7 +97,7 @@ func checkParse(t *testing.T, b, sizes []byte) {
 	}})
 	c := &Conn{s: s}
 	c.err = ErrClosed // there is nobody to answer
-	c.in.c, c.in.r = c, &pieces{b: b, sizes: sizes}
+	c.in.c, c.in.r, c.in.trusted = c, &pieces{b: b, sizes: sizes}, trusted
 	err := c.in.loop()
 	want, bad := parseWhole(b)
 	var v violation
@@ -140,6 +142,7 @@ func TestMessagesInPieces(t *testing.T) {
 		}
 		sizes[0] = 255 // or megabytes would come byte by byte
 		checkParse(t, b, sizes)
+		checkParseOf(t, b, sizes, true)
 	}
 }
 

@@ -226,6 +226,7 @@ func latency(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) 
 }
 
 func large(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100)) // else each buffer gets memory of its own, which costs more than to collect
 	rate, err := r.Large(ctx, s.tasks, s.bytes)
 	if err != nil {
 		return nil, err
