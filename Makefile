@@ -64,7 +64,7 @@ mongo: go-check ## Start the MongoDB-like server of the database tests (test/tes
 	@test/testbed/mongo.sh up
 
 .PHONY: bench-peers
-bench-peers: build ## Load our controller, upstream's and a bare libzmq forwarder in turns (slow: about half an hour)
+bench-peers: build ## Load our controller, upstream's and a bare libzmq forwarder in turns (slow: a quarter of an hour)
 	$(GO) build -o build/ipload ./internal/loadgen/ipload
 	@test/bench/peers.sh
 

@@ -28,19 +28,26 @@ func (j *job) unmade() bool { return j.request != nil }
 
 // add takes in a task whose request just came.
 func (l *journal) add(j *job, request [][]byte) {
-	if len(l.tasks) > 2*l.n+maxUnmade {
-		kept := l.tasks[:0]
-		for _, t := range l.tasks {
-			if t.unmade() {
-				kept = append(kept, t)
-			}
-		}
-		clear(l.tasks[len(kept):])
-		l.tasks = kept
-	}
+	l.tasks = dense(l.tasks, l.n)
 	j.request, j.size = request, recordOverhead+sizeOf(request)
 	l.tasks = append(l.tasks, j)
 	l.n++
+}
+
+// dense answers a list of jobs of which n are unmade, without the others when these
+// are most of it.
+func dense(list []*job, n int) []*job {
+	if len(list) <= 2*n+maxUnmade {
+		return list
+	}
+	kept := list[:0]
+	for _, j := range list {
+		if j.unmade() {
+			kept = append(kept, j)
+		}
+	}
+	clear(list[len(kept):])
+	return kept
 }
 
 // remove takes a task out and answers its messages.
@@ -148,15 +155,13 @@ func (h *Hub) recorded(id string) (*db.Record, error) {
 // jobQueue is unmade jobs in a row. A job that is made leaves a hole.
 type jobQueue struct {
 	list []*job
-	head int
+	head int // what is before it was taken
 	n    int // but for holes
 }
 
 func (q *jobQueue) push(j *job) {
-	if q.head > len(q.list)/2 {
-		rest := copy(q.list, q.list[q.head:])
-		clear(q.list[rest:])
-		q.list, q.head = q.list[:rest], 0
+	if len(q.list) > 2*q.n+maxUnmade {
+		q.list, q.head = dense(q.list[q.head:], q.n), 0
 	}
 	q.list = append(q.list, j)
 	q.n++

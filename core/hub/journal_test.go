@@ -239,3 +239,31 @@ func TestUnmadeRecordsAreStored(t *testing.T) {
 		t.Errorf("%d unmade, want %d", n, maxUnmade)
 	}
 }
+
+// Whatever is asked for, and however often, the journal does not grow with what it
+// no longer holds.
+func TestJournalForgets(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		tasks int
+		most  int // in a list: twice what is unmade, and maxUnmade
+		ask   func(f *fixture, id string)
+	}{
+		{"all is asked for", 2 * maxUnmade, maxUnmade, func(f *fixture, _ string) { f.ask("db_request", `{"query": {"msg_id": ""}}`) }},
+		{"each is asked for", 2 * maxUnmade, maxUnmade, func(f *fixture, id string) { f.ask("result_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id)) }},
+		{"nothing is asked for", 5 * maxUnmade, 3 * maxUnmade, func(*fixture, string) {}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := start(t, testKey, nil)
+			f.engine(0, "e0")
+			for range c.tasks {
+				c.ask(f, exchange(f, 1)[0])
+			}
+			f.stop()
+			l := &f.hub.journal
+			if len(l.tasks) > c.most+1 || len(l.ended.list) > c.most+1 || len(f.hub.jobs) > maxUnmade {
+				t.Errorf("%d tasks, %d ended, %d jobs; at most %d", len(l.tasks), len(l.ended.list), len(f.hub.jobs), c.most)
+			}
+		})
+	}
+}
