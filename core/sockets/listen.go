@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"time"
 )
@@ -64,7 +65,15 @@ func (s *Socket) Listen(endpoint string) (port int, err error) {
 func (s *Socket) accept(l net.Listener) {
 	pause := time.Duration(0)
 	for {
-		conn, err := l.Accept()
+		accept := l.Accept
+		if pause > 0 {
+			accept = func() (net.Conn, error) { return acceptAgain(l) }
+		}
+		conn, err := accept()
+		if pause > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			pause = 0
+			continue
+		}
 		if err != nil {
 			if s.ctx.Err() != nil {
 				return

@@ -32,6 +32,35 @@ func outOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
+// spareWait is how long a newcomer is waited for while the spare is locked.
+const spareWait = 50 * time.Millisecond
+
+// acceptAgain accepts for a listener that was out of files. When a file has been
+// given back, the spare comes first: with several listeners that are out of files
+// none of them could tell its newcomers why otherwise. ErrDeadlineExceeded: there
+// is no newcomer.
+func acceptAgain(l net.Listener) (net.Conn, error) {
+	spare.Lock()
+	defer spare.Unlock()
+	if spare.file == nil {
+		var err error
+		if spare.file, err = os.Open(os.DevNull); err != nil {
+			spare.file = nil
+			return nil, err
+		}
+	}
+	return acceptSoon(l)
+}
+
+// acceptSoon accepts one who is already there, or nearly so.
+func acceptSoon(l net.Listener) (net.Conn, error) {
+	if tcp, ok := l.(*net.TCPListener); ok {
+		_ = tcp.SetDeadline(time.Now().Add(spareWait))
+		defer func() { _ = tcp.SetDeadline(time.Time{}) }()
+	}
+	return l.Accept()
+}
+
 // turnAway takes one newcomer in the place of the spare file, tells it why it is
 // not served, and closes it.
 func turnAway(l net.Listener) {
@@ -39,12 +68,8 @@ func turnAway(l net.Listener) {
 	if spare.file != nil {
 		_ = spare.file.Close()
 		spare.file = nil
-		if tcp, ok := l.(*net.TCPListener); ok { // somebody else may have taken the place
-			_ = tcp.SetDeadline(time.Now().Add(50 * time.Millisecond))
-			if conn, err := l.Accept(); err == nil {
-				farewell(conn.(*net.TCPConn))
-			}
-			_ = tcp.SetDeadline(time.Time{})
+		if conn, err := acceptSoon(l); err == nil { // else somebody else has taken the place
+			farewell(conn.(*net.TCPConn))
 		}
 	}
 	spare.Unlock()

@@ -55,14 +55,21 @@ func (l *Launcher) complete(ranks []process.Marked) bool {
 func (l *Launcher) sweep(ctx context.Context, patience time.Duration) error {
 	limit := time.Now().Add(patience)
 	var all []process.Marked
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+	clean := 0 // looks in a row that found nothing
+	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		var err error
 		all, _, err = l.here()
-		if errors.Is(err, sdk.ErrUnsupported) || err == nil && len(all) == 0 {
+		if errors.Is(err, sdk.ErrUnsupported) {
 			return nil
 		}
 		if err != nil {
 			return err
+		}
+		if clean++; len(all) > 0 {
+			clean = 0
+		}
+		if clean == 2 { // for a moment a process that begins to run a program shows no environment
+			return nil
 		}
 		if ctx.Err() != nil || time.Now().After(limit) {
 			break
