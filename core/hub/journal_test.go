@@ -169,6 +169,15 @@ func lateRecords(t *testing.T, seed uint64) {
 	}
 }
 
+// stats answers the hub's numbers of now.
+func (f *fixture) stats() Stats {
+	f.t.Helper()
+	if err := f.hub.Probe(f.t.Context()); err != nil {
+		f.t.Fatal(err)
+	}
+	return f.hub.Stats()
+}
+
 // exchange relays n requests and their replies and answers their ids.
 func exchange(f *fixture, n int, buffers ...[]byte) []string {
 	f.t.Helper()
@@ -189,7 +198,7 @@ func TestUnmadeRecordsAreBounded(t *testing.T) {
 	pending, _ := f.direct("e0")
 	ids := exchange(f, 25)
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 1, "completed": 25, "tasks": 0}, "unassigned": 0}`)
-	if s := f.hub.Stats(); s.Records.Records != 11 || s.Records.Culled != 15 {
+	if s := f.stats(); s.Records.Records != 11 || s.Records.Culled != 15 {
 		t.Errorf("%+v; want 11 records, 15 culled", s.Records)
 	}
 	f.fails("result_request", fmt.Sprintf(`{"msg_ids": [%q]}`, ids[14]), "result_reply", "KeyError", `"Record '`+ids[14]+`' has been culled for size"`)
@@ -201,7 +210,7 @@ func TestUnmadeRecordsAreBounded(t *testing.T) {
 	// Those that are stored make room for those that are not.
 	exchange(f, 4)
 	f.ask("queue_request", `{"targets": null}`)
-	if s := f.hub.Stats(); s.Records.Records != 11 || s.Records.Culled != 19 {
+	if s := f.stats(); s.Records.Records != 11 || s.Records.Culled != 19 {
 		t.Errorf("%+v; want 11 records, 19 culled", s.Records)
 	}
 	f.record(ids[24])
@@ -213,7 +222,7 @@ func TestUnmadeBytesAreBounded(t *testing.T) {
 	f.engine(0, "e0")
 	ids := exchange(f, 50, make([]byte, 100<<10))
 	f.ask("queue_request", `{"targets": null}`)
-	if s := f.hub.Stats(); s.Records.Bytes > 1<<20 || s.Records.Records < 8 {
+	if s := f.stats(); s.Records.Bytes > 1<<20 || s.Records.Records < 8 {
 		t.Errorf("%+v; the limit is 1 MiB", s.Records)
 	}
 	f.record(ids[49])

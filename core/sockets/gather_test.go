@@ -19,7 +19,8 @@ func TestPatientPeer(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	send := func(n int) (writes int) {
+	// What others of the process write in between is not seen, so there may be more.
+	send := func() (writes int) {
 		for range n {
 			if err := c.Enqueue([]byte("m")); err != nil {
 				t.Fatal(err)
@@ -43,13 +44,15 @@ func TestPatientPeer(t *testing.T) {
 		}
 		return writes
 	}
-	if writes := send(n); writes < n/2 {
-		t.Errorf("%d of %d messages were written at once to a peer that awaits none", writes, n)
+	if c.patient() {
+		t.Error("a peer that awaits nothing waits")
 	}
+	send()
 	c.Await(patientFrom + n)
 	began := time.Now()
-	writes := send(n)
-	if most := int(time.Since(began)/gatherFor) + 2; writes > most {
+	writes := send()
+	// Two who flush at the same moment may both write.
+	if most := 2*int(time.Since(began)/gatherFor) + 4; writes > most {
 		t.Errorf("%d writes for a patient peer, at most %d fit in the time", writes, most)
 	}
 	c.Await(-n - 1)
