@@ -51,12 +51,12 @@ func (r *Record) Stub() bool { return r.Header == nil }
 // dropped to make room: the task has ended, or was never seen.
 func (r *Record) Done() bool { return !r.Completed.IsZero() || r.Stub() }
 
-// overhead is what a record costs beside its bytes, about.
-const overhead = 512
+// RecordOverhead is what a record costs beside its bytes, about.
+const RecordOverhead = 512
 
 // Size is the memory that the record holds, about.
 func (r *Record) Size() int64 {
-	n := overhead + len(r.Header) + len(r.Metadata) + len(r.Content) + len(r.ResultHeader) + len(r.ResultMetadata) +
+	n := RecordOverhead + len(r.Header) + len(r.Metadata) + len(r.Content) + len(r.ResultHeader) + len(r.ResultMetadata) +
 		len(r.ResultContent) + len(r.ExecuteResult) + len(r.Error) + len(r.Stdout) + len(r.Stderr)
 	if r.ExecuteInput != nil {
 		n += len(*r.ExecuteInput)

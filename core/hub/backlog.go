@@ -227,10 +227,7 @@ func (b *backlog) addMessage(e event, peer []byte, frames [][]byte, limit int64)
 
 // addOwned appends an event that keeps its frames as they are.
 func (b *backlog) addOwned(e event) {
-	size := int64(eventSize)
-	for _, f := range e.owned {
-		size += int64(len(f))
-	}
+	size := eventSize + sizeOf(e.owned)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.refuses(size, b.limit) {
@@ -241,6 +238,14 @@ func (b *backlog) addOwned(e event) {
 	b.level.Store(t.bytes)
 	t.events = append(t.events, e)
 	b.signalLater()
+}
+
+// sizeOf answers how many bytes frames have.
+func sizeOf(frames [][]byte) (n int64) {
+	for _, f := range frames {
+		n += int64(len(f))
+	}
+	return n
 }
 
 // full tells whether size bytes are too many, and counts them as dropped then.

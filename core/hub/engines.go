@@ -35,7 +35,6 @@ func (e *engine) recentIDs() []string {
 
 // engineTable is all engines that ever registered, and the counter of ids.
 type engineTable struct {
-	byID   map[int]*engine
 	byUUID map[string]*engine // the newest of that uuid
 	list   []*engine          // by id
 	next   int
@@ -46,11 +45,22 @@ const maxID = 1 << 30
 
 func (t *engineTable) add(id int, uuid string) {
 	e := &engine{id: id, uuid: uuid, live: true}
-	t.byID[id] = e
 	t.byUUID[uuid] = e
-	i, _ := slices.BinarySearchFunc(t.list, id, func(e *engine, id int) int { return e.id - id })
+	i, _ := t.find(id)
 	t.list = slices.Insert(t.list, i, e)
 	t.next = max(t.next, id+1)
+}
+
+func (t *engineTable) find(id int) (int, bool) {
+	return slices.BinarySearchFunc(t.list, id, func(e *engine, id int) int { return e.id - id })
+}
+
+// of answers the engine of an id, registered or not, or nil.
+func (t *engineTable) of(id int) *engine {
+	if i, ok := t.find(id); ok {
+		return t.list[i]
+	}
+	return nil
 }
 
 // registered answers the registered engine of a uuid.

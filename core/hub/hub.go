@@ -11,7 +11,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/db"
 	"github.com/ipcore/ipcore/core/wire"
-	"github.com/ipcore/ipcore/internal/rarely"
+	"github.com/ipcore/ipcore/internal/lograte"
 )
 
 // Options describe a hub. Log, Session, DB, Reply and Notify are needed; the
@@ -85,7 +85,7 @@ type Hub struct {
 	unassigned jobList
 	finished   *db.Recent // ids of ended jobs
 	refused    map[string]int
-	complaints rarely.Events[complaintKind]
+	complaints lograte.Events[complaintKind]
 	record     db.Record // what newRecord answers
 	change     db.Change // what newChange answers
 	state      *stateWriter
@@ -122,7 +122,7 @@ func New(o Options) (*Hub, error) {
 		session:  o.Session,
 		db:       o.DB,
 		backlog:  newBacklog(o.MaxBacklog),
-		engines:  engineTable{byID: make(map[int]*engine), byUUID: make(map[string]*engine)},
+		engines:  engineTable{byUUID: make(map[string]*engine)},
 		pending:  registrations{byUUID: make(map[string]*registration)},
 		jobs:     make(map[string]*job),
 		finished: db.NewRecent(rememberFinished),

@@ -29,7 +29,7 @@ func (j *job) unmade() bool { return j.request != nil }
 // add takes in a task whose request just came.
 func (l *journal) add(j *job, request [][]byte) {
 	l.tasks = dense(l.tasks, l.n)
-	j.request, j.size = request, recordOverhead+sizeOf(request)
+	j.request, j.size = request, db.RecordOverhead+sizeOf(request)
 	l.tasks = append(l.tasks, j)
 	l.n++
 }
@@ -83,16 +83,6 @@ func (h *Hub) answered(j *job, topic Topic, reply [][]byte) {
 			return
 		}
 	}
-}
-
-// recordOverhead is what an unmade record counts beside its messages.
-const recordOverhead = 512
-
-func sizeOf(frames [][]byte) (n int64) {
-	for _, f := range frames {
-		n += int64(len(f))
-	}
-	return n
 }
 
 // make makes the record of a task, if that has not been done.

@@ -65,13 +65,6 @@ var topicNames = map[Topic]string{
 	In: "in", Out: "out", InTask: "intask", OutTask: "outtask", InBroadcast: "inbcast", OutBroadcast: "outbcast", IOPub: "iopub",
 }
 
-// Names of the queues in records.
-const (
-	queueMux       = "mux"
-	queueTask      = "task"
-	queueBroadcast = "broadcast"
-)
-
 // submitted records a request.
 func (h *Hub) submitted(e *event, m *wire.Message) {
 	id, err := e.texts[0], error(nil)
@@ -131,7 +124,7 @@ func (h *Hub) begin(j *job, list *jobList) {
 }
 
 // queueNames are those of records, by the topic of a request.
-var queueNames = map[Topic]string{In: queueMux, InTask: queueTask, InBroadcast: queueBroadcast}
+var queueNames = map[Topic]string{In: "mux", InTask: "task", InBroadcast: "broadcast"}
 
 // newRecord makes the record of a request. Its strings are views of the bytes
 // that it keeps, but for the id, which others keep for longer. It is good until

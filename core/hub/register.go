@@ -109,7 +109,7 @@ func (h *Hub) allot(wanted json.RawMessage, uuid string) int {
 }
 
 func (h *Hub) free(id int) bool {
-	return id >= 0 && id <= maxID && h.engines.byID[id] == nil && h.pending.of(id) == nil
+	return id >= 0 && id <= maxID && h.engines.of(id) == nil && h.pending.of(id) == nil
 }
 
 // ready notes that a registering engine can be reached.
@@ -225,7 +225,7 @@ func (h *Hub) unregister(r *request) error {
 		}
 		return nil
 	}
-	if e := h.engines.byID[id]; e != nil {
+	if e := h.engines.of(id); e != nil {
 		h.remove(e, cause)
 		return nil
 	}

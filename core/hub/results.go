@@ -241,7 +241,7 @@ func (h *Hub) purgeQueries(ids idList, engines []int) ([]db.Query, error) {
 		queries = append(queries, db.Query{named})
 	}
 	for _, id := range engines {
-		e := h.engines.byID[id]
+		e := h.engines.of(id)
 		if e == nil {
 			return nil, wire.NewRemoteError("IndexError", fmt.Sprintf("No such engine: %d", id))
 		}

@@ -98,11 +98,11 @@ func TestEmptyStateFile(t *testing.T) {
 
 // The table is the JSON that restore reads, whatever an engine calls itself.
 func TestStateText(t *testing.T) {
-	h := &Hub{engines: engineTable{byID: map[int]*engine{}, byUUID: map[string]*engine{}}}
+	h := &Hub{engines: engineTable{byUUID: map[string]*engine{}}}
 	h.engines.add(3, "plain")
 	h.engines.add(1, "a \"quoted\" \\ one\n")
 	h.engines.add(7, "gone")
-	h.engines.byID[7].live = false
+	h.engines.of(7).live = false
 	var got engineState
 	if err := json.Unmarshal(h.stateText(), &got); err != nil {
 		t.Fatalf("%v: %s", err, h.stateText())

@@ -54,7 +54,7 @@ func (h *Hub) target(v any) *engine {
 		return h.engines.byUUID[v]
 	case json.Number:
 		if id, err := strconv.Atoi(v.String()); err == nil {
-			return h.engines.byID[id]
+			return h.engines.of(id)
 		}
 	}
 	return nil

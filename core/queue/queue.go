@@ -11,7 +11,7 @@ import (
 	"github.com/ipcore/ipcore/core/hub"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
-	"github.com/ipcore/ipcore/internal/rarely"
+	"github.com/ipcore/ipcore/internal/lograte"
 )
 
 // Monitor sees every message that passes, as the hub does, before it is passed
@@ -105,7 +105,7 @@ func closeAll(linger time.Duration, list ...*sockets.Socket) {
 type complaints struct {
 	log     hclog.Logger
 	refused wire.Refusals
-	hosts   rarely.Events[string]
+	hosts   lograte.Events[string]
 }
 
 func (c *complaints) drop(peer net.Addr, err error) {

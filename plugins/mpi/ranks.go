@@ -68,7 +68,7 @@ func (l *Launcher) sweep(ctx context.Context, patience time.Duration) error {
 		if clean++; len(all) > 0 {
 			clean = 0
 		}
-		if clean == 2 { // for a moment a process that begins to run a program shows no environment
+		if clean == 2 { // a process that begins to run a program shows no environment for a moment
 			return nil
 		}
 		if ctx.Err() != nil || time.Now().After(limit) {

@@ -16,9 +16,9 @@ const (
 	gatherFor = 500 * time.Microsecond
 )
 
-// gather is for the whole process: when what waits on the list of FlushAll is
+// postponed is for the whole process: when what waits on the list of FlushAll is
 // looked at again.
-var gather struct {
+var postponed struct {
 	armed atomic.Bool
 	once  sync.Once
 	timer *time.Timer
@@ -35,14 +35,14 @@ func (c *Conn) patient() bool {
 	if c.awaited.Load() < patientFrom || time.Since(epoch)-time.Duration(c.flushed.Load()) >= gatherFor {
 		return false
 	}
-	if !gather.armed.Swap(true) {
-		gather.once.Do(func() {
-			gather.timer = time.AfterFunc(time.Hour, func() {
-				gather.armed.Store(false)
+	if !postponed.armed.Swap(true) {
+		postponed.once.Do(func() {
+			postponed.timer = time.AfterFunc(time.Hour, func() {
+				postponed.armed.Store(false)
 				FlushAll()
 			})
 		})
-		gather.timer.Reset(gatherFor)
+		postponed.timer.Reset(gatherFor)
 	}
 	return true
 }

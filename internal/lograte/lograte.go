@@ -1,6 +1,6 @@
-// Package rarely decides which of many events of a kind are worth a log line:
+// Package lograte decides which of many events of a kind are worth a log line:
 // whoever can cause one can cause any number of them.
-package rarely
+package lograte
 
 import (
 	"sync"
