@@ -163,6 +163,7 @@ system_htcondor() {
 
 . test/env.sh
 go build -o build/tally ./test/tally
+test/testbed/ports.sh
 for system in ${SYSTEMS:-local openmpi mpich ssh ssh-isolated slurm torque-on-slurm sge pbs torque htcondor lsf htcondor-emulator winhpc}; do
     if [ "$(uname)" != Linux ]; then
         absent "$system" "the suites read /proc, so they need Linux"

@@ -202,6 +202,7 @@ hosts_clean() {
 tb_main() {
     local verb=${1:-}
     [ $# -gt 0 ] && shift
+    [ "$verb" != up ] || "$TB_HERE/ports.sh"
     case $verb in
     up | status | down | check | env) "v_$verb" "$@" ;;
     restart)

@@ -67,6 +67,7 @@ up() {
     alive && { say "up already"; return; }
     build
     mkdir -p "$dir/data"
+    "$root/test/testbed/ports.sh"
     answers && fail "something else listens on port $port: set TB_MONGO_PORT"
     setsid "$program" "127.0.0.1:$port" "file:$dir/data/" >"$dir/log" 2>&1 </dev/null &
     echo $! >"$dir/pid"

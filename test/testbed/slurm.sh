@@ -117,13 +117,18 @@ v_up() {
             --pid-file="$D/munge/munged.pidf" --log-file="$D/munge/log/munged.log" --seed-file="$D/munge/log/seed" --num-threads=2
         wait_for 10 test -S "$D/munge/munge.socket" || die "munged did not start: $(tail -3 "$D/log/munged.out")"
     fi
-    daemon slurmctld slurmctld -D -f "$CONF"
-    for i in $(seq "$(nodes)"); do alive "slurmd-tb$i" || start_node "$i"; done
-    wait_for 30 all_idle || {
+    wait_for 90 settled || {
         v_status
-        die "nodes did not come up; logs in $D/log"
+        die "nodes did not come up: $(cat "$D"/log/*.log | grep -i error | tail -1); logs in $D/log"
     }
     stamp "up, $(nodes) nodes"
+}
+# A daemon whose port is still held by an ended connection ends, and is started again.
+settled() {
+    local i
+    daemon slurmctld slurmctld -D -f "$CONF"
+    for i in $(seq "$(nodes)"); do start_node "$i"; done
+    all_idle
 }
 all_idle() { [ "$(sinfo -h -N -p debug -o %T | grep -c 'idle\|mixed\|allocated')" = "$(nodes)" ]; }
 
@@ -191,7 +196,7 @@ v_node_fail() {
 v_node_heal() {
     need_root
     local n=${1#tb}
-    alive "slurmd-tb$n" || start_node "$n"
+    start_node "$n"
     sleep 1
     scontrol update NodeName="tb$n" State=RESUME 2>/dev/null
     wait_for 20 all_idle && say "tb$n healed"
