@@ -38,6 +38,7 @@ type command struct {
 // constructors is the table of subcommands in the order of the help text.
 var constructors = []func(*app) *command{
 	newStart,
+	newEngines,
 	newStop,
 	newList,
 	newStatus,

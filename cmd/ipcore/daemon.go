@@ -33,6 +33,7 @@ type message struct {
 }
 
 type runningMessage struct {
+	ID   string        `json:"id"`
 	N    int           `json:"n"`
 	Have int           `json:"have"`
 	File string        `json:"file"`
@@ -160,7 +161,7 @@ func follow(a *app, co cluster.Options, r io.Reader, log string) error {
 			show.progress(*m.Progress)
 		case m.Running != nil:
 			show.wipe()
-			co.N = m.Running.N
+			co.N, co.ID = m.Running.N, m.Running.ID
 			show.welcome(co, m.Running.Have, m.Running.Took)
 			a.outf("Stop    ipcore stop%s\n", argsFor(co.Profile, co.ID))
 			a.errf("Leaving cluster running: %s\n", m.Running.File)
@@ -186,7 +187,7 @@ func daemonLog(co cluster.Options) (*os.File, error) {
 
 // nameLog gives the log the name that belongs to the daemon's pid.
 func nameLog(f *os.File, co cluster.Options, pid int) (string, error) {
-	path := cluster.LogPath(co.Profile, co.ID, pid)
+	path := cluster.LogPath(co.Profile, controllersID(co), pid)
 	if err := os.Rename(f.Name(), path); err != nil {
 		return "", fmt.Errorf("name the daemon's log: %w", err)
 	}
@@ -242,7 +243,7 @@ func (r *report) progress(p cluster.Progress) {
 }
 
 func (r *report) running(co cluster.Options, file string, took time.Duration) {
-	r.send(message{Running: &runningMessage{N: co.N, Have: r.have, File: file, Took: took}}, true)
+	r.send(message{Running: &runningMessage{ID: co.ID, N: co.N, Have: r.have, File: file, Took: took}}, true)
 }
 
 func (r *report) ended() {}

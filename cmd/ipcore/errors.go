@@ -65,6 +65,7 @@ func exitCode(err error) int {
 	var exit *exitError
 	var running *cluster.RunningError
 	var missing *cluster.NotFoundError
+	var alone *cluster.NoControllerError
 	var setting *registry.SettingError
 	switch {
 	case err == nil:
@@ -75,7 +76,7 @@ func exitCode(err error) int {
 		return exit.code
 	case errors.As(err, &running):
 		return exitAlreadyRunning
-	case errors.As(err, &missing):
+	case errors.As(err, &missing), errors.As(err, &alone):
 		return exitNoCluster
 	}
 	return exitFailure

@@ -67,11 +67,7 @@ func (o *listOptions) run(ctx context.Context, a *app) error {
 	} else {
 		a.outf("%-16s %-32s %-7s %7s %s\n", "PROFILE", "CLUSTER ID", "RUNNING", "ENGINES", "LAUNCHER")
 		for _, r := range rows(all) {
-			id := r.ID
-			if id == "" {
-				id = "''"
-			}
-			a.outf("%-16s %-32s %-7s %7d %s\n", r.Profile, id, pythonBool(r.Running), r.Engines, r.Launcher)
+			a.outf("%-16s %-32s %-7s %7d %s\n", r.Profile, idWord(r.ID), pythonBool(r.Running), r.Engines, r.Launcher)
 			for _, set := range slices.Sorted(maps.Keys(r.Sets)) {
 				if waiting := r.Sets[set].Waiting(); waiting != "" {
 					a.outf("%-16s set %s: %s\n", "", set, waiting)
@@ -116,20 +112,21 @@ func (o *listOptions) profiles() ([]profile.Profile, error) {
 
 // row is one cluster of the list.
 type row struct {
-	Profile    string `json:"profile"`
-	ProfileDir string `json:"profile_dir"`
-	ID         string `json:"cluster_id"`
-	File       string `json:"file"`
-	State      string `json:"state"` // one of the states below
-	Running    bool   `json:"running"`
-	Supervised bool   `json:"supervised"`
-	Controller bool   `json:"controller_running"`
-	Engines    int    `json:"engines_running"`
-	Waiting    int    `json:"engines_waiting"`
-	N          int    `json:"n"`
-	Launcher   string `json:"launcher"`
-	Tag        string `json:"tag"`
-	Error      string `json:"error,omitempty"`
+	Profile    string  `json:"profile"`
+	ProfileDir string  `json:"profile_dir"`
+	ID         string  `json:"cluster_id"`
+	File       string  `json:"file"`
+	State      string  `json:"state"` // one of the states below
+	Running    bool    `json:"running"`
+	Supervised bool    `json:"supervised"`
+	Controller bool    `json:"controller_running"`
+	Joins      *string `json:"joins"` // the id of the cluster whose controller the engines have joined
+	Engines    int     `json:"engines_running"`
+	Waiting    int     `json:"engines_waiting"`
+	N          int     `json:"n"`
+	Launcher   string  `json:"launcher"`
+	Tag        string  `json:"tag"`
+	Error      string  `json:"error,omitempty"`
 
 	// What the launcher says of each engine set, and how sets ended.
 	Sets  map[string]cluster.UnitStatus `json:"sets"`
@@ -171,6 +168,7 @@ func rows(all []*cluster.Status) []row {
 		}
 		if s.Record != nil {
 			r.ID, r.N, r.Launcher = s.Record.Cluster.ClusterID, s.Record.Cluster.N, s.Record.Engines.Class
+			r.Joins = s.Record.Own.Joins
 			r.Tag, r.Ended = s.Record.Own.Tag, append(r.Ended, s.Record.Own.Ended...)
 		}
 		if s.Err != nil {
@@ -179,6 +177,14 @@ func rows(all []*cluster.Status) []row {
 		list = append(list, r)
 	}
 	return list
+}
+
+// idWord writes a cluster id as upstream's list does.
+func idWord(id string) string {
+	if id == "" {
+		return "''"
+	}
+	return id
 }
 
 // pythonBool writes a truth value as upstream's list does.

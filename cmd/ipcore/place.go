@@ -27,6 +27,14 @@ func (p *place) resolve() (profile.Profile, string, error) {
 	return found, cluster.Path(found.SecurityDir(), p.clusterID), nil
 }
 
+// controllersID is the id of the cluster whose controller a start's engines have.
+func controllersID(co cluster.Options) string {
+	if co.Join != nil {
+		return *co.Join
+	}
+	return co.ID
+}
+
 // clientFile is the path of a cluster's connection file for clients.
 func clientFile(p profile.Profile, id string) string {
 	name, _ := connfile.Names(id)

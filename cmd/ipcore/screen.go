@@ -31,7 +31,7 @@ func (s *screen) progress(p cluster.Progress) {
 	if p.Stage == s.stage && p.Have == s.have && p.Waiting == s.wait {
 		return
 	}
-	changed, said := p.Stage != s.stage, p.Waiting != s.wait && p.Waiting != ""
+	first, changed, said := s.stage == "", p.Stage != s.stage, p.Waiting != s.wait && p.Waiting != ""
 	s.stage, s.have, s.wait = p.Stage, p.Have, p.Waiting
 	switch {
 	case s.Terminal && p.Stage == cluster.StageController:
@@ -45,6 +45,8 @@ func (s *screen) progress(p cluster.Progress) {
 	case s.Terminal:
 	case changed && p.Stage == cluster.StageController:
 		s.errf("starting the controller\n")
+	case first && p.Stage == cluster.StageEngines: // they join a controller
+		s.errf("starting %s\n", count(p.N, "engine"))
 	case changed && p.Stage == cluster.StageEngines:
 		s.errf("the controller is ready; starting %s\n", count(p.N, "engine"))
 	case said && p.Stage == cluster.StageEngines:
@@ -103,6 +105,10 @@ func (s *screen) welcome(co cluster.Options, have int, took time.Duration) {
 	engines := count(co.N, "engine")
 	if have < co.N {
 		engines = fmt.Sprintf("%d of %s", have, engines)
+	}
+	if co.Join != nil {
+		s.outf("%s is running with %s, which have joined cluster %s (%.1f s).\n\n", name, engines, idWord(*co.Join), took.Seconds())
+		return
 	}
 	s.outf("%s is running with %s (%.1f s).\n\n", name, engines, took.Seconds())
 	s.outf("Python  import ipyparallel as ipp\n        rc = ipp.Client(%s)\n", pythonArgs(co.Profile, co.ID))

@@ -36,6 +36,7 @@ type startOptions struct {
 	daemonize     bool
 	cleanLogs     bool
 	config        string
+	join          bool // engines alone, for the controller that runs
 }
 
 // startTraits are the configuration names that are options here.
@@ -88,16 +89,22 @@ profile sets them too.`,
 func (o *startOptions) flags(fs *pflag.FlagSet) {
 	fs.IntVarP(&o.n, "n", "n", 0, "start `N` engines (default: one for each CPU)")
 	fs.StringVar(&o.engines, "engines", "local", "launcher of the engines: a `NAME` of \"ipcore launchers\" or of a Python entry point, or a path")
-	fs.StringVar(&o.controller, "controller", "local", "launcher of the controller: a `NAME`, or a path")
+	if !o.join {
+		fs.StringVar(&o.controller, "controller", "local", "launcher of the controller: a `NAME`, or a path")
+	}
 	o.place.flags(fs)
 	fs.StringVar(&o.engineCmd, "engine-cmd", "", "`COMMAND` of an engine, in place of ipcore's own")
-	fs.StringVar(&o.controllerCmd, "controller-cmd", "", "`COMMAND` of the controller, in place of ipcore's own")
+	if !o.join {
+		fs.StringVar(&o.controllerCmd, "controller-cmd", "", "`COMMAND` of the controller, in place of ipcore's own")
+	}
 	fs.StringVar(&o.python, "python", "", "`PROGRAM` that is the engines' Python (default $IPCORE_PYTHON, an active environment's, python3)")
 	fs.BoolVar(&o.daemonize, "daemonize", false, "return when the engines have registered")
 	o.timeout = seconds(time.Minute)
 	fs.Var(&o.timeout, "timeout", "how long to wait for the engines to register")
 	fs.StringVar(&o.wait, "wait", "all", "wait for so `MANY` engines: a number, all, or none")
-	fs.BoolVar(&o.cleanLogs, "clean-logs", true, "remove the logs of the cluster's earlier runs")
+	if !o.join {
+		fs.BoolVar(&o.cleanLogs, "clean-logs", true, "remove the logs of the cluster's earlier runs")
+	}
 	fs.StringVar(&o.config, "config", "", "`FILE` with settings, beside the profile's ipcluster_config.json or .py")
 }
 
@@ -159,8 +166,12 @@ func (o *startOptions) clusterOptions(args []string) (cluster.Options, error) {
 	case o.quiet:
 		level = "error"
 	}
+	id, join := o.clusterID, (*string)(nil)
+	if o.join {
+		id, join = "", &o.clusterID
+	}
 	return cluster.Options{
-		Profile: p, ID: o.clusterID, N: o.n, Timeout: time.Duration(o.timeout), Wait: wait,
+		Profile: p, ID: id, Join: join, N: o.n, Timeout: time.Duration(o.timeout), Wait: wait,
 		Controller: o.controller, Engines: o.engines,
 		ControllerCommand: controller, EngineCommand: engine, ControllerArgs: args,
 		Python: o.python, LogLevel: level, CleanLogs: o.cleanLogs,
@@ -203,6 +214,9 @@ func (o *startOptions) run(ctx context.Context, a *app, c *command, args []strin
 	if _, ok := errors.AsType[*cluster.RunningError](err); ok {
 		err = &hintedError{err: err, hint: "to stop it: ipcore stop" + argsFor(co.Profile, co.ID)}
 	}
+	if missing, ok := errors.AsType[*cluster.NoControllerError](err); ok {
+		err = &hintedError{err: err, hint: "start one with: ipcore start" + argsFor(co.Profile, missing.ID) + "; ipcore list shows all clusters"}
+	}
 	if report != nil {
 		report.failed(err)
 	}
@@ -226,7 +240,6 @@ func supervise(ctx context.Context, co cluster.Options, show display) error {
 	if err != nil {
 		return err
 	}
-	co.N = c.N()
 	ctx, interrupted, release := interruptible(ctx, c, co.Log)
 	defer release()
 
@@ -237,6 +250,7 @@ func supervise(ctx context.Context, co cluster.Options, show display) error {
 		}
 		return err
 	}
+	co.N, co.ID = c.N(), c.ID()
 	show.running(co, c.File(), time.Since(began))
 	// The start's garbage is large beside what watching needs.
 	debug.SetGCPercent(25)

@@ -74,19 +74,22 @@ func (o *statusOptions) run(ctx context.Context, a *app) error {
 	}
 	report := statusReport{row: rows([]*cluster.Status{s})[0], Registered: []engineRow{}}
 	var askErr error
-	if s.Controller {
+	if s.Controller || report.Joins != nil {
+		if report.Joins != nil {
+			o.clusterID = *report.Joins
+		}
 		askErr = o.ask(ctx, &report)
 	}
 	if o.asJSON {
 		return writeJSON(a.Out, report)
 	}
-	name := report.ID
-	if name == "" {
-		name = "''"
-	}
-	a.outf("cluster     %s of profile %s\n", name, report.Profile)
+	a.outf("cluster     %s of profile %s\n", idWord(report.ID), report.Profile)
 	a.outf("supervisor  %s\n", supervisorWord(s))
-	a.outf("controller  %s\n", runningWord(s.Controller))
+	if report.Joins != nil {
+		a.outf("controller  that of cluster %s\n", idWord(*report.Joins))
+	} else {
+		a.outf("controller  %s\n", runningWord(s.Controller))
+	}
 	a.outf("engines     %d running, %d registered, %d asked for (%s)\n", s.Alive-waitingEngines(s), len(report.Registered), report.N, report.Launcher)
 	for _, id := range slices.Sorted(maps.Keys(s.Sets)) {
 		a.outf("set         %s: %s\n", id, setWords(s.Sets[id]))

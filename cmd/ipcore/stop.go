@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/ipcore/ipcore/core/cluster"
 	"github.com/ipcore/ipcore/core/profile"
 )
@@ -23,8 +25,9 @@ func newStop(a *app) *command {
 		name:  "stop",
 		args:  "[ids...] [--all]",
 		short: "stop a cluster",
-		long: `Stop a cluster: its engines, its controller and the process that watches it. Arguments
-are ids of clusters of the profile; without them it is the one without a name.
+		long: `Stop a cluster: its engines, its controller and the process that watches it, and engines
+that "ipcore engines" had join it. Arguments are ids of clusters of the profile; without them
+it is the one without a name.
 
 It works from any terminal, and also when the watching process has died.`,
 		example: `ipcore stop
@@ -66,24 +69,16 @@ func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
 	default:
 		files = []string{file}
 	}
-	type result struct {
-		left cluster.Leftover
-		err  error
+	joined, own, err := cluster.InOrder(p, files)
+	if err != nil {
+		return err
 	}
-	results := make(chan result, len(files))
-	for _, file := range files {
-		go func() {
-			left, err := cluster.Stop(ctx, file, log)
-			results <- result{left, err}
-		}()
-	}
-	var left cluster.Leftover
-	for range files {
-		r := <-results
-		err = errors.Join(err, r.err)
-		left.Survivors = append(left.Survivors, r.left.Survivors...)
-		left.Unasked = append(left.Unasked, r.left.Unasked...)
-	}
+	files = append(joined, own...)
+	left, err := stopAll(ctx, joined, true, log)
+	rest, ownErr := stopAll(ctx, own, false, log)
+	err = errors.Join(err, ownErr)
+	left.Survivors = append(left.Survivors, rest.Survivors...)
+	left.Unasked = append(left.Unasked, rest.Unasked...)
 	if _, ok := errors.AsType[*cluster.NotFoundError](err); ok {
 		return &exitError{code: exitNoCluster, err: &hintedError{err: err, hint: othersHint(p)}}
 	}
@@ -108,6 +103,32 @@ func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
 		return &hintedError{err: err, hint: "nothing of it is forgotten: ipcore stop tries again"}
 	}
 	return err
+}
+
+// stopAll stops clusters at the same time. mayBeGone tells that one that is not there
+// is as good as stopped: it was there a moment ago.
+func stopAll(ctx context.Context, files []string, mayBeGone bool, log hclog.Logger) (left cluster.Leftover, err error) {
+	type result struct {
+		left cluster.Leftover
+		err  error
+	}
+	results := make(chan result, len(files))
+	for _, file := range files {
+		go func() {
+			left, err := cluster.Stop(ctx, file, log)
+			if _, gone := errors.AsType[*cluster.NotFoundError](err); gone && mayBeGone {
+				err = nil
+			}
+			results <- result{left, err}
+		}()
+	}
+	for range files {
+		r := <-results
+		err = errors.Join(err, r.err)
+		left.Survivors = append(left.Survivors, r.left.Survivors...)
+		left.Unasked = append(left.Unasked, r.left.Unasked...)
+	}
+	return left, err
 }
 
 // othersHint says where clusters are, for somebody who named one that is not.

@@ -39,7 +39,7 @@ func Load(path string, o LoadOptions) (*Cluster, error) {
 // fromRecord makes a cluster of what its file says.
 func fromRecord(path string, r *Record, o LoadOptions) (*Cluster, error) {
 	c, err := New(Options{
-		Profile: profile.Profile{Dir: profileOf(path, r)}, ID: r.Cluster.ClusterID, N: r.Cluster.N,
+		Profile: profile.Profile{Dir: profileOf(path, r)}, ID: r.Cluster.ClusterID, Join: r.Own.Joins, N: r.Cluster.N,
 		Engines: r.Engines.Class, Log: o.Log,
 	})
 	if err != nil {

@@ -15,10 +15,26 @@ import (
 // cluster file. Taking up launchers' states can take seconds on a slow system.
 const lockLimit = 30 * time.Second
 
-// claim makes this process the supervisor of the cluster: it writes the
-// cluster file with our process and the intent to start the controller. The
-// file of a cluster that has ended is replaced; RunningError if it has not.
-func (c *Cluster) claim(ctx context.Context) (err error) {
+// claim makes this process the supervisor of the cluster. Engines that join a
+// controller get the first id that is free.
+func (c *Cluster) claim(ctx context.Context) error {
+	if c.opts.Join == nil || c.opts.ID != "" {
+		return c.claimFile(ctx)
+	}
+	for i := 1; ; i++ {
+		c.opts.ID = joinedID(*c.opts.Join, i)
+		c.file = Path(c.opts.Profile.SecurityDir(), c.opts.ID)
+		err := c.claimFile(ctx)
+		if _, taken := errors.AsType[*RunningError](err); !taken {
+			return err
+		}
+	}
+}
+
+// claimFile writes the cluster file with our process and the intent to start the
+// controller. The file of a cluster that has ended is replaced; RunningError if it
+// has not.
+func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	me, err := process.Self()
 	if err != nil {
 		return fmt.Errorf("find this process's start time: %w", err)
@@ -39,7 +55,9 @@ func (c *Cluster) claim(ctx context.Context) (err error) {
 		return err
 	}
 	r := newRecord(&c.opts, c.tag, me)
-	r.Own.Starting = []string{controllerID}
+	if c.opts.Join == nil {
+		r.Own.Starting = []string{controllerID}
+	}
 	if err := r.create(c.file); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			// A file system without locks, and somebody was quicker.

@@ -29,7 +29,8 @@ const (
 	patience  = 3 * time.Second
 )
 
-// Cluster is one controller and its engine sets. New or Load makes it; Start
+// Cluster is one controller and its engine sets, or engine sets that joined the
+// controller of another cluster. New or Load makes it; Start
 // or Adopt gives it something to watch; Supervise waits for its end; Stop ends
 // it. Close lets it go and leaves what runs running.
 type Cluster struct {
@@ -53,6 +54,7 @@ type Cluster struct {
 	controllerUse, engineUse *registry.Use
 
 	watchers sync.WaitGroup // of lost engine connections
+	before   int            // engines that a controller had before ours joined it
 
 	missed error    // what Adopt could not take up; set before Stop
 	left   Leftover // what Stop found left over
@@ -75,9 +77,13 @@ func (c *Cluster) File() string { return c.file }
 
 // clientFile is the path of the client's connection file.
 func (c *Cluster) clientFile() string {
-	client, _ := connfile.Names(c.opts.ID)
+	client, _ := connfile.Names(c.opts.hubID())
 	return filepath.Join(c.opts.Profile.SecurityDir(), client)
 }
+
+// ID is the cluster's id. Engines that join a controller get one when they start:
+// "engines-1", behind the id of the controller's cluster where that has a name.
+func (c *Cluster) ID() string { return c.opts.ID }
 
 // N is the number of engines asked for.
 func (c *Cluster) N() int { return c.opts.N }
@@ -88,6 +94,11 @@ func (c *Cluster) N() int { return c.opts.N }
 func (c *Cluster) Start(ctx context.Context) (err error) {
 	if err := c.find(ctx); err != nil {
 		return err
+	}
+	if c.opts.Join != nil {
+		if err := c.meet(ctx); err != nil {
+			return err
+		}
 	}
 	if err := c.opts.Profile.Create(); err != nil {
 		return fmt.Errorf("make the profile directory: %w", err)
@@ -102,48 +113,58 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, c.Stop(limited))
 		}
 	}()
-	if c.opts.CleanLogs {
+	if c.opts.CleanLogs && c.opts.Join == nil {
 		if err := removeLogs(c.opts.Profile, c.opts.ID); err != nil {
 			c.log.Warn("old logs stay", "error", err)
 		}
 	}
-	c.opts.Progress(Progress{Stage: StageController, N: c.opts.N})
-	if err := c.startController(ctx, c.host(c.controllerUse.Found)); err != nil {
-		return err
+	if c.opts.Join == nil {
+		c.opts.Progress(Progress{Stage: StageController, N: c.opts.N})
+		if err := c.startController(ctx, c.host(c.controllerUse.Found)); err != nil {
+			return err
+		}
 	}
 	c.opts.Progress(Progress{Stage: StageEngines, N: c.opts.N})
 	set, err := c.startEngines(ctx, c.host(c.engineUse.Found))
 	if err != nil {
 		return err
 	}
-	if c.opts.lost != nil {
+	if c.opts.lost != nil && c.opts.Wait != WaitNone {
 		c.watchers.Go(c.watchLosses)
 	}
 	return c.awaitEngines(ctx, set)
 }
 
-// find resolves both launchers and their settings, before anything runs.
+// find resolves the launchers and their settings, before anything runs.
 func (c *Cluster) find(ctx context.Context) error {
 	search := registry.Search{ProfileDir: c.opts.Profile.Dir, Python: c.opts.Python}
-	controllers, err := registry.Find(ctx, sdk.Controller, c.opts.Controller, search)
-	if err != nil {
-		return fmt.Errorf("--controller: %w", err)
-	}
-	engines, err := registry.Find(ctx, sdk.Engine, c.opts.Engines, search)
-	if err != nil {
-		return fmt.Errorf("--engines: %w", err)
-	}
-	c.controllerUse = &registry.Use{Found: controllers, Kind: sdk.Controller}
-	c.engineUse = &registry.Use{Found: engines, Kind: sdk.Engine}
-	warnings, err := registry.Configure([]*registry.Use{c.controllerUse, c.engineUse}, c.opts.Settings)
-	if err != nil {
-		return err
-	}
-	for flag, f := range map[string]*registry.Found{"--controller": controllers, "--engines": engines} {
+	var uses []*registry.Use
+	var warnings []string
+	use := func(kind sdk.Kind, flag, name string) (*registry.Use, error) {
+		f, err := registry.Find(ctx, kind, name, search)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", flag, err)
+		}
 		if f.OldName != "" {
 			warnings = append(warnings, fmt.Sprintf("%s=%s is an old name; use %s=%s", flag, f.OldName, flag, f.Name))
 		}
+		uses = append(uses, &registry.Use{Found: f, Kind: kind})
+		return uses[len(uses)-1], nil
 	}
+	var err error
+	if c.opts.Join == nil {
+		if c.controllerUse, err = use(sdk.Controller, "--controller", c.opts.Controller); err != nil {
+			return err
+		}
+	}
+	if c.engineUse, err = use(sdk.Engine, "--engines", c.opts.Engines); err != nil {
+		return err
+	}
+	more, err := registry.Configure(uses, c.opts.Settings)
+	if err != nil {
+		return err
+	}
+	warnings = append(more, warnings...)
 	for _, w := range warnings {
 		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: " + w})
 	}
@@ -171,7 +192,7 @@ func (c *Cluster) startController(ctx context.Context, h *host) error {
 	c.controller = u
 	c.note(u, c.controllerUse)
 	c.mu.Unlock()
-	client, engine := connfile.Names(c.opts.ID)
+	client, engine := connfile.Names(c.opts.hubID())
 	written := filesOf(c.opts.Profile.SecurityDir(), client, engine)
 	if c.opts.keepsFiles() {
 		written.forget() // the controller may find nothing to change in them
@@ -242,9 +263,8 @@ func (c *Cluster) fetch(ctx context.Context, u *unit, written files) error {
 	if written.ready() {
 		return nil
 	}
-	_, engine := connfile.Names(c.opts.ID)
 	// The client's file last: it is what clients wait for.
-	if err := atomicfile.Write(filepath.Join(c.opts.Profile.SecurityDir(), engine), info.Engine, 0o600); err != nil {
+	if err := atomicfile.Write(c.engineFile(), info.Engine, 0o600); err != nil {
 		return err
 	}
 	return atomicfile.Write(c.clientFile(), info.Client, 0o600)
@@ -275,11 +295,10 @@ func (c *Cluster) engineRequest(id string) (sdk.StartRequest, error) {
 // request is what requests of both kinds have.
 func (c *Cluster) request(use *registry.Use, id string, command []string) (sdk.StartRequest, error) {
 	env, err := c.opts.environment(use, c.tag)
-	_, engine := connfile.Names(c.opts.ID)
 	return sdk.StartRequest{
-		Kind: use.Kind, ID: id, ProfileDir: c.opts.Profile.Dir, ClusterID: c.opts.ID,
+		Kind: use.Kind, ID: id, ProfileDir: c.opts.Profile.Dir, ClusterID: c.opts.hubID(),
 		Command: command, Env: env, WorkDir: workDir(use), LogDir: c.opts.Profile.LogDir(), Options: use.Options,
-		Tag: c.tag, ClientFile: c.clientFile(), EngineFile: filepath.Join(c.opts.Profile.SecurityDir(), engine),
+		Tag: c.tag, ClientFile: c.clientFile(), EngineFile: c.engineFile(),
 	}, err
 }
 
@@ -392,27 +411,34 @@ func (c *Cluster) units() []*unit {
 }
 
 // Supervise waits until the cluster has ended by itself, or ctx ends. Nil: the
-// controller ended in order (a client asked for it) and nothing is left. An
-// EndedError: the controller died; what was left has been stopped. The ctx's
-// error: all goes on, Stop or Close is next.
+// controller ended in order (a client asked for it), or engines that joined one did,
+// or theirs has gone; nothing is left. An EndedError: it, or they, died; what was
+// left has been stopped. The ctx's error: all goes on, Stop or Close is next.
 func (c *Cluster) Supervise(ctx context.Context) error {
-	u := c.controller
+	first, what := c.controller, "the controller"
+	var gone <-chan struct{}
+	if c.opts.Join != nil {
+		first, what, gone = c.engines[0], enginesOf(c.opts.N), c.watchController()
+	}
+	orderly := true
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-u.ended:
-	}
-	u.mu.Lock()
-	orderly := u.exit.Code == 0
-	u.mu.Unlock()
-	if orderly {
-		c.awaitEnds(ctx, patience) // the engines were told to end as well
+	case <-gone:
+		c.opts.Progress(Progress{Stage: StageNote, Note: "the controller was stopped, and so are these engines"})
+	case <-first.ended:
+		first.mu.Lock()
+		orderly = first.exit.Code == 0
+		first.mu.Unlock()
+		if orderly {
+			c.awaitEnds(ctx, patience) // the engines were told to end as well
+		}
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
 	err := c.Stop(limited)
 	if !orderly {
-		err = errors.Join(u.failure("the controller", "unexpectedly"), err)
+		err = errors.Join(first.failure(what, "unexpectedly"), err)
 	}
 	return err
 }
@@ -484,10 +510,13 @@ func (c *Cluster) removeFiles() error {
 		return nil
 	}
 	c.written = false
+	if c.opts.Join != nil { // the files are those of a controller that goes on
+		forgetTag(c.record.Own.Tag)
+		return removeIfThere(c.file)
+	}
 	var err error
 	if !c.record.Own.Keep {
-		client, engine := connfile.Names(c.opts.ID)
-		err = errors.Join(removeIfThere(filepath.Join(c.opts.Profile.SecurityDir(), client)), removeIfThere(filepath.Join(c.opts.Profile.SecurityDir(), engine)))
+		err = errors.Join(removeIfThere(c.clientFile()), removeIfThere(c.engineFile()))
 	}
 	forgetTag(c.record.Own.Tag)
 	return errors.Join(err, c.removeLock(), removeIfThere(c.file))

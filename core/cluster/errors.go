@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -47,6 +48,24 @@ func (e *NotFoundError) Error() string {
 	}
 	return fmt.Sprintf("no cluster %q is running: there is no %s", e.ID, e.File)
 }
+
+// NoControllerError says that there is no controller that engines could join, or that
+// it does not answer.
+type NoControllerError struct {
+	ID   string // of the cluster
+	File string // the connection file
+	Err  error
+}
+
+func (e *NoControllerError) Error() string {
+	if errors.Is(e.Err, fs.ErrNotExist) {
+		return "there is no controller to join: there is no " + e.File
+	}
+	return fmt.Sprintf("the controller of %s can't be joined: %v", e.File, e.Err)
+}
+
+// Unwrap answers the cause.
+func (e *NoControllerError) Unwrap() error { return e.Err }
 
 // EndedError says that the controller or all engines ended when they should
 // not have.

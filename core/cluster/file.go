@@ -85,6 +85,10 @@ type Own struct {
 	Status map[string]UnitStatus `json:"status,omitempty"`
 	Ended  []UnitEnd             `json:"ended,omitempty"`
 
+	// Joins is the id of the cluster whose controller the engines have joined; nil for
+	// a cluster with a controller of its own.
+	Joins *string `json:"joins,omitempty"`
+
 	// Keep tells that the connection files outlive the controller (--reuse).
 	Keep bool `json:"keep,omitempty"`
 }
@@ -215,6 +219,7 @@ func newRecord(o *Options, tag string, self process.State) *Record {
 			Supervisor: &self,
 			Created:    time.Now().UTC().Format(time.RFC3339),
 			Tag:        tag,
+			Joins:      o.Join,
 			Keep:       o.keepsFiles(),
 		},
 	}

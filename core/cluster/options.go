@@ -27,6 +27,7 @@ const defaultTimeout = 60 * time.Second
 type Options struct {
 	Profile profile.Profile // required
 	ID      string          // the cluster's id; "" is the cluster without a name
+	Join    *string         // nil, or the id of a cluster: start engines for its controller, and none of our own
 	N       int             // engines; 0 means the number of CPUs
 	Timeout time.Duration   // for each of controller and engines; 0 means a minute
 	Wait    int             // engines that Start waits for: 0 means all, WaitNone none
@@ -55,6 +56,7 @@ type Options struct {
 	Progress func(Progress)
 
 	register registration  // nil: through a client of our own
+	count    census        // the same
 	lost     lossWatch     // the same
 	every    time.Duration // between two questions for a unit's status; 0 means statusEvery
 }
@@ -102,8 +104,10 @@ func (o *Options) resolve() error {
 	if o.Wait == 0 {
 		o.Wait = o.N
 	}
-	if strings.ContainsAny(o.ID, "/\\\x00\n") || o.ID == "." || o.ID == ".." {
-		return fmt.Errorf("--cluster-id: %q can't be part of a file name", o.ID)
+	for _, id := range []string{o.ID, o.hubID()} {
+		if strings.ContainsAny(id, "/\\\x00\n") || id == "." || id == ".." {
+			return fmt.Errorf("--cluster-id: %q can't be part of a file name", id)
+		}
 	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
@@ -125,12 +129,22 @@ func (o *Options) resolve() error {
 	}
 	if o.register == nil {
 		o.register = registerByClient(o.Log.Named("client"))
+		o.count = countByClient(o.Log.Named("client"))
 		o.lost = lossesByClient(o.Log.Named("client"))
 	}
 	if o.every == 0 {
 		o.every = statusEvery
 	}
 	return nil
+}
+
+// hubID is the cluster id that the connection files have in their names, and that
+// controller and engines are told.
+func (o *Options) hubID() string {
+	if o.Join != nil {
+		return *o.Join
+	}
+	return o.ID
 }
 
 // controllerCommand answers the whole command of the controller. reachable tells
@@ -238,7 +252,7 @@ func (o *Options) placeArgs(command []string) []string {
 	if !known {
 		return nil
 	}
-	return []string{"--profile-dir=" + o.Profile.Dir, "--cluster-id=" + o.ID}
+	return []string{"--profile-dir=" + o.Profile.Dir, "--cluster-id=" + o.hubID()}
 }
 
 // keepsFiles tells whether the controller leaves its connection files behind,
@@ -257,7 +271,7 @@ func (o *Options) keepsFiles() bool {
 // environment answers what every process of the cluster finds in its
 // environment beside what this process has: ours, and what settings add.
 func (o *Options) environment(use *registry.Use, tag string) (map[string]string, error) {
-	env := map[string]string{"IPP_CLUSTER_ID": o.ID, "IPP_PROFILE_DIR": o.Profile.Dir, sdk.EnvTag: tag}
+	env := map[string]string{"IPP_CLUSTER_ID": o.hubID(), "IPP_PROFILE_DIR": o.Profile.Dir, sdk.EnvTag: tag}
 	var more map[string]any
 	if value := use.Host["environment"]; value != nil {
 		d := json.NewDecoder(bytes.NewReader(value))

@@ -28,6 +28,14 @@ func registerByClient(log hclog.Logger) registration {
 	}
 }
 
+// controllerEnded is closed when the cluster's own controller has ended.
+func (c *Cluster) controllerEnded() <-chan struct{} {
+	if c.controller == nil {
+		return nil
+	}
+	return c.controller.ended
+}
+
 // lossWatch follows the engines that are registered with the controller of a
 // connection file and calls lost when there are fewer than before. It ends with
 // ctx, or the controller.
@@ -54,7 +62,8 @@ func lossesByClient(log hclog.Logger) lossWatch {
 // watchLosses has the launchers asked at once when engines are lost, so that
 // their causes are known.
 func (c *Cluster) watchLosses() {
-	for c.watching.Err() == nil && !c.controller.hasEnded() {
+	ended := c.controllerEnded()
+	for c.watching.Err() == nil {
 		err := c.opts.lost(c.watching, c.clientFile(), func() {
 			c.log.Debug("engines were lost; asking the launchers why")
 			for _, u := range c.units() {
@@ -66,7 +75,8 @@ func (c *Cluster) watchLosses() {
 		}
 		select {
 		case <-c.watching.Done():
-		case <-c.controller.ended:
+		case <-ended:
+			return
 		case <-time.After(reopenPause):
 		}
 	}
@@ -87,12 +97,12 @@ func (c *Cluster) awaitEngines(ctx context.Context, u *unit) error {
 	have := make(chan int, 1)
 	done := make(chan error, 1)
 	go func() {
-		done <- c.opts.register(waiting, c.clientFile(), want, func(n int) {
+		done <- c.opts.register(waiting, c.clientFile(), c.before+want, func(n int) {
 			select {
 			case <-have: // the one before was not taken yet
 			default:
 			}
-			have <- n
+			have <- max(0, n-c.before)
 		})
 	}()
 	finish := func() {
@@ -132,7 +142,7 @@ func (c *Cluster) awaitEngines(ctx context.Context, u *unit) error {
 		case <-u.ended:
 			finish()
 			return u.failure(enginesOf(c.opts.N), "before all had registered")
-		case <-c.controller.ended:
+		case <-c.controllerEnded():
 			finish()
 			return c.controller.failure("the controller", "while the engines registered")
 		}

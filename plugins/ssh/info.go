@@ -46,7 +46,7 @@ func ProxyInfo() sdk.Info {
 		},
 		Options: append(commonOptions(), sdk.Option{
 			Name: "ipcluster_cmd", Type: sdk.TypeList,
-			Help: `what starts engines there, before "engines -n N"; ipyparallel's ["ipcluster"] by default`,
+			Help: `what starts engines there, before "engines -n N"; ipyparallel's ["ipcluster"] by default, or ["ipcore"]`,
 		}, sdk.Option{
 			Name: "ipcluster_args", Type: sdk.TypeList,
 			Help: `arguments of it, for example ["--engines=slurm"]`,

@@ -5,6 +5,7 @@ import os
 import sys
 
 from harness.case import Case
+from harness.cluster import IPCORE
 from harness.systems import SYSTEM, SystemCluster
 
 __name__ = "__main__"  # functions sent from here are a user's own, not a module's
@@ -18,10 +19,12 @@ def host():
 
 
 class Proxied(SystemCluster):
-    """Engines that ipyparallel's ipcluster starts on a host, and a controller here."""
+    """Engines that an ipcluster starts on a host, ipyparallel's or ours, and a controller here."""
+
+    ipcluster = [sys.executable, "-m", "ipyparallel.cluster"]
 
     def command(self, *extra):
-        ipcluster = json.dumps([sys.executable, "-m", "ipyparallel.cluster"])
+        ipcluster = json.dumps(self.ipcluster)
         return super().command("--engines=sshproxy", "--sshproxy.hostname=h2", f"--sshproxy.ipcluster_cmd={ipcluster}", *extra)
 
 
@@ -31,7 +34,14 @@ if SYSTEM.launcher == "ssh" and SYSTEM.shares_files:
         deadline = 240
 
         def test_start_list_stop(self):
+            self.cycle(Proxied(3, controller="local"))
+
+        def test_ipcore_there(self):
             c = Proxied(3, controller="local")
+            c.ipcluster = [IPCORE]
+            self.cycle(c)
+
+        def cycle(self, c):
             self.addCleanup(c.close)
             c.start()
             rc = c.client()

@@ -1,0 +1,150 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/client"
+	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/profile"
+)
+
+const (
+	// joinLimit is how long a controller that engines join has to answer.
+	joinLimit = 10 * time.Second
+	// joinLook is the interval at which the controller's file is looked at.
+	joinLook = time.Second
+)
+
+// joinedID is the id of the ith cluster of engines that have joined another one.
+func joinedID(joined string, i int) string {
+	id := "engines-" + strconv.Itoa(i)
+	if joined == "" {
+		return id
+	}
+	return joined + "-" + id
+}
+
+// census answers how many engines have registered with the controller of a
+// connection file.
+type census func(ctx context.Context, clientFile string) (int, error)
+
+// countByClient asks the controller as any client does.
+func countByClient(log hclog.Logger) census {
+	return func(ctx context.Context, clientFile string) (int, error) {
+		c, err := client.Connect(ctx, client.Options{File: clientFile, Log: log})
+		if err != nil {
+			return 0, err
+		}
+		defer c.Close()
+		return len(c.IDs()), nil
+	}
+}
+
+// meet looks for the controller that engines are to join and counts the engines
+// that it has already. Where only the engines' connection file is, as on a machine
+// that it was sent to, nobody can ask the controller, and nobody waits.
+func (c *Cluster) meet(ctx context.Context) error {
+	there, err := readEngineFile(c.engineFile())
+	if err != nil {
+		return &NoControllerError{ID: c.opts.hubID(), File: c.engineFile(), Err: err}
+	}
+	if c.engineUse.Found.Info.Remote && strings.HasPrefix(there.Interface, "tcp://127.") {
+		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: the controller listens on its own machine alone (" + there.Interface +
+			"): engines on others do not reach it without a tunnel; start it with: ipcore start ... -- --ip='*'"})
+	}
+	if _, err := os.Stat(c.clientFile()); errors.Is(err, fs.ErrNotExist) {
+		c.opts.Wait = WaitNone
+		return nil
+	}
+	if c.opts.count == nil {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, joinLimit)
+	defer cancel()
+	if c.before, err = c.opts.count(limited, c.clientFile()); err != nil {
+		return &NoControllerError{ID: c.opts.hubID(), File: c.clientFile(), Err: err}
+	}
+	return nil
+}
+
+// watchController answers a channel that is closed when the controller that the
+// engines have joined was stopped: its connection file has gone, or is another
+// controller's. One that is only killed, or keeps its files to be started again,
+// leaves its file, and engines wait for it as long as they do.
+func (c *Cluster) watchController() <-chan struct{} {
+	gone := make(chan struct{})
+	first, _ := readEngineFile(c.engineFile())
+	c.watchers.Go(func() {
+		t := time.NewTicker(joinLook)
+		defer t.Stop()
+		missed := false // the last time
+		for {
+			select {
+			case <-c.watching.Done():
+				return
+			case <-t.C:
+			}
+			now, err := readEngineFile(c.engineFile())
+			missing := errors.Is(err, fs.ErrNotExist) || err == nil && now.Key != first.Key
+			if missing && missed {
+				close(gone)
+				return
+			}
+			missed = missing
+		}
+	})
+	return gone
+}
+
+// readEngineFile reads the engines' connection file of any controller, as far as it
+// can be understood.
+func readEngineFile(path string) (f connfile.Engine, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return f, err
+	}
+	err = json.Unmarshal(text, &f)
+	return f, err
+}
+
+// engineFile is the path of the engines' connection file.
+func (c *Cluster) engineFile() string {
+	_, engine := connfile.Names(c.opts.hubID())
+	return filepath.Join(c.opts.Profile.SecurityDir(), engine)
+}
+
+// InOrder sorts the cluster files of a profile that are to be stopped: first come
+// those of engines that joined a controller, so that they can take their leave of
+// it. Engines that have joined one of the clusters are added to them.
+func InOrder(p profile.Profile, files []string) (joined, own []string, err error) {
+	all, err := Files(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, file := range all {
+		r, err := ReadRecord(file)
+		if err != nil || r.Own.Joins == nil {
+			continue // who stops it is told what is wrong with it
+		}
+		if slices.Contains(files, file) || slices.Contains(files, Path(p.SecurityDir(), *r.Own.Joins)) {
+			joined = append(joined, file)
+		}
+	}
+	for _, file := range files {
+		if !slices.Contains(joined, file) {
+			own = append(own, file)
+		}
+	}
+	return joined, own, nil
+}

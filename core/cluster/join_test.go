@@ -1,0 +1,190 @@
+//go:build unix
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ipcore/ipcore/core/connfile"
+)
+
+// joining answers the options of engines that join the cluster of others.
+func joining(o Options, n int) Options {
+	id := o.ID
+	o.ID, o.Join, o.N, o.ControllerCommand = "", &id, n, nil
+	return o
+}
+
+// controllersFiles tells whether both connection files are there.
+func controllersFiles(o Options) bool {
+	for _, kind := range []string{"client", "engine"} {
+		if _, err := os.Stat(filepath.Join(o.Profile.SecurityDir(), "ipcontroller-"+o.ID+"-"+kind+".json")); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// TestJoin has two sets of engines join a controller. The one that is stopped
+// leaves the controller alone; the other ends with it.
+func TestJoin(t *testing.T) {
+	o := testOptions(t)
+	first := started(t, o)
+	j := joining(o, 3)
+	j.EngineCommand = shell(`echo "$IPP_CLUSTER_ID" >"$IPP_PROFILE_DIR/told"; exec sleep 1000`)
+	j.count = func(context.Context, string) (int, error) { return 2, nil }
+	j.register = func(_ context.Context, file string, n int, have func(int)) error {
+		if n != 5 || filepath.Base(file) != "ipcontroller-t-client.json" {
+			t.Errorf("waits for %d engines of %s, want the 2 that were there and 3 of ipcontroller-t-client.json", n, file)
+		}
+		have(4)
+		have(5)
+		return nil
+	}
+	var last Progress
+	j.Progress = func(p Progress) { last = p }
+	one, two := started(t, j), started(t, j)
+	if one.ID() != "t-engines-1" || two.ID() != "t-engines-2" {
+		t.Errorf("the ids are %q and %q", one.ID(), two.ID())
+	}
+	if last.Have != 3 || last.Stage != StageRunning {
+		t.Errorf("the last progress is %+v, want 3 engines of our own", last)
+	}
+	r, err := ReadRecord(one.File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Controller != nil || r.Own.Joins == nil || *r.Own.Joins != "t" || len(r.Engines.Sets) != 1 || r.Cluster.ClusterID != "t-engines-1" {
+		t.Errorf("the cluster file says %+v", r)
+	}
+	eventually(t, "the engines are told the id of the cluster they joined", func() bool {
+		told, _ := os.ReadFile(filepath.Join(o.Profile.Dir, "told"))
+		return string(told) == "t\n"
+	})
+	if got := len(processesOf(t, o.Profile.Dir)); got != 9 {
+		t.Errorf("%d processes, want a controller, 2 engines and twice 3", got)
+	}
+
+	if err := one.Stop(background(t)); err != nil {
+		t.Error(err)
+	}
+	if got := len(processesOf(t, o.Profile.Dir)); got != 6 || !controllersFiles(o) {
+		t.Errorf("after the first had stopped: %d processes, want 6; connection files: %t", got, controllersFiles(o))
+	}
+	supervised := make(chan error, 1)
+	ctx := background(t)
+	go func() { supervised <- two.Supervise(ctx) }()
+	if err := first.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := <-supervised; err != nil {
+		t.Errorf("Supervise of engines whose controller was stopped: %v", err)
+	}
+	nothingLeft(t, o.Profile)
+}
+
+// TestJoinLoses kills engines that joined a controller.
+func TestJoinLoses(t *testing.T) {
+	o := testOptions(t)
+	started(t, o)
+	c := started(t, joining(o, 1))
+	if err := syscall.Kill(enginePID(t, c), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	err := c.Supervise(background(t))
+	var ended *EndedError
+	if !errors.As(err, &ended) || !strings.Contains(err.Error(), "the engine ended unexpectedly: killed by SIGKILL") {
+		t.Errorf("Supervise: %v", err)
+	}
+	if _, err := os.Stat(c.File()); !errors.Is(err, fs.ErrNotExist) || !controllersFiles(o) {
+		t.Errorf("cluster file: %v; connection files: %t", err, controllersFiles(o))
+	}
+}
+
+// TestJoinOrphan stops joined engines after their supervisor died.
+func TestJoinOrphan(t *testing.T) {
+	o := testOptions(t)
+	started(t, o)
+	c := started(t, joining(o, 2))
+	orphan(t, c)
+	s, err := Inspect(background(t), c.File(), o.Log)
+	if err != nil || s.Supervised || s.Controller || s.Alive != 2 {
+		t.Errorf("inspected: %+v, %v", s, err)
+	}
+	if _, err := Stop(background(t), c.File(), o.Log); err != nil {
+		t.Error(err)
+	}
+	if got := len(processesOf(t, o.Profile.Dir)); got != 3 || !controllersFiles(o) {
+		t.Errorf("%d processes, want 3; connection files: %t", got, controllersFiles(o))
+	}
+}
+
+// TestJoinNobody has engines join what is not there, or does not answer.
+func TestJoinNobody(t *testing.T) {
+	o := testOptions(t)
+	join := func(o Options) error {
+		c, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Start(background(t))
+	}
+	var alone *NoControllerError
+	err := join(joining(o, 1))
+	if !errors.As(err, &alone) || alone.ID != "t" || !strings.Contains(err.Error(), "there is no controller to join") {
+		t.Errorf("without files: %v", err)
+	}
+	started(t, o)
+	j := joining(o, 1)
+	j.count = func(context.Context, string) (int, error) { return 0, errors.New("connection refused") }
+	if err := join(j); !errors.As(err, &alone) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("of a controller that does not answer: %v", err)
+	}
+	if files, err := Files(o.Profile); err != nil || len(files) != 1 {
+		t.Errorf("cluster files: %q, %v", files, err)
+	}
+}
+
+// TestJoinByEngineFile has engines join a controller of which only their own
+// connection file is here: nobody is asked, and Start does not wait.
+func TestJoinByEngineFile(t *testing.T) {
+	o := testOptions(t)
+	if err := o.Profile.Create(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(o.Profile.SecurityDir(), "ipcontroller-t-engine.json")
+	write := func(key string) {
+		if err := connfile.Write(file, &connfile.Engine{Key: key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a")
+	j := joining(o, 1)
+	j.count = func(context.Context, string) (int, error) { t.Error("asked"); return 0, nil }
+	j.register = func(context.Context, string, int, func(int)) error { t.Error("waits"); return nil }
+	c := started(t, j)
+	supervised := make(chan error, 1)
+	ctx := background(t)
+	go func() { supervised <- c.Supervise(ctx) }()
+	write("a") // as a controller does that is started again with --reuse
+	select {
+	case err := <-supervised:
+		t.Fatalf("Supervise ended: %v", err)
+	case <-time.After(3 * joinLook):
+	}
+	write("b") // another controller
+	if err := <-supervised; err != nil {
+		t.Errorf("Supervise: %v", err)
+	}
+	if got := processesOf(t, o.Profile.Dir); len(got) > 0 {
+		t.Errorf("left: %q", got)
+	}
+}
