@@ -41,9 +41,13 @@ func (o *logsOptions) run(a *app, args []string) error {
 	if len(args) > 0 {
 		parts = args
 	}
-	p, _, err := o.place.resolve()
+	p, file, err := o.place.resolve()
 	if err != nil {
 		return err
+	}
+	id := o.clusterID
+	if r, err := cluster.ReadRecord(file); err == nil && r.Own.Joins != nil {
+		id = *r.Own.Joins // the logs have the name of the cluster that the engines have joined
 	}
 	found := 0
 	for _, word := range parts {
@@ -51,7 +55,7 @@ func (o *logsOptions) run(a *app, args []string) error {
 		if !known {
 			return &usageError{text: fmt.Sprintf("unknown part %q", word), hint: "use controller, engines or supervisor"}
 		}
-		files, err := cluster.Logs(p, o.clusterID, part)
+		files, err := cluster.Logs(p, id, part)
 		if err != nil {
 			return err
 		}

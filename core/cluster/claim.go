@@ -21,8 +21,8 @@ func (c *Cluster) claim(ctx context.Context) error {
 	if c.opts.Join == nil || c.opts.ID != "" {
 		return c.claimFile(ctx)
 	}
-	for i := 1; ; i++ {
-		c.opts.ID = joinedID(*c.opts.Join, i)
+	for c.turn = 1; ; c.turn++ {
+		c.opts.ID = joinedID(*c.opts.Join, c.turn)
 		c.file = Path(c.opts.Profile.SecurityDir(), c.opts.ID)
 		err := c.claimFile(ctx)
 		if _, taken := errors.AsType[*RunningError](err); !taken {

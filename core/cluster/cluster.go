@@ -55,6 +55,7 @@ type Cluster struct {
 
 	watchers sync.WaitGroup // of lost engine connections
 	before   int            // engines that a controller had before ours joined it
+	turn     int            // of "engines-<turn>", for engines that joined
 
 	missed error    // what Adopt could not take up; set before Stop
 	left   Leftover // what Stop found left over
@@ -341,11 +342,16 @@ func (c *Cluster) startEngines(ctx context.Context, h *host) (*unit, error) {
 	return u, nil
 }
 
-// newSetID answers an unused engine set id: the time, as upstream has it.
+// newSetID answers an unused engine set id: the time, as upstream has it. Sets that
+// joined one controller in the same second differ too: their logs have its cluster's
+// id in their names.
 func (c *Cluster) newSetID() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := strconv.FormatInt(time.Now().Unix(), 10)
+	if c.turn > 0 {
+		now += "-" + strconv.Itoa(c.turn)
+	}
 	id := now
 	for i := 1; ; i++ {
 		if _, used := c.record.Own.Paths[id]; !used {

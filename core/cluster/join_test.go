@@ -69,6 +69,13 @@ func TestJoin(t *testing.T) {
 		told, _ := os.ReadFile(filepath.Join(o.Profile.Dir, "told"))
 		return string(told) == "t\n"
 	})
+	sets := map[string]bool{}
+	for _, c := range []*Cluster{first, one, two} {
+		sets[c.engines[0].id] = true
+	}
+	if len(sets) != 3 {
+		t.Errorf("the sets' ids are %v: they share logs", sets)
+	}
 	if got := len(processesOf(t, o.Profile.Dir)); got != 9 {
 		t.Errorf("%d processes, want a controller, 2 engines and twice 3", got)
 	}

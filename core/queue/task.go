@@ -154,6 +154,12 @@ func (l *taskLink) ToClient(client []byte, engine string, msg [][]byte) {
 	}
 }
 
+func (l *taskLink) NoReply(client []byte) {
+	if c := l.Clients.Lookup(client); c != nil {
+		c.Await(-1)
+	}
+}
+
 func (l *taskLink) with(first []byte, msg [][]byte) [][]byte {
 	l.frames = append(append(l.frames[:0], first), msg...)
 	return l.frames

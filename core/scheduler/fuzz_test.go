@@ -68,6 +68,7 @@ func (c *counting) ToClient(_ []byte, _ string, msg [][]byte) {
 		c.answers[h.MsgID]++
 	}
 }
+func (*counting) NoReply([]byte)                                   {}
 func (*counting) Flush()                                           {}
 func (*counting) Submitted([]byte, [][]byte, *wire.Header, string) {}
 func (*counting) Assigned(string, string)                          {}

@@ -47,6 +47,8 @@ type Link interface {
 	// ToClient queues a reply; engine is "" for one of the scheduler's own.
 	// A client that has left is none of the scheduler's business.
 	ToClient(client []byte, engine string, msg [][]byte)
+	// NoReply tells that a task of this client ended without one.
+	NoReply(client []byte)
 	// Flush writes what is queued.
 	Flush()
 }
@@ -204,6 +206,7 @@ func (s *Scheduler) handle(ev event) {
 		if !s.machine.submit(ev.task) {
 			s.room.leave(ev.task.size)
 			s.machine.tally.duplicates++
+			s.link.NoReply(ev.task.client)
 			s.log.Warn("task dropped: its msg_id was submitted before", "msg_id", ev.task.id)
 		}
 	case ev.reply != nil:
@@ -351,6 +354,7 @@ func (s effectsOf) answer(t *task, engine string, metadata any, cause *wire.Remo
 	m, err := s.session.Message("apply_reply", t.header, metadata, cause)
 	if err != nil {
 		s.log.Error("a task's error could not be packed, its client gets no reply", "msg_id", t.id, "error", err)
+		s.link.NoReply(t.client)
 		return
 	}
 	msg := m.AppendFrames(nil)

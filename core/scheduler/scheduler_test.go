@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -47,6 +48,13 @@ func (w *wires) ToEngine(uuid string, client []byte, msg [][]byte) error {
 func (w *wires) ToClient(client []byte, engine string, msg [][]byte) {
 	w.toClient <- sent{engine, string(client), msg}
 }
+
+func (w *wires) NoReply(client []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.topics = append(w.topics, fmt.Sprintf("no reply to %s", client))
+}
+
 func (w *wires) Flush() {}
 
 func (w *wires) Submitted(client []byte, _ [][]byte, _ *wire.Header, _ string) {
@@ -163,6 +171,29 @@ func TestSchedulerRoundTrip(t *testing.T) {
 		if topic != want[i] {
 			t.Fatalf("monitor heard %q, want %q", w.topics, want)
 		}
+	}
+}
+
+// TestSubmittedTwice submits two messages with one msg_id: the second gets no reply.
+func TestSubmittedTwice(t *testing.T) {
+	w := newWires()
+	s := running(t, w)
+	session := testSession(t, "client")
+	h := session.NewHeader("apply_request")
+	for _, content := range []string{"one", "two"} { // not the same bytes: that is a replay
+		m, err := session.MessageWith(h, nil, map[string]any{}, map[string]string{"is": content})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Submit([]byte("C"), m.AppendFrames(nil)); err != nil {
+			t.Fatal(err)
+		}
+		s.Settle()
+	}
+	heard := func() []string { w.mu.Lock(); defer w.mu.Unlock(); return slices.Clone(w.topics) }
+	waitFor(t, func() bool { return len(heard()) == 3 })
+	if got := heard(); !slices.Equal(got, []string{"submitted by C", "submitted by C", "no reply to C"}) {
+		t.Errorf("monitor and link heard %q", got)
 	}
 }
 
@@ -399,6 +430,7 @@ type sink struct{ replies chan struct{} }
 
 func (sink) ToEngine(string, []byte, [][]byte) error          { return nil }
 func (s sink) ToClient([]byte, string, [][]byte)              { s.replies <- struct{}{} }
+func (sink) NoReply([]byte)                                   {}
 func (sink) Flush()                                           {}
 func (sink) Submitted([]byte, [][]byte, *wire.Header, string) {}
 func (sink) Answered([]byte, []byte, [][]byte, string, Facts) {}

@@ -33,6 +33,9 @@ class Joined(Case):
         self.assertEqual(rc.ids, [0, 1, 2, 3, 4, 5])
         self.assertEqual(rc[4].apply_sync(os.getpid) in c.processes(), True)
 
+        logs = [name for name in os.listdir(os.path.join(c.profile, "log")) if name.startswith("ipengine-")]
+        self.assertEqual(len(logs), 6, logs)
+
         listed = json.loads(c.run(IPCORE, "list", f"--profile-dir={c.profile}", "--json").stdout)
         rows = [(row["cluster_id"], row["joins"], row["controller_running"], row["engines_running"], row["running"]) for row in listed]
         self.assertEqual(rows, [("", None, True, 2, True), ("engines-1", "", False, 2, True), ("engines-2", "", False, 2, True)])
