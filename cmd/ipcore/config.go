@@ -32,8 +32,8 @@ func (c *command) trait(name string) (flag string, known bool) {
 	if class, attribute, _ := strings.Cut(name, "."); oldSections[class] != "" {
 		name = oldSections[class] + "." + attribute
 	}
-	flag, known = c.traits[name]
-	return flag, known
+	flag = c.traits[name]
+	return flag, c.flags.Lookup(flag) != nil
 }
 
 // A setting is one trait of a configuration file.
@@ -99,7 +99,7 @@ func (a *app) configure(c *command, dir, base, extra string) error {
 				continue
 			}
 			flag, known := c.trait(s.trait)
-			if !known || c.flags.Lookup(flag) == nil {
+			if !known {
 				a.errf("warning: %s: %s is not known here and has no effect\n", path, s.trait)
 				continue
 			}

@@ -107,7 +107,7 @@ func (s *screen) welcome(co cluster.Options, have int, took time.Duration) {
 		engines = fmt.Sprintf("%d of %s", have, engines)
 	}
 	if co.Join != nil {
-		s.outf("%s is running with %s, which have joined cluster %s (%.1f s).\n\n", name, engines, idWord(*co.Join), took.Seconds())
+		s.outf("%s is running with %s at the controller of cluster %s (%.1f s).\n\n", name, engines, idWord(*co.Join), took.Seconds())
 		return
 	}
 	s.outf("%s is running with %s (%.1f s).\n\n", name, engines, took.Seconds())

@@ -130,7 +130,7 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.opts.lost != nil && c.opts.Wait != WaitNone {
+	if c.opts.lost != nil {
 		c.watchers.Go(c.watchLosses)
 	}
 	return c.awaitEngines(ctx, set)

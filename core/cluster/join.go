@@ -64,7 +64,7 @@ func (c *Cluster) meet(ctx context.Context) error {
 			"): engines on others do not reach it without a tunnel; start it with: ipcore start ... -- --ip='*'"})
 	}
 	if _, err := os.Stat(c.clientFile()); errors.Is(err, fs.ErrNotExist) {
-		c.opts.Wait = WaitNone
+		c.opts.Wait, c.opts.lost = WaitNone, nil
 		return nil
 	}
 	if c.opts.count == nil {

@@ -177,6 +177,7 @@ func TestJoinByEngineFile(t *testing.T) {
 	j := joining(o, 1)
 	j.count = func(context.Context, string) (int, error) { t.Error("asked"); return 0, nil }
 	j.register = func(context.Context, string, int, func(int)) error { t.Error("waits"); return nil }
+	j.lost = func(context.Context, string, func()) error { t.Error("watches"); return nil }
 	c := started(t, j)
 	supervised := make(chan error, 1)
 	ctx := background(t)
