@@ -50,6 +50,7 @@ var constructors = []func(*app) *command{
 	newLaunchers,
 	newScript,
 	newGC,
+	newCompletion,
 	newVersion,
 }
 
@@ -79,6 +80,8 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 	switch {
 	case len(args) > 0 && (args[0] == "help" || args[0] == "--help" || args[0] == "-h" || args[0] == "--help-all"):
 		return a.help(args[1:])
+	case len(args) > 0 && args[0] == completeCommand:
+		return a.complete(ctx, args[1:])
 	case len(args) > 0 && args[0] == "--version":
 		name, args = "version", args[1:]
 	case len(args) > 0 && !strings.HasPrefix(args[0], "-"):

@@ -48,10 +48,7 @@ func (c *command) help(w io.Writer) {
 }
 
 func (a *app) suggestCommand(name string) string {
-	names := make([]string, 0, len(a.commands))
-	for _, c := range a.commands {
-		names = append(names, c.name)
-	}
+	names := a.names()
 	if near := registry.Nearest(name, names); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
