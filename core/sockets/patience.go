@@ -29,12 +29,14 @@ var postponed struct {
 // millisecond since the last write.
 func (c *Conn) Await(n int) { c.awaited.Add(int64(n)) }
 
-// patient reports whether c can wait, and sees to it that it does not wait for
-// ever.
+// patient reports whether c can wait.
 func (c *Conn) patient() bool {
-	if c.awaited.Load() < patientFrom || time.Since(epoch)-time.Duration(c.flushed.Load()) >= gatherFor {
-		return false
-	}
+	return c.awaited.Load() >= patientFrom && time.Since(epoch)-time.Duration(c.flushed.Load()) < gatherFor
+}
+
+// postpone has the list looked at again soon. What is to be seen then has to be on
+// it before: a timer that is armed may be about to fire.
+func postpone() {
 	if !postponed.armed.Swap(true) {
 		postponed.once.Do(func() {
 			postponed.timer = time.AfterFunc(time.Hour, func() {
@@ -44,7 +46,6 @@ func (c *Conn) patient() bool {
 		})
 		postponed.timer.Reset(gatherFor)
 	}
-	return true
 }
 
 // epoch is what Conn.flushed counts from.

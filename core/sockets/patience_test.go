@@ -1,24 +1,32 @@
 package sockets
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
 
-// A peer that awaits many messages gets all of them in few writes, and the last
-// one soon although nothing else is written.
-func TestPatientPeer(t *testing.T) {
-	const n = 1000
-	got := make(chan struct{}, n)
+// listener answers the connection of a peer, and a channel of n that has something
+// for each message that the peer gets.
+func listener(t *testing.T, n int) (c *Conn, got chan struct{}) {
+	t.Helper()
+	got = make(chan struct{}, n)
 	s := open(t, Router, Options{})
 	dial(t, open(t, Dealer, Options{Identity: []byte("peer"), Handler: func(*Conn, [][]byte) { got <- struct{}{} }}), listen(t, s))
-	var c *Conn
 	for deadline := time.Now().Add(patience); c == nil; c = s.Lookup([]byte("peer")) {
 		if time.Now().After(deadline) {
 			t.Fatal("no peer")
 		}
 		time.Sleep(time.Millisecond)
 	}
+	return c, got
+}
+
+// A peer that awaits many messages gets all of them in few writes, and the last
+// one soon although nothing else is written.
+func TestPatientPeer(t *testing.T) {
+	const n = 1000
+	c, got := listener(t, n)
 	// What others of the process write in between is not seen, so there may be more.
 	send := func() (writes int) {
 		for range n {
@@ -58,5 +66,31 @@ func TestPatientPeer(t *testing.T) {
 	c.Await(-n - 1)
 	if c.patient() {
 		t.Error("a peer that awaits few waits")
+	}
+}
+
+// What is put off just when the timer fires that looks after it is not forgotten.
+func TestPatientPeerAtTheTimer(t *testing.T) {
+	c, got := listener(t, 2)
+	c.Await(1 << 30)
+	put := func() {
+		if err := c.Enqueue([]byte("m")); err != nil {
+			t.Fatal(err)
+		}
+		FlushAll()
+	}
+	for i := range 2000 {
+		put()
+		for began := time.Now(); time.Since(began) < gatherFor-time.Duration(i%100)*time.Microsecond; {
+			runtime.Gosched()
+		}
+		put()
+		for range 2 {
+			select {
+			case <-got:
+			case <-time.After(patience):
+				t.Fatalf("round %d: a message is missing", i)
+			}
+		}
 	}
 }

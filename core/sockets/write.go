@@ -380,6 +380,7 @@ func FlushAll() {
 		next := c.nextDirty
 		if c.patient() {
 			c.list()
+			postpone()
 		} else {
 			c.nextDirty = nil
 			c.dirty.Store(false)
