@@ -54,7 +54,8 @@ type Cluster struct {
 	controllerUse, engineUse *registry.Use
 
 	watchers sync.WaitGroup // of lost engine connections
-	before   int            // engines that a controller had before ours joined it
+	joined   string         // the identity of the controller that engines joined
+	before   int            // engines that it had before
 	turn     int            // of "engines-<turn>", for engines that joined
 
 	missed error    // what Adopt could not take up; set before Stop

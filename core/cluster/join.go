@@ -59,6 +59,7 @@ func (c *Cluster) meet(ctx context.Context) error {
 	if err != nil {
 		return &NoControllerError{ID: c.opts.hubID(), File: c.engineFile(), Err: err}
 	}
+	c.joined = identity(there)
 	if c.engineUse.Found.Info.Remote && strings.HasPrefix(there.Interface, "tcp://127.") {
 		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: the controller listens on its own machine alone (" + there.Interface +
 			"): engines on others do not reach it without a tunnel; start it with: ipcore start ... -- --ip='*'"})
@@ -84,7 +85,6 @@ func (c *Cluster) meet(ctx context.Context) error {
 // leaves its file, and engines wait for it as long as they do.
 func (c *Cluster) watchController() <-chan struct{} {
 	gone := make(chan struct{})
-	first, _ := readEngineFile(c.engineFile())
 	c.watchers.Go(func() {
 		t := time.NewTicker(joinLook)
 		defer t.Stop()
@@ -96,7 +96,7 @@ func (c *Cluster) watchController() <-chan struct{} {
 			case <-t.C:
 			}
 			now, err := readEngineFile(c.engineFile())
-			missing := errors.Is(err, fs.ErrNotExist) || err == nil && now.Key != first.Key
+			missing := errors.Is(err, fs.ErrNotExist) || err == nil && identity(now) != c.joined
 			if missing && missed {
 				close(gone)
 				return
@@ -105,6 +105,15 @@ func (c *Cluster) watchController() <-chan struct{} {
 		}
 	})
 	return gone
+}
+
+// identity tells controllers apart: by the key that signs messages, or, where they
+// are encrypted instead, by the controller's public key.
+func identity(f connfile.Engine) string {
+	if f.CurveServerKey != nil {
+		return f.Key + " " + *f.CurveServerKey
+	}
+	return f.Key
 }
 
 // readEngineFile reads the engines' connection file of any controller, as far as it

@@ -168,8 +168,8 @@ func TestJoinByEngineFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(o.Profile.SecurityDir(), "ipcontroller-t-engine.json")
-	write := func(key string) {
-		if err := connfile.Write(file, &connfile.Engine{Key: key}); err != nil {
+	write := func(serverKey string) { // encrypted: there is no key that signs
+		if err := connfile.Write(file, &connfile.Engine{CurveServerKey: &serverKey}); err != nil {
 			t.Fatal(err)
 		}
 	}
