@@ -48,11 +48,11 @@ test-launchers: build ## The long form: kills, cancellations, outages and every 
 
 .PHONY: test-robust
 test-robust: go-check ## A controller among hostile peers, crashes and a full disk; long histories (twenty minutes; make test-systems has the short form)
-	IPCORE_TEST_LONG=1 $(GO) test -p 1 -count=1 -timeout 60m -v ./internal/siege ./core/db/...
+	IPCORE_TEST_LONG=1 $(GO) test -p 1 -count=1 -timeout 60m -v ./test/robust ./core/controller/db/...
 
 .PHONY: conformance
 conformance: build ## Run the test suites of ipyparallel 7.1 and 9.1 with our controller in place of theirs (half an hour or more)
-	@test/conformance/run.sh $(SUITES)
+	@test/upstream/run.sh $(SUITES)
 
 .PHONY: bench
 bench: build ## Measure start, stop, memory and task rates beside upstream, against test/bench/thresholds.json
@@ -65,7 +65,7 @@ mongo: go-check ## Start the MongoDB-like server of the database tests (test/tes
 
 .PHONY: bench-peers
 bench-peers: build ## Load our controller, upstream's and a bare libzmq forwarder in turns (slow: a quarter of an hour)
-	$(GO) build -o build/ipload ./internal/loadgen/ipload
+	$(GO) build -o build/ipload ./test/load/ipload
 	@test/bench/peers.sh
 
 .PHONY: lint

@@ -112,14 +112,14 @@ system_local() {
         [ $version = 9.1 ] || suite local-system "${!var}" native system || status=1
         suite "local-classic-$version" "${!var}" classic client || status=1
     done
-    [ ${#only[@]} -gt 0 ] || siege || status=1
+    [ ${#only[@]} -gt 0 ] || robust || status=1
 }
 
-# siege is a controller among hostile peers, in short (make test-robust at length).
-siege() {
+# robust is a controller among hostile peers, in short (make test-robust at length).
+robust() {
     echo
-    echo "== siege"
-    go test -count=1 -json ./internal/siege | build/tally run -name "$prefix-siege" -dir "$results"
+    echo "== robust"
+    go test -count=1 -json ./test/robust | build/tally run -name "$prefix-robust" -dir "$results"
 }
 
 # Open MPI and MPICH, whichever of them plain mpiexec is here.

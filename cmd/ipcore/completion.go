@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/core/profile"
-	"github.com/ipcore/ipcore/core/registry"
 )
 
 // completeCommand is what the shells' scripts call: the words of the line after

@@ -12,9 +12,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/pflag"
 
-	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
-	"github.com/ipcore/ipcore/sdk/kit"
+	"github.com/ipcore/ipcore/sdk/conformance"
 )
 
 // kitOptions are those of "launchers test".
@@ -32,7 +32,7 @@ func (o *kitOptions) flags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.checks, "check", nil, "test: only checks of this `NAME` or group; * stands for anything")
 	fs.StringArrayVar(&o.options, "option", nil, "test: an option of the launcher, `NAME=VALUE`, for every kind of workload")
 	fs.StringVar(&o.dir, "dir", "", "test: a `DIR` that the workloads' hosts see too (default: the temporary folder)")
-	o.patience = seconds(kit.DefaultPatience)
+	o.patience = seconds(conformance.DefaultPatience)
 	fs.Var(&o.patience, "patience", "test: how long one thing may take")
 	fs.IntVar(&o.together, "together", 4, "test: run `N` checks at the same time")
 }
@@ -47,8 +47,8 @@ func (o *launchersOptions) test(ctx context.Context, a *app, name string, settin
 	f, err := o.one(ctx, name, search)
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		// What does not describe itself fails the first check, and no other can be made.
-		return o.report(a, name, func(report func(kit.Result)) {
-			report(kit.Result{Check: "describe", Want: kit.Checks()[0].Want, Outcome: kit.Fail, Seen: strings.ReplaceAll(err.Error(), "\n", " | ")})
+		return o.report(a, name, func(report func(conformance.Result)) {
+			report(conformance.Result{Check: "describe", Want: conformance.Checks()[0].Want, Outcome: conformance.Fail, Seen: strings.ReplaceAll(err.Error(), "\n", " | ")})
 		})
 	}
 	if err != nil {
@@ -58,17 +58,17 @@ func (o *launchersOptions) test(ctx context.Context, a *app, name string, settin
 	if err != nil {
 		return err
 	}
-	return o.report(a, f.Name+" "+f.Info.Version, func(report func(kit.Result)) {
-		kit.RunAll(ctx, cases, o.kit.together, report)
+	return o.report(a, f.Name+" "+f.Info.Version, func(report func(conformance.Result)) {
+		conformance.RunAll(ctx, cases, o.kit.together, report)
 	})
 }
 
 // report prints results as they come, and counts them.
-func (o *launchersOptions) report(a *app, name string, run func(func(kit.Result))) error {
-	var results []kit.Result
-	count := map[kit.Outcome]int{}
+func (o *launchersOptions) report(a *app, name string, run func(func(conformance.Result))) error {
+	var results []conformance.Result
+	count := map[conformance.Outcome]int{}
 	began := time.Now()
-	run(func(r kit.Result) {
+	run(func(r conformance.Result) {
 		results = append(results, r)
 		count[r.Outcome]++
 		if !o.asJSON {
@@ -81,9 +81,9 @@ func (o *launchersOptions) report(a *app, name string, run func(func(kit.Result)
 		}
 	} else {
 		a.outf("%s: %d passed, %d failed, %d not applicable, in %.1f s\n", name,
-			count[kit.Pass], count[kit.Fail], count[kit.NotApplicable], time.Since(began).Seconds())
+			count[conformance.Pass], count[conformance.Fail], count[conformance.NotApplicable], time.Since(began).Seconds())
 	}
-	if count[kit.Fail] > 0 {
+	if count[conformance.Fail] > 0 {
 		return &exitError{code: exitFailure}
 	}
 	return nil
@@ -91,27 +91,27 @@ func (o *launchersOptions) report(a *app, name string, run func(func(kit.Result)
 
 // reportLine is one check in the report: what was expected, and for a failure
 // what was seen.
-func reportLine(r kit.Result) string {
+func reportLine(r conformance.Result) string {
 	line := fmt.Sprintf("%-4s  %-22s %-13s %s", r.Outcome, r.Check, r.Kind, r.Want)
 	switch r.Outcome {
-	case kit.Fail:
+	case conformance.Fail:
 		line += "; SEEN: " + r.Seen
-	case kit.NotApplicable:
+	case conformance.NotApplicable:
 		line += " (" + r.Seen + ")"
-	case kit.Pass:
+	case conformance.Pass:
 	}
 	return line + "\n"
 }
 
 // cases answers what to run.
-func (o *kitOptions) cases(f *registry.Found, settings []registry.Setting) ([]kit.Case, error) {
+func (o *kitOptions) cases(f *registry.Found, settings []registry.Setting) ([]conformance.Case, error) {
 	options, err := o.launcherOptions(f, settings)
 	if err != nil {
 		return nil, err
 	}
-	c := kit.Config{
+	c := conformance.Config{
 		Info: f.Info, Describe: f.Path, Command: f.Command(), Dir: o.dir, Patience: time.Duration(o.patience),
-		Open: func(ctx context.Context) (kit.Plugin, error) {
+		Open: func(ctx context.Context) (conformance.Plugin, error) {
 			p, err := registry.Open(ctx, f, registry.OpenOptions{Log: hclog.NewNullLogger(), StartTimeout: time.Duration(o.patience)})
 			if err != nil {
 				return nil, err
@@ -123,11 +123,11 @@ func (o *kitOptions) cases(f *registry.Found, settings []registry.Setting) ([]ki
 	for _, k := range o.kinds {
 		c.Kinds = append(c.Kinds, sdk.Kind(k))
 	}
-	all, err := kit.Cases(c)
+	all, err := conformance.Cases(c)
 	if err != nil {
 		return nil, &usageError{text: "launchers test: " + err.Error(), hint: "the launcher starts: " + kindList(f.Info.Kinds)}
 	}
-	var chosen []kit.Case
+	var chosen []conformance.Case
 	for _, one := range all {
 		if o.wants(one.Check) {
 			chosen = append(chosen, one)
@@ -139,7 +139,7 @@ func (o *kitOptions) cases(f *registry.Found, settings []registry.Setting) ([]ki
 	return chosen, nil
 }
 
-func (o *kitOptions) wants(c kit.Check) bool {
+func (o *kitOptions) wants(c conformance.Check) bool {
 	for _, pattern := range o.checks {
 		if pattern == c.Group {
 			return true

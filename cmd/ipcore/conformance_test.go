@@ -9,19 +9,19 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
-	"github.com/ipcore/ipcore/sdk/kit"
+	"github.com/ipcore/ipcore/sdk/conformance"
 )
 
 // testKit runs the kit on an executable and answers its report and exit code.
-func testKit(t *testing.T, args ...string) ([]kit.Result, int) {
+func testKit(t *testing.T, args ...string) ([]conformance.Result, int) {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(bin, "ipcore"), append([]string{"launchers", "test", "--json"}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
 	cmd.Stderr = os.Stderr
 	out, _ := cmd.Output() // the exit code is looked at
-	var results []kit.Result
+	var results []conformance.Result
 	if err := json.Unmarshal(out, &results); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -74,7 +74,7 @@ func TestFaults(t *testing.T) {
 			results, code := testKit(t, path, "--check="+c.run, "--patience=10s")
 			var failed, seen []string
 			for _, r := range results {
-				if r.Outcome == kit.Fail {
+				if r.Outcome == conformance.Fail {
 					failed = append(failed, r.Check)
 					seen = append(seen, r.Check+": "+r.Seen)
 				}

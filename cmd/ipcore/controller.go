@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/controller"
-	"github.com/ipcore/ipcore/core/scheduler"
+	"github.com/ipcore/ipcore/core/controller/scheduler"
 )
 
 // controllerOptions are the arguments of upstream's ipcontroller.

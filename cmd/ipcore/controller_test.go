@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/controller"
-	"github.com/ipcore/ipcore/core/db/dictdb"
-	"github.com/ipcore/ipcore/core/scheduler"
+	"github.com/ipcore/ipcore/core/controller/db/dictdb"
+	"github.com/ipcore/ipcore/core/controller/scheduler"
 )
 
 // parsed parses a command line of one command and answers what went to stderr.

@@ -17,8 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ipcore/ipcore/core/cluster"
-	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/registry"
 )
 
 // reportVariable tells the detached child through which inherited pipe it

@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ipcore/ipcore/core/controller"
-	"github.com/ipcore/ipcore/core/db/mongodb"
-	"github.com/ipcore/ipcore/core/db/sqlitedb"
+	"github.com/ipcore/ipcore/core/controller/db/mongodb"
+	"github.com/ipcore/ipcore/core/controller/db/sqlitedb"
 )
 
 // databaseFlags are the controller's flags behind the traits of upstream's

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/ipcore/ipcore/core/cluster"
-	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/registry"
 )
 
 // Exit codes. 10 and 11 are those of upstream's ipcluster, 124 is that of timeout(1).

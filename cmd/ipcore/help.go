@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/core/launch/registry"
 )
 
 const intro = `ipcore runs Python code in parallel: a controller, engines, and the commands for both.

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/core/profile"
 )
 

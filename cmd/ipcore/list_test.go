@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/sdk"
 )
 

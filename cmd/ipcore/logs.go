@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/launch/cluster"
 )
 
 type logsOptions struct {

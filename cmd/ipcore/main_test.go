@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		// The stand-in for a batch system is no launcher of every test.
-		build = exec.Command("go", "build", "-o", filepath.Join(dir, "queue", "ipcore-launcher-queue"), "../../core/cluster/testdata/queue")
+		build = exec.Command("go", "build", "-o", filepath.Join(dir, "queue", "ipcore-launcher-queue"), "../../core/launch/cluster/testdata/queue")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
 			fmt.Fprintln(os.Stderr, "build the queue:", err)

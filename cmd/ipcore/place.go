@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/client"
-	"github.com/ipcore/ipcore/core/cluster"
 	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )

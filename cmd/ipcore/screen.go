@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/launch/cluster"
 )
 
 // screen shows the progress of a start: on a terminal a line that changes, else

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/sdk"
 )
 

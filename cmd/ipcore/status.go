@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/client"
-	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/launch/cluster"
 )
 
 // askLimit is how long the controller gets to answer a question about itself.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/core/profile"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/cluster"
+	"github.com/ipcore/ipcore/core/launch/cluster"
 )
 
 type waitOptions struct {

@@ -10,11 +10,11 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/connfile"
-	"github.com/ipcore/ipcore/core/db"
-	"github.com/ipcore/ipcore/core/heartbeat"
-	"github.com/ipcore/ipcore/core/hub"
-	"github.com/ipcore/ipcore/core/metrics"
-	"github.com/ipcore/ipcore/core/queue"
+	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/heartbeat"
+	"github.com/ipcore/ipcore/core/controller/hub"
+	"github.com/ipcore/ipcore/core/controller/metrics"
+	"github.com/ipcore/ipcore/core/controller/relay"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )
@@ -40,11 +40,11 @@ type controller struct {
 	base    db.DB
 	hub     *hub.Hub
 	heart   *heartbeat.Monitor
-	mux     *queue.Direct
-	control *queue.Direct
-	iopub   *queue.IOPub
-	task    *queue.Task
-	bcast   *queue.Broadcast
+	mux     *relay.Direct
+	control *relay.Direct
+	iopub   *relay.IOPub
+	task    *relay.Task
+	bcast   *relay.Broadcast
 	metrics *metrics.Server // nil when not asked for
 	dask    *dask
 }
@@ -152,20 +152,20 @@ func (c *controller) describe() (*connfile.Client, *connfile.Engine, error) {
 }
 
 func (c *controller) buildQueues() (err error) {
-	options := func(on heartbeat.Channel) queue.Options {
-		return queue.Options{
+	options := func(on heartbeat.Channel) relay.Options {
+		return relay.Options{
 			Session: c.session, Monitor: c.hub, Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("queue"),
 			Connected:    func(uuid string) { c.heart.Connected(on, uuid) },
 			Disconnected: func(uuid string) { c.heart.Disconnected(on, uuid) },
 		}
 	}
-	c.mux = queue.NewMux(options(heartbeat.Mux))
-	c.control = queue.NewControl(options(heartbeat.Control))
-	c.iopub = queue.NewIOPub(options(heartbeat.Mux)) // which tells of no connections
-	if c.task, err = queue.NewTask(c.o.Scheme, c.o.HWM, options(heartbeat.Task)); err != nil {
+	c.mux = relay.NewMux(options(heartbeat.Mux))
+	c.control = relay.NewControl(options(heartbeat.Control))
+	c.iopub = relay.NewIOPub(options(heartbeat.Mux)) // which tells of no connections
+	if c.task, err = relay.NewTask(c.o.Scheme, c.o.HWM, options(heartbeat.Task)); err != nil {
 		return fmt.Errorf("controller: %w", err)
 	}
-	c.bcast, err = queue.NewBroadcast(c.o.BroadcastDepth, queue.LeafOptions{
+	c.bcast, err = relay.NewBroadcast(c.o.BroadcastDepth, relay.LeafOptions{
 		Connected: c.heart.LeafConnected, Disconnected: c.heart.LeafDisconnected,
 	}, options(heartbeat.Mux))
 	if err != nil {

@@ -6,12 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/db"
-	"github.com/ipcore/ipcore/core/db/dictdb"
-	"github.com/ipcore/ipcore/core/db/mongodb"
-	"github.com/ipcore/ipcore/core/db/nodb"
-	"github.com/ipcore/ipcore/core/db/sqlitedb"
-	"github.com/ipcore/ipcore/core/db/writer"
+	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/db/dictdb"
+	"github.com/ipcore/ipcore/core/controller/db/mongodb"
+	"github.com/ipcore/ipcore/core/controller/db/nodb"
+	"github.com/ipcore/ipcore/core/controller/db/sqlitedb"
+	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
 // BySession as the name of a table or of a database is a name of its own for

@@ -3,7 +3,7 @@ package controller
 import (
 	"fmt"
 
-	"github.com/ipcore/ipcore/core/metrics"
+	"github.com/ipcore/ipcore/core/controller/metrics"
 )
 
 // listenMetrics takes the port for metrics when there is to be one.

@@ -10,10 +10,10 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/connfile"
-	"github.com/ipcore/ipcore/core/heartbeat"
+	"github.com/ipcore/ipcore/core/controller/heartbeat"
+	"github.com/ipcore/ipcore/core/controller/relay"
+	"github.com/ipcore/ipcore/core/controller/scheduler"
 	"github.com/ipcore/ipcore/core/profile"
-	"github.com/ipcore/ipcore/core/queue"
-	"github.com/ipcore/ipcore/core/scheduler"
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
@@ -33,7 +33,7 @@ type Options struct {
 	// system chooses.
 	Ports, EnginePorts, ClientPorts []int
 
-	Scheme string // of the task queue: leastload; queue.SchemePure for none
+	Scheme string // of the task queue: leastload; relay.SchemePure for none
 	HWM    int    // tasks outstanding per engine: 1, or scheduler.Unlimited
 
 	HeartbeatPeriod     time.Duration // 3 s
@@ -118,7 +118,7 @@ func (o *Options) resolve() error {
 		o.Location = host
 	}
 	def(&o.Scheme, scheduler.DefaultScheme)
-	if err := queue.CheckScheme(o.Scheme); err != nil {
+	if err := relay.CheckScheme(o.Scheme); err != nil {
 		return fmt.Errorf("controller: %w", err)
 	}
 	if o.HeartbeatPeriod <= 0 {
@@ -129,8 +129,8 @@ func (o *Options) resolve() error {
 		o.BroadcastDepth = 1
 	case o.BroadcastDepth < 0:
 		o.BroadcastDepth = 0
-	case o.BroadcastDepth > queue.MaxBroadcastDepth:
-		return fmt.Errorf("controller: broadcast depth %d is more than %d", o.BroadcastDepth, queue.MaxBroadcastDepth)
+	case o.BroadcastDepth > relay.MaxBroadcastDepth:
+		return fmt.Errorf("controller: broadcast depth %d is more than %d", o.BroadcastDepth, relay.MaxBroadcastDepth)
 	}
 	if o.MetricsPort < AnyPort || o.MetricsPort > 65535 {
 		return fmt.Errorf("controller: metrics: %d is no port number", o.MetricsPort)

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipcore/ipcore/core/controller/relay"
 	"github.com/ipcore/ipcore/core/profile"
-	"github.com/ipcore/ipcore/core/queue"
 )
 
 // TestBroadcastTrees covers the trees of other depths than the default.
@@ -165,7 +165,7 @@ assert rc[1].apply_sync(os.getpid) == pids[1]
 
 // TestPure has no scheduler: tasks go to engines in turn.
 func TestPure(t *testing.T) {
-	withEngines(t, 2, Options{Scheme: queue.SchemePure}, func(_ *testing.T, c *cluster, p python, _ []*engineProcess) {
+	withEngines(t, 2, Options{Scheme: relay.SchemePure}, func(_ *testing.T, c *cluster, p python, _ []*engineProcess) {
 		c.run(p, `
 lb = rc.load_balanced_view()
 assert lb.map_sync(lambda x: x**2, range(50)) == [x**2 for x in range(50)]

@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"github.com/ipcore/ipcore/core/connfile"
-	"github.com/ipcore/ipcore/core/queue"
+	"github.com/ipcore/ipcore/core/controller/relay"
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
@@ -94,7 +94,7 @@ func (c *controller) serve(ctx context.Context, stop func(), publish func() erro
 	if c.metrics != nil {
 		group.Go(func() { c.metrics.Serve(ctx) })
 	}
-	if c.o.Scheme == queue.SchemePure {
+	if c.o.Scheme == relay.SchemePure {
 		c.log.Info("task::using pure DEALER Task scheduler")
 	} else {
 		c.log.Info(fmt.Sprintf("task::using Python %s Task scheduler", c.o.Scheme))

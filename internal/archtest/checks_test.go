@@ -1,4 +1,4 @@
-package house
+package archtest
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ipcore/ipcore/sdk/kit"
+	"github.com/ipcore/ipcore/sdk/conformance"
 )
 
 // checksPage says which tests check what launchers promise.
@@ -94,12 +94,12 @@ func testFiles(t *testing.T) files {
 	return all
 }
 
-// find tells whether there is a test of a name: "kit:stop-twice" of the conformance
+// find tells whether there is a test of a name: "conformance:stop-twice" of the conformance
 // kit, "plugins/pbs.TestCommands" or with a subtest of Go,
 // "system.test_kills.Kills.test_engine" of Python.
 func (all files) find(name string) error {
-	if check, ok := strings.CutPrefix(name, "kit:"); ok {
-		if slices.ContainsFunc(kit.Checks(), func(c kit.Check) bool { return c.Name == check }) {
+	if check, ok := strings.CutPrefix(name, "conformance:"); ok {
+		if slices.ContainsFunc(conformance.Checks(), func(c conformance.Check) bool { return c.Name == check }) {
 			return nil
 		}
 		return fmt.Errorf("the kit has no check %s", check)

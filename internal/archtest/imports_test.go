@@ -1,4 +1,4 @@
-package house
+package archtest
 
 import (
 	"slices"
@@ -33,7 +33,7 @@ var rooms = []struct {
 		reason: "the core must work without the command, and launchers are found at run time, never linked",
 	},
 	{
-		folder: "core", except: []string{"core/cluster", "core/registry"}, forbidden: []string{"sdk"}, allowed: []string{"sdk/process"},
+		folder: "core", except: []string{"core/launch"}, forbidden: []string{"sdk"}, allowed: []string{"sdk/process"},
 		reason: "only what starts clusters knows of launchers",
 	},
 	{
@@ -53,23 +53,27 @@ var rooms = []struct {
 		reason: "a file's form depends on nothing",
 	},
 	{
-		folder: "core/hub", forbidden: []string{"core/controller", "core/queue", "core/scheduler", "core/engine", "core/client", "core/cluster"},
-		reason: "the hub records what queues do and must not reach into them",
+		folder: "core/controller", forbidden: []string{"core/client", "core/launch"},
+		reason: "a controller serves whoever speaks the protocol, and knows neither who started it nor the other end's insides",
 	},
 	{
-		folder: "core/scheduler", forbidden: []string{"core/hub", "core/controller", "core/sockets", "core/engine", "core/client"},
+		folder: "core/controller/hub", forbidden: []string{"core/controller", "core/engine"}, allowed: []string{"core/controller/hub", "core/controller/db"},
+		reason: "the hub records what relays and the scheduler report, and must not reach into them",
+	},
+	{
+		folder: "core/controller/scheduler", forbidden: []string{"core/controller", "core/sockets", "core/engine"}, allowed: []string{"core/controller/scheduler"},
 		reason: "the task queue's decisions are made without sockets or records",
 	},
 	{
-		folder: "core/metrics", forbidden: []string{"core"}, allowed: []string{"core/metrics", "core/hub", "core/queue", "core/scheduler", "core/sockets", "core/wire"},
+		folder: "core/controller/metrics", forbidden: []string{"core"}, allowed: []string{"core/controller", "core/sockets", "core/wire"},
 		reason: "numbers are read off the parts, which know nothing of it",
 	},
 	{
-		folder: "core/client", forbidden: []string{"core/controller", "core/hub", "core/queue", "core/scheduler", "core/engine", "core/cluster"},
+		folder: "core/client", forbidden: []string{"core/controller", "core/engine", "core/launch"},
 		reason: "a client knows the wire, not the other end's insides",
 	},
 	{
-		folder: "core/engine", forbidden: []string{"core/controller", "core/hub", "core/queue", "core/scheduler", "core/client", "core/cluster"},
+		folder: "core/engine", forbidden: []string{"core/controller", "core/client", "core/launch"},
 		reason: "an engine knows the wire, not the other end's insides",
 	},
 }
@@ -114,23 +118,20 @@ var homes = []struct {
 }{
 	{"github.com/go-zeromq/zmq4", []string{"core/sockets"}, "the ZeroMQ layer must stay replaceable"},
 	{"golang.org/x/crypto", []string{"core/sockets", "core/wire"}, "encryption is the transport's business, signatures are the messages'"},
-	{"github.com/hashicorp/go-plugin", []string{"sdk", "core/registry"}, "the two ends of a plugin connection"},
-	{"google.golang.org/grpc", []string{"sdk", "core/registry"}, "gRPC is how plugins are spoken to, nothing else"},
-	{"google.golang.org/protobuf", []string{"sdk", "core/registry"}, "generated messages end at the facade"},
+	{"github.com/hashicorp/go-plugin", []string{"sdk", "core/launch"}, "the two ends of a plugin connection"},
+	{"google.golang.org/grpc", []string{"sdk", "core/launch"}, "gRPC is how plugins are spoken to, nothing else"},
+	{"google.golang.org/protobuf", []string{"sdk", "core/launch"}, "generated messages end at the facade"},
 	{"github.com/shirou/gopsutil", []string{"sdk/process"}, "looking at processes is one package's business"},
 	{"github.com/spf13/pflag", []string{"cmd"}, "flags end at the command line"},
 	{"github.com/schollz/progressbar", []string{"cmd", "examples"}, "drawing belongs to programs with a terminal"},
 	{"golang.org/x/term", []string{"cmd", "examples"}, "terminals belong to programs"},
-	{"github.com/prometheus", []string{"core/metrics"}, "parts count with plain numbers, and one package shows them"},
+	{"github.com/prometheus", []string{"core/controller/metrics"}, "parts count with plain numbers, and one package shows them"},
 	{"go.starlark.net", []string{"sdk/batch/template"}, "templates have one language, and one place that knows it"},
-	{"github.com/rogpeppe/go-internal", []string{"cmd", "core/cluster"}, "scripts test commands"},
+	{"github.com/rogpeppe/go-internal", []string{"cmd", "core/launch/cluster"}, "scripts test commands"},
 }
 
 func TestLibrariesHaveOneHome(t *testing.T) {
 	for _, f := range sources(t) {
-		if within(f.folder(), "internal/keep") {
-			continue
-		}
 		for _, i := range f.imports {
 			for _, h := range homes {
 				if within(i, h.library) && !within(f.folder(), h.folders...) {

@@ -21,7 +21,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/ipcore/ipcore/sdk"
-	"github.com/ipcore/ipcore/sdk/kit"
+	"github.com/ipcore/ipcore/sdk/conformance"
 )
 
 // Config says what to test. Info and New are what the launcher's main passes to
@@ -58,25 +58,25 @@ func Run(t *testing.T, c Config) {
 	}
 	info := first.server.Info
 	first.Close()
-	checked := kit.Config{
+	checked := conformance.Config{
 		Info: info, Patience: c.Patience, DefaultN: c.DefaultN, Dir: t.TempDir(),
-		Open: func(context.Context) (kit.Plugin, error) { return serve(c) },
+		Open: func(context.Context) (conformance.Plugin, error) { return serve(c) },
 	}
 	if c.Prepare != nil {
 		checked.Prepare = func(r *sdk.StartRequest) { c.Prepare(t, r) }
 	}
-	cases, err := kit.Cases(checked)
+	cases, err := conformance.Cases(checked)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(one kit.Case, t *testing.T) {
+	run := func(one conformance.Case, t *testing.T) {
 		r := one.Run(t.Context())
 		switch r.Outcome {
-		case kit.Fail:
+		case conformance.Fail:
 			t.Errorf("want: %s\nseen: %s", r.Want, r.Seen)
-		case kit.NotApplicable:
+		case conformance.NotApplicable:
 			t.Logf("not applicable: %s", r.Seen)
-		case kit.Pass:
+		case conformance.Pass:
 		}
 	}
 	t.Run("kit", func(t *testing.T) {

@@ -21,7 +21,7 @@ if SYSTEM.shares_files:  # else the kit could not see what its workloads do
     class Kit(Case):
         deadline = 1800
 
-        def test_kit(self):
+        def test_conformance(self):
             command = [IPCORE, "launchers", "test", SYSTEM.launcher, "--patience=120", "--json"]
             for cls, options in SYSTEM.settings.items():
                 for name, value in options.items():
@@ -44,7 +44,7 @@ if NAME == "local":
 
         deadline = 900
 
-        def test_kit(self):
+        def test_conformance(self):
             c = self.cluster(start=False)
             c.env["PYTHONPATH"] = os.path.join(c.root, "packages")
             entrypoints.install(c.env["PYTHONPATH"])

@@ -1,4 +1,4 @@
-// Package loadgen puts load on a controller and measures what it costs. It
+// Package load puts load on a controller and measures what it costs. It
 // speaks the protocol as synthetic clients and engines, so it drives any
 // controller from its two connection files: ours, upstream's, or a bare
 // ROUTER-ROUTER forwarder, of which it uses the mux ports alone.
@@ -7,4 +7,4 @@
 // usual size. A Rig is a controller with a client and engines; its methods are
 // the measurements. The controller's CPU is that of all its processes, as the
 // kernel counts it, so it hardly depends on what else the machine does.
-package loadgen
+package load

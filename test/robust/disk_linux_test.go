@@ -1,6 +1,6 @@
 //go:build !race
 
-package siege
+package robust
 
 import (
 	"encoding/json"
@@ -14,9 +14,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ipcore/ipcore/core/db"
-	"github.com/ipcore/ipcore/core/db/sqlitedb"
-	"github.com/ipcore/ipcore/core/db/writer"
+	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/db/sqlitedb"
+	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
 // TestFullDisk fills the disk under an SQLite database, and then the memory that

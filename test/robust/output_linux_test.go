@@ -1,6 +1,6 @@
 //go:build !race
 
-package siege
+package robust
 
 import (
 	"bytes"
@@ -17,9 +17,9 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/controller"
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 	"github.com/ipcore/ipcore/core/sockets"
-	"github.com/ipcore/ipcore/internal/loadgen"
+	"github.com/ipcore/ipcore/test/load"
 )
 
 const (
@@ -173,7 +173,7 @@ func (p *press) run(n int, reading ...*reader) printing {
 }
 
 // print prints n messages and waits until all who read have them.
-func (p *press) print(e *loadgen.Engine, n int, reading []*reader) error {
+func (p *press) print(e *load.Engine, n int, reading []*reader) error {
 	rest := strings.Repeat("x", printSize)
 	for i := range n + underWay {
 		for _, r := range reading {
@@ -239,7 +239,7 @@ type reader struct {
 }
 
 // begin counts anew.
-func (r *reader) begin(engines loadgen.Engines) {
+func (r *reader) begin(engines load.Engines) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turns, r.next, r.got, r.disorder = map[string]chan struct{}{}, map[string]int{}, 0, false
@@ -281,7 +281,7 @@ func numberOf(content []byte) (int, bool) {
 	return n, err == nil
 }
 
-func topicOf(e *loadgen.Engine) string { return fmt.Sprintf("engine.%d.stdout", e.ID) }
+func topicOf(e *load.Engine) string { return fmt.Sprintf("engine.%d.stdout", e.ID) }
 
 func (r *reader) topics() int {
 	r.mu.Lock()

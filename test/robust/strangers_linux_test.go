@@ -1,6 +1,6 @@
 //go:build !race
 
-package siege
+package robust
 
 import (
 	"encoding/binary"
@@ -16,13 +16,13 @@ import (
 	"github.com/ipcore/ipcore/core/controller"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
-	"github.com/ipcore/ipcore/internal/loadgen"
+	"github.com/ipcore/ipcore/test/load"
 )
 
 // strangers are those who should not be there. All that they hold ends with
 // leave.
 type strangers struct {
-	c     *loadgen.Controller
+	c     *load.Controller
 	ports []int
 	curve *sockets.Curve // of the controller; nil without encryption
 
@@ -30,7 +30,7 @@ type strangers struct {
 	held []func()
 }
 
-func newStrangers(t *testing.T, c *loadgen.Controller) *strangers {
+func newStrangers(t *testing.T, c *load.Controller) *strangers {
 	t.Helper()
 	f, e := c.Client, c.Engine
 	s := &strangers{c: c, ports: slices.Concat([]int{
@@ -330,7 +330,7 @@ func TestOpenFiles(t *testing.T) {
 		return strings.Contains(string(text), "too many open files")
 	})
 	s.leave()
-	c, err := loadgen.NewClient(v.ctx, v.Controller.Client)
+	c, err := load.NewClient(v.ctx, v.Controller.Client)
 	if err != nil {
 		t.Fatal(err)
 	}

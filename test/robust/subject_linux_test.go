@@ -1,6 +1,6 @@
 //go:build !race
 
-package siege
+package robust
 
 import (
 	"context"
@@ -23,11 +23,11 @@ import (
 
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/controller"
-	"github.com/ipcore/ipcore/core/db/writer"
+	"github.com/ipcore/ipcore/core/controller/db/writer"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/internal/atomicfile"
-	"github.com/ipcore/ipcore/internal/loadgen"
+	"github.com/ipcore/ipcore/test/load"
 )
 
 // long is the thorough form of these tests, for a machine that does little else.
@@ -135,7 +135,7 @@ func populate(file string) error {
 	if err != nil {
 		return err
 	}
-	all, err := loadgen.StartEngines(context.Background(), f, 2)
+	all, err := load.StartEngines(context.Background(), f, 2)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func populate(file string) error {
 // subject is a controller that is tried, and those who use it.
 type subject struct {
 	t *testing.T
-	*loadgen.Rig
+	*load.Rig
 	ctx    context.Context
 	folder string
 }
@@ -174,7 +174,7 @@ func start(t *testing.T, n int, s settings) *subject {
 		t.Fatal(err)
 	}
 	t.Setenv(asController, string(text))
-	c, err := loadgen.Start(ctx, program, "{dir}")
+	c, err := load.Start(ctx, program, "{dir}")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func start(t *testing.T, n int, s settings) *subject {
 			t.Error(err)
 		}
 	})
-	if v.Rig, _, err = loadgen.NewRig(ctx, c, n); err != nil {
+	if v.Rig, _, err = load.NewRig(ctx, c, n); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(v.Close)

@@ -1,6 +1,6 @@
 //go:build !race
 
-package siege
+package robust
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/controller"
 	"github.com/ipcore/ipcore/core/sockets"
-	"github.com/ipcore/ipcore/internal/loadgen"
+	"github.com/ipcore/ipcore/test/load"
 )
 
 // TestVanishing lets clients and engines come and go in every way while others
@@ -77,7 +77,7 @@ var ways = []struct {
 			n = 200
 		}
 		for range n {
-			c, err := loadgen.NewClient(v.ctx, v.Controller.Client)
+			c, err := load.NewClient(v.ctx, v.Controller.Client)
 			if err != nil {
 				v.t.Fatal(err)
 			}
@@ -110,7 +110,7 @@ var ways = []struct {
 	}},
 	{"engines", func(v *subject) {
 		for range 3 {
-			all, err := loadgen.StartEngines(v.ctx, v.Controller.Engine, 8)
+			all, err := load.StartEngines(v.ctx, v.Controller.Engine, 8)
 			if err != nil {
 				v.t.Fatal(err)
 			}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mongo.sh: a server that speaks MongoDB's protocol, for the tests of core/db/mongodb
+# mongo.sh: a server that speaks MongoDB's protocol, for the tests of core/controller/db/mongodb
 # and core/controller. It is FerretDB 1.24 on SQLite, built from Go modules (the first
 # time: some minutes on two cores), and listens on loopback only.
 #

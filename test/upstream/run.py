@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run upstream's own test suite with our controller in place of its own.
 
-    python3 test/conformance/run.py --python PYTHON --name 7.1 [--only ours|upstream] [FILE...]
+    python3 test/upstream/run.py --python PYTHON --name 7.1 [--only ours|upstream] [FILE...]
 
 PYTHON has ipyparallel, its tests and what they need (run.sh makes such ones).
 Each test file runs in a pytest of its own, in a HOME of its own, first with
@@ -48,7 +48,7 @@ class Suite:
     def ask(self, code):
         done = subprocess.run([self.python, "-c", code], stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
-            sys.exit(f"error: {self.python} has no ipyparallel with tests; run test/conformance/run.sh")
+            sys.exit(f"error: {self.python} has no ipyparallel with tests; run test/upstream/run.sh")
         return done.stdout.strip()
 
     def files(self):

@@ -9,7 +9,7 @@ base=${BASE_PYTHON:-/usr/bin/python3}
 versions=${VERSIONS:-7.1 9.1}
 
 environment() { # version, flags of venv...
-    local needs=test/conformance/requirements-$1.txt venv=build/conformance/venv-$1
+    local needs=test/upstream/requirements-$1.txt venv=build/conformance/venv-$1
     shift
     cmp -s "$needs" "$venv/requirements.txt" && return
     echo "conformance: making $venv"
@@ -32,6 +32,6 @@ for version in $versions; do
         ;;
     *) environment "$version" ;;
     esac
-    python3 test/conformance/run.py --python "build/conformance/venv-$version/bin/python" --name "$version" "$@" || status=1
+    python3 test/upstream/run.py --python "build/conformance/venv-$version/bin/python" --name "$version" "$@" || status=1
 done
 exit $status

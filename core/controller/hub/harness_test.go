@@ -13,8 +13,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/db"
-	"github.com/ipcore/ipcore/core/db/dictdb"
+	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/db/dictdb"
 	"github.com/ipcore/ipcore/core/wire"
 )
 

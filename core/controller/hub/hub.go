@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 	"github.com/ipcore/ipcore/core/wire"
 	"github.com/ipcore/ipcore/internal/lograte"
 )

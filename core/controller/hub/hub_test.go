@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipcore/ipcore/core/db/nodb"
+	"github.com/ipcore/ipcore/core/controller/db/nodb"
 	"github.com/ipcore/ipcore/core/wire"
 )
 

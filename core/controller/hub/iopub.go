@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 	"github.com/ipcore/ipcore/core/wire"
 )
 

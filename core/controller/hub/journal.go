@@ -3,7 +3,7 @@ package hub
 import (
 	"time"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 	"github.com/ipcore/ipcore/core/wire"
 )
 

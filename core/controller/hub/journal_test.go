@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipcore/ipcore/core/db"
-	"github.com/ipcore/ipcore/core/db/dictdb"
+	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/db/dictdb"
 	"github.com/ipcore/ipcore/core/wire"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 	"github.com/ipcore/ipcore/core/wire"
 )
 

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 	"github.com/ipcore/ipcore/core/wire"
 )
 

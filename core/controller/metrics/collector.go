@@ -6,9 +6,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/ipcore/ipcore/core/hub"
-	"github.com/ipcore/ipcore/core/queue"
-	"github.com/ipcore/ipcore/core/scheduler"
+	"github.com/ipcore/ipcore/core/controller/hub"
+	"github.com/ipcore/ipcore/core/controller/relay"
+	"github.com/ipcore/ipcore/core/controller/scheduler"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )
@@ -27,7 +27,7 @@ type Parts struct {
 // Queue is a queue with its name in the labels.
 type Queue struct {
 	Name  string
-	Stats func() queue.Stats
+	Stats func() relay.Stats
 }
 
 // Socket is a socket that belongs to no queue. Side says who connects:

@@ -12,9 +12,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/hub"
-	"github.com/ipcore/ipcore/core/queue"
-	"github.com/ipcore/ipcore/core/scheduler"
+	"github.com/ipcore/ipcore/core/controller/hub"
+	"github.com/ipcore/ipcore/core/controller/relay"
+	"github.com/ipcore/ipcore/core/controller/scheduler"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )
@@ -36,8 +36,8 @@ func parts(silent ...string) Parts {
 			}
 			return &scheduler.Stats{Running: 5, Duplicates: 2}, nil
 		},
-		Queues: []Queue{{Name: taskQueue, Stats: func() queue.Stats {
-			return queue.Stats{Refused: wire.RefusalStats{Replay: 1}}
+		Queues: []Queue{{Name: taskQueue, Stats: func() relay.Stats {
+			return relay.Stats{Refused: wire.RefusalStats{Replay: 1}}
 		}}},
 		Sockets: []Socket{{Name: "hub", Side: "both", Stats: func() sockets.Stats { return sockets.Stats{Connections: 9} }}},
 	}

@@ -1,4 +1,4 @@
-package queue
+package relay
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/controller/hub"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )

@@ -1,4 +1,4 @@
-package queue
+package relay
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/controller/hub"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )

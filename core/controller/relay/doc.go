@@ -1,4 +1,4 @@
-// Package queue joins the sockets of clients and engines: the direct relays mux
+// Package relay joins the sockets of clients and engines: the direct relays mux
 // and control, iopub, the task queue, which asks a scheduler, and broadcast.
 //
 // Relays forward straight from the goroutine that read the message, without
@@ -13,4 +13,4 @@
 //	task           client [M]    -> engine [task_out, C, M]   -> client [U, M], or [M]
 //	broadcast      client [M]    -> engine [<leaf id> ... sub_scheduler_0, C, M] -> client [M]
 //	iopub          engine [topic, M] -> client [topic, M]
-package queue
+package relay

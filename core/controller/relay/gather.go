@@ -1,4 +1,4 @@
-package queue
+package relay
 
 import (
 	"encoding/json"

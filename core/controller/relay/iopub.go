@@ -1,9 +1,9 @@
-package queue
+package relay
 
 import (
 	"time"
 
-	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/controller/hub"
 	"github.com/ipcore/ipcore/core/sockets"
 )
 

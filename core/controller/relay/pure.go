@@ -1,7 +1,7 @@
-package queue
+package relay
 
 import (
-	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/controller/hub"
 	"github.com/ipcore/ipcore/core/sockets"
 )
 

@@ -1,4 +1,4 @@
-package queue
+package relay
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/controller/hub"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 	"github.com/ipcore/ipcore/internal/lograte"

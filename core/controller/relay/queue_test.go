@@ -1,4 +1,4 @@
-package queue
+package relay
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/hub"
+	"github.com/ipcore/ipcore/core/controller/hub"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )

@@ -1,9 +1,9 @@
-package queue
+package relay
 
 import (
 	"context"
 
-	"github.com/ipcore/ipcore/core/scheduler"
+	"github.com/ipcore/ipcore/core/controller/scheduler"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )

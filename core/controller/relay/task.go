@@ -1,11 +1,11 @@
-package queue
+package relay
 
 import (
 	"context"
 	"time"
 
-	"github.com/ipcore/ipcore/core/hub"
-	"github.com/ipcore/ipcore/core/scheduler"
+	"github.com/ipcore/ipcore/core/controller/hub"
+	"github.com/ipcore/ipcore/core/controller/scheduler"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )

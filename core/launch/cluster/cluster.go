@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/connfile"
-	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/internal/filelock"
 	"github.com/ipcore/ipcore/sdk"

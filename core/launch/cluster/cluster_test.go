@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 

@@ -13,8 +13,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/core/profile"
-	"github.com/ipcore/ipcore/core/registry"
 	"github.com/ipcore/ipcore/sdk"
 )
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/core/launch/registry"
 )
 
 // host is one plugin executable and the process that serves it at the moment.

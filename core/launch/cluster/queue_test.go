@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/core/profile"
-	"github.com/ipcore/ipcore/core/registry"
 	"github.com/ipcore/ipcore/sdk"
 )
 

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ipcore/ipcore/core/registry"
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
 )
 

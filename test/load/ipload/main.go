@@ -22,7 +22,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/internal/loadgen"
+	"github.com/ipcore/ipcore/test/load"
 )
 
 // gcPercent leaves the collector of the generator little to do: the processors
@@ -56,7 +56,7 @@ type settings struct {
 }
 
 // scenarios measure a rig and answer figures. life has none.
-var scenarios = map[string]func(context.Context, *loadgen.Rig, settings) ([]figure, error){
+var scenarios = map[string]func(context.Context, *load.Rig, settings) ([]figure, error){
 	"register":  register,
 	"task":      task,
 	"mux":       mux,
@@ -90,16 +90,16 @@ func single(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	start := func(ctx context.Context) (*loadgen.Controller, error) { return loadgen.Start(ctx, flags.Args()...) }
+	start := func(ctx context.Context) (*load.Controller, error) { return load.Start(ctx, flags.Args()...) }
 	switch {
 	case *clientFile != "":
-		start = func(context.Context) (*loadgen.Controller, error) {
-			return loadgen.Attach(*clientFile, *engineFile, *pid)
+		start = func(context.Context) (*load.Controller, error) {
+			return load.Attach(*clientFile, *engineFile, *pid)
 		}
 	case flags.NArg() == 0:
 		return fmt.Errorf("no controller: give its command after --, or -client-file, -engine-file and -pid")
 	case *bare:
-		start = func(ctx context.Context) (*loadgen.Controller, error) { return loadgen.StartBare(ctx, flags.Args()...) }
+		start = func(ctx context.Context) (*load.Controller, error) { return load.StartBare(ctx, flags.Args()...) }
 	}
 	all := &table{}
 	for range *runs {
@@ -125,7 +125,7 @@ func single(ctx context.Context, args []string) error {
 }
 
 // run starts a controller, registers engines, measures, and stops it.
-func run(ctx context.Context, start func(context.Context) (*loadgen.Controller, error), name string, s settings) (got []figure, err error) {
+func run(ctx context.Context, start func(context.Context) (*load.Controller, error), name string, s settings) (got []figure, err error) {
 	scenario, known := scenarios[name]
 	if !known {
 		return nil, fmt.Errorf("unknown scenario %q", name)
@@ -139,7 +139,7 @@ func run(ctx context.Context, start func(context.Context) (*loadgen.Controller, 
 			err = stopErr
 		}
 	}()
-	rig, in, err := loadgen.NewRig(ctx, c, s.engines)
+	rig, in, err := load.NewRig(ctx, c, s.engines)
 	if err != nil {
 		return nil, err
 	}
@@ -152,12 +152,12 @@ func run(ctx context.Context, start func(context.Context) (*loadgen.Controller, 
 }
 
 // register is done when the rig is there.
-func register(_ context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
+func register(_ context.Context, r *load.Rig, s settings) ([]figure, error) {
 	m, err := r.Memory()
 	return []figure{{fmt.Sprintf("%d idle engines, RSS, MB", s.engines), float64(m.RSS) / 1e6}}, err
 }
 
-func task(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
+func task(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
 	rate, err := r.Tasks(ctx, s.tasks, s.window)
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func task(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
 	return rates("task", s.engines, rate), nil
 }
 
-func mux(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
+func mux(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
 	rate, err := r.Mux(ctx, s.tasks, s.window)
 	if err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ func mux(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
 	return got, nil
 }
 
-func rates(what string, engines int, r *loadgen.Rate) []figure {
+func rates(what string, engines int, r *load.Rate) []figure {
 	got := []figure{
 		{fmt.Sprintf("%s, %d engines: controller CPU, us", what, engines), micros(r.CPU)},
 		{fmt.Sprintf("%s, %d engines: replies, 1/s", what, engines), r.PerSecond},
@@ -198,16 +198,16 @@ func rates(what string, engines int, r *loadgen.Rate) []figure {
 }
 
 // latency measures one task at a time, then the same while the hub is busy.
-func latency(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
+func latency(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
 	var got []figure
 	var alone float64
 	for _, with := range []struct {
 		what      string
-		questions []loadgen.Questions
+		questions []load.Questions
 	}{
 		{"alone", nil},
-		{"queue_request in a loop", []loadgen.Questions{loadgen.QueueStatus}},
-		{"db_request of everything in a loop", []loadgen.Questions{loadgen.EverythingEver}},
+		{"queue_request in a loop", []load.Questions{load.QueueStatus}},
+		{"db_request of everything in a loop", []load.Questions{load.EverythingEver}},
 	} {
 		rate, _, err := r.Latency(ctx, s.tasks, with.questions...)
 		if err != nil {
@@ -225,7 +225,7 @@ func latency(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) 
 	return got, nil
 }
 
-func large(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
+func large(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(100)) // else each buffer gets memory of its own, which costs more than to collect
 	rate, err := r.Large(ctx, s.tasks, s.bytes)
 	if err != nil {
@@ -238,7 +238,7 @@ func large(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
 	}, nil
 }
 
-func broadcast(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
+func broadcast(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
 	var got []figure
 	for _, coalescing := range []bool{true, false} {
 		took, err := r.Broadcast(ctx, 5, coalescing)
@@ -255,7 +255,7 @@ func broadcast(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error
 }
 
 // memory shows what many tasks leave behind.
-func memory(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
+func memory(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
 	idle, err := r.Memory()
 	if err != nil {
 		return nil, err
@@ -277,7 +277,7 @@ func memory(ctx context.Context, r *loadgen.Rig, s settings) ([]figure, error) {
 }
 
 func life(ctx context.Context, command []string) ([]figure, error) {
-	l, err := loadgen.MeasureLife(ctx, command...)
+	l, err := load.MeasureLife(ctx, command...)
 	return []figure{
 		{"controller answers, ms", l.Answered.Seconds() * 1e3},
 		{"controller stops, ms", l.Stopped.Seconds() * 1e3},

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/internal/loadgen"
+	"github.com/ipcore/ipcore/test/load"
 )
 
 // stage is a scenario that peers are measured with, in turns. A peer without
@@ -113,11 +113,11 @@ func measure(ctx context.Context, who, scenario string, s settings, command []st
 	if scenario == "life" {
 		return life(ctx, command)
 	}
-	start := loadgen.Start
+	start := load.Start
 	if who == bare {
-		start = loadgen.StartBare
+		start = load.StartBare
 	}
-	return run(ctx, func(ctx context.Context) (*loadgen.Controller, error) { return start(ctx, command...) }, scenario, s)
+	return run(ctx, func(ctx context.Context) (*load.Controller, error) { return start(ctx, command...) }, scenario, s)
 }
 
 func readLimits(file string) (map[string]limit, error) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 )
 
 // Run runs the suite. open makes an empty database without a bound on records.

@@ -6,7 +6,7 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 )
 
 // A long history costs what its records take in memory, and the collector a look

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipcore/ipcore/core/db"
-	"github.com/ipcore/ipcore/core/db/dbtest"
+	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/db/dbtest"
 )
 
 func open(t testing.TB, o Options) *DB {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 )
 
 // index is the entries that have a time, in its order. Entries come nearly in

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 )
 
 // match answers the entries that a query matches, oldest submission first,

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipcore/ipcore/core/db"
-	"github.com/ipcore/ipcore/core/db/dbtest"
-	"github.com/ipcore/ipcore/core/db/writer"
+	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/db/dbtest"
+	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
 // relay stands between a client and a server and can stop passing anything on,

@@ -12,8 +12,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"github.com/ipcore/ipcore/core/db"
-	"github.com/ipcore/ipcore/core/db/writer"
+	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
 // store is the collection.

@@ -1,7 +1,7 @@
 // Package nodb is the task database that keeps nothing.
 package nodb
 
-import "github.com/ipcore/ipcore/core/db"
+import "github.com/ipcore/ipcore/core/controller/db"
 
 // DB forgets what it is given and answers every question with NoData.
 type DB struct{}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 )
 
 // filter is a condition in SQL that holds for every record that a query

@@ -14,7 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	_ "modernc.org/sqlite" // the driver
 
-	"github.com/ipcore/ipcore/core/db/writer"
+	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
 // Defaults, which are IPython Parallel's.

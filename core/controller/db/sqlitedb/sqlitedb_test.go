@@ -13,9 +13,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/db"
-	"github.com/ipcore/ipcore/core/db/dbtest"
-	"github.com/ipcore/ipcore/core/db/writer"
+	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/db/dbtest"
+	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
 // openTest opens a file of a test with a log that the test shows.

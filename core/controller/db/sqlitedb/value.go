@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 )
 
 // timeLayout is how times are written: UTC with its offset, and microseconds.

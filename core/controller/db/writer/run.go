@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 )
 
 // ErrExists refuses a record whose id is taken.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/ipcore/ipcore/core/db"
+	"github.com/ipcore/ipcore/core/controller/db"
 )
 
 // Store is where records end up. Write and Ping are called by one goroutine,

@@ -1,6 +1,6 @@
 package writer
 
-import "github.com/ipcore/ipcore/core/db"
+import "github.com/ipcore/ipcore/core/controller/db"
 
 // view is what the queue knows of a record.
 type view struct {
