@@ -16,7 +16,7 @@ import (
 )
 
 // New makes a Launcher for one workload. It does no work yet.
-type New func(kind Kind, env Env) Launcher
+type New func(kind Kind, env Host) Launcher
 
 // server translates the contract's calls to Launchers and keeps the table of
 // them. mu guards the table only and is never held while a Launcher works.
@@ -104,7 +104,7 @@ func (s *server) stopUnknown(d time.Duration) {
 	stops.Wait()
 }
 
-func (e Env) withDefaults() Env {
+func (e Host) withDefaults() Host {
 	if e.Log == nil {
 		e.Log = hclog.NewNullLogger()
 	}
@@ -123,7 +123,7 @@ func (s *server) claim(id string, kind Kind) (*workload, error) {
 		return nil, fmt.Errorf("%w: kind %q is not started by this launcher, which starts %v", ErrBadOption, kind, s.info.Kinds)
 	}
 	w := newWorkload(s.ctx, id, kind)
-	w.launcher = s.new(kind, Env{ID: id, Log: s.log.With("id", id), Changed: w.changed}.withDefaults())
+	w.launcher = s.new(kind, Host{ID: id, Log: s.log.With("id", id), Changed: w.changed}.withDefaults())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.table[id]; ok {
@@ -276,7 +276,7 @@ func (s *server) giveUp(ctx context.Context, w *workload) {
 
 // look asks a fresh launcher whether the workload of a state is there.
 func (s *server) look(ctx context.Context, w *workload, state State) error {
-	l := s.new(w.kind, Env{ID: w.id, Log: s.log.With("id", w.id)}.withDefaults())
+	l := s.new(w.kind, Host{ID: w.id, Log: s.log.With("id", w.id)}.withDefaults())
 	defer closeLauncher(l)
 	return l.FromDict(ctx, state)
 }
@@ -360,7 +360,7 @@ func (s *server) Events(in *pb.EventsRequest, stream pb.Launcher_EventsServer) e
 }
 
 func (s *server) Signal(ctx context.Context, in *pb.SignalRequest) (*pb.SignalResponse, error) {
-	l, err := power[Signaler](s, in.GetId(), PowerSignal)
+	l, err := power[Signaler](s, in.GetId(), CapabilitySignal)
 	if err == nil {
 		err = l.Signal(ctx, in.GetSignal())
 	}
@@ -371,7 +371,7 @@ func (s *server) Signal(ctx context.Context, in *pb.SignalRequest) (*pb.SignalRe
 }
 
 func (s *server) Output(ctx context.Context, in *pb.OutputRequest) (*pb.OutputResponse, error) {
-	l, err := power[Outputter](s, in.GetId(), PowerOutput)
+	l, err := power[Outputter](s, in.GetId(), CapabilityOutput)
 	if err != nil {
 		return nil, s.fail(err)
 	}
@@ -383,7 +383,7 @@ func (s *server) Output(ctx context.Context, in *pb.OutputRequest) (*pb.OutputRe
 }
 
 func (s *server) ConnectionInfo(ctx context.Context, in *pb.ConnectionInfoRequest) (*pb.ConnectionInfoResponse, error) {
-	l, err := power[ConnectionInfoer](s, in.GetId(), PowerConnectionInfo)
+	l, err := power[ConnectionInfoer](s, in.GetId(), CapabilityConnectionInfo)
 	if err != nil {
 		return nil, s.fail(err)
 	}
@@ -395,7 +395,7 @@ func (s *server) ConnectionInfo(ctx context.Context, in *pb.ConnectionInfoReques
 }
 
 func (s *server) Status(ctx context.Context, in *pb.StatusRequest) (*pb.StatusResponse, error) {
-	l, err := power[Statuser](s, in.GetId(), PowerStatus)
+	l, err := power[Statuser](s, in.GetId(), CapabilityStatus)
 	if err != nil {
 		return nil, s.fail(err)
 	}
@@ -424,7 +424,7 @@ func intFromWire(n *int32) *int {
 }
 
 // power answers the launcher of an id as the optional interface P.
-func power[P any](s *server, id string, name Power) (P, error) {
+func power[P any](s *server, id string, name Capability) (P, error) {
 	var none P
 	w, err := s.get(id)
 	if err != nil {

@@ -47,10 +47,10 @@ type Info struct {
 
 	// The rest is filled in by Serve.
 
-	Protocol []int    `json:"protocol"`           // versions of the contract
-	Speaks   string   `json:"speaks,omitempty"`   // SpeaksGRPC or SpeaksVerbs
-	Security []string `json:"security,omitempty"` // in order of preference: "mtls", "peer"
-	Powers   []Power  `json:"optional,omitempty"`
+	Protocol     []int        `json:"protocol"`           // versions of the contract
+	Speaks       string       `json:"speaks,omitempty"`   // SpeaksGRPC or SpeaksVerbs
+	Security     []string     `json:"security,omitempty"` // in order of preference: "mtls", "peer"
+	Capabilities []Capability `json:"optional,omitempty"`
 }
 
 // Option is one option of a launcher.
@@ -116,7 +116,7 @@ func ValidName(name string) bool { return nameForm.MatchString(name) }
 func (i Info) Offers(k Kind) bool { return slices.Contains(i.Kinds, k) }
 
 // Has tells whether the plugin announced the power.
-func (i Info) Has(p Power) bool { return slices.Contains(i.Powers, p) }
+func (i Info) Has(p Capability) bool { return slices.Contains(i.Capabilities, p) }
 
 // Check tells what is wrong with a description.
 func (i Info) Check() error {
@@ -166,8 +166,8 @@ func ParseInfo(text []byte) (Info, error) {
 // What a launcher speaks: the contract's gRPC, or the verbs of a script, which
 // ipcore-launcher-exec serves.
 const (
-	SpeaksGRPC  = "grpc"
-	SpeaksVerbs = "verbs"
+	SpeaksGRPC   = "grpc"
+	SpeaksScript = "verbs"
 )
 
 // The ways in which host and plugin make sure of each other.
@@ -182,9 +182,9 @@ func (i Info) complete(launcher New) Info {
 	i.Speaks = SpeaksGRPC
 	i.Security = []string{SecurityMTLS}
 	for _, k := range i.Kinds {
-		for _, p := range powers(launcher(k, Env{}.withDefaults())) {
+		for _, p := range powers(launcher(k, Host{}.withDefaults())) {
 			if !i.Has(p) {
-				i.Powers = append(i.Powers, p)
+				i.Capabilities = append(i.Capabilities, p)
 			}
 		}
 	}

@@ -89,66 +89,66 @@ type Statuser interface {
 }
 
 // Power names an optional interface in a plugin's Info.
-type Power string
+type Capability string
 
 // The optional powers.
 const (
-	PowerWait           Power = "wait"
-	PowerSignal         Power = "signal"
-	PowerOutput         Power = "output"
-	PowerConnectionInfo Power = "connection-info"
-	PowerStatus         Power = "status"
-	PowerScript         Power = "script"
-	PowerSweep          Power = "sweep"
+	CapabilityWait           Capability = "wait"
+	CapabilitySignal         Capability = "signal"
+	CapabilityOutput         Capability = "output"
+	CapabilityConnectionInfo Capability = "connection-info"
+	CapabilityStatus         Capability = "status"
+	CapabilityScript         Capability = "script"
+	CapabilityOrphans        Capability = "sweep"
 )
 
 // Limited is a Launcher that has fewer powers than methods, since it stands for
 // another program.
-type Limited interface {
+type CapabilityFilter interface {
 	// Has tells whether it has the power.
-	Has(Power) bool
+	Has(Capability) bool
 }
 
 // has tells whether the launcher has a power whose method it has.
-func has(l Launcher, p Power) bool {
-	limited, ok := l.(Limited)
+func has(l Launcher, p Capability) bool {
+	limited, ok := l.(CapabilityFilter)
 	return !ok || limited.Has(p)
 }
 
 // powers answers the powers that l has.
-func powers(l Launcher) []Power {
-	return slices.DeleteFunc(methods(l), func(p Power) bool { return !has(l, p) })
+func powers(l Launcher) []Capability {
+	return slices.DeleteFunc(methods(l), func(p Capability) bool { return !has(l, p) })
 }
 
 // methods answers the powers that l has methods of.
-func methods(l Launcher) []Power {
-	var p []Power
+func methods(l Launcher) []Capability {
+	var p []Capability
 	if _, ok := l.(Waiter); ok {
-		p = append(p, PowerWait)
+		p = append(p, CapabilityWait)
 	}
 	if _, ok := l.(Signaler); ok {
-		p = append(p, PowerSignal)
+		p = append(p, CapabilitySignal)
 	}
 	if _, ok := l.(Outputter); ok {
-		p = append(p, PowerOutput)
+		p = append(p, CapabilityOutput)
 	}
 	if _, ok := l.(ConnectionInfoer); ok {
-		p = append(p, PowerConnectionInfo)
+		p = append(p, CapabilityConnectionInfo)
 	}
 	if _, ok := l.(Statuser); ok {
-		p = append(p, PowerStatus)
+		p = append(p, CapabilityStatus)
 	}
 	if _, ok := l.(Scripter); ok {
-		p = append(p, PowerScript)
+		p = append(p, CapabilityScript)
 	}
-	if _, ok := l.(Sweeper); ok {
-		p = append(p, PowerSweep)
+	if _, ok := l.(OrphanFinder); ok {
+		p = append(p, CapabilityOrphans)
 	}
 	return p
 }
 
 // Env is what a Launcher is given when it is made.
-type Env struct {
+type Host struct {
 	// ID names the workload.
 	ID string
 	// Log goes to ipcore. A launcher writes nothing to stdout or stderr.

@@ -18,14 +18,14 @@ func (*sweeping) Script(_ context.Context, r StartRequest, check bool) (Script, 
 	return Script{Text: r.Tag + "\n", Command: "submit " + ShellQuote(r.EngineFile), Answer: r.ClientFile}, nil
 }
 
-func (*sweeping) Survivors(_ context.Context, q Sweep) ([]Survivor, error) {
+func (*sweeping) Survivors(_ context.Context, q OrphanQuery) ([]Orphan, error) {
 	if string(q.Options) != `{"colour":"blue"}` || len(q.States) != 1 {
 		return nil, ErrBadOption
 	}
-	return []Survivor{{ID: "7", Tag: q.Tag + "-1", Text: "job 7"}}, nil
+	return []Orphan{{ID: "7", Tag: q.Tag + "-1", Text: "job 7"}}, nil
 }
 
-func (*sweeping) Remove(_ context.Context, _ Sweep, s []Survivor) error {
+func (*sweeping) Remove(_ context.Context, _ OrphanQuery, s []Orphan) error {
 	if len(s) != 1 || s[0].ID != "7" || s[0].Tag != "ipcore-a-1" {
 		return ErrBadOption
 	}
@@ -34,7 +34,7 @@ func (*sweeping) Remove(_ context.Context, _ Sweep, s []Survivor) error {
 
 func TestScriptAndSweep(t *testing.T) {
 	w := &world{running: map[string]bool{}}
-	c := serveTest(t, plainInfo, func(Kind, Env) Launcher { return &sweeping{plain{world: w}} })
+	c := serveTest(t, plainInfo, func(Kind, Host) Launcher { return &sweeping{plain{world: w}} })
 	ctx := testContext(t)
 	r := StartRequest{Kind: Engine, ID: "w", Command: []string{"x"}, Tag: "ipcore-a-1", ClientFile: "/c", EngineFile: "/e f"}
 	s, err := c.Script(ctx, r, false)
@@ -48,27 +48,27 @@ func TestScriptAndSweep(t *testing.T) {
 	if _, err := c.Script(ctx, r, false); !errors.Is(err, ErrBadOption) {
 		t.Errorf("Script with a bad option: %v", err)
 	}
-	q := Sweep{Tag: "ipcore-a", Options: []byte(`{"colour":"blue"}`), States: []State{State(`{}`)}}
-	found, err := c.Survivors(ctx, q)
-	if err != nil || !slices.Equal(found, []Survivor{{ID: "7", Tag: "ipcore-a-1", Text: "job 7"}}) {
+	q := OrphanQuery{Tag: "ipcore-a", Options: []byte(`{"colour":"blue"}`), States: []State{State(`{}`)}}
+	found, err := c.Orphans(ctx, q)
+	if err != nil || !slices.Equal(found, []Orphan{{ID: "7", Tag: "ipcore-a-1", Text: "job 7"}}) {
 		t.Errorf("Survivors: %+v, %v", found, err)
 	}
-	if err := c.Remove(ctx, q, found); err != nil {
+	if err := c.RemoveOrphans(ctx, q, found); err != nil {
 		t.Errorf("Remove: %v", err)
 	}
-	if _, err := c.Survivors(ctx, Sweep{}); !errors.Is(err, ErrBadOption) {
+	if _, err := c.Orphans(ctx, OrphanQuery{}); !errors.Is(err, ErrBadOption) {
 		t.Errorf("Survivors of every tag: %v", err)
 	}
 	if _, err := c.ToDict(ctx, "w"); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("Script made an id: %v", err)
 	}
 
-	c = serveTest(t, plainInfo, func(Kind, Env) Launcher { return &plain{world: w} })
+	c = serveTest(t, plainInfo, func(Kind, Host) Launcher { return &plain{world: w} })
 	r.Options = nil
 	if _, err := c.Script(ctx, r, false); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("Script of a launcher without: %v", err)
 	}
-	if _, err := c.Survivors(ctx, q); !errors.Is(err, ErrUnsupported) {
+	if _, err := c.Orphans(ctx, q); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("Survivors of a launcher without: %v", err)
 	}
 }
@@ -81,7 +81,7 @@ func TestSweepCovers(t *testing.T) {
 		{"ipcore-a-1", "ipcore-a-1", true}, {"ipcore-a", "ipcore-a-1", true}, {"ipcore-", "ipcore-a-1", true},
 		{"ipcore-a", "ipcore-ab-1", false}, {"ipcore-a-1", "ipcore-a-12", false}, {"", "ipcore-a-1", false}, {"ipcore-a-1", "ipcore-a", false},
 	} {
-		if got := (Sweep{Tag: c.sweep}).Covers(c.tag); got != c.want {
+		if got := (OrphanQuery{Tag: c.sweep}).Covers(c.tag); got != c.want {
 			t.Errorf("%q covers %q: %v", c.sweep, c.tag, got)
 		}
 	}

@@ -46,7 +46,7 @@ func (s *server) Script(ctx context.Context, in *pb.ScriptRequest) (*pb.ScriptRe
 	defer closeLauncher(l)
 	scripter, ok := l.(Scripter)
 	if !ok {
-		return nil, s.fail(fmt.Errorf("%w: %s", ErrUnsupported, PowerScript))
+		return nil, s.fail(fmt.Errorf("%w: %s", ErrUnsupported, CapabilityScript))
 	}
 	out, err := scripter.Script(ctx, r, in.GetCheck())
 	if err != nil {
@@ -68,5 +68,5 @@ func ShellQuote(word string) string {
 
 // fresh makes a Launcher that is in no table.
 func (s *server) fresh(kind Kind, id string) Launcher {
-	return s.new(kind, Env{ID: id, Log: s.log.With("id", id)}.withDefaults())
+	return s.new(kind, Host{ID: id, Log: s.log.With("id", id)}.withDefaults())
 }

@@ -82,7 +82,7 @@ func (p *plain) FromDict(_ context.Context, s State) error {
 // full has every power.
 type full struct {
 	plain
-	env  Env
+	env  Host
 	exit chan Exit
 }
 
@@ -144,7 +144,7 @@ func story(t *testing.T, c *Client, id string) (kinds []EventKind, last Event) {
 // A launcher without Wait is looked at, and its end told.
 func TestFourMethodsAreWatched(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
-	c := serveTest(t, plainInfo, func(Kind, Env) Launcher { return &plain{world: w} })
+	c := serveTest(t, plainInfo, func(Kind, Host) Launcher { return &plain{world: w} })
 	ctx := testContext(t)
 	if _, err := c.Start(ctx, StartRequest{Kind: Engine, ID: "a", Command: []string{"x"}}); err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestFourMethodsAreWatched(t *testing.T) {
 
 func TestRequestCrossesTheWire(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
-	c := serveTest(t, plainInfo, func(Kind, Env) Launcher { return &plain{world: w} })
+	c := serveTest(t, plainInfo, func(Kind, Host) Launcher { return &plain{world: w} })
 	want := StartRequest{
 		Kind: Engine, ID: "a", N: new(7), ProfileDir: "/p", ClusterID: "c", Command: []string{"prog", "an arg", ""},
 		Env: map[string]string{"A": "b=c"}, WorkDir: "/w", LogDir: "/l", Options: []byte(`{"colour": "blue"}`),
@@ -190,7 +190,7 @@ func (s *stuck) Stop(ctx context.Context) error {
 // What a launcher says when the time is over reaches the host all the same.
 func TestStopThatDoesNotEnd(t *testing.T) {
 	t.Parallel() // it waits
-	c := serveTest(t, plainInfo, func(Kind, Env) Launcher {
+	c := serveTest(t, plainInfo, func(Kind, Host) Launcher {
 		return &stuck{plain{world: &world{running: make(map[string]bool)}}}
 	})
 	if _, err := c.Start(testContext(t), StartRequest{Kind: Engine, ID: "a", Command: []string{"x"}}); err != nil {
@@ -206,7 +206,7 @@ func TestStopThatDoesNotEnd(t *testing.T) {
 
 func TestStartThatFails(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
-	c := serveTest(t, plainInfo, func(Kind, Env) Launcher { return &plain{world: w} })
+	c := serveTest(t, plainInfo, func(Kind, Host) Launcher { return &plain{world: w} })
 	ctx := testContext(t)
 	r := StartRequest{Kind: Engine, ID: "no state", Command: []string{"x"}}
 	if _, err := c.Start(ctx, r); err == nil || w.running["no state"] {
@@ -250,7 +250,7 @@ func (h *heedless) Stop(ctx context.Context) error {
 func TestStartThatIsGivenUp(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
 	h := &heedless{plain: plain{world: w}, starting: make(chan struct{}), stopped: make(chan struct{})}
-	c := serveTest(t, plainInfo, func(Kind, Env) Launcher { return h })
+	c := serveTest(t, plainInfo, func(Kind, Host) Launcher { return h })
 	ctx, cancel := context.WithCancel(testContext(t))
 	go func() {
 		<-h.starting
@@ -274,7 +274,7 @@ func TestStartThatIsGivenUp(t *testing.T) {
 func TestPowersCrossTheWire(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
 	made := make(chan *full, 8)
-	c := serveTest(t, plainInfo, func(_ Kind, env Env) Launcher {
+	c := serveTest(t, plainInfo, func(_ Kind, env Host) Launcher {
 		f := &full{plain: plain{world: w}, env: env, exit: make(chan Exit, 1)}
 		made <- f
 		return f
@@ -316,7 +316,7 @@ func TestPowersCrossTheWire(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	var out, errs bytes.Buffer
-	launcher := func(Kind, Env) Launcher { return &full{} }
+	launcher := func(Kind, Host) Launcher { return &full{} }
 	if code := serve(plainInfo, launcher, []string{"describe"}, &out, &errs); code != 0 || errs.Len() > 0 {
 		t.Fatalf("exit %d: %s", code, &errs)
 	}
@@ -326,7 +326,7 @@ func TestDescribe(t *testing.T) {
 	}
 	want := plainInfo
 	want.Protocol, want.Speaks, want.Security, want.PollEvery = []int{1}, "grpc", []string{"mtls"}, 0
-	want.Powers = []Power{PowerWait, PowerSignal, PowerOutput, PowerConnectionInfo, PowerStatus}
+	want.Capabilities = []Capability{CapabilityWait, CapabilitySignal, CapabilityOutput, CapabilityConnectionInfo, CapabilityStatus}
 	if !reflect.DeepEqual(info, want) {
 		t.Errorf("described %+v\nwant %+v", info, want)
 	}

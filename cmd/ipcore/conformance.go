@@ -104,7 +104,7 @@ func reportLine(r conformance.Result) string {
 }
 
 // cases answers what to run.
-func (o *kitOptions) cases(f *registry.Found, settings []registry.Setting) ([]conformance.Case, error) {
+func (o *kitOptions) cases(f *registry.Executable, settings []registry.Setting) ([]conformance.Case, error) {
 	options, err := o.launcherOptions(f, settings)
 	if err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (o *kitOptions) wants(c conformance.Check) bool {
 
 // launcherOptions shares the settings out among the launcher's kinds: what --option
 // says is every kind's, and a class reaches those that have it.
-func (o *kitOptions) launcherOptions(f *registry.Found, given []registry.Setting) (map[sdk.Kind]json.RawMessage, error) {
+func (o *kitOptions) launcherOptions(f *registry.Executable, given []registry.Setting) (map[sdk.Kind]json.RawMessage, error) {
 	var settings []registry.Setting
 	for _, option := range o.options {
 		name, value, ok := strings.Cut(option, "=")
@@ -166,16 +166,16 @@ func (o *kitOptions) launcherOptions(f *registry.Found, given []registry.Setting
 		}
 		settings = append(settings, s)
 	}
-	uses := make([]*registry.Use, len(f.Info.Kinds))
+	uses := make([]*registry.Selection, len(f.Info.Kinds))
 	for i, k := range f.Info.Kinds {
-		uses[i] = &registry.Use{Found: f, Kind: k}
+		uses[i] = &registry.Selection{Executable: f, Kind: k}
 	}
 	if _, err := registry.Configure(uses, append(settings, given...)); err != nil {
 		return nil, err
 	}
 	options := make(map[sdk.Kind]json.RawMessage)
 	for _, u := range uses {
-		for name := range u.Host {
+		for name := range u.Common {
 			return nil, &usageError{text: fmt.Sprintf("launchers test: %s is not the launcher's own option, and the kit runs workloads of its own", name)}
 		}
 		options[u.Kind] = u.Options

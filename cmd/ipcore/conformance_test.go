@@ -89,7 +89,7 @@ func TestFaults(t *testing.T) {
 
 // TestKitOptions checks which kinds of workload get which options.
 func TestKitOptions(t *testing.T) {
-	f := &registry.Found{Name: "mine", Info: sdk.Info{
+	f := &registry.Executable{Name: "mine", Info: sdk.Info{
 		Name: "mine", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
 		Classes: map[sdk.Kind][]string{sdk.Controller: {"MineControllerLauncher", "MineLauncher"}, sdk.Engine: {"MineEngineSetLauncher", "MineLauncher"}},
 		Options: []sdk.Option{

@@ -50,14 +50,14 @@ ssh, commands of a batch system.`,
 
 // strayRow is one stray as --json tells it.
 type strayRow struct {
-	Tag        string             `json:"tag"`
-	File       string             `json:"file"`
-	Controller bool               `json:"controller_running"`
-	Engines    int                `json:"engines_running"`
-	Known      bool               `json:"known"`
-	Survivors  []cluster.Survivor `json:"survivors"`
-	Removed    bool               `json:"removed"`
-	Error      string             `json:"error,omitempty"`
+	Tag        string           `json:"tag"`
+	File       string           `json:"file"`
+	Controller bool             `json:"controller_running"`
+	Engines    int              `json:"engines_running"`
+	Known      bool             `json:"known"`
+	Survivors  []cluster.Orphan `json:"survivors"`
+	Removed    bool             `json:"removed"`
+	Error      string           `json:"error,omitempty"`
 }
 
 func (o *gcOptions) run(ctx context.Context, a *app, tags []string) error {
@@ -80,14 +80,14 @@ func (o *gcOptions) run(ctx context.Context, a *app, tags []string) error {
 	if err != nil {
 		return err
 	}
-	strays, errs := cluster.Strays(ctx, profiles, registry.Search{ProfileDir: p.Dir}, settings, log)
+	strays, errs := cluster.FindDeadClusters(ctx, profiles, registry.Search{ProfileDir: p.Dir}, settings, log)
 	for _, err := range errs {
 		a.errf("warning: %v\n", err)
 	}
 	rows := make([]strayRow, len(strays))
 	var chosen []int
 	for i, s := range strays {
-		rows[i] = strayRow{Tag: s.Tag, File: s.File, Known: s.Known, Survivors: append([]cluster.Survivor{}, s.Survivors...)}
+		rows[i] = strayRow{Tag: s.Tag, File: s.File, Known: s.Known, Survivors: append([]cluster.Orphan{}, s.Orphans...)}
 		if s.Status != nil {
 			rows[i].Controller, rows[i].Engines = s.Status.Controller, s.Status.Alive
 		}
@@ -99,7 +99,7 @@ func (o *gcOptions) run(ctx context.Context, a *app, tags []string) error {
 		}
 	}
 	if missing := slices.DeleteFunc(slices.Clone(tags), func(t string) bool {
-		return slices.ContainsFunc(strays, func(s cluster.Stray) bool { return s.Tag == t })
+		return slices.ContainsFunc(strays, func(s cluster.DeadCluster) bool { return s.Tag == t })
 	}); len(missing) > 0 {
 		a.errf("nothing carries %s\n", strings.Join(missing, ", "))
 	}
@@ -123,7 +123,7 @@ func (o *gcOptions) run(ctx context.Context, a *app, tags []string) error {
 	return err
 }
 
-func removeStrays(ctx context.Context, strays []cluster.Stray, chosen []int, rows []strayRow, log hclog.Logger) error {
+func removeStrays(ctx context.Context, strays []cluster.DeadCluster, chosen []int, rows []strayRow, log hclog.Logger) error {
 	var all error
 	for _, i := range chosen {
 		err := strays[i].Remove(ctx, log)
@@ -137,7 +137,7 @@ func removeStrays(ctx context.Context, strays []cluster.Stray, chosen []int, row
 }
 
 // showStray prints one stray.
-func showStray(a *app, s cluster.Stray) {
+func showStray(a *app, s cluster.DeadCluster) {
 	tag := s.Tag
 	if tag == "" {
 		tag = "(no tag)"
@@ -150,7 +150,7 @@ func showStray(a *app, s cluster.Stray) {
 	default:
 		a.outf("%s  of a cluster that was not started from here; to remove it: ipcore gc %s\n", tag, tag)
 	}
-	for _, v := range s.Survivors {
+	for _, v := range s.Orphans {
 		a.outf("    %s (%s)\n", v.Text, v.Launcher)
 	}
 }

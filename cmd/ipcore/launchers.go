@@ -68,26 +68,26 @@ func (o *launchersOptions) search() (registry.Search, error) {
 
 // launcher is one launcher as --json tells it.
 type launcher struct {
-	Name     string         `json:"name"`
-	Version  string         `json:"version"`
-	Kinds    []sdk.Kind     `json:"kinds"`
-	Powers   []sdk.Power    `json:"powers"`
-	Path     string         `json:"path"`
-	Place    registry.Place `json:"place"`
-	Shadowed []string       `json:"shadowed"`
-	Options  []sdk.Option   `json:"options"`
-	Common   []sdk.Option   `json:"common_options"` // that ipcore does for every launcher
+	Name     string             `json:"name"`
+	Version  string             `json:"version"`
+	Kinds    []sdk.Kind         `json:"kinds"`
+	Powers   []sdk.Capability   `json:"powers"`
+	Path     string             `json:"path"`
+	Place    registry.SearchDir `json:"place"`
+	Shadowed []string           `json:"shadowed"`
+	Options  []sdk.Option       `json:"options"`
+	Common   []sdk.Option       `json:"common_options"` // that ipcore does for every launcher
 
 	Classes map[sdk.Kind][]string `json:"classes"`         // by which configuration reaches it
 	Remote  bool                  `json:"remote"`          // workloads may run on other machines
 	Error   string                `json:"error,omitempty"` // why it can't be used
 }
 
-func described(f *registry.Found) launcher {
+func described(f *registry.Executable) launcher {
 	l := launcher{
-		Name: f.Name, Version: f.Info.Version, Kinds: f.Info.Kinds, Powers: f.Info.Powers,
+		Name: f.Name, Version: f.Info.Version, Kinds: f.Info.Kinds, Powers: f.Info.Capabilities,
 		Path: f.Path, Place: f.Place, Shadowed: f.Shadowed, Options: f.Info.Options,
-		Common: registry.HostOptions, Classes: f.Info.Classes, Remote: f.Info.Remote,
+		Common: registry.CommonOptions, Classes: f.Info.Classes, Remote: f.Info.Remote,
 	}
 	if f.Err != nil {
 		l.Error = f.Err.Error()
@@ -111,7 +111,7 @@ func (o *launchersOptions) list(ctx context.Context, a *app) error {
 			return err
 		}
 		points = slices.DeleteFunc(points, func(p registry.EntryPoint) bool { // executables go before
-			return slices.ContainsFunc(all, func(f registry.Found) bool { return f.Name == strings.ToLower(p.Name) })
+			return slices.ContainsFunc(all, func(f registry.Executable) bool { return f.Name == strings.ToLower(p.Name) })
 		})
 	}
 	if o.asJSON {
@@ -120,7 +120,7 @@ func (o *launchersOptions) list(ctx context.Context, a *app) error {
 			list = append(list, described(&all[i]))
 		}
 		for _, p := range points {
-			list = append(list, launcher{Name: p.Name, Kinds: []sdk.Kind{p.Kind}, Path: p.Class, Place: registry.Place{Dir: python, Why: "entry point"}})
+			list = append(list, launcher{Name: p.Name, Kinds: []sdk.Kind{p.Kind}, Path: p.Class, Place: registry.SearchDir{Dir: python, Why: "entry point"}})
 		}
 		return writeJSON(a.Out, list)
 	}
@@ -140,7 +140,7 @@ func (o *launchersOptions) list(ctx context.Context, a *app) error {
 	}
 	if len(all) == 0 {
 		a.errf("no launcher was found in:\n")
-		for _, p := range search.Places() {
+		for _, p := range search.Dirs() {
 			a.errf("  %s (%s)\n", p.Dir, p.Why)
 		}
 	}
@@ -159,8 +159,8 @@ func (o *launchersOptions) show(ctx context.Context, a *app, name string) error 
 	if o.asJSON {
 		return writeJSON(a.Out, described(f))
 	}
-	powers := make([]string, 0, len(f.Info.Powers))
-	for _, p := range f.Info.Powers {
+	powers := make([]string, 0, len(f.Info.Capabilities))
+	for _, p := range f.Info.Capabilities {
 		powers = append(powers, string(p))
 	}
 	a.outf("name      %s\nversion   %s\nkinds     %s\npowers    %s\npath      %s\nfound in  %s (%s)\n",
@@ -178,7 +178,7 @@ func (o *launchersOptions) show(ctx context.Context, a *app, name string) error 
 	}
 	showOptions(a, f.Info.Options)
 	a.outf("\noptions of every launcher:\n")
-	showOptions(a, registry.HostOptions)
+	showOptions(a, registry.CommonOptions)
 	return nil
 }
 
@@ -217,12 +217,12 @@ func allOptions(ctx context.Context, a *app, of place) error {
 		showOptions(a, f.Info.Options)
 	}
 	a.outf("\nOptions of every launcher:\n")
-	showOptions(a, registry.HostOptions)
+	showOptions(a, registry.CommonOptions)
 	return nil
 }
 
 // one finds a launcher by name or path, whatever it starts.
-func (o *launchersOptions) one(ctx context.Context, name string, search registry.Search) (*registry.Found, error) {
+func (o *launchersOptions) one(ctx context.Context, name string, search registry.Search) (*registry.Executable, error) {
 	all, err := registry.List(ctx, search)
 	if err != nil {
 		return nil, err

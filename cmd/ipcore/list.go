@@ -129,8 +129,8 @@ type row struct {
 	Error      string  `json:"error,omitempty"`
 
 	// What the launcher says of each engine set, and how sets ended.
-	Sets  map[string]cluster.UnitStatus `json:"sets"`
-	Ended []cluster.UnitEnd             `json:"ended"`
+	Sets  map[string]cluster.WorkloadStatus `json:"sets"`
+	Ended []cluster.WorkloadEnd             `json:"ended"`
 }
 
 // The states of a cluster: upstream's words, and one for what can't be told.
@@ -148,7 +148,7 @@ func stateOf(s *cluster.Status) string {
 		return stateUnknown
 	case !s.Running():
 		return stateAfter
-	case s.Supervised && (len(s.Record.Own.Starting) > 0 || len(s.Record.Engines.Sets)+len(s.Record.Own.Ended) == 0):
+	case s.Supervised && (len(s.Record.Extension.Starting) > 0 || len(s.Record.Engines.Sets)+len(s.Record.Extension.Ended) == 0):
 		return stateBefore
 	}
 	return stateRunning
@@ -160,7 +160,7 @@ func rows(all []*cluster.Status) []row {
 		r := row{
 			Profile: s.Profile.Name(), ProfileDir: s.Profile.Dir, File: s.File,
 			State: stateOf(s), Running: s.Running(), Supervised: s.Supervised, Controller: s.Controller,
-			Waiting: waitingEngines(s), Sets: s.Sets, Ended: []cluster.UnitEnd{},
+			Waiting: waitingEngines(s), Sets: s.Sets, Ended: []cluster.WorkloadEnd{},
 		}
 		r.Engines = s.Alive - r.Waiting
 		if r.Profile == "" {
@@ -168,8 +168,8 @@ func rows(all []*cluster.Status) []row {
 		}
 		if s.Record != nil {
 			r.ID, r.N, r.Launcher = s.Record.Cluster.ClusterID, s.Record.Cluster.N, s.Record.Engines.Class
-			r.Joins = s.Record.Own.Joins
-			r.Tag, r.Ended = s.Record.Own.Tag, append(r.Ended, s.Record.Own.Ended...)
+			r.Joins = s.Record.Extension.Joins
+			r.Tag, r.Ended = s.Record.Extension.Tag, append(r.Ended, s.Record.Extension.Ended...)
 		}
 		if s.Err != nil {
 			r.Error = s.Err.Error()

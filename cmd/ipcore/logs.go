@@ -46,8 +46,8 @@ func (o *logsOptions) run(a *app, args []string) error {
 		return err
 	}
 	id := o.clusterID
-	if r, err := cluster.ReadRecord(file); err == nil && r.Own.Joins != nil {
-		id = *r.Own.Joins // the logs have the name of the cluster that the engines have joined
+	if r, err := cluster.ReadRecord(file); err == nil && r.Extension.Joins != nil {
+		id = *r.Extension.Joins // the logs have the name of the cluster that the engines have joined
 	}
 	found := 0
 	for _, word := range parts {

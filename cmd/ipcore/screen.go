@@ -82,7 +82,7 @@ func (s *screen) ended() { s.wipe() }
 
 // left names what a stop has left over.
 func (s *screen) left(l cluster.Leftover) {
-	for _, v := range l.Survivors {
+	for _, v := range l.Orphans {
 		s.errf("left over: %s (%s, tag %s)\n", v.Text, v.Launcher, v.Tag)
 	}
 	for _, u := range l.Unasked {

@@ -245,7 +245,7 @@ func supervise(ctx context.Context, co cluster.Options, show display) error {
 
 	if err := c.Start(ctx); err != nil {
 		show.ended()
-		if interrupted() && !errors.Is(err, cluster.ErrLeft) {
+		if interrupted() && !errors.Is(err, cluster.ErrLeftover) {
 			return nil
 		}
 		return err
@@ -263,7 +263,7 @@ func supervise(ctx context.Context, co cluster.Options, show display) error {
 	limited, cancel := context.WithTimeout(context.Background(), endLimit)
 	defer cancel()
 	err = c.Stop(limited)
-	show.left(c.Left())
+	show.left(c.Leftover())
 	return err
 }
 

@@ -94,7 +94,7 @@ func (o *statusOptions) run(ctx context.Context, a *app) error {
 	for _, id := range slices.Sorted(maps.Keys(s.Sets)) {
 		a.outf("set         %s: %s\n", id, setWords(s.Sets[id]))
 	}
-	for _, e := range s.Record.Own.Ended {
+	for _, e := range s.Record.Extension.Ended {
 		a.outf("ended       set %s at %s: %s\n", e.Set, e.When, e.Cause)
 	}
 	if askErr != nil {
@@ -135,7 +135,7 @@ func (o *statusOptions) ask(ctx context.Context, report *statusReport) error {
 }
 
 // setWords says what a launcher said of a set.
-func setWords(st cluster.UnitStatus) string {
+func setWords(st cluster.WorkloadStatus) string {
 	text := st.State
 	if st.Running != nil && st.Total != nil {
 		text += fmt.Sprintf(", %d of %d run", *st.Running, *st.Total)
@@ -162,7 +162,7 @@ func waitingEngines(s *cluster.Status) int {
 
 func supervisorWord(s *cluster.Status) string {
 	if s.Supervised {
-		return fmt.Sprintf("process %d", s.Record.Own.Supervisor.PID)
+		return fmt.Sprintf("process %d", s.Record.Extension.Supervisor.PID)
 	}
 	return "not running (ipcore stop works all the same)"
 }

@@ -69,7 +69,7 @@ func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
 	default:
 		files = []string{file}
 	}
-	joined, own, err := cluster.InOrder(p, files)
+	joined, own, err := cluster.StopOrder(p, files)
 	if err != nil {
 		return err
 	}
@@ -77,15 +77,15 @@ func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
 	left, err := stopAll(ctx, joined, true, log)
 	rest, ownErr := stopAll(ctx, own, false, log)
 	err = errors.Join(err, ownErr)
-	left.Survivors = append(left.Survivors, rest.Survivors...)
+	left.Orphans = append(left.Orphans, rest.Orphans...)
 	left.Unasked = append(left.Unasked, rest.Unasked...)
 	if _, ok := errors.AsType[*cluster.NotFoundError](err); ok {
 		return &exitError{code: exitNoCluster, err: &hintedError{err: err, hint: othersHint(p)}}
 	}
 	newScreen(a.streams).left(left)
-	if err == nil && len(left.Survivors) > 0 {
-		tags := make([]string, len(left.Survivors))
-		for i, s := range left.Survivors {
+	if err == nil && len(left.Orphans) > 0 {
+		tags := make([]string, len(left.Orphans))
+		for i, s := range left.Orphans {
 			tags[i] = s.Tag
 		}
 		slices.Sort(tags)
@@ -99,7 +99,7 @@ func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
 	} else if err == nil {
 		a.errf("%s stopped\n", count(len(files), "cluster"))
 	}
-	if h := hinter(nil); errors.Is(err, cluster.ErrLeft) && !errors.As(err, &h) {
+	if h := hinter(nil); errors.Is(err, cluster.ErrLeftover) && !errors.As(err, &h) {
 		return &hintedError{err: err, hint: "nothing of it is forgotten: ipcore stop tries again"}
 	}
 	return err
@@ -125,7 +125,7 @@ func stopAll(ctx context.Context, files []string, mayBeGone bool, log hclog.Logg
 	for range files {
 		r := <-results
 		err = errors.Join(err, r.err)
-		left.Survivors = append(left.Survivors, r.left.Survivors...)
+		left.Orphans = append(left.Orphans, r.left.Orphans...)
 		left.Unasked = append(left.Unasked, r.left.Unasked...)
 	}
 	return left, err

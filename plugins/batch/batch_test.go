@@ -66,7 +66,7 @@ func TestSite(t *testing.T) {
 	r := request(t, options, 3)
 	r.Command = []string{"/bin/sh", "-c", `[ "$SITE_INDEX" != 1 ] || exit 7; exec sleep 300`}
 	changes := make(chan sdk.Change, 10)
-	l := System.New()(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(c sdk.Change) { changes <- c }})
+	l := System.New()(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger(), Changed: func(c sdk.Change) { changes <- c }})
 	if err := l.Start(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestSite(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := func() (sdk.Launcher, error) {
-		l := System.New()(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
+		l := System.New()(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
 		return l, l.FromDict(t.Context(), state)
 	}
 	if _, err := again(); !errors.Is(err, sdk.ErrUnknownStatus) {
@@ -112,7 +112,7 @@ func request(t *testing.T, options map[string]any, n int) sdk.StartRequest {
 
 func TestScript(t *testing.T) {
 	options := site(t)
-	l := System.New()(sdk.Engine, sdk.Env{})
+	l := System.New()(sdk.Engine, sdk.Host{})
 	r := request(t, options, 3)
 	got, err := l.(sdk.Scripter).Script(t.Context(), r, false)
 	if err != nil {
@@ -150,7 +150,7 @@ func TestBadOptions(t *testing.T) {
 	} {
 		options := site(t)
 		change(options)
-		err := System.New()(sdk.Engine, sdk.Env{Changed: func(sdk.Change) {}}).Start(t.Context(), request(t, options, 2))
+		err := System.New()(sdk.Engine, sdk.Host{Changed: func(sdk.Change) {}}).Start(t.Context(), request(t, options, 2))
 		if !errors.Is(err, sdk.ErrBadOption) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}

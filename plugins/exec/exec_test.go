@@ -48,7 +48,7 @@ func script(t *testing.T, cases string) *Script {
 
 func launcher(s *Script) (*Launcher, chan sdk.Change) {
 	changes := make(chan sdk.Change, 10)
-	l := s.New(sdk.Engine, sdk.Env{ID: "w", Log: hclog.NewNullLogger(), Changed: func(c sdk.Change) { changes <- c }})
+	l := s.New(sdk.Engine, sdk.Host{ID: "w", Log: hclog.NewNullLogger(), Changed: func(c sdk.Change) { changes <- c }})
 	return l.(*Launcher), changes
 }
 

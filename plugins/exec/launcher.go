@@ -47,7 +47,7 @@ type state struct {
 type Launcher struct {
 	script *Script
 	kind   sdk.Kind
-	env    sdk.Env
+	env    sdk.Host
 	st     state         // made by Start or FromDict, then unchanged
 	look   chan struct{} // holds one when Wait is to look at once
 
@@ -56,16 +56,16 @@ type Launcher struct {
 }
 
 var (
-	_ sdk.Launcher  = (*Launcher)(nil)
-	_ sdk.Limited   = (*Launcher)(nil)
-	_ sdk.Waiter    = (*Launcher)(nil)
-	_ sdk.Signaler  = (*Launcher)(nil)
-	_ sdk.Outputter = (*Launcher)(nil)
-	_ sdk.Statuser  = (*Launcher)(nil)
+	_ sdk.Launcher         = (*Launcher)(nil)
+	_ sdk.CapabilityFilter = (*Launcher)(nil)
+	_ sdk.Waiter           = (*Launcher)(nil)
+	_ sdk.Signaler         = (*Launcher)(nil)
+	_ sdk.Outputter        = (*Launcher)(nil)
+	_ sdk.Statuser         = (*Launcher)(nil)
 )
 
 // Has tells whether the script declares the power.
-func (l *Launcher) Has(p sdk.Power) bool { return l.script.Info.Has(p) }
+func (l *Launcher) Has(p sdk.Capability) bool { return l.script.Info.Has(p) }
 
 // plainName is what ids may look like, so that a script can use them in names of
 // files and jobs.

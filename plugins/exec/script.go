@@ -60,8 +60,8 @@ func Open(path string) (*Script, error) {
 	if s.Info, err = sdk.ParseInfo(out); err != nil {
 		return nil, fmt.Errorf("%s describe: %w", path, err)
 	}
-	if s.Info.Speaks != sdk.SpeaksVerbs {
-		return nil, fmt.Errorf("%s speaks %q, not %q", path, s.Info.Speaks, sdk.SpeaksVerbs)
+	if s.Info.Speaks != sdk.SpeaksScript {
+		return nil, fmt.Errorf("%s speaks %q, not %q", path, s.Info.Speaks, sdk.SpeaksScript)
 	}
 	var more struct {
 		Poll  float64 `json:"poll"`  // seconds between two looks
@@ -87,7 +87,7 @@ func (s *Script) Close() {
 }
 
 // New makes the launcher of one workload.
-func (s *Script) New(kind sdk.Kind, env sdk.Env) sdk.Launcher {
+func (s *Script) New(kind sdk.Kind, env sdk.Host) sdk.Launcher {
 	return &Launcher{script: s, kind: kind, env: env, look: make(chan struct{}, 1)}
 }
 

@@ -165,7 +165,7 @@ printf 'Submitting job(s)....\n4 job(s) submitted to cluster 12.\n'`,
 for i in 0 1 2 3; do printf "12\t$i\t$s\tundefined\tundefined\tipcore-tag-1_set\tundefined\tundefined\tundefined\tundefined\n"; done`,
 		"condor_history": `for i in 0 1 2 3; do printf "12\t$i\t3\tundefined\tundefined\tipcore-tag-1_set\tundefined\tvia condor_rm (by user me)\t2\tundefined\n"; done`,
 	})
-	l := System.New()(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
+	l := System.New()(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
 	if _, ok := l.(sdk.Signaler); ok {
 		t.Error("it can signal")
 	}
@@ -213,7 +213,7 @@ for i in 0 1 2 3; do printf "12\t$i\t$s\tundefined\tundefined\tipcore-tag-1_set\
 
 // `ipcore script` shows both files.
 func TestScript(t *testing.T) {
-	l := System.New()(sdk.Controller, sdk.Env{Log: hclog.NewNullLogger()}).(sdk.Scripter)
+	l := System.New()(sdk.Controller, sdk.Host{Log: hclog.NewNullLogger()}).(sdk.Scripter)
 	s, err := l.Script(t.Context(), sdk.StartRequest{Kind: sdk.Controller, LogDir: "/l", WorkDir: "/w", Command: []string{"ipcontroller"}}, false)
 	path := strings.TrimPrefix(s.Command, "condor_submit ")
 	if err != nil || !strings.Contains(s.Text, "\nexecutable = "+path+".sh\n") ||

@@ -58,7 +58,7 @@ func readOptions(r sdk.StartRequest) (options, error) {
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // New makes the launcher of one controller, engine or set of engines.
-func New(kind sdk.Kind, env sdk.Env) sdk.Launcher {
+func New(kind sdk.Kind, env sdk.Host) sdk.Launcher {
 	if kind == sdk.Engine {
 		return newSet(env)
 	}

@@ -15,20 +15,20 @@ import (
 
 // Process is the launcher of one process: a controller, or an engine on its own.
 type Process struct {
-	process.Sweeper
+	process.OrphanFinder
 	kind    sdk.Kind
 	request state // what Start was asked for, or the state that was restored
 	p       *process.Process
 }
 
 var (
-	_ sdk.Launcher  = (*Process)(nil)
-	_ sdk.Waiter    = (*Process)(nil)
-	_ sdk.Signaler  = (*Process)(nil)
-	_ sdk.Outputter = (*Process)(nil)
-	_ sdk.Statuser  = (*Process)(nil)
-	_ sdk.Scripter  = (*Process)(nil)
-	_ sdk.Sweeper   = (*Process)(nil)
+	_ sdk.Launcher     = (*Process)(nil)
+	_ sdk.Waiter       = (*Process)(nil)
+	_ sdk.Signaler     = (*Process)(nil)
+	_ sdk.Outputter    = (*Process)(nil)
+	_ sdk.Statuser     = (*Process)(nil)
+	_ sdk.Scripter     = (*Process)(nil)
+	_ sdk.OrphanFinder = (*Process)(nil)
 )
 
 // Start starts the process.

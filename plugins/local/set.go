@@ -18,8 +18,8 @@ import (
 
 // Set is the launcher of a set of engines: one process each.
 type Set struct {
-	process.Sweeper
-	env     sdk.Env
+	process.OrphanFinder
+	env     sdk.Host
 	request state
 
 	engines map[int]*Process // made by Start or FromDict, then unchanged
@@ -37,16 +37,16 @@ type Set struct {
 }
 
 var (
-	_ sdk.Launcher  = (*Set)(nil)
-	_ sdk.Waiter    = (*Set)(nil)
-	_ sdk.Signaler  = (*Set)(nil)
-	_ sdk.Outputter = (*Set)(nil)
-	_ sdk.Statuser  = (*Set)(nil)
-	_ sdk.Scripter  = (*Set)(nil)
-	_ sdk.Sweeper   = (*Set)(nil)
+	_ sdk.Launcher     = (*Set)(nil)
+	_ sdk.Waiter       = (*Set)(nil)
+	_ sdk.Signaler     = (*Set)(nil)
+	_ sdk.Outputter    = (*Set)(nil)
+	_ sdk.Statuser     = (*Set)(nil)
+	_ sdk.Scripter     = (*Set)(nil)
+	_ sdk.OrphanFinder = (*Set)(nil)
 )
 
-func newSet(env sdk.Env) *Set {
+func newSet(env sdk.Host) *Set {
 	s := &Set{env: env, engines: make(map[int]*Process), ended: make(chan struct{})}
 	s.watching, s.close = context.WithCancel(context.Background())
 	return s

@@ -24,7 +24,7 @@ import (
 func startSet(ctx context.Context, t *testing.T, n int, options, script string) (*Set, chan sdk.Change, error) {
 	t.Helper()
 	changes := make(chan sdk.Change, 100)
-	s := newSet(sdk.Env{Log: hclog.NewNullLogger(), Changed: func(c sdk.Change) { changes <- c }})
+	s := newSet(sdk.Host{Log: hclog.NewNullLogger(), Changed: func(c sdk.Change) { changes <- c }})
 	t.Cleanup(func() {
 		killed, cancel := context.WithCancel(context.Background())
 		cancel()
@@ -75,7 +75,7 @@ func TestStateForm(t *testing.T) {
 		t.Errorf("engine 1: %v", one)
 	}
 
-	c := New(sdk.Controller, sdk.Env{}).(*Process)
+	c := New(sdk.Controller, sdk.Host{}).(*Process)
 	for id, name := range map[string]string{"": "ipcontroller-%d.log", "x": "ipcontroller-x-%d.log"} {
 		if err := c.Start(t.Context(), sdk.StartRequest{ClusterID: id, LogDir: t.TempDir(), Command: []string{"true"}}); err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestStateForm(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	e := New(sdk.SingleEngine, sdk.Env{}).(*Process)
+	e := New(sdk.SingleEngine, sdk.Host{}).(*Process)
 	if err := e.Start(t.Context(), sdk.StartRequest{ID: "5", LogDir: t.TempDir(), Command: []string{"true"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestUpstreamState(t *testing.T) {
 		"0": {"cluster_id": "c", "profile_dir": "/p", "state": "running", "pid": %d, "output_file": "/o", "n": 1},
 		"1": {"state": "running", "pid": %d}, "2": {"state": "running", "pid": 4194303}}}`,
 		st.Engines["0"].PID, st.Engines["1"].PID)
-	again := newSet(sdk.Env{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
+	again := newSet(sdk.Host{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
 	if err := again.FromDict(t.Context(), sdk.State(given)); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestUpstreamState(t *testing.T) {
 	if err := again.Close(); err != nil {
 		t.Error(err)
 	}
-	newer := newSet(sdk.Env{})
+	newer := newSet(sdk.Host{})
 	if err := newer.FromDict(t.Context(), sdk.State(`{"version": 99}`)); !errors.Is(err, sdk.ErrBadOption) {
 		t.Errorf("a newer state: %v", err)
 	}

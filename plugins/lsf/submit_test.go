@@ -42,7 +42,7 @@ func request(t *testing.T, n int, options string) sdk.StartRequest {
 // one that has output written at once; bkill gets the job, and signals by number.
 func TestCommands(t *testing.T) {
 	dir, calls := commands(t)
-	l := System.New()(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
+	l := System.New()(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
 	r := request(t, 4, `{"queue": "short"}`)
 	if err := l.Start(t.Context(), r); err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestControllerIsNoArray(t *testing.T) {
 	commands(t)
 	r := request(t, 1, "")
 	r.Kind, r.N = sdk.Controller, nil
-	s, err := System.New()(sdk.Controller, sdk.Env{}).(sdk.Scripter).Script(t.Context(), r, false)
+	s, err := System.New()(sdk.Controller, sdk.Host{}).(sdk.Scripter).Script(t.Context(), r, false)
 	if err != nil || strings.Contains(s.Text, "[") || !strings.Contains(s.Text, "\n#BSUB -J ipcore-tag-1_set\n") || !strings.HasPrefix(s.Command, "bsub < ") {
 		t.Errorf("%+v, %v", s, err)
 	}

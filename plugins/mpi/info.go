@@ -81,4 +81,4 @@ func grace(seconds *float64) time.Duration {
 }
 
 // New makes the launcher of one controller or set of engines.
-func New(kind sdk.Kind, env sdk.Env) sdk.Launcher { return &Launcher{kind: kind, env: env} }
+func New(kind sdk.Kind, env sdk.Host) sdk.Launcher { return &Launcher{kind: kind, env: env} }

@@ -23,9 +23,9 @@ const jobVariable = "IPCORE_MPI_JOB"
 
 // Launcher is the launcher of one MPI job: a controller, or a set of engines.
 type Launcher struct {
-	process.Sweeper
+	process.OrphanFinder
 	kind sdk.Kind
-	env  sdk.Env
+	env  sdk.Host
 
 	state   state // less what p knows
 	dialect *dialect
@@ -36,13 +36,13 @@ type Launcher struct {
 }
 
 var (
-	_ sdk.Launcher  = (*Launcher)(nil)
-	_ sdk.Waiter    = (*Launcher)(nil)
-	_ sdk.Signaler  = (*Launcher)(nil)
-	_ sdk.Outputter = (*Launcher)(nil)
-	_ sdk.Statuser  = (*Launcher)(nil)
-	_ sdk.Scripter  = (*Launcher)(nil)
-	_ sdk.Sweeper   = (*Launcher)(nil)
+	_ sdk.Launcher     = (*Launcher)(nil)
+	_ sdk.Waiter       = (*Launcher)(nil)
+	_ sdk.Signaler     = (*Launcher)(nil)
+	_ sdk.Outputter    = (*Launcher)(nil)
+	_ sdk.Statuser     = (*Launcher)(nil)
+	_ sdk.Scripter     = (*Launcher)(nil)
+	_ sdk.OrphanFinder = (*Launcher)(nil)
 )
 
 // Start starts the job: n ranks, the number of CPUs by default, or one controller.

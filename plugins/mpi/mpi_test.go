@@ -148,7 +148,7 @@ func TestCause(t *testing.T) {
 // start makes a launcher as the sdk does, and starts n shell scripts.
 func start(t *testing.T, n int, script string) *Launcher {
 	t.Helper()
-	l := New(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger()}).(*Launcher)
+	l := New(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger()}).(*Launcher)
 	options, err := json.Marshal(map[string]any{"mpi_cmd": []string{fake(t)}})
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +204,7 @@ func TestState(t *testing.T) {
 	if st, err := l.Status(t.Context()); err != nil || st.State != sdk.StatusRunning || *st.Running != 3 || *st.Total != 3 {
 		t.Errorf("status %+v, %v", st, err)
 	}
-	newer := New(sdk.Engine, sdk.Env{}).(*Launcher)
+	newer := New(sdk.Engine, sdk.Host{}).(*Launcher)
 	if err := newer.FromDict(t.Context(), sdk.State(`{"version": 99}`)); !errors.Is(err, sdk.ErrBadOption) {
 		t.Errorf("a newer state: %v", err)
 	}
@@ -221,7 +221,7 @@ func TestStarterKilled(t *testing.T) {
 			return err
 		},
 		"restored": func(_ *Launcher, st sdk.State) error {
-			err := New(sdk.Engine, sdk.Env{}).FromDict(t.Context(), st)
+			err := New(sdk.Engine, sdk.Host{}).FromDict(t.Context(), st)
 			if errors.Is(err, sdk.ErrNotRunning) {
 				return nil
 			}
@@ -250,7 +250,7 @@ func TestStarterKilled(t *testing.T) {
 }
 
 func TestScript(t *testing.T) {
-	l := New(sdk.Engine, sdk.Env{}).(*Launcher)
+	l := New(sdk.Engine, sdk.Host{}).(*Launcher)
 	options, _ := json.Marshal(map[string]any{"mpi_cmd": []string{fake(t)}, "mpi_args": []string{"-hosts", "a b"}})
 	n := 2
 	s, err := l.Script(t.Context(), sdk.StartRequest{Kind: sdk.Engine, N: &n, Command: []string{"ipcore", "engine"}, Env: map[string]string{"K": "secret"}, Options: options}, true)
@@ -264,7 +264,7 @@ func TestScript(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for _, bad := range []string{`{"mpi_cmd": [""]}`, `{"stop_seconds_until_kill": 0}`, `{"mpi_cmd": "mpiexec"}`, `{"mpi": "lam"}`} {
-		l := New(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger()})
+		l := New(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger()})
 		if err := l.Start(t.Context(), sdk.StartRequest{Command: []string{"true"}, Options: []byte(bad), LogDir: t.TempDir()}); !errors.Is(err, sdk.ErrBadOption) {
 			t.Errorf("%s: %v", bad, err)
 		}

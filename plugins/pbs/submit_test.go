@@ -40,7 +40,7 @@ func request(t *testing.T, n int, options map[string]any) sdk.StartRequest {
 
 func scriptOf(t *testing.T, r sdk.StartRequest) sdk.Script {
 	t.Helper()
-	s, err := System.New()(r.Kind, sdk.Env{}).(sdk.Scripter).Script(t.Context(), r, false)
+	s, err := System.New()(r.Kind, sdk.Host{}).(sdk.Scripter).Script(t.Context(), r, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestTemplateDirectives(t *testing.T) {
 // that qsub answered.
 func TestCommands(t *testing.T) {
 	calls := commands(t, "pbs_version = 23.06.06", "8[].head1")
-	l := System.New()(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
+	l := System.New()(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
 	if err := l.Start(t.Context(), request(t, 4, nil)); err != nil {
 		t.Fatal(err)
 	}

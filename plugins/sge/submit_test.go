@@ -24,7 +24,7 @@ func request(t *testing.T, n int, options string) sdk.StartRequest {
 // pass over.
 func TestDefaultScript(t *testing.T) {
 	r := request(t, 4, `{"queue": "all.q", "time_limit": "1h", "memory": "1G", "project": "p"}`)
-	s, err := System.New()(sdk.Engine, sdk.Env{}).(sdk.Scripter).Script(t.Context(), r, false)
+	s, err := System.New()(sdk.Engine, sdk.Host{}).(sdk.Scripter).Script(t.Context(), r, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ exec ipengine --debug
 		t.Errorf("%s\nwant\n%s", s.Text, want)
 	}
 	r.Kind, r.N = sdk.Controller, nil
-	if s, err = System.New()(sdk.Controller, sdk.Env{}).(sdk.Scripter).Script(t.Context(), r, false); err != nil || strings.Contains(s.Text, "#$ -t") || strings.Contains(s.Text, "$TASK_ID") {
+	if s, err = System.New()(sdk.Controller, sdk.Host{}).(sdk.Scripter).Script(t.Context(), r, false); err != nil || strings.Contains(s.Text, "#$ -t") || strings.Contains(s.Text, "$TASK_ID") {
 		t.Errorf("a controller is an array: %v\n%s", err, s.Text)
 	}
 }
@@ -79,7 +79,7 @@ case $1 in -j) [ -n "$tasks" ] || { echo 'Following jobs do not exist: 7' >&2; e
 echo "<job_info><queue_info>$tasks</queue_info><job_info></job_info></job_info>"`,
 		"qacct": `for i in 1 2 3 4; do printf '==============================================================\njobnumber 7\njobname ipcore-tag-1_set\ntaskid %s\nfailed 100 : assumedly after job\nexit_status 137\n' $i; done`,
 	})
-	l := System.New()(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
+	l := System.New()(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
 	if _, ok := l.(sdk.Signaler); ok {
 		t.Error("it can signal")
 	}

@@ -30,7 +30,7 @@ func TestDefaultScript(t *testing.T) {
 		"tasks": {`{"layout": "tasks", ` + options + `}`, "--ntasks=4", "ipengine-c-set.log", "exec srun ipengine --debug"},
 	} {
 		r := request(t, 4, c.options)
-		s, err := System.New()(sdk.Engine, sdk.Env{}).(sdk.Scripter).Script(t.Context(), r, false)
+		s, err := System.New()(sdk.Engine, sdk.Host{}).(sdk.Scripter).Script(t.Context(), r, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ cd ` + r.WorkDir + ` || echo 'ipcore: the folder is not on this node, going on i
 	}
 	r := request(t, 1, "")
 	r.Kind, r.N = sdk.Controller, nil
-	if s, err := System.New()(sdk.Controller, sdk.Env{}).(sdk.Scripter).Script(t.Context(), r, false); err != nil || strings.Contains(s.Text, "--array") || strings.Contains(s.Text, "--ntasks") {
+	if s, err := System.New()(sdk.Controller, sdk.Host{}).(sdk.Scripter).Script(t.Context(), r, false); err != nil || strings.Contains(s.Text, "--array") || strings.Contains(s.Text, "--ntasks") {
 		t.Errorf("a controller is more than one: %v\n%s", err, s.Text)
 	}
 }
@@ -68,7 +68,7 @@ func TestCommands(t *testing.T) {
 		"squeue": `state=RUNNING; [ ! -e "$HERE/gone" ] || state=CANCELLED
 for i in 1 2 3 4; do printf '%-64s%-24s%-16s%-208s%-64s%-96s\n' 7_$i $state 0 ipcore-tag-1_set ipcore-tag-1 None; done`,
 	})
-	l := System.New()(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
+	l := System.New()(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
 	if err := l.Start(t.Context(), request(t, 4, "")); err != nil {
 		t.Fatal(err)
 	}

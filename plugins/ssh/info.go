@@ -171,7 +171,7 @@ func (t *target) check() error {
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // New makes the launcher of one controller, engine or set of engines.
-func New(kind sdk.Kind, env sdk.Env) sdk.Launcher {
+func New(kind sdk.Kind, env sdk.Host) sdk.Launcher {
 	l := newLauncher(kind, env, false)
 	if kind == sdk.Controller {
 		return controller{l}
@@ -180,4 +180,4 @@ func New(kind sdk.Kind, env sdk.Env) sdk.Launcher {
 }
 
 // NewProxy makes the launcher of a set of engines that a remote ipcluster starts.
-func NewProxy(kind sdk.Kind, env sdk.Env) sdk.Launcher { return newLauncher(kind, env, true) }
+func NewProxy(kind sdk.Kind, env sdk.Host) sdk.Launcher { return newLauncher(kind, env, true) }

@@ -19,7 +19,7 @@ const atOnce = 16
 // Launcher is the launcher of one controller, engine, or set of engines.
 type Launcher struct {
 	kind  sdk.Kind
-	env   sdk.Env
+	env   sdk.Host
 	proxy bool
 
 	plan     *plan // nil: restored
@@ -39,16 +39,16 @@ type Launcher struct {
 }
 
 var (
-	_ sdk.Launcher  = (*Launcher)(nil)
-	_ sdk.Waiter    = (*Launcher)(nil)
-	_ sdk.Signaler  = (*Launcher)(nil)
-	_ sdk.Outputter = (*Launcher)(nil)
-	_ sdk.Statuser  = (*Launcher)(nil)
-	_ sdk.Scripter  = (*Launcher)(nil)
-	_ sdk.Sweeper   = (*Launcher)(nil)
+	_ sdk.Launcher     = (*Launcher)(nil)
+	_ sdk.Waiter       = (*Launcher)(nil)
+	_ sdk.Signaler     = (*Launcher)(nil)
+	_ sdk.Outputter    = (*Launcher)(nil)
+	_ sdk.Statuser     = (*Launcher)(nil)
+	_ sdk.Scripter     = (*Launcher)(nil)
+	_ sdk.OrphanFinder = (*Launcher)(nil)
 )
 
-func newLauncher(kind sdk.Kind, env sdk.Env, proxy bool) *Launcher {
+func newLauncher(kind sdk.Kind, env sdk.Host, proxy bool) *Launcher {
 	l := &Launcher{kind: kind, env: env, proxy: proxy, ended: make(chan struct{})}
 	l.watching, l.close = context.WithCancel(context.Background())
 	return l

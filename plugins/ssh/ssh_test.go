@@ -51,7 +51,7 @@ func newBed(t *testing.T, kind sdk.Kind, more map[string]any) *bed {
 }
 
 func (b *bed) fresh(kind sdk.Kind) *Launcher {
-	l := newLauncher(kind, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(c sdk.Change) { b.changes <- c }}, false)
+	l := newLauncher(kind, sdk.Host{Log: hclog.NewNullLogger(), Changed: func(c sdk.Change) { b.changes <- c }}, false)
 	b.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -444,7 +444,7 @@ func TestConnectionInfo(t *testing.T) {
 
 func TestProxy(t *testing.T) {
 	options, dir := fake(t, map[string]any{"hostname": "front", "ipcluster_cmd": []string{"/bin/sh", "-c", `echo "$*" >"$HOME/args"; trap 'echo stopped >"$HOME/stopped"; exit' TERM; while :; do sleep 0.1; done`, "ipcluster"}, "ipcluster_args": []string{"--engines=slurm"}})
-	l := NewProxy(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger()}).(*Launcher)
+	l := NewProxy(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger()}).(*Launcher)
 	n := 64
 	// The profile is a folder of both sides, with the cluster's own files.
 	security := filepath.Join(dir, "p", "security")
@@ -483,7 +483,7 @@ func TestProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := NewProxy(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger()}).(*Launcher)
+	again := NewProxy(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger()}).(*Launcher)
 	defer again.Close()
 	if err := again.FromDict(t.Context(), state); err != nil {
 		t.Fatal(err)
@@ -521,16 +521,16 @@ func TestSweep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := sdk.Sweep{Tag: tag, States: []sdk.State{state}}
-	found, err := b.fresh(sdk.Engine).Survivors(t.Context(), q)
+	q := sdk.OrphanQuery{Tag: tag, States: []sdk.State{state}}
+	found, err := b.fresh(sdk.Engine).Orphans(t.Context(), q)
 	if err != nil || len(found) < 8 || found[0].Tag != tag+"-1" || !strings.Contains(found[0].Text, " on h") {
 		t.Errorf("%d found: %.300v, %v", len(found), found, err)
 	}
-	if err := b.fresh(sdk.Engine).Remove(t.Context(), q, found); err != nil {
+	if err := b.fresh(sdk.Engine).RemoveOrphans(t.Context(), q, found); err != nil {
 		t.Error(err)
 	}
 	until(t, "none is left", func() bool { return len(b.alive()) == 0 })
-	if found, err := b.fresh(sdk.Engine).Survivors(t.Context(), q); err != nil || len(found) > 0 {
+	if found, err := b.fresh(sdk.Engine).Orphans(t.Context(), q); err != nil || len(found) > 0 {
 		t.Errorf("found %v, %v", found, err)
 	}
 }

@@ -142,7 +142,7 @@ list) [ -e "$HERE/gone" ] || echo '13 me ipcore-tag-1_set Running Normal'; echo 
 	echo "State : $state"
 	for i in 1 2; do printf '\nTask 13.%s IPEngine\nState : %s\n' $i $state; done ;;
 esac`})
-	l := System.New()(sdk.Engine, sdk.Env{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
+	l := System.New()(sdk.Engine, sdk.Host{Log: hclog.NewNullLogger(), Changed: func(sdk.Change) {}})
 	if _, ok := l.(sdk.Signaler); ok {
 		t.Error("it can signal")
 	}

@@ -20,7 +20,7 @@ import (
 // batch system.
 type Launcher struct {
 	kind sdk.Kind
-	env  sdk.Env
+	env  sdk.Host
 	base System
 	pool *pool
 
@@ -35,13 +35,13 @@ type Launcher struct {
 }
 
 var (
-	_ sdk.Launcher  = (*Launcher)(nil)
-	_ sdk.Waiter    = (*Launcher)(nil)
-	_ sdk.Outputter = (*Launcher)(nil)
-	_ sdk.Statuser  = (*Launcher)(nil)
-	_ sdk.Scripter  = (*Launcher)(nil)
-	_ sdk.Sweeper   = (*Launcher)(nil)
-	_ sdk.Signaler  = signaling{}
+	_ sdk.Launcher     = (*Launcher)(nil)
+	_ sdk.Waiter       = (*Launcher)(nil)
+	_ sdk.Outputter    = (*Launcher)(nil)
+	_ sdk.Statuser     = (*Launcher)(nil)
+	_ sdk.Scripter     = (*Launcher)(nil)
+	_ sdk.OrphanFinder = (*Launcher)(nil)
+	_ sdk.Signaler     = signaling{}
 )
 
 // signaling is a Launcher on a system that can signal jobs.
@@ -51,7 +51,7 @@ type signaling struct{ *Launcher }
 // their status queries.
 func (s System) New() sdk.New {
 	shared := &pool{}
-	return func(kind sdk.Kind, env sdk.Env) sdk.Launcher {
+	return func(kind sdk.Kind, env sdk.Host) sdk.Launcher {
 		l := &Launcher{kind: kind, env: env, base: s, pool: shared}
 		if s.Signal != nil {
 			return signaling{l}

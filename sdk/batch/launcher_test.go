@@ -41,7 +41,7 @@ func (s *story) has(f func(sdk.Change) bool) bool {
 func made(t *testing.T, make sdk.New, kind sdk.Kind) (signaling, *story) {
 	t.Helper()
 	told := &story{}
-	l := make(kind, sdk.Env{Log: hclog.NewNullLogger(), Changed: told.add}).(signaling)
+	l := make(kind, sdk.Host{Log: hclog.NewNullLogger(), Changed: told.add}).(signaling)
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {
 			t.Error(err)
@@ -374,25 +374,25 @@ func TestSweep(t *testing.T) {
 		}
 	}
 	l, _ := made(t, toySystem().New(), sdk.Engine)
-	q := sdk.Sweep{Tag: "ipcore-aaaa"}
-	found, err := l.Survivors(t.Context(), q)
+	q := sdk.OrphanQuery{Tag: "ipcore-aaaa"}
+	found, err := l.Orphans(t.Context(), q)
 	if err != nil || len(found) != 1 || found[0].Tag != "ipcore-aaaa-1" {
 		t.Fatalf("%+v, %v", found, err)
 	}
-	if err := l.Remove(t.Context(), q, found); err != nil {
+	if err := l.RemoveOrphans(t.Context(), q, found); err != nil {
 		t.Error(err)
 	}
-	if left, err := l.Survivors(t.Context(), sdk.Sweep{Tag: "ipcore"}); err != nil || len(left) != 1 || left[0].Tag != "ipcore-bbbb-1" {
+	if left, err := l.Orphans(t.Context(), sdk.OrphanQuery{Tag: "ipcore"}); err != nil || len(left) != 1 || left[0].Tag != "ipcore-bbbb-1" {
 		t.Errorf("left %+v, %v", left, err)
 	}
 	// Nobody asks for what can't be here; what was said of a system is another matter.
 	absent := toySystem()
 	absent.List = []string{"no-such-command"}
 	l, _ = made(t, absent.New(), sdk.Engine)
-	if _, err := l.Survivors(t.Context(), sdk.Sweep{Tag: "ipcore"}); !errors.Is(err, sdk.ErrUnsupported) {
+	if _, err := l.Orphans(t.Context(), sdk.OrphanQuery{Tag: "ipcore"}); !errors.Is(err, sdk.ErrUnsupported) {
 		t.Errorf("a system that is not here: %v", err)
 	}
-	if _, err := l.Survivors(t.Context(), sdk.Sweep{Tag: "ipcore", Options: json.RawMessage(`{}`)}); !errors.Is(err, sdk.ErrBadOption) {
+	if _, err := l.Orphans(t.Context(), sdk.OrphanQuery{Tag: "ipcore", Options: json.RawMessage(`{}`)}); !errors.Is(err, sdk.ErrBadOption) {
 		t.Errorf("a system that is not here and has options: %v", err)
 	}
 }

@@ -12,12 +12,12 @@ type Check struct {
 	Name  string // unique, words joined by dashes
 	Want  string // what is expected, a sentence
 
-	Power      sdk.Power // not applicable without it; "" for none
-	Executable bool      // it starts the plugin's executable by itself
-	Once       bool      // not once for each kind
-	Last       bool      // behind all others, alone
-	Sets       bool      // only for sets of engines
-	Linux      bool      // it reads /proc
+	Power      sdk.Capability // not applicable without it; "" for none
+	Executable bool           // it starts the plugin's executable by itself
+	Once       bool           // not once for each kind
+	Last       bool           // behind all others, alone
+	Sets       bool           // only for sets of engines
+	Linux      bool           // it reads /proc
 
 	run func(*bed)
 }

@@ -129,7 +129,7 @@ func checkPowers(b *bed) {
 			b.errorf("the power %s is documented and not declared", p)
 		}
 	}
-	for _, p := range b.Info.Powers {
+	for _, p := range b.Info.Capabilities {
 		if !slices.Contains(want, p) {
 			b.errorf("the power %s is declared and not documented", p)
 		}

@@ -7,16 +7,16 @@ import (
 )
 
 var (
-	all         = []sdk.Power{sdk.PowerWait, sdk.PowerSignal, sdk.PowerOutput, sdk.PowerStatus, sdk.PowerScript, sdk.PowerSweep}
-	unsignalled = []sdk.Power{sdk.PowerWait, sdk.PowerOutput, sdk.PowerStatus, sdk.PowerScript, sdk.PowerSweep} // the system has no command for it
+	all         = []sdk.Capability{sdk.CapabilityWait, sdk.CapabilitySignal, sdk.CapabilityOutput, sdk.CapabilityStatus, sdk.CapabilityScript, sdk.CapabilityOrphans}
+	unsignalled = []sdk.Capability{sdk.CapabilityWait, sdk.CapabilityOutput, sdk.CapabilityStatus, sdk.CapabilityScript, sdk.CapabilityOrphans} // the system has no command for it
 )
 
 // documented are the powers that docs/launchers.md promises for each launcher of
 // ours: a test compares the two. For other launchers nothing is promised.
-var documented = map[string][]sdk.Power{
+var documented = map[string][]sdk.Capability{
 	"local":    all,
 	"mpi":      all,
-	"ssh":      append(slices.Clone(all), sdk.PowerConnectionInfo),
+	"ssh":      append(slices.Clone(all), sdk.CapabilityConnectionInfo),
 	"sshproxy": all,
 	"slurm":    all,
 	"pbs":      all,

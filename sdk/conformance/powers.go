@@ -13,13 +13,13 @@ import (
 )
 
 var statusChecks = []Check{{
-	Name: "status", Power: sdk.PowerStatus, run: checkStatus,
+	Name: "status", Power: sdk.CapabilityStatus, run: checkStatus,
 	Want: "Status of what runs is running, with the number of engines where it is known",
 }, {
-	Name: "status-ended", Power: sdk.PowerStatus, run: checkStatusEnded,
+	Name: "status-ended", Power: sdk.CapabilityStatus, run: checkStatusEnded,
 	Want: "Status of what has ended is not running, and of an unknown id NOT_FOUND",
 }, {
-	Name: "status-hasty", Power: sdk.PowerStatus, run: checkStatusHasty,
+	Name: "status-hasty", Power: sdk.CapabilityStatus, run: checkStatusHasty,
 	Want: "40 calls of Status at the same time, half of them given up at once, do no harm",
 }}
 
@@ -80,13 +80,13 @@ func checkStatusHasty(b *bed) {
 }
 
 var outputChecks = []Check{{
-	Name: "output", Power: sdk.PowerOutput, run: checkOutput,
+	Name: "output", Power: sdk.CapabilityOutput, run: checkOutput,
 	Want: "Output shows what the workload wrote to stdout and stderr, while it runs",
 }, {
-	Name: "output-ended", Power: sdk.PowerOutput, run: checkOutputEnded,
+	Name: "output-ended", Power: sdk.CapabilityOutput, run: checkOutputEnded,
 	Want: "Output is there after the end, until it is asked for with remove",
 }, {
-	Name: "output-bytes", Power: sdk.PowerOutput, run: checkOutputBytes,
+	Name: "output-bytes", Power: sdk.CapabilityOutput, run: checkOutputBytes,
 	Want: "output that is not UTF-8 and long does no harm",
 }}
 
@@ -146,13 +146,13 @@ func checkOutputBytes(b *bed) {
 }
 
 var signalChecks = []Check{{
-	Name: "signal", Power: sdk.PowerSignal, run: checkSignal,
+	Name: "signal", Power: sdk.CapabilitySignal, run: checkSignal,
 	Want: "a signal reaches every process, by number and by name, with SIG or without, in either case",
 }, {
-	Name: "signal-unknown", Power: sdk.PowerSignal, run: checkSignalUnknown,
+	Name: "signal-unknown", Power: sdk.CapabilitySignal, run: checkSignalUnknown,
 	Want: "a signal that there is none of is INVALID_ARGUMENT and does no harm",
 }, {
-	Name: "signal-kill", Power: sdk.PowerSignal, run: checkSignalKill,
+	Name: "signal-kill", Power: sdk.CapabilitySignal, run: checkSignalKill,
 	Want: "KILL ends the workload; a signal to what has ended is FAILED_PRECONDITION",
 }}
 
@@ -203,19 +203,19 @@ var powerChecks = []Check{{
 	Name: "powers-undeclared", run: checkUndeclared,
 	Want: "a power that is not declared is UNIMPLEMENTED",
 }, {
-	Name: "connection-info", Power: sdk.PowerConnectionInfo, run: checkConnectionInfo,
+	Name: "connection-info", Power: sdk.CapabilityConnectionInfo, run: checkConnectionInfo,
 	Want: "ConnectionInfo of a controller that ended before it wrote its files is FAILED_PRECONDITION, and comes in time",
 }}
 
 func checkUndeclared(b *bed) {
 	b.start(1, sleeper)
-	for power, call := range map[sdk.Power]func() error{
-		sdk.PowerSignal:         func() error { return b.Signal(b.ctx, "w", "0") },
-		sdk.PowerOutput:         func() error { _, err := b.Output(b.ctx, "w", false); return err },
-		sdk.PowerConnectionInfo: func() error { _, err := b.ConnectionInfo(b.ctx, "w"); return err },
-		sdk.PowerStatus:         func() error { _, err := b.Status(b.ctx, "w"); return err },
-		sdk.PowerScript:         func() error { _, err := b.Script(b.ctx, b.request("s", 1, sleeper), false); return err },
-		sdk.PowerSweep:          func() error { _, err := b.Survivors(b.ctx, sdk.Sweep{Tag: b.tag}); return err },
+	for power, call := range map[sdk.Capability]func() error{
+		sdk.CapabilitySignal:         func() error { return b.Signal(b.ctx, "w", "0") },
+		sdk.CapabilityOutput:         func() error { _, err := b.Output(b.ctx, "w", false); return err },
+		sdk.CapabilityConnectionInfo: func() error { _, err := b.ConnectionInfo(b.ctx, "w"); return err },
+		sdk.CapabilityStatus:         func() error { _, err := b.Status(b.ctx, "w"); return err },
+		sdk.CapabilityScript:         func() error { _, err := b.Script(b.ctx, b.request("s", 1, sleeper), false); return err },
+		sdk.CapabilityOrphans:        func() error { _, err := b.Orphans(b.ctx, sdk.OrphanQuery{Tag: b.tag}); return err },
 	} {
 		if !b.Info.Has(power) {
 			b.is(string(power), call(), sdk.ErrUnsupported)

@@ -36,7 +36,7 @@ func TestDocumentedPowers(t *testing.T) {
 		t.Fatal("docs/launchers.md has no section Powers")
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
-	told := map[string][]sdk.Power{}
+	told := map[string][]sdk.Capability{}
 	for line := range strings.Lines(section) {
 		cells := strings.Split(line, "|")
 		if len(cells) != 4 || !strings.Contains(cells[1], "`") {
@@ -44,7 +44,7 @@ func TestDocumentedPowers(t *testing.T) {
 		}
 		name := strings.Trim(cells[1], " `")
 		for word := range strings.SplitSeq(cells[2], ",") {
-			told[name] = append(told[name], sdk.Power(strings.TrimSpace(word)))
+			told[name] = append(told[name], sdk.Capability(strings.TrimSpace(word)))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(documented)) {

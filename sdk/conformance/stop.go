@@ -71,7 +71,7 @@ func checkChildren(b *bed) {
 }
 
 var lostChecks = []Check{{
-	Name: "lost-one", Sets: true, Power: sdk.PowerWait, run: checkLostOne,
+	Name: "lost-one", Sets: true, Power: sdk.CapabilityWait, run: checkLostOne,
 	Want: "that one engine of a set was killed from outside is told of, as changed with its index or, where all end with it, as stopped",
 }, {
 	Name: "lost-all", run: checkLostAll,

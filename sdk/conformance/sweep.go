@@ -7,10 +7,10 @@ import (
 )
 
 var scriptChecks = []Check{{
-	Name: "script", Power: sdk.PowerScript, run: checkScript,
+	Name: "script", Power: sdk.CapabilityScript, run: checkScript,
 	Want: "Script answers what Start would submit, and starts nothing",
 }, {
-	Name: "script-check", Power: sdk.PowerScript, run: checkScriptCheck,
+	Name: "script-check", Power: sdk.CapabilityScript, run: checkScriptCheck,
 	Want: "asked whether the system would take it, it answers, or says that it can't be asked; a request that Start refuses is refused",
 }}
 
@@ -44,26 +44,26 @@ func checkScriptCheck(b *bed) {
 }
 
 var sweepChecks = []Check{{
-	Name: "sweep", Power: sdk.PowerSweep, run: checkSweep,
+	Name: "sweep", Power: sdk.CapabilityOrphans, run: checkSweep,
 	Want: "a plugin that knows nothing of a workload finds it by its tag, and Remove ends it",
 }, {
-	Name: "sweep-nothing", Power: sdk.PowerSweep, run: checkSweepNothing,
+	Name: "sweep-nothing", Power: sdk.CapabilityOrphans, run: checkSweepNothing,
 	Want: "a tag that nothing carries, and a part of one that ends within a word, find nothing",
 }}
 
 // sweepFor is a question for what carries a tag.
-func (b *bed) sweepFor(tag string, states ...sdk.State) sdk.Sweep {
-	return sdk.Sweep{Tag: tag, Options: b.request("w", 1, sleeper).Options, States: states}
+func (b *bed) sweepFor(tag string, states ...sdk.State) sdk.OrphanQuery {
+	return sdk.OrphanQuery{Tag: tag, Options: b.request("w", 1, sleeper).Options, States: states}
 }
 
 func checkSweep(b *bed) {
 	state := b.leave(2)
 	c := b.another()
 	q := b.sweepFor(b.tag, state)
-	var found []sdk.Survivor
+	var found []sdk.Orphan
 	var err error
 	b.until(func() bool {
-		found, err = c.Survivors(b.ctx, q)
+		found, err = c.Orphans(b.ctx, q)
 		return err != nil || len(found) > 0
 	}, func() string { return "nothing is found" })
 	b.no("Survivors", err)
@@ -72,10 +72,10 @@ func checkSweep(b *bed) {
 			b.errorf("a survivor is %+v", s)
 		}
 	}
-	b.no("Remove", c.Remove(b.ctx, q, found))
+	b.no("Remove", c.RemoveOrphans(b.ctx, q, found))
 	b.noneAlive("after Remove")
-	b.no("Remove again", c.Remove(b.ctx, q, found))
-	if found, err = c.Survivors(b.ctx, q); err != nil || len(found) > 0 {
+	b.no("Remove again", c.RemoveOrphans(b.ctx, q, found))
+	if found, err = c.Orphans(b.ctx, q); err != nil || len(found) > 0 {
 		b.errorf("after Remove there are %+v, %v", found, err)
 	}
 }
@@ -83,7 +83,7 @@ func checkSweep(b *bed) {
 func checkSweepNothing(b *bed) {
 	b.start(2, sleeper)
 	for _, tag := range []string{"kit-nobody-has-this", b.tag[:len(b.tag)-2]} {
-		if found, err := b.Survivors(b.ctx, b.sweepFor(tag)); err != nil || len(found) > 0 {
+		if found, err := b.Orphans(b.ctx, b.sweepFor(tag)); err != nil || len(found) > 0 {
 			b.errorf("Survivors of %s: %+v, %v", tag, found, err)
 		}
 	}

@@ -12,30 +12,30 @@ import (
 
 // Sweeper finds the user's processes on this machine by their tag. A launcher of
 // local processes that embeds it has the power to sweep.
-type Sweeper struct{}
+type OrphanFinder struct{}
 
-var _ sdk.Sweeper = Sweeper{}
+var _ sdk.OrphanFinder = OrphanFinder{}
 
 // Survivors answers the processes with a tag in their environment.
 // sdk.ErrUnsupported: the system does not show environments.
-func (Sweeper) Survivors(_ context.Context, q sdk.Sweep) ([]sdk.Survivor, error) {
+func (OrphanFinder) Orphans(_ context.Context, q sdk.OrphanQuery) ([]sdk.Orphan, error) {
 	found, err := FindMarked(sdk.EnvTag, q.Covers)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]sdk.Survivor, 0, len(found))
+	out := make([]sdk.Orphan, 0, len(found))
 	for _, f := range found {
 		id, err := json.Marshal(f.State)
 		if err != nil {
 			return nil, fmt.Errorf("write a process's state: %w", err)
 		}
-		out = append(out, sdk.Survivor{ID: string(id), Tag: f.Environ[sdk.EnvTag], Text: fmt.Sprintf("process %d: %s", f.State.PID, f.Command)})
+		out = append(out, sdk.Orphan{ID: string(id), Tag: f.Environ[sdk.EnvTag], Text: fmt.Sprintf("process %d: %s", f.State.PID, f.Command)})
 	}
 	return out, nil
 }
 
 // Remove ends the processes, all at the same time, with the default grace.
-func (Sweeper) Remove(ctx context.Context, _ sdk.Sweep, survivors []sdk.Survivor) error {
+func (OrphanFinder) RemoveOrphans(ctx context.Context, _ sdk.OrphanQuery, survivors []sdk.Orphan) error {
 	errs := make([]error, len(survivors))
 	var group sync.WaitGroup
 	for i, s := range survivors {

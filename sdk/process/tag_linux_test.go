@@ -39,10 +39,10 @@ func TestSweep(t *testing.T) {
 		}
 	}
 
-	var s Sweeper
-	look := func(tag string) []sdk.Survivor {
+	var s OrphanFinder
+	look := func(tag string) []sdk.Orphan {
 		t.Helper()
-		found, err := s.Survivors(t.Context(), sdk.Sweep{Tag: tag})
+		found, err := s.Orphans(t.Context(), sdk.OrphanQuery{Tag: tag})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,19 +59,19 @@ func TestSweep(t *testing.T) {
 	if one := look(tag + "-1"); len(one) != 2 {
 		t.Errorf("by the whole tag: %+v", one)
 	}
-	if err := s.Remove(t.Context(), sdk.Sweep{}, found); err != nil {
+	if err := s.RemoveOrphans(t.Context(), sdk.OrphanQuery{}, found); err != nil {
 		t.Fatal(err)
 	}
 	if left := look(tag); len(left) != 0 {
 		t.Errorf("left: %+v", left)
 	}
-	if err := s.Remove(t.Context(), sdk.Sweep{}, found); err != nil {
+	if err := s.RemoveOrphans(t.Context(), sdk.OrphanQuery{}, found); err != nil {
 		t.Errorf("what has ended: %v", err)
 	}
 	if !other.Alive() {
 		t.Error("another tag's process was ended")
 	}
-	if err := s.Remove(t.Context(), sdk.Sweep{}, []sdk.Survivor{{ID: `{"pid": 1}`}}); err == nil {
+	if err := s.RemoveOrphans(t.Context(), sdk.OrphanQuery{}, []sdk.Orphan{{ID: `{"pid": 1}`}}); err == nil {
 		t.Error("a process without a start time was taken")
 	}
 }

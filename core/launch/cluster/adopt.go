@@ -39,13 +39,13 @@ func Load(path string, o LoadOptions) (*Cluster, error) {
 // fromRecord makes a cluster of what its file says.
 func fromRecord(path string, r *Record, o LoadOptions) (*Cluster, error) {
 	c, err := New(Options{
-		Profile: profile.Profile{Dir: profileOf(path, r)}, ID: r.Cluster.ClusterID, Join: r.Own.Joins, N: r.Cluster.N,
+		Profile: profile.Profile{Dir: profileOf(path, r)}, ID: r.Cluster.ClusterID, Join: r.Extension.Joins, N: r.Cluster.N,
 		Engines: r.Engines.Class, Log: o.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cluster file %s: %w", path, err)
 	}
-	c.file, c.record, c.written, c.tag = path, r, true, r.Own.Tag
+	c.file, c.record, c.written, c.tag = path, r, true, r.Extension.Tag
 	if r.Controller != nil {
 		c.opts.Controller = r.Controller.Class
 	}
@@ -68,7 +68,7 @@ func profileOf(path string, r *Record) string {
 // be taken up; Stop ends the others and answers that error again.
 func (c *Cluster) Adopt(ctx context.Context) error {
 	type found struct {
-		unit *unit
+		unit *workload
 		err  error
 	}
 	var err error
@@ -79,10 +79,10 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 	}()
 	c.mu.Lock()
 	r := c.record
-	var expected []*unit
+	var expected []*workload
 	states := map[string]sdk.State{}
 	add := func(kind sdk.Kind, class, id string, state sdk.State) error {
-		h, err := c.recover(ctx, kind, class, r.Own.Paths[id])
+		h, err := c.recover(ctx, kind, class, r.Extension.Paths[id])
 		if err != nil {
 			return err
 		}
@@ -96,7 +96,7 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 	for id, state := range r.Engines.Sets {
 		err = errors.Join(err, add(sdk.Engine, r.Engines.Class, id, state))
 	}
-	alive := r.Own.Alive
+	alive := r.Extension.Alive
 	c.mu.Unlock()
 
 	results := make(chan found, len(expected))
@@ -138,7 +138,7 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 }
 
 // drop takes a unit that has ended meanwhile out of the record.
-func (c *Cluster) drop(u *unit) {
+func (c *Cluster) drop(u *workload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.written {
@@ -148,8 +148,8 @@ func (c *Cluster) drop(u *unit) {
 		c.record.Controller = nil
 	} else {
 		delete(c.record.Engines.Sets, u.id)
-		delete(c.record.Own.Alive, u.id)
-		delete(c.record.Own.Status, u.id)
+		delete(c.record.Extension.Alive, u.id)
+		delete(c.record.Extension.Status, u.id)
 	}
 	if err := c.record.Write(c.file); err != nil {
 		c.log.Error("the cluster file is out of date", "file", c.file, "error", err)
@@ -158,7 +158,7 @@ func (c *Cluster) drop(u *unit) {
 
 // recover answers the host for a recorded unit: the executable that started it
 // where it is still there, else what its name means now. c.mu is held.
-func (c *Cluster) recover(ctx context.Context, kind sdk.Kind, class, path string) (*host, error) {
+func (c *Cluster) recover(ctx context.Context, kind sdk.Kind, class, path string) (*pluginProcess, error) {
 	name := class
 	if path != "" {
 		if _, err := os.Stat(path); err == nil {

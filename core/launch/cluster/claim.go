@@ -56,7 +56,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	}
 	r := newRecord(&c.opts, c.tag, me)
 	if c.opts.Join == nil {
-		r.Own.Starting = []string{controllerID}
+		r.Extension.Starting = []string{controllerID}
 	}
 	if err := r.create(c.file); err != nil {
 		if errors.Is(err, fs.ErrExist) {
@@ -85,7 +85,7 @@ func (c *Cluster) clear(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w; remove the file if no cluster of this profile is running", err)
 	}
-	if s := old.Own.Supervisor; supervisorRuns(s) {
+	if s := old.Extension.Supervisor; supervisorRuns(s) {
 		return &RunningError{ID: c.opts.ID, File: c.file, Supervisor: s}
 	}
 	left, err := Load(c.file, LoadOptions{Log: c.log})
@@ -112,5 +112,5 @@ func (c *Cluster) runningError() error {
 	if err != nil {
 		return &RunningError{ID: c.opts.ID, File: c.file}
 	}
-	return &RunningError{ID: c.opts.ID, File: c.file, Supervisor: r.Own.Supervisor}
+	return &RunningError{ID: c.opts.ID, File: c.file, Supervisor: r.Extension.Supervisor}
 }

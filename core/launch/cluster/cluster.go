@@ -42,16 +42,16 @@ type Cluster struct {
 	watching context.Context // of the units' watch goroutines
 	cancel   context.CancelFunc
 
-	hosts map[string]*host // by path of the executable; fixed before units start
+	hosts map[string]*pluginProcess // by path of the executable; fixed before units start
 
 	mu         sync.Mutex // comes before each unit's mu
 	record     *Record
 	written    bool // the cluster file is ours to rewrite and remove
-	controller *unit
-	engines    []*unit
+	controller *workload
+	engines    []*workload
 
 	// What settings make of the launchers; set by find, before anything starts.
-	controllerUse, engineUse *registry.Use
+	controllerUse, engineUse *registry.Selection
 
 	watchers sync.WaitGroup // of lost engine connections
 	joined   string         // the identity of the controller that engines joined
@@ -68,7 +68,7 @@ func New(o Options) (*Cluster, error) {
 	if err := o.resolve(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{opts: o, log: o.Log, file: Path(o.Profile.SecurityDir(), o.ID), hosts: map[string]*host{}}
+	c := &Cluster{opts: o, log: o.Log, file: Path(o.Profile.SecurityDir(), o.ID), hosts: map[string]*pluginProcess{}}
 	c.tag = newTag(o.Profile.Dir, o.ID)
 	c.watching, c.cancel = context.WithCancel(context.Background())
 	return c, nil
@@ -122,12 +122,12 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 	}
 	if c.opts.Join == nil {
 		c.opts.Progress(Progress{Stage: StageController, N: c.opts.N})
-		if err := c.startController(ctx, c.host(c.controllerUse.Found)); err != nil {
+		if err := c.startController(ctx, c.host(c.controllerUse.Executable)); err != nil {
 			return err
 		}
 	}
 	c.opts.Progress(Progress{Stage: StageEngines, N: c.opts.N})
-	set, err := c.startEngines(ctx, c.host(c.engineUse.Found))
+	set, err := c.startEngines(ctx, c.host(c.engineUse.Executable))
 	if err != nil {
 		return err
 	}
@@ -140,9 +140,9 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 // find resolves the launchers and their settings, before anything runs.
 func (c *Cluster) find(ctx context.Context) error {
 	search := registry.Search{ProfileDir: c.opts.Profile.Dir, Python: c.opts.Python}
-	var uses []*registry.Use
+	var uses []*registry.Selection
 	var warnings []string
-	use := func(kind sdk.Kind, flag, name string) (*registry.Use, error) {
+	use := func(kind sdk.Kind, flag, name string) (*registry.Selection, error) {
 		f, err := registry.Find(ctx, kind, name, search)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", flag, err)
@@ -150,7 +150,7 @@ func (c *Cluster) find(ctx context.Context) error {
 		if f.OldName != "" {
 			warnings = append(warnings, fmt.Sprintf("%s=%s is an old name; use %s=%s", flag, f.OldName, flag, f.Name))
 		}
-		uses = append(uses, &registry.Use{Found: f, Kind: kind})
+		uses = append(uses, &registry.Selection{Executable: f, Kind: kind})
 		return uses[len(uses)-1], nil
 	}
 	var err error
@@ -174,17 +174,17 @@ func (c *Cluster) find(ctx context.Context) error {
 }
 
 // host answers the one host of an executable.
-func (c *Cluster) host(found *registry.Found) *host {
+func (c *Cluster) host(found *registry.Executable) *pluginProcess {
 	h := c.hosts[found.Path]
 	if h == nil {
-		h = &host{found: found, log: c.log.Named("plugin")}
+		h = &pluginProcess{found: found, log: c.log.Named("plugin")}
 		c.hosts[found.Path] = h
 	}
 	return h
 }
 
 // startController starts the controller and waits for its connection files.
-func (c *Cluster) startController(ctx context.Context, h *host) error {
+func (c *Cluster) startController(ctx context.Context, h *pluginProcess) error {
 	r, err := c.controllerRequest()
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func (c *Cluster) startController(ctx context.Context, h *host) error {
 
 // awaitController waits until both connection files are there: written by the
 // controller, or fetched by its launcher from where it runs.
-func (c *Cluster) awaitController(ctx context.Context, u *unit, written files) error {
+func (c *Cluster) awaitController(ctx context.Context, u *workload, written files) error {
 	waiting, cancel := context.WithCancel(ctx)
 	var waiters sync.WaitGroup
 	defer waiters.Wait()
@@ -217,7 +217,7 @@ func (c *Cluster) awaitController(ctx context.Context, u *unit, written files) e
 	ready := make(chan error, 1)
 	waiters.Go(func() { ready <- written.await(waiting) })
 	var fetched chan error
-	if u.host.found.Info.Has(sdk.PowerConnectionInfo) {
+	if u.host.found.Info.Has(sdk.CapabilityConnectionInfo) {
 		fetched = make(chan error, 1)
 		waiters.Go(func() { fetched <- c.fetch(waiting, u, written) })
 	}
@@ -248,7 +248,7 @@ func (c *Cluster) awaitController(ctx context.Context, u *unit, written files) e
 
 // fetch writes the connection files that the launcher answers, unless they have
 // come by themselves.
-func (c *Cluster) fetch(ctx context.Context, u *unit, written files) error {
+func (c *Cluster) fetch(ctx context.Context, u *workload, written files) error {
 	l, err := u.current(ctx)
 	if err != nil {
 		return err
@@ -274,7 +274,7 @@ func (c *Cluster) fetch(ctx context.Context, u *unit, written files) error {
 
 // controllerRequest is the request for the controller.
 func (c *Cluster) controllerRequest() (sdk.StartRequest, error) {
-	remote := c.controllerUse.Found.Info.Remote || c.engineUse.Found.Info.Remote
+	remote := c.controllerUse.Executable.Info.Remote || c.engineUse.Executable.Info.Remote
 	command, err := c.opts.controllerCommand(c.controllerUse, remote)
 	if err != nil {
 		return sdk.StartRequest{}, err
@@ -295,7 +295,7 @@ func (c *Cluster) engineRequest(id string) (sdk.StartRequest, error) {
 }
 
 // request is what requests of both kinds have.
-func (c *Cluster) request(use *registry.Use, id string, command []string) (sdk.StartRequest, error) {
+func (c *Cluster) request(use *registry.Selection, id string, command []string) (sdk.StartRequest, error) {
 	env, err := c.opts.environment(use, c.tag)
 	return sdk.StartRequest{
 		Kind: use.Kind, ID: id, ProfileDir: c.opts.Profile.Dir, ClusterID: c.opts.hubID(),
@@ -306,15 +306,15 @@ func (c *Cluster) request(use *registry.Use, id string, command []string) (sdk.S
 
 // note writes into the record what has to be known of a unit before it starts.
 // c.mu is held.
-func (c *Cluster) note(u *unit, use *registry.Use) {
-	c.record.Own.Paths[u.id] = u.host.found.Path
-	if public := registry.Public(use.Found.Info, use.Options); public != nil {
-		c.record.Own.Options[u.host.found.Path] = public
+func (c *Cluster) note(u *workload, use *registry.Selection) {
+	c.record.Extension.Paths[u.id] = u.host.found.Path
+	if public := registry.WithoutSecrets(use.Executable.Info, use.Options); public != nil {
+		c.record.Extension.Options[u.host.found.Path] = public
 	}
 }
 
 // startEngines asks for the engine set.
-func (c *Cluster) startEngines(ctx context.Context, h *host) (*unit, error) {
+func (c *Cluster) startEngines(ctx context.Context, h *pluginProcess) (*workload, error) {
 	u := c.newUnit(sdk.Engine, c.newSetID(), h)
 	r, err := c.engineRequest(u.id)
 	if err != nil {
@@ -331,7 +331,7 @@ func (c *Cluster) startEngines(ctx context.Context, h *host) (*unit, error) {
 	c.engines = append(c.engines, u)
 	c.record.Engines.Class = h.found.Name
 	c.note(u, c.engineUse)
-	c.record.Own.Starting = append(c.record.Own.Starting, u.id)
+	c.record.Extension.Starting = append(c.record.Extension.Starting, u.id)
 	err = c.record.Write(c.file) // the intent: named before started
 	c.mu.Unlock()
 	if err != nil {
@@ -355,7 +355,7 @@ func (c *Cluster) newSetID() string {
 	}
 	id := now
 	for i := 1; ; i++ {
-		if _, used := c.record.Own.Paths[id]; !used {
+		if _, used := c.record.Extension.Paths[id]; !used {
 			return id
 		}
 		id = now + "-" + strconv.Itoa(i)
@@ -363,7 +363,7 @@ func (c *Cluster) newSetID() string {
 }
 
 // save brings the cluster file up to date with a unit.
-func (c *Cluster) save(u *unit) {
+func (c *Cluster) save(u *workload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.written {
@@ -377,40 +377,40 @@ func (c *Cluster) save(u *unit) {
 
 // enter puts a unit into the record, or takes one that has ended out of it.
 // c.mu is held.
-func (c *Cluster) enter(u *unit) {
+func (c *Cluster) enter(u *workload) {
 	r := c.record
-	starting := r.Own.Starting[:0]
-	for _, id := range r.Own.Starting {
+	starting := r.Extension.Starting[:0]
+	for _, id := range r.Extension.Starting {
 		if id != u.id {
 			starting = append(starting, id)
 		}
 	}
-	r.Own.Starting = starting
+	r.Extension.Starting = starting
 	state, alive := u.snapshot()
 	switch {
 	case u.hasEnded() && u.kind == sdk.Controller:
 		r.Controller = nil
 	case u.hasEnded():
 		delete(r.Engines.Sets, u.id)
-		delete(r.Own.Alive, u.id)
-		delete(r.Own.Status, u.id)
+		delete(r.Extension.Alive, u.id)
+		delete(r.Extension.Status, u.id)
 		r.addEnded(u.ending())
 	case u.kind == sdk.Controller:
-		r.Controller = &Unit{Class: u.host.found.Name, State: state}
+		r.Controller = &Workload{Class: u.host.found.Name, State: state}
 	default:
 		r.Engines.Sets[u.id] = state
-		r.Own.Alive[u.id] = alive
+		r.Extension.Alive[u.id] = alive
 		if said := u.said(); said != nil {
-			r.Own.Status[u.id] = *said
+			r.Extension.Status[u.id] = *said
 		}
 	}
 }
 
 // units answers all units.
-func (c *Cluster) units() []*unit {
+func (c *Cluster) units() []*workload {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := append([]*unit(nil), c.engines...)
+	all := append([]*workload(nil), c.engines...)
 	if c.controller != nil {
 		all = append(all, c.controller)
 	}
@@ -489,14 +489,14 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		c.left = c.sweep(ctx)
 		err = c.removeFiles()
 	} else {
-		err = fmt.Errorf("%w: %w", ErrLeft, errors.Join(err, notKilled))
+		err = fmt.Errorf("%w: %w", ErrLeftover, errors.Join(err, notKilled))
 	}
 	c.Close()
 	return err
 }
 
 // Left answers what Stop found left over.
-func (c *Cluster) Left() Leftover { return c.left }
+func (c *Cluster) Leftover() Leftover { return c.left }
 
 // Kill ends all processes at once. Stop still has to be called, or to return.
 func (c *Cluster) Kill(ctx context.Context) error {
@@ -518,14 +518,14 @@ func (c *Cluster) removeFiles() error {
 	}
 	c.written = false
 	if c.opts.Join != nil { // the files are those of a controller that goes on
-		forgetTag(c.record.Own.Tag)
+		forgetTag(c.record.Extension.Tag)
 		return removeIfThere(c.file)
 	}
 	var err error
-	if !c.record.Own.Keep {
+	if !c.record.Extension.Keep {
 		err = errors.Join(removeIfThere(c.clientFile()), removeIfThere(c.engineFile()))
 	}
-	forgetTag(c.record.Own.Tag)
+	forgetTag(c.record.Extension.Tag)
 	return errors.Join(err, c.removeLock(), removeIfThere(c.file))
 }
 

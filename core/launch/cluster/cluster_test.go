@@ -30,10 +30,10 @@ func TestStartStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Controller == nil || len(r.Engines.Sets) != 1 || len(r.Own.Starting) != 0 || r.Engines.Class != "local" {
+	if r.Controller == nil || len(r.Engines.Sets) != 1 || len(r.Extension.Starting) != 0 || r.Engines.Class != "local" {
 		t.Errorf("the cluster file says %+v", r)
 	}
-	for id, n := range r.Own.Alive {
+	for id, n := range r.Extension.Alive {
 		if n != 2 || len(r.Engines.Sets[id]) == 0 {
 			t.Errorf("set %s: %d alive, state %s", id, n, r.Engines.Sets[id])
 		}
@@ -206,7 +206,7 @@ func orphan(t *testing.T, c *Cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Own.Supervisor.CreateTime -= 10000
+	r.Extension.Supervisor.CreateTime -= 10000
 	if err := r.Write(c.file); err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestMissingLauncher(t *testing.T) {
 	if err := os.Rename(own, own+".away"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Stop(background(t), c.file, o.Log); !errors.Is(err, ErrLeft) || !errors.Is(err, registry.ErrNotFound) {
+	if _, err := Stop(background(t), c.file, o.Log); !errors.Is(err, ErrLeftover) || !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("a stop without the launcher: %v", err)
 	}
 	if got := len(processesOf(t, o.Profile.Dir)); got != 2 {
@@ -333,8 +333,8 @@ func TestPluginKilled(t *testing.T) {
 	if err := syscall.Kill(old.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	<-old.Gone()
-	attached := func(u *unit) bool {
+	<-old.Done()
+	attached := func(u *workload) bool {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		return u.plugin != old

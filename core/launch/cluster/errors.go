@@ -13,7 +13,7 @@ import (
 
 // ErrLeft says that a Stop did not manage to end everything: something of the
 // cluster may still run, and the cluster file is still there.
-var ErrLeft = errors.New("a part of the cluster may still be running")
+var ErrLeftover = errors.New("a part of the cluster may still be running")
 
 // RunningError is a start that was refused because the cluster runs.
 type RunningError struct {
@@ -115,14 +115,14 @@ func (e Exit) String() string {
 }
 
 // LateError says that no engine registered in time.
-type LateError struct {
+type RegistrationTimeoutError struct {
 	N       int
 	Timeout time.Duration
 	Output  string // the last lines of the engines' output
 	LogDir  string
 }
 
-func (e *LateError) Error() string {
+func (e *RegistrationTimeoutError) Error() string {
 	text := fmt.Sprintf("none of %d engines has registered within %v (logs: %s)", e.N, e.Timeout, e.LogDir)
 	if e.Output != "" {
 		text += "; their last output was\n" + indent(e.Output)
@@ -131,4 +131,4 @@ func (e *LateError) Error() string {
 }
 
 // Hint is the next step.
-func (e *LateError) Hint() string { return "give slow engines longer with --timeout" }
+func (e *RegistrationTimeoutError) Hint() string { return "give slow engines longer with --timeout" }

@@ -24,9 +24,9 @@ const fileVersion = 1
 // API can load, and our own part under "ipcore", which it ignores.
 type Record struct {
 	Cluster    Settings   `json:"cluster"`
-	Controller *Unit      `json:"controller,omitempty"` // absent while none runs
+	Controller *Workload  `json:"controller,omitempty"` // absent while none runs
 	Engines    EngineSets `json:"engines"`
-	Own        Own        `json:"ipcore"`
+	Extension  Extension  `json:"ipcore"`
 }
 
 // Settings is upstream's "cluster" object.
@@ -43,7 +43,7 @@ type Settings struct {
 
 // Unit is one launched thing: the launcher's name and its state, which only
 // the launcher understands.
-type Unit struct {
+type Workload struct {
 	Class string    `json:"class"`
 	State sdk.State `json:"state"`
 }
@@ -55,7 +55,7 @@ type EngineSets struct {
 }
 
 // Own is what upstream's form has no place for.
-type Own struct {
+type Extension struct {
 	Version    int            `json:"version"`
 	Supervisor *process.State `json:"supervisor,omitempty"`
 	Created    string         `json:"created"` // RFC 3339
@@ -82,8 +82,8 @@ type Own struct {
 
 	// Status is what the launcher said last of each set, and Ended how the last sets
 	// ended that nobody stopped.
-	Status map[string]UnitStatus `json:"status,omitempty"`
-	Ended  []UnitEnd             `json:"ended,omitempty"`
+	Status map[string]WorkloadStatus `json:"status,omitempty"`
+	Ended  []WorkloadEnd             `json:"ended,omitempty"`
 
 	// Joins is the id of the cluster whose controller the engines have joined; nil for
 	// a cluster with a controller of its own.
@@ -94,7 +94,7 @@ type Own struct {
 }
 
 // UnitStatus is what a launcher says of an engine set.
-type UnitStatus struct {
+type WorkloadStatus struct {
 	State   string `json:"state"` // "pending", "running", "stopped", "unknown"
 	Text    string `json:"text,omitempty"`
 	Running *int   `json:"running,omitempty"`
@@ -103,7 +103,7 @@ type UnitStatus struct {
 }
 
 // UnitEnd is how an engine set ended.
-type UnitEnd struct {
+type WorkloadEnd struct {
 	Set    string `json:"set"`
 	When   string `json:"when"`  // RFC 3339
 	Cause  string `json:"cause"` // "CANCELLED by 1000", "killed by SIGKILL", "exit code 3"
@@ -114,12 +114,12 @@ type UnitEnd struct {
 const maxEnds = 8
 
 // addEnded remembers the end of a set, once.
-func (r *Record) addEnded(e UnitEnd) {
-	if slices.ContainsFunc(r.Own.Ended, func(old UnitEnd) bool { return old.Set == e.Set }) {
+func (r *Record) addEnded(e WorkloadEnd) {
+	if slices.ContainsFunc(r.Extension.Ended, func(old WorkloadEnd) bool { return old.Set == e.Set }) {
 		return
 	}
-	r.Own.Ended = append(r.Own.Ended, e)
-	r.Own.Ended = r.Own.Ended[max(0, len(r.Own.Ended)-maxEnds):]
+	r.Extension.Ended = append(r.Extension.Ended, e)
+	r.Extension.Ended = r.Extension.Ended[max(0, len(r.Extension.Ended)-maxEnds):]
 }
 
 // Path answers the cluster file of an id in a security folder.
@@ -137,8 +137,8 @@ func ReadRecord(path string) (*Record, error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, fmt.Errorf("read cluster file %s: %w", path, err)
 	}
-	if r.Own.Version > fileVersion {
-		return nil, fmt.Errorf("cluster file %s was written by a newer ipcore (version %d, this one reads %d)", path, r.Own.Version, fileVersion)
+	if r.Extension.Version > fileVersion {
+		return nil, fmt.Errorf("cluster file %s was written by a newer ipcore (version %d, this one reads %d)", path, r.Extension.Version, fileVersion)
 	}
 	r.fill()
 	return &r, nil
@@ -149,17 +149,17 @@ func (r *Record) fill() {
 	if r.Engines.Sets == nil {
 		r.Engines.Sets = map[string]sdk.State{}
 	}
-	if r.Own.Paths == nil {
-		r.Own.Paths = map[string]string{}
+	if r.Extension.Paths == nil {
+		r.Extension.Paths = map[string]string{}
 	}
-	if r.Own.Alive == nil {
-		r.Own.Alive = map[string]int{}
+	if r.Extension.Alive == nil {
+		r.Extension.Alive = map[string]int{}
 	}
-	if r.Own.Options == nil {
-		r.Own.Options = map[string]json.RawMessage{}
+	if r.Extension.Options == nil {
+		r.Extension.Options = map[string]json.RawMessage{}
 	}
-	if r.Own.Status == nil {
-		r.Own.Status = map[string]UnitStatus{}
+	if r.Extension.Status == nil {
+		r.Extension.Status = map[string]WorkloadStatus{}
 	}
 }
 
@@ -214,7 +214,7 @@ func newRecord(o *Options, tag string, self process.State) *Record {
 			ProfileDir:     o.Profile.Dir,
 			Class:          "ipyparallel.cluster.cluster.Cluster",
 		},
-		Own: Own{
+		Extension: Extension{
 			Version:    fileVersion,
 			Supervisor: &self,
 			Created:    time.Now().UTC().Format(time.RFC3339),

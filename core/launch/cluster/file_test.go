@@ -38,7 +38,7 @@ func TestDefaults(t *testing.T) {
 // TestRecordForm checks what upstream's Python API reads from the file.
 func TestRecordForm(t *testing.T) {
 	r := record(t)
-	r.Controller = &Unit{Class: "local", State: sdk.State(`{"pid":7,"later":[1,2]}`)}
+	r.Controller = &Workload{Class: "local", State: sdk.State(`{"pid":7,"later":[1,2]}`)}
 	r.Engines.Class = "local"
 	r.Engines.Sets["1700000000"] = sdk.State(`{"n":2}`)
 	path := Path(t.TempDir(), "night")
@@ -93,7 +93,7 @@ func TestReadUpstream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Own.Supervisor != nil || string(r.Engines.Sets["17-1"]) != `{"n": 4}` || r.Controller.Class != "local" {
+	if r.Extension.Supervisor != nil || string(r.Engines.Sets["17-1"]) != `{"n": 4}` || r.Controller.Class != "local" {
 		t.Errorf("read %+v", r)
 	}
 }

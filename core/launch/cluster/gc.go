@@ -20,26 +20,26 @@ import (
 
 // Stray is what is left of a cluster that nobody watches any more: a cluster
 // file, what carries its tag, or both.
-type Stray struct {
+type DeadCluster struct {
 	Tag  string // "" for the file of an older ipcore
 	File string // the cluster file, "" if it is gone
 
-	Status    *Status // of File, if there is one
-	Survivors []Survivor
+	Status  *Status // of File, if there is one
+	Orphans []Orphan
 
 	// Known tells that the cluster was started from here. What is not may belong to a
 	// cluster of another machine and is only removed when somebody names its tag.
 	Known bool
 
-	launchers map[string]*registry.Found // by name, of the survivors
-	options   map[string]json.RawMessage // by the names of launchers too: with which they were found
+	launchers map[string]*registry.Executable // by name, of the survivors
+	options   map[string]json.RawMessage      // by the names of launchers too: with which they were found
 }
 
 // Strays looks for strays: in the profiles, among the clusters that were started
 // from here, and through the eyes of every launcher, which is told its options: those
 // in the files of dead clusters, and what the settings say. Parts that can't be
 // looked at are told by errs and left alone.
-func Strays(ctx context.Context, profiles []profile.Profile, search registry.Search, settings []registry.Setting, log hclog.Logger) (strays []Stray, errs []error) {
+func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search registry.Search, settings []registry.Setting, log hclog.Logger) (strays []DeadCluster, errs []error) {
 	tags, err := rememberedTags()
 	if err != nil {
 		errs = append(errs, err)
@@ -49,8 +49,8 @@ func Strays(ctx context.Context, profiles []profile.Profile, search registry.Sea
 		errs = append(errs, err)
 	}
 	live := map[string]bool{}
-	dead := map[string]*Stray{}               // by tag
-	var without []*Stray                      // dead, without a tag
+	dead := map[string]*DeadCluster{}         // by tag
+	var without []*DeadCluster                // dead, without a tag
 	options := map[string][]json.RawMessage{} // by path
 	for _, file := range files {
 		r, err := ReadRecord(file)
@@ -60,22 +60,22 @@ func Strays(ctx context.Context, profiles []profile.Profile, search registry.Sea
 		case err != nil:
 			errs = append(errs, err)
 			continue
-		case r.Own.Version == 0: // upstream's own, which we leave to it
+		case r.Extension.Version == 0: // upstream's own, which we leave to it
 			continue
-		case supervisorRuns(r.Own.Supervisor):
-			live[r.Own.Tag] = true
+		case supervisorRuns(r.Extension.Supervisor):
+			live[r.Extension.Tag] = true
 			continue
 		}
-		for path, o := range r.Own.Options {
+		for path, o := range r.Extension.Options {
 			options[path] = append(options[path], o)
 		}
 		s, err := Inspect(ctx, file, log)
 		if err != nil {
 			errs = append(errs, err)
-			live[r.Own.Tag] = true // as long as nobody knows
+			live[r.Extension.Tag] = true // as long as nobody knows
 			continue
 		}
-		stray := &Stray{Tag: r.Own.Tag, File: file, Status: s, Known: true}
+		stray := &DeadCluster{Tag: r.Extension.Tag, File: file, Status: s, Known: true}
 		if stray.Tag == "" {
 			without = append(without, stray)
 		} else {
@@ -91,10 +91,10 @@ func Strays(ctx context.Context, profiles []profile.Profile, search registry.Sea
 		stray := dead[s.Tag]
 		if stray == nil {
 			_, known := tags[s.Tag]
-			stray = &Stray{Tag: s.Tag, Known: known}
+			stray = &DeadCluster{Tag: s.Tag, Known: known}
 			dead[s.Tag] = stray
 		}
-		stray.Survivors = append(stray.Survivors, s.Survivor)
+		stray.Orphans = append(stray.Orphans, s.Orphan)
 		stray.launchers = launchers
 		if stray.options == nil {
 			stray.options = map[string]json.RawMessage{}
@@ -112,7 +112,7 @@ func Strays(ctx context.Context, profiles []profile.Profile, search registry.Sea
 	for _, s := range without {
 		strays = append(strays, *s)
 	}
-	slices.SortFunc(strays, func(a, b Stray) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Tag, b.Tag)) })
+	slices.SortFunc(strays, func(a, b DeadCluster) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Tag, b.Tag)) })
 	return strays, errs
 }
 
@@ -135,22 +135,22 @@ func clusterFiles(profiles []profile.Profile, tags map[string]string) ([]string,
 
 // swept is a survivor, and the options with which its launcher found it.
 type swept struct {
-	Survivor
+	Orphan
 	options json.RawMessage
 }
 
 // sweepAll asks every launcher that can sweep for everything with a tag of ours.
 func sweepAll(
 	ctx context.Context, search registry.Search, options map[string][]json.RawMessage, settings []registry.Setting, log hclog.Logger,
-) (all []swept, launchers map[string]*registry.Found, errs []error) {
+) (all []swept, launchers map[string]*registry.Executable, errs []error) {
 	list, err := registry.List(ctx, search)
 	if err != nil {
 		errs = append(errs, err)
 	}
-	launchers = map[string]*registry.Found{}
+	launchers = map[string]*registry.Executable{}
 	for i := range list {
 		f := &list[i]
-		if f.Err != nil || !f.Info.Has(sdk.PowerSweep) {
+		if f.Err != nil || !f.Info.Has(sdk.CapabilityOrphans) {
 			continue
 		}
 		launchers[f.Name] = f
@@ -159,12 +159,12 @@ func sweepAll(
 			errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
 		}
 		for _, o := range distinct(append(options[f.Path], set...)) {
-			found, err := sweepThrough(ctx, f, sdk.Sweep{Tag: tagPrefix, Options: o}, log)
+			found, err := sweepThrough(ctx, f, sdk.OrphanQuery{Tag: tagPrefix, Options: o}, log)
 			if err != nil && !errors.Is(err, sdk.ErrUnsupported) {
 				errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
 			}
 			for _, s := range survivors(f.Name, found) {
-				if !slices.ContainsFunc(all, func(old swept) bool { return s.is(old.Survivor) }) {
+				if !slices.ContainsFunc(all, func(old swept) bool { return s.is(old.Orphan) }) {
 					all = append(all, swept{s, o})
 				}
 			}
@@ -174,10 +174,10 @@ func sweepAll(
 }
 
 // setOptions answers what settings make of a launcher's options, for each kind.
-func setOptions(f *registry.Found, settings []registry.Setting) (all []json.RawMessage, err error) {
-	var uses []*registry.Use
+func setOptions(f *registry.Executable, settings []registry.Setting) (all []json.RawMessage, err error) {
+	var uses []*registry.Selection
 	for _, kind := range f.Info.Kinds {
-		uses = append(uses, &registry.Use{Found: f, Kind: kind})
+		uses = append(uses, &registry.Selection{Executable: f, Kind: kind})
 	}
 	if _, err := registry.Configure(uses, settings); err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func distinct(all []json.RawMessage) []json.RawMessage {
 	return all
 }
 
-func sweepThrough(ctx context.Context, f *registry.Found, q sdk.Sweep, log hclog.Logger) ([]sdk.Survivor, error) {
+func sweepThrough(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, log hclog.Logger) ([]sdk.Orphan, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
 	defer cancel()
 	p, err := registry.Open(ctx, f, registry.OpenOptions{Log: log})
@@ -207,11 +207,11 @@ func sweepThrough(ctx context.Context, f *registry.Found, q sdk.Sweep, log hclog
 		return nil, err
 	}
 	defer p.Close()
-	return p.Survivors(ctx, q)
+	return p.Orphans(ctx, q)
 }
 
 // Remove ends what is left, and removes the files.
-func (s *Stray) Remove(ctx context.Context, log hclog.Logger) error {
+func (s *DeadCluster) Remove(ctx context.Context, log hclog.Logger) error {
 	if s.File != "" {
 		left, err := Stop(ctx, s.File, log)
 		if _, gone := errors.AsType[*NotFoundError](err); gone {
@@ -220,21 +220,21 @@ func (s *Stray) Remove(ctx context.Context, log hclog.Logger) error {
 		if err != nil {
 			return err
 		}
-		s.Survivors = left.Survivors
-		if len(left.Survivors) == 0 {
+		s.Orphans = left.Orphans
+		if len(left.Orphans) == 0 {
 			return nil
 		}
 	}
 	var errs error
 	for name, f := range s.launchers {
-		var mine []sdk.Survivor
-		for _, v := range s.Survivors {
+		var mine []sdk.Orphan
+		for _, v := range s.Orphans {
 			if v.Launcher == name {
-				mine = append(mine, sdk.Survivor{ID: v.ID, Tag: v.Tag, Text: v.Text})
+				mine = append(mine, sdk.Orphan{ID: v.ID, Tag: v.Tag, Text: v.Text})
 			}
 		}
 		if len(mine) > 0 {
-			errs = errors.Join(errs, removeThrough(ctx, f, sdk.Sweep{Options: s.options[name]}, mine, log))
+			errs = errors.Join(errs, removeThrough(ctx, f, sdk.OrphanQuery{Options: s.options[name]}, mine, log))
 		}
 	}
 	if errs == nil {
@@ -243,7 +243,7 @@ func (s *Stray) Remove(ctx context.Context, log hclog.Logger) error {
 	return errs
 }
 
-func removeThrough(ctx context.Context, f *registry.Found, q sdk.Sweep, survivors []sdk.Survivor, log hclog.Logger) error {
+func removeThrough(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, survivors []sdk.Orphan, log hclog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
 	p, err := registry.Open(ctx, f, registry.OpenOptions{Log: log})
@@ -251,5 +251,5 @@ func removeThrough(ctx context.Context, f *registry.Found, q sdk.Sweep, survivor
 		return err
 	}
 	defer p.Close()
-	return p.Remove(ctx, q, survivors)
+	return p.RemoveOrphans(ctx, q, survivors)
 }

@@ -13,7 +13,7 @@ import (
 // A launcher is asked for strays with the options of dead clusters and with those that
 // are set, of each kind once.
 func TestSweepOptions(t *testing.T) {
-	f := &registry.Found{Name: "far", Info: sdk.Info{
+	f := &registry.Executable{Name: "far", Info: sdk.Info{
 		Name: "far", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
 		Classes: map[sdk.Kind][]string{sdk.Controller: {"FarControllerLauncher", "FarLauncher"}, sdk.Engine: {"FarEngineSetLauncher", "FarLauncher"}},
 		Options: []sdk.Option{{Name: "host", Type: sdk.TypeString}, {Name: "key", Type: sdk.TypeString}},

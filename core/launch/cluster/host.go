@@ -11,8 +11,8 @@ import (
 
 // host is one plugin executable and the process that serves it at the moment.
 // Units of the same executable share it.
-type host struct {
-	found *registry.Found
+type pluginProcess struct {
+	found *registry.Executable
 	log   hclog.Logger
 
 	mu     sync.Mutex
@@ -22,12 +22,12 @@ type host struct {
 
 // process answers the plugin process. It starts one when there is none, or when
 // the last one has ended.
-func (h *host) process(ctx context.Context) (*registry.Plugin, error) {
+func (h *pluginProcess) process(ctx context.Context) (*registry.Plugin, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.plugin != nil {
 		select {
-		case <-h.plugin.Gone():
+		case <-h.plugin.Done():
 			h.plugin.Close()
 			h.plugin = nil
 		default:
@@ -46,7 +46,7 @@ func (h *host) process(ctx context.Context) (*registry.Plugin, error) {
 }
 
 // close ends the plugin process. Workloads that still run go on.
-func (h *host) close() {
+func (h *pluginProcess) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true

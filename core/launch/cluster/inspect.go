@@ -27,7 +27,7 @@ type Status struct {
 	Err        error
 
 	// Sets is what the launchers say of the engine sets, by id.
-	Sets map[string]UnitStatus
+	Sets map[string]WorkloadStatus
 }
 
 // Running tells whether anything of the cluster is running.
@@ -42,14 +42,14 @@ func Inspect(ctx context.Context, path string, log hclog.Logger) (*Status, error
 		return nil, err
 	}
 	defer c.Close()
-	s := &Status{File: path, Profile: c.opts.Profile, Record: c.record, Sets: map[string]UnitStatus{}}
-	if supervisorRuns(c.record.Own.Supervisor) {
+	s := &Status{File: path, Profile: c.opts.Profile, Record: c.record, Sets: map[string]WorkloadStatus{}}
+	if supervisorRuns(c.record.Extension.Supervisor) {
 		s.Supervised = true
 		s.Controller = c.record.Controller != nil
-		for _, n := range c.record.Own.Alive {
+		for _, n := range c.record.Extension.Alive {
 			s.Alive += n
 		}
-		s.Sets = c.record.Own.Status
+		s.Sets = c.record.Extension.Status
 		return s, nil
 	}
 	c.written = false // looking changes nothing
@@ -135,7 +135,7 @@ func Stop(ctx context.Context, path string, log hclog.Logger) (Leftover, error) 
 		}
 		return Leftover{}, err
 	}
-	if p := r.Own.Supervisor; supervisorRuns(p) {
+	if p := r.Extension.Supervisor; supervisorRuns(p) {
 		if elsewhere(p) {
 			return Leftover{}, fmt.Errorf("the cluster's supervisor is process %d on host %s; run ipcore stop there", p.PID, p.Host)
 		}
@@ -153,7 +153,7 @@ func Stop(ctx context.Context, path string, log hclog.Logger) (Leftover, error) 
 
 // leftOf looks for what is left of a cluster that its supervisor has stopped.
 func leftOf(ctx context.Context, path string, r *Record, log hclog.Logger) (Leftover, error) {
-	r.Own.Starting = nil // it saw to these
+	r.Extension.Starting = nil // it saw to these
 	c, err := fromRecord(path, r, LoadOptions{Log: log})
 	if err != nil {
 		return Leftover{}, err

@@ -60,7 +60,7 @@ func (c *Cluster) meet(ctx context.Context) error {
 		return &NoControllerError{ID: c.opts.hubID(), File: c.engineFile(), Err: err}
 	}
 	c.joined = identity(there)
-	if c.engineUse.Found.Info.Remote && strings.HasPrefix(there.Interface, "tcp://127.") {
+	if c.engineUse.Executable.Info.Remote && strings.HasPrefix(there.Interface, "tcp://127.") {
 		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: the controller listens on its own machine alone (" + there.Interface +
 			"): engines on others do not reach it without a tunnel; start it with: ipcore start ... -- --ip='*'"})
 	}
@@ -136,17 +136,17 @@ func (c *Cluster) engineFile() string {
 // InOrder sorts the cluster files of a profile that are to be stopped: first come
 // those of engines that joined a controller, so that they can take their leave of
 // it. Engines that have joined one of the clusters are added to them.
-func InOrder(p profile.Profile, files []string) (joined, own []string, err error) {
+func StopOrder(p profile.Profile, files []string) (joined, own []string, err error) {
 	all, err := Files(p)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, file := range all {
 		r, err := ReadRecord(file)
-		if err != nil || r.Own.Joins == nil {
+		if err != nil || r.Extension.Joins == nil {
 			continue // who stops it is told what is wrong with it
 		}
-		if slices.Contains(files, file) || slices.Contains(files, Path(p.SecurityDir(), *r.Own.Joins)) {
+		if slices.Contains(files, file) || slices.Contains(files, Path(p.SecurityDir(), *r.Extension.Joins)) {
 			joined = append(joined, file)
 		}
 	}

@@ -62,7 +62,7 @@ func TestJoin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Controller != nil || r.Own.Joins == nil || *r.Own.Joins != "t" || len(r.Engines.Sets) != 1 || r.Cluster.ClusterID != "t-engines-1" {
+	if r.Controller != nil || r.Extension.Joins == nil || *r.Extension.Joins != "t" || len(r.Engines.Sets) != 1 || r.Cluster.ClusterID != "t-engines-1" {
 		t.Errorf("the cluster file says %+v", r)
 	}
 	eventually(t, "the engines are told the id of the cluster they joined", func() bool {

@@ -90,7 +90,7 @@ func started(t *testing.T, o Options) *Cluster {
 			c.Close()
 		case err != nil:
 			t.Error(err)
-		case supervisorRuns(r.Own.Supervisor): // it is this process
+		case supervisorRuns(r.Extension.Supervisor): // it is this process
 			err = c.Stop(ctx)
 		default:
 			_, err = Stop(ctx, c.file, o.Log)

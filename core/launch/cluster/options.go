@@ -149,7 +149,7 @@ func (o *Options) hubID() string {
 
 // controllerCommand answers the whole command of the controller. reachable tells
 // that engines may be on other machines.
-func (o *Options) controllerCommand(use *registry.Use, reachable bool) ([]string, error) {
+func (o *Options) controllerCommand(use *registry.Selection, reachable bool) ([]string, error) {
 	command, err := hostCommand(use, "controller_cmd", o.ControllerCommand)
 	if err != nil {
 		return nil, err
@@ -192,7 +192,7 @@ func listens(args []string) bool {
 }
 
 // engineCommand answers the whole command of one engine.
-func (o *Options) engineCommand(use *registry.Use) ([]string, error) {
+func (o *Options) engineCommand(use *registry.Selection) ([]string, error) {
 	command, err := hostCommand(use, "engine_cmd", o.EngineCommand)
 	if err != nil {
 		return nil, err
@@ -214,7 +214,7 @@ func (o *Options) engineCommand(use *registry.Use) ([]string, error) {
 
 // hostCommand answers the command that was given, else the one that settings
 // name.
-func hostCommand(use *registry.Use, name string, given []string) ([]string, error) {
+func hostCommand(use *registry.Selection, name string, given []string) ([]string, error) {
 	if len(given) > 0 {
 		return slices.Clone(given), nil
 	}
@@ -222,11 +222,11 @@ func hostCommand(use *registry.Use, name string, given []string) ([]string, erro
 }
 
 // hostWords answers a setting of the host that is a list of words.
-func hostWords(use *registry.Use, name string) ([]string, error) {
+func hostWords(use *registry.Selection, name string) ([]string, error) {
 	var words []string
-	if value := use.Host[name]; value != nil {
+	if value := use.Common[name]; value != nil {
 		if err := json.Unmarshal(value, &words); err != nil {
-			return nil, fmt.Errorf("%s of launcher %q: want a list of texts", name, use.Found.Name)
+			return nil, fmt.Errorf("%s of launcher %q: want a list of texts", name, use.Executable.Name)
 		}
 	}
 	return words, nil
@@ -270,14 +270,14 @@ func (o *Options) keepsFiles() bool {
 
 // environment answers what every process of the cluster finds in its
 // environment beside what this process has: ours, and what settings add.
-func (o *Options) environment(use *registry.Use, tag string) (map[string]string, error) {
+func (o *Options) environment(use *registry.Selection, tag string) (map[string]string, error) {
 	env := map[string]string{"IPP_CLUSTER_ID": o.hubID(), "IPP_PROFILE_DIR": o.Profile.Dir, sdk.EnvTag: tag}
 	var more map[string]any
-	if value := use.Host["environment"]; value != nil {
+	if value := use.Common["environment"]; value != nil {
 		d := json.NewDecoder(bytes.NewReader(value))
 		d.UseNumber()
 		if err := d.Decode(&more); err != nil {
-			return nil, fmt.Errorf("environment of launcher %q: %w", use.Found.Name, err)
+			return nil, fmt.Errorf("environment of launcher %q: %w", use.Executable.Name, err)
 		}
 	}
 	for name, value := range more {
@@ -285,16 +285,16 @@ func (o *Options) environment(use *registry.Use, tag string) (map[string]string,
 		case string, json.Number:
 			env[name] = fmt.Sprint(value)
 		default:
-			return nil, fmt.Errorf("environment of launcher %q: %s is no text", use.Found.Name, name)
+			return nil, fmt.Errorf("environment of launcher %q: %s is no text", use.Executable.Name, name)
 		}
 	}
 	return env, nil
 }
 
 // workDir answers where settings want processes to run, "" for anywhere.
-func workDir(use *registry.Use) string {
+func workDir(use *registry.Selection) string {
 	var dir string
-	if value := use.Host["work_dir"]; value != nil {
+	if value := use.Common["work_dir"]; value != nil {
 		_ = json.Unmarshal(value, &dir) // its type was checked
 	}
 	return dir

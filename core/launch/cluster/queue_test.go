@@ -226,7 +226,7 @@ func TestCancelledOutside(t *testing.T) {
 	mood(t, dir, "cancelled", "1000")
 	eventually(t, "the end of the set in the cluster file", func() bool {
 		r, err := ReadRecord(c.file)
-		return err == nil && len(r.Own.Ended) == 1 && r.Own.Ended[0].Cause == "CANCELLED by 1000" && len(r.Engines.Sets) == 0
+		return err == nil && len(r.Extension.Ended) == 1 && r.Extension.Ended[0].Cause == "CANCELLED by 1000" && len(r.Engines.Sets) == 0
 	})
 	calm(t, dir, "cancelled")
 }
@@ -242,7 +242,7 @@ func TestRestoreFromQueue(t *testing.T) {
 	if err != nil || !errors.Is(s.Err, sdk.ErrUnknownStatus) || !s.Controller {
 		t.Errorf("while the system is down: %+v, %v", s, err)
 	}
-	if _, err := Stop(background(t), c.file, o.Log); !errors.Is(err, ErrLeft) || !errors.Is(err, sdk.ErrUnknownStatus) {
+	if _, err := Stop(background(t), c.file, o.Log); !errors.Is(err, ErrLeftover) || !errors.Is(err, sdk.ErrUnknownStatus) {
 		t.Errorf("a stop while the system is down: %v", err)
 	}
 	r, err := ReadRecord(c.file)
@@ -267,7 +267,7 @@ func TestRestoreFromQueue(t *testing.T) {
 	}
 	// The system knows them no more, but they are there: the stop names them.
 	left, err := Stop(background(t), c.file, o.Log)
-	if err != nil || len(left.Survivors) != 2 || left.Survivors[0].Tag != c.tag {
+	if err != nil || len(left.Orphans) != 2 || left.Orphans[0].Tag != c.tag {
 		t.Errorf("left %+v, %v", left, err)
 	}
 	removeTagged(t, c.tag)
@@ -319,11 +319,11 @@ func TestBrokenLauncher(t *testing.T) {
 // removeTagged collects strays and removes those of a tag, which must be there.
 func removeTagged(t *testing.T, tag string) {
 	t.Helper()
-	strays, errs := Strays(background(t), nil, registry.Search{}, nil, nil)
+	strays, errs := FindDeadClusters(background(t), nil, registry.Search{}, nil, nil)
 	if len(errs) > 0 {
 		t.Error(errs)
 	}
-	i := slices.IndexFunc(strays, func(s Stray) bool { return s.Tag == tag })
+	i := slices.IndexFunc(strays, func(s DeadCluster) bool { return s.Tag == tag })
 	if i < 0 {
 		t.Fatalf("no stray has the tag %s: %+v", tag, strays)
 	}
@@ -351,12 +351,12 @@ func TestFarController(t *testing.T) {
 	if err := c.Stop(background(t)); err != nil {
 		t.Error(err)
 	}
-	if len(c.Left().Survivors) != 0 {
-		t.Errorf("left %+v", c.Left())
+	if len(c.Leftover().Orphans) != 0 {
+		t.Errorf("left %+v", c.Leftover())
 	}
 	nothingLeft(t, profile.Profile{Dir: o.Profile.Dir})
 
-	use := &registry.Use{Found: &registry.Found{}}
+	use := &registry.Selection{Executable: &registry.Executable{}}
 	for name, test := range map[string]struct {
 		o    Options
 		want string
@@ -376,10 +376,10 @@ func TestFarController(t *testing.T) {
 // Commands and arguments can be replaced and added to: by settings, and by what
 // goes before them.
 func TestCommandsOfSettings(t *testing.T) {
-	use := func(host map[string]string) *registry.Use {
-		u := &registry.Use{Found: &registry.Found{Name: "x"}, Host: map[string]json.RawMessage{}}
+	use := func(host map[string]string) *registry.Selection {
+		u := &registry.Selection{Executable: &registry.Executable{Name: "x"}, Common: map[string]json.RawMessage{}}
 		for name, words := range host {
-			u.Host[name] = json.RawMessage(words)
+			u.Common[name] = json.RawMessage(words)
 		}
 		return u
 	}
@@ -441,20 +441,20 @@ func TestStrays(t *testing.T) {
 	lost.Engines = "queue"
 	c := started(t, lost)
 	orphan(t, c)
-	find := func() map[string]Stray {
+	find := func() map[string]DeadCluster {
 		t.Helper()
-		strays, errs := Strays(background(t), []profile.Profile{o.Profile, lost.Profile}, registry.Search{}, nil, o.Log)
+		strays, errs := FindDeadClusters(background(t), []profile.Profile{o.Profile, lost.Profile}, registry.Search{}, nil, o.Log)
 		if len(errs) > 0 {
 			t.Fatal(errs)
 		}
-		byTag := map[string]Stray{}
+		byTag := map[string]DeadCluster{}
 		for _, s := range strays {
 			byTag[s.Tag] = s
 		}
 		return byTag
 	}
 	all := find()
-	if s, ok := all[c.tag]; !ok || s.File != c.file || !s.Known || !s.Status.Controller || s.Status.Alive != 2 || len(s.Survivors) != 3 {
+	if s, ok := all[c.tag]; !ok || s.File != c.file || !s.Known || !s.Status.Controller || s.Status.Alive != 2 || len(s.Orphans) != 3 {
 		t.Errorf("a cluster without a watcher: %+v", s)
 	}
 	if _, ok := all[live.tag]; ok {
@@ -464,7 +464,7 @@ func TestStrays(t *testing.T) {
 		t.Fatal(err)
 	}
 	stray, ok := find()[c.tag]
-	if !ok || stray.File != "" || !stray.Known || len(stray.Survivors) != 3 {
+	if !ok || stray.File != "" || !stray.Known || len(stray.Orphans) != 3 {
 		t.Fatalf("without its file: %+v", stray)
 	}
 	forgetTag(c.tag)

@@ -86,7 +86,7 @@ func (c *Cluster) watchLosses() {
 // It gives up when none can come any more, or when none has come in time. Fewer
 // are enough to go on with when the rest has ended or is still waiting for its
 // turn; a note says so.
-func (c *Cluster) awaitEngines(ctx context.Context, u *unit) error {
+func (c *Cluster) awaitEngines(ctx context.Context, u *workload) error {
 	want := c.opts.Wait
 	if want == WaitNone {
 		c.opts.Progress(Progress{Stage: StageRunning, N: c.opts.N})
@@ -150,21 +150,21 @@ func (c *Cluster) awaitEngines(ctx context.Context, u *unit) error {
 }
 
 // late says what it means that registration ended with err.
-func (c *Cluster) late(ctx context.Context, u *unit, registered int, err error) error {
+func (c *Cluster) late(ctx context.Context, u *workload, registered int, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case !errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("ask the controller for its engines: %w", err)
 	case registered == 0 && !u.mayCome():
-		return &LateError{N: c.opts.N, Timeout: c.opts.Timeout, Output: tail(u.lastOutput(ctx)), LogDir: c.opts.Profile.LogDir()}
+		return &RegistrationTimeoutError{N: c.opts.N, Timeout: c.opts.Timeout, Output: tail(u.lastOutput(ctx)), LogDir: c.opts.Profile.LogDir()}
 	}
 	c.fewer(u, registered)
 	return nil
 }
 
 // fewer tells that the cluster goes on with fewer engines than asked for.
-func (c *Cluster) fewer(u *unit, registered int) {
+func (c *Cluster) fewer(u *workload, registered int) {
 	c.save(u) // before anybody is told
 	text := fmt.Sprintf("%d of %d engines have registered", registered, c.opts.N)
 	died := u.deaths()

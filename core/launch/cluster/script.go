@@ -37,18 +37,18 @@ func (c *Cluster) Scripts(ctx context.Context, check bool, kinds ...sdk.Kind) ([
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Script{use.Found.Name, kind, s.Command, s.Text, s.Answer})
+		all = append(all, Script{use.Executable.Name, kind, s.Command, s.Text, s.Answer})
 	}
 	return all, nil
 }
 
-func (c *Cluster) script(ctx context.Context, use *registry.Use, r sdk.StartRequest, check bool) (sdk.Script, error) {
-	if !use.Found.Info.Has(sdk.PowerScript) {
-		return sdk.Script{}, fmt.Errorf("launcher %q can't show what it would submit: %w", use.Found.Name, sdk.ErrUnsupported)
+func (c *Cluster) script(ctx context.Context, use *registry.Selection, r sdk.StartRequest, check bool) (sdk.Script, error) {
+	if !use.Executable.Info.Has(sdk.CapabilityScript) {
+		return sdk.Script{}, fmt.Errorf("launcher %q can't show what it would submit: %w", use.Executable.Name, sdk.ErrUnsupported)
 	}
-	p, err := c.host(use.Found).process(ctx)
+	p, err := c.host(use.Executable).process(ctx)
 	if err != nil {
 		return sdk.Script{}, err
 	}
-	return p.Launcher(r.Kind, r.ID).Script(ctx, r, check)
+	return p.Workload(r.Kind, r.ID).Script(ctx, r, check)
 }

@@ -24,7 +24,7 @@ const (
 )
 
 // ask has the unit's status asked for at once.
-func (u *unit) ask() {
+func (u *workload) ask() {
 	select {
 	case u.asked <- struct{}{}:
 	default:
@@ -32,8 +32,8 @@ func (u *unit) ask() {
 }
 
 // poll asks the launcher for the unit's status until the unit or ctx has ended.
-func (u *unit) poll(ctx context.Context) {
-	if !u.host.found.Info.Has(sdk.PowerStatus) {
+func (u *workload) poll(ctx context.Context) {
+	if !u.host.found.Info.Has(sdk.CapabilityStatus) {
 		return
 	}
 	t := time.NewTimer(min(u.every, time.Second))
@@ -69,7 +69,7 @@ func (u *unit) poll(ctx context.Context) {
 }
 
 // takeStatus asks for the status and takes it over.
-func (u *unit) takeStatus(ctx context.Context) error {
+func (u *workload) takeStatus(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, statusLimit)
 	defer cancel()
 	l, err := u.current(ctx)
@@ -98,24 +98,24 @@ func (u *unit) takeStatus(ctx context.Context) error {
 }
 
 // calm tells whether nothing is expected to change.
-func (u *unit) calm() bool {
+func (u *workload) calm() bool {
 	st := u.said()
 	return st != nil && st.State == sdk.StatusRunning && (st.Pending == nil || *st.Pending == 0)
 }
 
 // said answers what the launcher said last, or nil.
-func (u *unit) said() *UnitStatus {
+func (u *workload) said() *WorkloadStatus {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.status == nil {
 		return nil
 	}
-	return &UnitStatus{State: u.status.State, Text: u.status.Text, Running: u.status.Running, Pending: u.status.Pending, Total: u.status.Total}
+	return &WorkloadStatus{State: u.status.State, Text: u.status.Text, Running: u.status.Running, Pending: u.status.Pending, Total: u.status.Total}
 }
 
 // waiting says what is with the engines that are not there yet, "" if nothing is
 // known.
-func (u *unit) waiting() string {
+func (u *workload) waiting() string {
 	if st := u.said(); st != nil {
 		return st.Waiting()
 	}
@@ -123,7 +123,7 @@ func (u *unit) waiting() string {
 }
 
 // Waiting says how many wait and why, "" if none does.
-func (s UnitStatus) Waiting() string {
+func (s WorkloadStatus) Waiting() string {
 	switch {
 	case s.Pending != nil && *s.Pending > 0 && s.Text != "":
 		return fmt.Sprintf("%d wait: %s", *s.Pending, s.Text)
@@ -140,11 +140,11 @@ func (s UnitStatus) Waiting() string {
 }
 
 // mayCome tells whether engines may still come by themselves.
-func (u *unit) mayCome() bool { return u.waiting() != "" }
+func (u *workload) mayCome() bool { return u.waiting() != "" }
 
 // says is what the launcher says of a unit that is not there, for the middle of a
 // sentence.
-func (u *unit) says() string {
+func (u *workload) says() string {
 	if w := u.waiting(); w != "" {
 		return " (its launcher says: " + w + ")"
 	}
@@ -152,10 +152,10 @@ func (u *unit) says() string {
 }
 
 // ending answers how the unit ended. When nobody says, it is the last status.
-func (u *unit) ending() UnitEnd {
+func (u *workload) ending() WorkloadEnd {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	e := UnitEnd{Set: u.id, When: time.Now().UTC().Format(time.RFC3339), Cause: u.exit.String(), Output: tail(u.output)}
+	e := WorkloadEnd{Set: u.id, When: time.Now().UTC().Format(time.RFC3339), Cause: u.exit.String(), Output: tail(u.output)}
 	if u.exit.Code == -1 && u.exit.Signal == "" && u.exit.Reason == "" && u.status != nil && u.status.State == sdk.StatusStopped && u.status.Text != "" {
 		e.Cause = u.status.Text
 	}

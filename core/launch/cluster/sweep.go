@@ -19,7 +19,7 @@ const (
 )
 
 // Survivor is a process or job that carries a cluster's tag.
-type Survivor struct {
+type Orphan struct {
 	Launcher string `json:"launcher"`
 	Tag      string `json:"tag"`
 	ID       string `json:"id"`
@@ -28,7 +28,7 @@ type Survivor struct {
 
 // Leftover is what was left when a cluster had been stopped.
 type Leftover struct {
-	Survivors []Survivor
+	Orphans []Orphan
 
 	// Unasked names the launchers that could not tell, each with the reason.
 	Unasked []string
@@ -41,16 +41,16 @@ func (c *Cluster) sweep(ctx context.Context) Leftover {
 	defer cancel()
 	var left Leftover
 	c.mu.Lock()
-	tag, unfinished := c.record.Own.Tag, len(c.record.Own.Starting) > 0
-	paths := slices.Compact(slices.Sorted(maps.Values(c.record.Own.Paths)))
-	options := maps.Clone(c.record.Own.Options)
+	tag, unfinished := c.record.Extension.Tag, len(c.record.Extension.Starting) > 0
+	paths := slices.Compact(slices.Sorted(maps.Values(c.record.Extension.Paths)))
+	options := maps.Clone(c.record.Extension.Options)
 	c.mu.Unlock()
 	if tag == "" {
 		return left
 	}
 	patient := time.Now().Add(sweepPatience)
 	for _, path := range paths {
-		q := sdk.Sweep{Tag: tag, Options: options[path]}
+		q := sdk.OrphanQuery{Tag: tag, Options: options[path]}
 		for _, u := range c.units() {
 			if state, _ := u.snapshot(); u.host.found.Path == path && state != nil {
 				q.States = append(q.States, state)
@@ -60,17 +60,17 @@ func (c *Cluster) sweep(ctx context.Context) Leftover {
 		if err != nil {
 			left.Unasked = append(left.Unasked, fmt.Sprintf("%s: %v", path, err))
 		}
-		left.Survivors = addNew(left.Survivors, found)
+		left.Orphans = addNew(left.Orphans, found)
 	}
 	return left
 }
 
 // is tells whether two launchers mean the same thing: several see the processes of
 // one machine.
-func (s Survivor) is(o Survivor) bool { return o.ID == s.ID && o.Tag == s.Tag }
+func (s Orphan) is(o Orphan) bool { return o.ID == s.ID && o.Tag == s.Tag }
 
 // addNew adds survivors that are not there yet.
-func addNew(all, more []Survivor) []Survivor {
+func addNew(all, more []Orphan) []Orphan {
 	for _, s := range more {
 		if !slices.ContainsFunc(all, s.is) {
 			all = append(all, s)
@@ -81,7 +81,7 @@ func addNew(all, more []Survivor) []Survivor {
 
 // sweepOne looks through one launcher's eyes, again until the time patient while
 // something is left: what was told to end may take a moment.
-func (c *Cluster) sweepOne(ctx context.Context, path string, q sdk.Sweep, unfinished bool, patient time.Time) ([]Survivor, error) {
+func (c *Cluster) sweepOne(ctx context.Context, path string, q sdk.OrphanQuery, unfinished bool, patient time.Time) ([]Orphan, error) {
 	h := c.hosts[path]
 	if h == nil {
 		found, err := registry.Describe(ctx, path, registry.Search{ProfileDir: c.opts.Profile.Dir})
@@ -90,17 +90,17 @@ func (c *Cluster) sweepOne(ctx context.Context, path string, q sdk.Sweep, unfini
 		}
 		h = c.host(found)
 	}
-	if !h.found.Info.Has(sdk.PowerSweep) {
+	if !h.found.Info.Has(sdk.CapabilityOrphans) {
 		return nil, nil
 	}
 	p, err := h.process(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found, err := p.Survivors(ctx, q)
+	found, err := p.Orphans(ctx, q)
 	if err == nil && len(found) > 0 && unfinished {
-		if err = p.Remove(ctx, q, found); err == nil {
-			found, err = p.Survivors(ctx, q)
+		if err = p.RemoveOrphans(ctx, q, found); err == nil {
+			found, err = p.Orphans(ctx, q)
 		}
 	}
 	for err == nil && len(found) > 0 && time.Now().Before(patient) {
@@ -109,15 +109,15 @@ func (c *Cluster) sweepOne(ctx context.Context, path string, q sdk.Sweep, unfini
 		case <-ctx.Done():
 			return survivors(h.found.Name, found), ctx.Err()
 		}
-		found, err = p.Survivors(ctx, q)
+		found, err = p.Orphans(ctx, q)
 	}
 	return survivors(h.found.Name, found), err
 }
 
-func survivors(launcher string, found []sdk.Survivor) []Survivor {
-	out := make([]Survivor, len(found))
+func survivors(launcher string, found []sdk.Orphan) []Orphan {
+	out := make([]Orphan, len(found))
 	for i, s := range found {
-		out[i] = Survivor{Launcher: launcher, Tag: s.Tag, ID: s.ID, Text: s.Text}
+		out[i] = Orphan{Launcher: launcher, Tag: s.Tag, ID: s.ID, Text: s.Text}
 	}
 	return out
 }

@@ -32,19 +32,19 @@ const (
 // unit is one launched thing of a cluster: the controller, or one engine set.
 // Its watch goroutine follows the launcher's events until the end, through as
 // many plugin processes as it takes.
-type unit struct {
+type workload struct {
 	kind    sdk.Kind
 	id      string
-	host    *host
+	host    *pluginProcess
 	log     hclog.Logger
-	changed func(*unit) // after state or alive changed, and after the end
+	changed func(*workload) // after state or alive changed, and after the end
 
 	// recovering is held while a new plugin process takes the unit up. It comes
 	// before mu and before host.mu.
 	recovering sync.Mutex
 
 	mu       sync.Mutex
-	launcher *registry.Launcher
+	launcher *registry.Workload
 	plugin   *registry.Plugin // that launcher belongs to
 	seq      uint64           // the last event taken from that plugin
 	state    sdk.State
@@ -65,8 +65,8 @@ type unit struct {
 	gone  chan struct{} // closed when watch has returned
 }
 
-func (c *Cluster) newUnit(kind sdk.Kind, id string, h *host) *unit {
-	return &unit{
+func (c *Cluster) newUnit(kind sdk.Kind, id string, h *pluginProcess) *workload {
+	return &workload{
 		kind: kind, id: id, host: h, log: c.log, changed: c.save, every: c.opts.every, asked: make(chan struct{}, 1),
 		news: make(chan struct{}, 1), ended: make(chan struct{}), gone: make(chan struct{}),
 	}
@@ -74,14 +74,14 @@ func (c *Cluster) newUnit(kind sdk.Kind, id string, h *host) *unit {
 
 // start asks the launcher for the workload and begins to watch it; watching
 // ends with the workload or with watchCtx.
-func (u *unit) start(ctx, watchCtx context.Context, r sdk.StartRequest) error {
+func (u *workload) start(ctx, watchCtx context.Context, r sdk.StartRequest) error {
 	ctx, cancelStart := context.WithTimeout(ctx, startLimit)
 	defer cancelStart()
 	p, err := u.host.process(ctx)
 	if err != nil {
 		return err
 	}
-	l := p.Launcher(u.kind, u.id)
+	l := p.Workload(u.kind, u.id)
 	// A call that is cancelled half-way leaves open whether anything was started:
 	// the answer is waited for, and what was started is then stopped.
 	patient, cancel := outlive(ctx, startGrace)
@@ -112,7 +112,7 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 
 // adopt takes up a workload that another process started, from its state.
 // sdk.ErrNotRunning: it has ended. Watching begins with success.
-func (u *unit) adopt(ctx, watchCtx context.Context, state sdk.State, alive int) error {
+func (u *workload) adopt(ctx, watchCtx context.Context, state sdk.State, alive int) error {
 	u.mu.Lock()
 	u.state, u.alive = state, alive
 	u.mu.Unlock()
@@ -129,7 +129,7 @@ func (u *unit) adopt(ctx, watchCtx context.Context, state sdk.State, alive int) 
 
 // current answers the launcher in a plugin process that lives, after making a
 // new one take the unit up where that is needed.
-func (u *unit) current(ctx context.Context) (*registry.Launcher, error) {
+func (u *workload) current(ctx context.Context) (*registry.Workload, error) {
 	u.recovering.Lock()
 	defer u.recovering.Unlock()
 	p, err := u.host.process(ctx)
@@ -143,7 +143,7 @@ func (u *unit) current(ctx context.Context) (*registry.Launcher, error) {
 	if known {
 		return l, nil
 	}
-	l = p.Launcher(u.kind, u.id)
+	l = p.Workload(u.kind, u.id)
 	state, err = l.FromDict(ctx, state)
 	if err != nil {
 		return nil, err
@@ -157,8 +157,8 @@ func (u *unit) current(ctx context.Context) (*registry.Launcher, error) {
 
 // recount asks how many processes of the unit run or wait, where the launcher
 // can tell.
-func (u *unit) recount(ctx context.Context) {
-	if !u.host.found.Info.Has(sdk.PowerStatus) {
+func (u *workload) recount(ctx context.Context) {
+	if !u.host.found.Info.Has(sdk.CapabilityStatus) {
 		return
 	}
 	if err := u.takeStatus(ctx); err != nil {
@@ -175,7 +175,7 @@ func (u *unit) recount(ctx context.Context) {
 }
 
 // watch follows the unit until it has ended or ctx ends. It owns ended and gone.
-func (u *unit) watch(ctx context.Context) {
+func (u *workload) watch(ctx context.Context) {
 	defer close(u.gone)
 	pause := reopenPause
 	for {
@@ -218,7 +218,7 @@ func (u *unit) watch(ctx context.Context) {
 }
 
 // follow reads the unit's events. Nil means that all of it has ended.
-func (u *unit) follow(ctx context.Context, l *registry.Launcher) error {
+func (u *workload) follow(ctx context.Context, l *registry.Workload) error {
 	u.mu.Lock()
 	after := u.seq
 	u.mu.Unlock()
@@ -252,7 +252,7 @@ func (u *unit) follow(ctx context.Context, l *registry.Launcher) error {
 }
 
 // change takes in that a part of the unit changed: mostly an engine that ended.
-func (u *unit) change(ctx context.Context, l *registry.Launcher, e sdk.Event) {
+func (u *workload) change(ctx context.Context, l *registry.Workload, e sdk.Event) {
 	u.mu.Lock()
 	if e.Index >= 0 && u.alive > 0 {
 		u.alive--
@@ -271,7 +271,7 @@ func (u *unit) change(ctx context.Context, l *registry.Launcher, e sdk.Event) {
 }
 
 // takeState asks the launcher for its state.
-func (u *unit) takeState(ctx context.Context, l *registry.Launcher) error {
+func (u *workload) takeState(ctx context.Context, l *registry.Workload) error {
 	state, err := l.ToDict(ctx)
 	if err != nil {
 		return err
@@ -283,7 +283,7 @@ func (u *unit) takeState(ctx context.Context, l *registry.Launcher) error {
 }
 
 // tell lets everybody know that state, alive or status has changed.
-func (u *unit) tell() {
+func (u *workload) tell() {
 	u.changed(u)
 	select {
 	case u.news <- struct{}{}:
@@ -292,7 +292,7 @@ func (u *unit) tell() {
 }
 
 // logEnd tells of the end of an engine set that nobody stopped.
-func (u *unit) logEnd() {
+func (u *workload) logEnd() {
 	end := u.ending()
 	u.mu.Lock()
 	expected := u.stopping || u.kind == sdk.Controller || u.exit == Exit{}
@@ -304,7 +304,7 @@ func (u *unit) logEnd() {
 }
 
 // stop ends the workload; that it had ended already is success.
-func (u *unit) stop(ctx context.Context) error {
+func (u *workload) stop(ctx context.Context) error {
 	if !u.hasBegun() {
 		return nil // a Start that failed leaves nothing
 	}
@@ -332,7 +332,7 @@ func (u *unit) stop(ctx context.Context) error {
 }
 
 // kill ends the workload's processes at once, as far as the launcher can.
-func (u *unit) kill(ctx context.Context) error {
+func (u *workload) kill(ctx context.Context) error {
 	if !u.hasBegun() {
 		return nil
 	}
@@ -347,21 +347,21 @@ func (u *unit) kill(ctx context.Context) error {
 }
 
 // wait returns when the unit's watch goroutine has, if it was begun.
-func (u *unit) wait() {
+func (u *workload) wait() {
 	if u.hasBegun() {
 		<-u.gone
 		u.pollers.Wait()
 	}
 }
 
-func (u *unit) hasBegun() bool {
+func (u *workload) hasBegun() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.begun
 }
 
 // name is the unit in words.
-func (u *unit) name() string {
+func (u *workload) name() string {
 	if u.kind == sdk.Controller {
 		return "the controller"
 	}
@@ -369,20 +369,20 @@ func (u *unit) name() string {
 }
 
 // snapshot answers what the cluster file says of the unit.
-func (u *unit) snapshot() (state sdk.State, alive int) {
+func (u *workload) snapshot() (state sdk.State, alive int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.state, u.alive
 }
 
 // remaining answers how many processes have not ended.
-func (u *unit) remaining() int {
+func (u *workload) remaining() int {
 	_, alive := u.snapshot()
 	return alive
 }
 
 // deaths answers the engines that have ended, in order.
-func (u *unit) deaths() []sdk.Event {
+func (u *workload) deaths() []sdk.Event {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return slices.Clone(u.died)
@@ -390,7 +390,7 @@ func (u *unit) deaths() []sdk.Event {
 
 // lastOutput answers what the unit wrote last, or "" when the launcher can't
 // tell.
-func (u *unit) lastOutput(ctx context.Context) string {
+func (u *workload) lastOutput(ctx context.Context) string {
 	l, err := u.current(ctx)
 	if err != nil {
 		return ""
@@ -403,7 +403,7 @@ func (u *unit) lastOutput(ctx context.Context) string {
 }
 
 // hasEnded tells whether all of the unit has ended.
-func (u *unit) hasEnded() bool {
+func (u *workload) hasEnded() bool {
 	select {
 	case <-u.ended:
 		return true
@@ -413,7 +413,7 @@ func (u *unit) hasEnded() bool {
 }
 
 // failure tells how the unit ended, with its last output.
-func (u *unit) failure(what, when string) *EndedError {
+func (u *workload) failure(what, when string) *EndedError {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	e := &EndedError{What: what, When: when, Exit: u.exit, Output: tail(u.output)}

@@ -28,7 +28,7 @@ var errNoEntryPoint = errors.New("no such entry point")
 // bridge makes. Python is asked only for what is no executable's name, since that
 // takes a tenth of a second and more. nil: there is none; asked then says whom was
 // asked, if anybody was.
-func (s Search) entryPoint(ctx context.Context, name string) (found *Found, asked string, err error) {
+func (s Search) entryPoint(ctx context.Context, name string) (found *Executable, asked string, err error) {
 	bridge := s.bridge()
 	if bridge == "" || s.ProfileDir == "" {
 		return nil, "", nil

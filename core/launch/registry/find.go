@@ -33,27 +33,27 @@ type Search struct {
 }
 
 // Place is a folder in which launchers are looked for.
-type Place struct {
+type SearchDir struct {
 	Dir string `json:"dir"`
 	Why string `json:"why"` // "IPCORE_LAUNCHER_PATH", "profile", ...
 }
 
 // Found is an executable that has a launcher's name.
-type Found struct {
-	Name     string   `json:"name"`
-	Path     string   `json:"path"` // absolute
-	Place    Place    `json:"place"`
-	Info     sdk.Info `json:"info"` // as the executable describes itself; zero with Err
-	Shadowed []string `json:"shadowed,omitempty"`
-	Bridge   string   `json:"bridge,omitempty"` // the executable that serves it, when it is a script that speaks verbs
-	OldName  string   `json:"-"`                // by which Find was asked for it, if that is an old one
-	Err      error    `json:"-"`                // why it can't be used
+type Executable struct {
+	Name     string    `json:"name"`
+	Path     string    `json:"path"` // absolute
+	Place    SearchDir `json:"place"`
+	Info     sdk.Info  `json:"info"` // as the executable describes itself; zero with Err
+	Shadowed []string  `json:"shadowed,omitempty"`
+	Bridge   string    `json:"bridge,omitempty"` // the executable that serves it, when it is a script that speaks verbs
+	OldName  string    `json:"-"`                // by which Find was asked for it, if that is an old one
+	Err      error     `json:"-"`                // why it can't be used
 
 	pins map[string][]string // of the profile: the sums that each name may have
 }
 
 // Command answers how the plugin is started.
-func (f *Found) Command() []string {
+func (f *Executable) Command() []string {
 	if f.Bridge != "" {
 		return []string{f.Bridge, f.Path}
 	}
@@ -64,21 +64,21 @@ func (f *Found) Command() []string {
 const bridgeName = "exec"
 
 // look finds out what the executable is, and whether it can be used.
-func (s Search) look(ctx context.Context, f *Found) {
+func (s Search) look(ctx context.Context, f *Executable) {
 	if f.pins, f.Err = s.pins(); f.Err != nil {
 		return
 	}
 	if f.Err = f.check(f.Path); f.Err != nil {
 		return
 	}
-	if f.Info, f.Err = describe(ctx, f.Path); f.Err == nil && f.Info.Speaks == sdk.SpeaksVerbs {
+	if f.Info, f.Err = describe(ctx, f.Path); f.Err == nil && f.Info.Speaks == sdk.SpeaksScript {
 		f.Bridge = s.bridge()
 	}
 }
 
 // bridge answers the executable that serves scripts, "" if it is not there.
 func (s Search) bridge() string {
-	for _, place := range s.Places() {
+	for _, place := range s.Dirs() {
 		path := filepath.Join(place.Dir, executableName(bridgeName))
 		if i, err := os.Stat(path); err == nil && executable(i, path) {
 			return path
@@ -96,7 +96,7 @@ func (s Search) getenv() func(string) string {
 
 // check tells whether an executable may be run: nobody else could have put it
 // there, and it is what the profile pins.
-func (f *Found) check(path string) error {
+func (f *Executable) check(path string) error {
 	if err := checkSafe(path); err != nil {
 		return err
 	}
@@ -116,19 +116,19 @@ func executableName(name string) string {
 }
 
 // Places answers where a search looks, in order. Folders need not exist.
-func (s Search) Places() []Place {
+func (s Search) Dirs() []SearchDir {
 	getenv, executable := s.getenv(), s.Executable
 	if executable == nil {
 		executable = os.Executable
 	}
-	var places []Place
+	var places []SearchDir
 	add := func(why string, dirs ...string) {
 		for _, dir := range dirs {
 			abs, err := filepath.Abs(dir)
-			if dir == "" || err != nil || slices.ContainsFunc(places, func(p Place) bool { return p.Dir == abs }) {
+			if dir == "" || err != nil || slices.ContainsFunc(places, func(p SearchDir) bool { return p.Dir == abs }) {
 				continue
 			}
-			places = append(places, Place{Dir: abs, Why: why})
+			places = append(places, SearchDir{Dir: abs, Why: why})
 		}
 	}
 	add("IPCORE_LAUNCHER_PATH", filepath.SplitList(getenv("IPCORE_LAUNCHER_PATH"))...)
@@ -167,7 +167,7 @@ func userData(getenv func(string) string) string {
 // kind. Upstream's names and class paths stand for ours; OldName then tells. A name
 // that no executable has may be that of a Python package's entry point.
 // ErrNotFound lists what was found and everywhere it was looked for.
-func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found, error) {
+func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Executable, error) {
 	f, err := findAny(ctx, kind, name, s)
 	if err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found, er
 }
 
 // Describe answers the launcher of a path, whatever it starts.
-func Describe(ctx context.Context, path string, s Search) (*Found, error) {
+func Describe(ctx context.Context, path string, s Search) (*Executable, error) {
 	f, err := findPath(path)
 	if err != nil {
 		return nil, err
@@ -195,7 +195,7 @@ func Describe(ctx context.Context, path string, s Search) (*Found, error) {
 }
 
 // findAny is find, for old names and Python launchers too.
-func findAny(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found, error) {
+func findAny(ctx context.Context, kind sdk.Kind, name string, s Search) (*Executable, error) {
 	f, err := find(name, s)
 	if err == nil || isPath(name) {
 		return f, err
@@ -224,7 +224,7 @@ func findAny(ctx context.Context, kind sdk.Kind, name string, s Search) (*Found,
 }
 
 // find answers where the executable of a name or path is.
-func find(name string, s Search) (*Found, error) {
+func find(name string, s Search) (*Executable, error) {
 	if isPath(name) {
 		return findPath(name)
 	}
@@ -232,7 +232,7 @@ func find(name string, s Search) (*Found, error) {
 	if !sdk.ValidName(want) {
 		return nil, fmt.Errorf("launcher %q: not a launcher's name (lower-case letters, digits, - and _) and not a path", name)
 	}
-	places := s.Places()
+	places := s.Dirs()
 	all, errs := scan(places)
 	for _, f := range all {
 		if f.Name == want {
@@ -248,7 +248,7 @@ func isPath(name string) bool {
 }
 
 // findPath answers the launcher of a path. Its file may have any name.
-func findPath(path string) (*Found, error) {
+func findPath(path string) (*Executable, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("launcher %q: %w", path, err)
@@ -264,19 +264,19 @@ func findPath(path string) (*Found, error) {
 	if !ok {
 		name = filepath.Base(abs)
 	}
-	return &Found{Name: name, Path: abs, Place: Place{Dir: filepath.Dir(abs), Why: "path"}}, nil
+	return &Executable{Name: name, Path: abs, Place: SearchDir{Dir: filepath.Dir(abs), Why: "path"}}, nil
 }
 
 // List answers every launcher that a name can stand for, sorted by name, each
 // described or with what is wrong with it.
-func List(ctx context.Context, s Search) ([]Found, error) {
-	all, errs := scan(s.Places())
+func List(ctx context.Context, s Search) ([]Executable, error) {
+	all, errs := scan(s.Dirs())
 	var group sync.WaitGroup
 	for _, f := range all {
 		group.Go(func() { s.look(ctx, f) })
 	}
 	group.Wait()
-	out := make([]Found, 0, len(all))
+	out := make([]Executable, 0, len(all))
 	for _, f := range all {
 		out = append(out, *f)
 	}
@@ -285,10 +285,10 @@ func List(ctx context.Context, s Search) ([]Found, error) {
 
 // scan answers the launchers in the places, sorted by name, each with those that
 // it shadows. Folders that are not there are passed over.
-func scan(places []Place) ([]*Found, []error) {
-	var all []*Found
+func scan(places []SearchDir) ([]*Executable, []error) {
+	var all []*Executable
 	var errs []error
-	seen := make(map[string]*Found)
+	seen := make(map[string]*Executable)
 	for _, place := range places {
 		entries, err := os.ReadDir(place.Dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -308,12 +308,12 @@ func scan(places []Place) ([]*Found, []error) {
 				first.Shadowed = append(first.Shadowed, path)
 				continue
 			}
-			f := &Found{Name: name, Path: path, Place: place}
+			f := &Executable{Name: name, Path: path, Place: place}
 			seen[name] = f
 			all = append(all, f)
 		}
 	}
-	slices.SortFunc(all, func(a, b *Found) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b *Executable) int { return strings.Compare(a.Name, b.Name) })
 	return all, errs
 }
 
@@ -331,7 +331,7 @@ func launcherName(file string) (string, bool) {
 }
 
 // notFound says what was found instead, and where.
-func notFound(name string, all []*Found, places []Place, errs []error) error {
+func notFound(name string, all []*Executable, places []SearchDir, errs []error) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no launcher is called %q", name)
 	if len(all) > 0 {

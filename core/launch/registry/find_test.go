@@ -78,7 +78,7 @@ func (h house) places() []string {
 func TestPlacesInOrder(t *testing.T) {
 	h, s := newHouse(t)
 	var got []string
-	for _, p := range s.Places() {
+	for _, p := range s.Dirs() {
 		got = append(got, p.Dir)
 	}
 	if strings.Join(got, "\n") != strings.Join(h.places(), "\n") {

@@ -16,7 +16,7 @@ const goneWait = 500 * time.Millisecond
 // Launcher is one workload of a plugin, as the host sees it. Every call ends when
 // its context does, or with sdk.ErrPluginGone when the plugin does. Errors wrap
 // the sentinels of package sdk.
-type Launcher struct {
+type Workload struct {
 	plugin *Plugin
 	kind   sdk.Kind
 	id     string
@@ -24,84 +24,86 @@ type Launcher struct {
 
 // Launcher names a workload of the plugin. Nothing happens until Start or
 // FromDict.
-func (p *Plugin) Launcher(kind sdk.Kind, id string) *Launcher {
-	return &Launcher{plugin: p, kind: kind, id: id}
+func (p *Plugin) Workload(kind sdk.Kind, id string) *Workload {
+	return &Workload{plugin: p, kind: kind, id: id}
 }
 
 // ID answers the workload's id.
-func (l *Launcher) ID() string { return l.id }
+func (l *Workload) ID() string { return l.id }
 
 // Kind answers the workload's kind.
-func (l *Launcher) Kind() sdk.Kind { return l.kind }
+func (l *Workload) Kind() sdk.Kind { return l.kind }
 
 // Start requests the workload and answers its state. Kind and ID of r are set by
 // Start.
-func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) (sdk.State, error) {
+func (l *Workload) Start(ctx context.Context, r sdk.StartRequest) (sdk.State, error) {
 	r.Kind, r.ID = l.kind, l.id
 	return call(ctx, l.plugin, "start", func(ctx context.Context, c *sdk.Client) (sdk.State, error) { return c.Start(ctx, r) })
 }
 
 // FromDict takes up the workload of a state and answers its state now.
 // sdk.ErrNotRunning: it has ended for certain, drop it.
-func (l *Launcher) FromDict(ctx context.Context, s sdk.State) (sdk.State, error) {
+func (l *Workload) FromDict(ctx context.Context, s sdk.State) (sdk.State, error) {
 	return call(ctx, l.plugin, "restore", func(ctx context.Context, c *sdk.Client) (sdk.State, error) {
 		return c.FromDict(ctx, l.kind, l.id, s)
 	})
 }
 
 // ToDict answers the workload's state.
-func (l *Launcher) ToDict(ctx context.Context) (sdk.State, error) {
+func (l *Workload) ToDict(ctx context.Context) (sdk.State, error) {
 	return call(ctx, l.plugin, "state", func(ctx context.Context, c *sdk.Client) (sdk.State, error) { return c.ToDict(ctx, l.id) })
 }
 
 // Stop ends the workload and returns when nothing of it is left.
-func (l *Launcher) Stop(ctx context.Context) error {
+func (l *Workload) Stop(ctx context.Context) error {
 	return l.do(ctx, "stop", func(ctx context.Context, c *sdk.Client) error { return c.Stop(ctx, l.id) })
 }
 
 // Detach makes the plugin forget the workload, which runs on.
-func (l *Launcher) Detach(ctx context.Context) error {
+func (l *Workload) Detach(ctx context.Context) error {
 	return l.do(ctx, "detach", func(ctx context.Context, c *sdk.Client) error { return c.Detach(ctx, l.id) })
 }
 
 // Signal sends a signal, by number or name, to the workload.
-func (l *Launcher) Signal(ctx context.Context, signal string) error {
+func (l *Workload) Signal(ctx context.Context, signal string) error {
 	return l.do(ctx, "signal", func(ctx context.Context, c *sdk.Client) error { return c.Signal(ctx, l.id, signal) })
 }
 
 // Output answers the last output of the workload.
-func (l *Launcher) Output(ctx context.Context, remove bool) (string, error) {
+func (l *Workload) Output(ctx context.Context, remove bool) (string, error) {
 	return call(ctx, l.plugin, "output", func(ctx context.Context, c *sdk.Client) (string, error) { return c.Output(ctx, l.id, remove) })
 }
 
 // ConnectionInfo answers a controller's connection files. sdk.ErrUnsupported: the
 // launcher has no part in that, the files are in the profile.
-func (l *Launcher) ConnectionInfo(ctx context.Context) (sdk.ConnectionInfo, error) {
+func (l *Workload) ConnectionInfo(ctx context.Context) (sdk.ConnectionInfo, error) {
 	return call(ctx, l.plugin, "connection info", func(ctx context.Context, c *sdk.Client) (sdk.ConnectionInfo, error) {
 		return c.ConnectionInfo(ctx, l.id)
 	})
 }
 
 // Status answers what the launcher's system says of the workload.
-func (l *Launcher) Status(ctx context.Context) (sdk.Status, error) {
+func (l *Workload) Status(ctx context.Context) (sdk.Status, error) {
 	return call(ctx, l.plugin, "status", func(ctx context.Context, c *sdk.Client) (sdk.Status, error) { return c.Status(ctx, l.id) })
 }
 
 // Script answers what Start would submit, and changes nothing; with check the
 // system is asked whether it would accept it. Kind and ID of r are set here.
-func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
+func (l *Workload) Script(ctx context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
 	r.Kind, r.ID = l.kind, l.id
 	return call(ctx, l.plugin, "script", func(ctx context.Context, c *sdk.Client) (sdk.Script, error) { return c.Script(ctx, r, check) })
 }
 
 // Survivors answers what carries a tag on the launcher's system.
-func (p *Plugin) Survivors(ctx context.Context, q sdk.Sweep) ([]sdk.Survivor, error) {
-	return call(ctx, p, "look for survivors", func(ctx context.Context, c *sdk.Client) ([]sdk.Survivor, error) { return c.Survivors(ctx, q) })
+func (p *Plugin) Orphans(ctx context.Context, q sdk.OrphanQuery) ([]sdk.Orphan, error) {
+	return call(ctx, p, "look for survivors", func(ctx context.Context, c *sdk.Client) ([]sdk.Orphan, error) { return c.Orphans(ctx, q) })
 }
 
 // Remove ends survivors.
-func (p *Plugin) Remove(ctx context.Context, q sdk.Sweep, s []sdk.Survivor) error {
-	_, err := call(ctx, p, "remove survivors", func(ctx context.Context, c *sdk.Client) (struct{}, error) { return struct{}{}, c.Remove(ctx, q, s) })
+func (p *Plugin) RemoveOrphans(ctx context.Context, q sdk.OrphanQuery, s []sdk.Orphan) error {
+	_, err := call(ctx, p, "remove survivors", func(ctx context.Context, c *sdk.Client) (struct{}, error) {
+		return struct{}{}, c.RemoveOrphans(ctx, q, s)
+	})
 	return err
 }
 
@@ -125,7 +127,7 @@ func (e *Events) Err() error {
 
 // Events opens the stream of events after a number; 0 brings them all. The
 // stream ends with ctx.
-func (l *Launcher) Events(ctx context.Context, after uint64) *Events {
+func (l *Workload) Events(ctx context.Context, after uint64) *Events {
 	ch := make(chan sdk.Event)
 	e := &Events{C: ch}
 	go func() { // ends with ctx, the workload or the plugin; C tells
@@ -147,7 +149,7 @@ func (l *Launcher) Events(ctx context.Context, after uint64) *Events {
 	return e
 }
 
-func (l *Launcher) do(ctx context.Context, what string, f func(context.Context, *sdk.Client) error) error {
+func (l *Workload) do(ctx context.Context, what string, f func(context.Context, *sdk.Client) error) error {
 	_, err := call(ctx, l.plugin, what, func(ctx context.Context, c *sdk.Client) (struct{}, error) { return struct{}{}, f(ctx, c) })
 	return err
 }
@@ -160,7 +162,7 @@ func call[T any](ctx context.Context, p *Plugin, what string, f func(context.Con
 	defer close(finished)
 	go func() { // ends with the call
 		select {
-		case <-p.Gone():
+		case <-p.Done():
 			cancel()
 		case <-finished:
 		}
@@ -171,7 +173,7 @@ func call[T any](ctx context.Context, p *Plugin, what string, f func(context.Con
 	}
 	var none T
 	if p.isGone(err) && ctx.Err() == nil {
-		return none, fmt.Errorf("launcher %q: %s: %w (pid %d); its workloads run on", p.Found.Name, what, sdk.ErrPluginGone, p.PID())
+		return none, fmt.Errorf("launcher %q: %s: %w (pid %d); its workloads run on", p.Executable.Name, what, sdk.ErrPluginGone, p.PID())
 	}
 	return none, fmt.Errorf("%s: %w", what, err)
 }
@@ -180,13 +182,13 @@ func call[T any](ctx context.Context, p *Plugin, what string, f func(context.Con
 // a moment before the end is noticed.
 func (p *Plugin) isGone(err error) bool {
 	select {
-	case <-p.Gone():
+	case <-p.Done():
 		return true
 	default:
 	}
 	if !errors.Is(err, sdk.ErrPluginGone) {
 		return false
 	}
-	wait(p.Gone(), goneWait) // the connection is broken either way
+	wait(p.Done(), goneWait) // the connection is broken either way
 	return true
 }

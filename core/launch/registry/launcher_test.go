@@ -34,7 +34,7 @@ func nextEvent(t testing.TB, e *Events) sdk.Event {
 func TestSetThroughPlugin(t *testing.T) {
 	ctx := testContext(t)
 	p := openLocal(t)
-	l := p.Launcher(sdk.Engine, "s1")
+	l := p.Workload(sdk.Engine, "s1")
 	if _, err := l.Start(ctx, sleepers(t, 3)); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestSetThroughPlugin(t *testing.T) {
 
 	// Another plugin process takes the set over; the first one is let go.
 	p2 := openLocal(t)
-	l2 := p2.Launcher(sdk.Engine, "s1")
+	l2 := p2.Workload(sdk.Engine, "s1")
 	if _, err := l2.FromDict(ctx, state); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestSetThroughPlugin(t *testing.T) {
 	if _, ok := <-events2.C; ok || events2.Err() != nil {
 		t.Fatalf("behind stopped: %v", events2.Err())
 	}
-	if _, err := p2.Launcher(sdk.Engine, "s2").FromDict(ctx, state); !errors.Is(err, sdk.ErrNotRunning) {
+	if _, err := p2.Workload(sdk.Engine, "s2").FromDict(ctx, state); !errors.Is(err, sdk.ErrNotRunning) {
 		t.Fatalf("FromDict of a stopped set: %v", err)
 	}
 }
@@ -103,14 +103,14 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	p := openLocal(t)
 	r := sleepers(t, 1)
 	r.Options = []byte(`{"dealy": 1}`)
-	_, err := p.Launcher(sdk.Engine, "a").Start(ctx, r)
+	_, err := p.Workload(sdk.Engine, "a").Start(ctx, r)
 	if !errors.Is(err, sdk.ErrBadOption) || strings.Count(err.Error(), "local: ") != 1 || !strings.Contains(err.Error(), "dealy") {
 		t.Errorf("unknown option: %v", err)
 	}
-	if err := p.Launcher(sdk.Engine, "b").Stop(ctx); !errors.Is(err, sdk.ErrNotRunning) {
+	if err := p.Workload(sdk.Engine, "b").Stop(ctx); !errors.Is(err, sdk.ErrNotRunning) {
 		t.Errorf("Stop of an unknown id: %v", err)
 	}
-	if _, err := p.Launcher(sdk.Controller, "c").Status(ctx); !errors.Is(err, sdk.ErrNotRunning) {
+	if _, err := p.Workload(sdk.Controller, "c").Status(ctx); !errors.Is(err, sdk.ErrNotRunning) {
 		t.Errorf("Status of an unknown id: %v", err)
 	}
 }

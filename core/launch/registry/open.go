@@ -37,7 +37,7 @@ type OpenOptions struct {
 
 // Plugin is a running plugin process.
 type Plugin struct {
-	Found Found
+	Executable Executable
 
 	log    hclog.Logger
 	client *plugin.Client
@@ -53,14 +53,14 @@ type Plugin struct {
 
 // Open starts the plugin process and makes sure that it answers. ctx bounds the
 // start only. The caller has to Close the plugin, whatever became of it.
-func Open(ctx context.Context, f *Found, o OpenOptions) (*Plugin, error) {
+func Open(ctx context.Context, f *Executable, o OpenOptions) (*Plugin, error) {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
 	if o.StartTimeout <= 0 {
 		o.StartTimeout = startTimeout
 	}
-	p := &Plugin{Found: *f, log: o.Log, words: &limitedBuffer{limit: 4 << 10}}
+	p := &Plugin{Executable: *f, log: o.Log, words: &limitedBuffer{limit: 4 << 10}}
 	if err := p.open(ctx, o.StartTimeout); err != nil {
 		p.kill() // and with it the rest of its stderr is read
 		return nil, fmt.Errorf("launcher %q (%s): %w%s", f.Name, f.Path, err, lastWords(p.words.String()))
@@ -70,19 +70,19 @@ func Open(ctx context.Context, f *Found, o OpenOptions) (*Plugin, error) {
 
 func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	switch {
-	case p.Found.Info.Speaks == sdk.SpeaksVerbs && p.Found.Bridge == "":
+	case p.Executable.Info.Speaks == sdk.SpeaksScript && p.Executable.Bridge == "":
 		return fmt.Errorf("it is a script that speaks verbs, and the bridge for those, %s%s, was not found beside the other launchers", prefix, bridgeName)
-	case p.Found.Info.Speaks != sdk.SpeaksGRPC && p.Found.Info.Speaks != sdk.SpeaksVerbs:
-		return fmt.Errorf("it speaks %q; this ipcore starts launchers that speak %s or %s", p.Found.Info.Speaks, sdk.SpeaksGRPC, sdk.SpeaksVerbs)
-	case !slices.Contains(p.Found.Info.Protocol, sdk.Protocol):
+	case p.Executable.Info.Speaks != sdk.SpeaksGRPC && p.Executable.Info.Speaks != sdk.SpeaksScript:
+		return fmt.Errorf("it speaks %q; this ipcore starts launchers that speak %s or %s", p.Executable.Info.Speaks, sdk.SpeaksGRPC, sdk.SpeaksScript)
+	case !slices.Contains(p.Executable.Info.Protocol, sdk.Protocol):
 		return fmt.Errorf("it speaks the versions %v of the contract, this ipcore speaks %d; one of the two needs an update",
-			p.Found.Info.Protocol, sdk.Protocol)
-	case p.Found.Bridge == "" && !slices.Contains(p.Found.Info.Security, sdk.SecurityMTLS):
-		return fmt.Errorf("it offers the security %v, this ipcore wants %q", p.Found.Info.Security, sdk.SecurityMTLS)
+			p.Executable.Info.Protocol, sdk.Protocol)
+	case p.Executable.Bridge == "" && !slices.Contains(p.Executable.Info.Security, sdk.SecurityMTLS):
+		return fmt.Errorf("it offers the security %v, this ipcore wants %q", p.Executable.Info.Security, sdk.SecurityMTLS)
 	}
-	command := p.Found.Command()
+	command := p.Executable.Command()
 	for _, path := range command {
-		if err := p.Found.check(path); err != nil {
+		if err := p.Executable.check(path); err != nil {
 			return err
 		}
 	}
@@ -234,7 +234,7 @@ func pingError(err error) error {
 func (p *Plugin) Client() *sdk.Client { return p.rpc }
 
 // Gone is closed when the plugin process has ended.
-func (p *Plugin) Gone() <-chan struct{} { return p.rpc.Done() }
+func (p *Plugin) Done() <-chan struct{} { return p.rpc.Done() }
 
 // PID is the plugin's process id.
 func (p *Plugin) PID() int { return p.pid }
@@ -272,7 +272,7 @@ func (p *Plugin) end(patience time.Duration) {
 	}
 	p.killed()
 	if !wait(done, closeLimit) {
-		p.log.Warn("the plugin's pipes are still open: a process that it started holds them", "path", p.Found.Path)
+		p.log.Warn("the plugin's pipes are still open: a process that it started holds them", "path", p.Executable.Path)
 	}
 }
 

@@ -256,7 +256,7 @@ func testHostKilled(t *testing.T, known bool) {
 
 func beHost(t *testing.T, known bool) {
 	p := openLocal(t)
-	l := p.Launcher(sdk.SingleEngine, "w")
+	l := p.Workload(sdk.SingleEngine, "w")
 	r := sleepers(t, 1)
 	state, err := l.Start(testContext(t), r)
 	if err != nil {
@@ -272,13 +272,13 @@ func beHost(t *testing.T, known bool) {
 		}
 	}
 	fmt.Fprintf(os.Stdout, "plugin %d workload %d\n", p.PID(), st.PID)
-	<-p.Gone() // this process is killed before
+	<-p.Done() // this process is killed before
 }
 
 func TestPluginKilled(t *testing.T) {
 	ctx := testContext(t)
 	p := openLocal(t)
-	l := p.Launcher(sdk.Engine, "w")
+	l := p.Workload(sdk.Engine, "w")
 	state, err := l.Start(ctx, sleepers(t, 2))
 	if err != nil {
 		t.Fatal(err)
@@ -293,7 +293,7 @@ func TestPluginKilled(t *testing.T) {
 	if !errors.Is(events.Err(), sdk.ErrPluginGone) {
 		t.Errorf("events: %v", events.Err())
 	}
-	<-p.Gone()
+	<-p.Done()
 	if err := l.Stop(ctx); !errors.Is(err, sdk.ErrPluginGone) {
 		t.Errorf("Stop: %v", err)
 	}
@@ -302,7 +302,7 @@ func TestPluginKilled(t *testing.T) {
 	if d := time.Since(start); d > time.Second {
 		t.Errorf("Close of a dead plugin took %v", d)
 	}
-	l = openLocal(t).Launcher(sdk.Engine, "w")
+	l = openLocal(t).Workload(sdk.Engine, "w")
 	if _, err := l.FromDict(ctx, state); err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +375,7 @@ func TestWrappers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := p.Launcher(sdk.Engine, "x").Stop(ctx); !errors.Is(err, sdk.ErrNotRunning) {
+			if err := p.Workload(sdk.Engine, "x").Stop(ctx); !errors.Is(err, sdk.ErrNotRunning) {
 				t.Errorf("it answers %v", err)
 			}
 			start := time.Now()
@@ -411,7 +411,7 @@ func TestManyLaunchersTogether(t *testing.T) {
 	errs := make(chan error)
 	for i := range 10 {
 		go func() {
-			l := p.Launcher(sdk.SingleEngine, fmt.Sprint("w", i))
+			l := p.Workload(sdk.SingleEngine, fmt.Sprint("w", i))
 			_, err := l.Start(ctx, sdk.StartRequest{ProfileDir: t.TempDir(), Command: []string{"sleep", "300"}})
 			events := l.Events(ctx, 0)
 			err = errors.Join(err, l.Stop(ctx))

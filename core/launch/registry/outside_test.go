@@ -73,7 +73,7 @@ func TestExampleFromOutside(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		l := p.Launcher(sdk.Engine, "s")
+		l := p.Workload(sdk.Engine, "s")
 		if state == nil {
 			if state, err = l.Start(ctx, sleepers(t, 2)); err != nil {
 				t.Fatal(err)

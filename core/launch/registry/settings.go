@@ -47,17 +47,17 @@ func (e *SettingError) Error() string { return e.text }
 func (e *SettingError) Hint() string { return e.hint }
 
 // Use is a launcher that a cluster uses for a kind, and what settings make of it.
-type Use struct {
-	Found *Found
-	Kind  sdk.Kind
+type Selection struct {
+	Executable *Executable
+	Kind       sdk.Kind
 
 	Options json.RawMessage            // the launcher's own options; nil for none
-	Host    map[string]json.RawMessage // values of HostOptions
+	Common  map[string]json.RawMessage // values of HostOptions
 }
 
 // HostOptions are what every launcher can be set because ipcore itself does it;
 // a launcher's own option of the same name goes before.
-var HostOptions = []sdk.Option{
+var CommonOptions = []sdk.Option{
 	{Name: "engine_cmd", Type: sdk.TypeList, Kinds: []sdk.Kind{sdk.Engine, sdk.SingleEngine}, Help: "program and arguments of an engine, in place of ipcore's own"},
 	{Name: "engine_args", Type: sdk.TypeList, Kinds: []sdk.Kind{sdk.Engine, sdk.SingleEngine}, Help: "arguments added to an engine's command"},
 	{Name: "controller_cmd", Type: sdk.TypeList, Kinds: []sdk.Kind{sdk.Controller}, Help: "program and arguments of the controller, in place of ipcore's own"},
@@ -75,7 +75,7 @@ var noEffect = []string{
 // same option the command line goes before a file, then the more specific class
 // before the less specific, then the later one. warnings are about settings
 // without effect and former names of classes. A *SettingError tells of one that no launcher has.
-func Configure(uses []*Use, settings []Setting) (warnings []string, err error) {
+func Configure(uses []*Selection, settings []Setting) (warnings []string, err error) {
 	chosen := make([]map[string]choice, len(uses))
 	for i := range uses {
 		chosen[i] = make(map[string]choice)
@@ -141,20 +141,20 @@ func rankOf(chosen map[string]choice, name string) []int {
 
 // reach tells whether settings of a class reach the launcher, and how specific
 // the class is: greater is more.
-func (u *Use) reach(class string) (specificity int, ok bool) {
-	classes := u.Found.Info.Classes[u.Kind]
+func (u *Selection) reach(class string) (specificity int, ok bool) {
+	classes := u.Executable.Info.Classes[u.Kind]
 	if i := slices.Index(classes, class); i >= 0 {
 		return len(classes) - i, true
 	}
-	return 0, class == u.Found.Info.Name
+	return 0, class == u.Executable.Info.Name
 }
 
 // option answers the option of a name that the kind has.
-func (u *Use) option(name string) (sdk.Option, bool) {
-	if o, ok := u.Found.Info.Option(name); ok {
+func (u *Selection) option(name string) (sdk.Option, bool) {
+	if o, ok := u.Executable.Info.Option(name); ok {
 		return o, o.For(u.Kind)
 	}
-	for _, o := range HostOptions {
+	for _, o := range CommonOptions {
 		if o.Name == name && o.For(u.Kind) {
 			return o, true
 		}
@@ -163,16 +163,16 @@ func (u *Use) option(name string) (sdk.Option, bool) {
 }
 
 // declares tells whether an option is the launcher's own.
-func (u *Use) declares(o sdk.Option) bool {
-	_, ok := u.Found.Info.Option(o.Name)
+func (u *Selection) declares(o sdk.Option) bool {
+	_, ok := u.Executable.Info.Option(o.Name)
 	return ok
 }
 
 // elsewhere tells whether another kind of the launcher has the option and is
 // reached by the class: then the setting is good, though it does nothing here.
-func (u *Use) elsewhere(s Setting) bool {
-	for _, k := range u.Found.Info.Kinds {
-		other := Use{Found: u.Found, Kind: k}
+func (u *Selection) elsewhere(s Setting) bool {
+	for _, k := range u.Executable.Info.Kinds {
+		other := Selection{Executable: u.Executable, Kind: k}
 		if _, ok := other.reach(s.Class); !ok {
 			continue
 		}
@@ -184,9 +184,9 @@ func (u *Use) elsewhere(s Setting) bool {
 }
 
 // set takes the chosen settings over.
-func (u *Use) set(chosen map[string]choice) error {
+func (u *Selection) set(chosen map[string]choice) error {
 	own := map[string]json.RawMessage{}
-	u.Host = map[string]json.RawMessage{}
+	u.Common = map[string]json.RawMessage{}
 	for _, name := range slices.Sorted(maps.Keys(chosen)) {
 		c := chosen[name]
 		value, err := c.value()
@@ -197,7 +197,7 @@ func (u *Use) set(chosen map[string]choice) error {
 			continue // the default
 		}
 		if c.host {
-			u.Host[name] = value
+			u.Common[name] = value
 		} else {
 			own[name] = value
 		}
@@ -206,7 +206,7 @@ func (u *Use) set(chosen map[string]choice) error {
 	if len(own) > 0 {
 		text, err := json.Marshal(own)
 		if err != nil {
-			return fmt.Errorf("write the options of launcher %q: %w", u.Found.Name, err)
+			return fmt.Errorf("write the options of launcher %q: %w", u.Executable.Name, err)
 		}
 		u.Options = text
 	}
@@ -294,13 +294,13 @@ func fromWords(kind string, words []string) (any, error) {
 }
 
 // unknownTrait says which options there are instead.
-func unknownTrait(uses []*Use, s Setting) error {
+func unknownTrait(uses []*Selection, s Setting) error {
 	var names []string
 	for _, u := range uses {
 		if _, ok := u.reach(s.Class); !ok {
 			continue
 		}
-		for _, o := range slices.Concat(u.Found.Info.Options, HostOptions) {
+		for _, o := range slices.Concat(u.Executable.Info.Options, CommonOptions) {
 			if o.For(u.Kind) && !slices.Contains(names, o.Name) {
 				names = append(names, o.Name)
 			}
@@ -316,12 +316,12 @@ func unknownTrait(uses []*Use, s Setting) error {
 }
 
 // unknownClass says which classes there are instead.
-func unknownClass(uses []*Use, s Setting) error {
+func unknownClass(uses []*Selection, s Setting) error {
 	var names, used []string
 	for _, u := range uses {
-		names = append(names, u.Found.Info.Name)
-		names = append(names, u.Found.Info.Classes[u.Kind]...)
-		used = append(used, fmt.Sprintf("%s for the %s", u.Found.Name, u.Kind))
+		names = append(names, u.Executable.Info.Name)
+		names = append(names, u.Executable.Info.Classes[u.Kind]...)
+		used = append(used, fmt.Sprintf("%s for the %s", u.Executable.Name, u.Kind))
 	}
 	e := &SettingError{text: fmt.Sprintf("%s: no launcher of this cluster is reached by %s; they are %s", s.Name(), s.Class, strings.Join(used, ", "))}
 	if near := Nearest(s.Class, names); near != "" {
@@ -331,7 +331,7 @@ func unknownClass(uses []*Use, s Setting) error {
 }
 
 // Public answers options without those that are secret.
-func Public(info sdk.Info, options json.RawMessage) json.RawMessage {
+func WithoutSecrets(info sdk.Info, options json.RawMessage) json.RawMessage {
 	var given map[string]json.RawMessage
 	if json.Unmarshal(options, &given) != nil {
 		return nil

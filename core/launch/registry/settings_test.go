@@ -10,7 +10,7 @@ import (
 )
 
 // slurmLike is a launcher with classes, both kinds, and options of all types.
-var slurmLike = &Found{Name: "slurm", Info: sdk.Info{
+var slurmLike = &Executable{Name: "slurm", Info: sdk.Info{
 	Name: "slurm", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
 	Classes: map[sdk.Kind][]string{
 		sdk.Controller: {"SlurmControllerLauncher", "SlurmLauncher", "BatchSystemLauncher"},
@@ -73,7 +73,7 @@ func TestConfigure(t *testing.T) {
 		"another launcher's in a file": {settings: []Setting{file("PBSLauncher", "anything", `1`)}},
 		"without effect":               {settings: []Setting{file("SlurmLauncher", "output_limit", `1`)}, warnings: "f.json: SlurmLauncher.output_limit has no effect here"},
 	} {
-		uses := []*Use{{Found: slurmLike, Kind: sdk.Controller}, {Found: slurmLike, Kind: sdk.Engine}}
+		uses := []*Selection{{Executable: slurmLike, Kind: sdk.Controller}, {Executable: slurmLike, Kind: sdk.Engine}}
 		warnings, err := Configure(uses, c.settings)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -82,7 +82,7 @@ func TestConfigure(t *testing.T) {
 		if string(uses[0].Options) != c.controller || string(uses[1].Options) != c.engine || strings.Join(warnings, "\n") != c.warnings {
 			t.Errorf("%s: controller %s, engines %s, warnings %q", name, uses[0].Options, uses[1].Options, warnings)
 		}
-		if host, err := json.Marshal(uses[1].Host); c.engineHost != "" && (err != nil || string(host) != c.engineHost) {
+		if host, err := json.Marshal(uses[1].Common); c.engineHost != "" && (err != nil || string(host) != c.engineHost) {
 			t.Errorf("%s: host %s, %v", name, host, err)
 		}
 	}
@@ -107,7 +107,7 @@ func TestConfigureRefuses(t *testing.T) {
 		"a fraction":         {cli("SlurmEngineSetLauncher", "nodes", "1.5"), "is no int", ""},
 		"a secret is hidden": {file("SlurmLauncher", "token", `4711`), "the value is no string", ""},
 	} {
-		uses := []*Use{{Found: slurmLike, Kind: sdk.Controller}, {Found: slurmLike, Kind: sdk.Engine}}
+		uses := []*Selection{{Executable: slurmLike, Kind: sdk.Controller}, {Executable: slurmLike, Kind: sdk.Engine}}
 		_, err := Configure(uses, []Setting{c.setting})
 		e, ok := errors.AsType[*SettingError](err)
 		if !ok || !strings.Contains(e.Error(), c.text) || !strings.Contains(e.Hint(), c.hint) || strings.Contains(e.Error(), "4711") {
@@ -119,12 +119,12 @@ func TestConfigureRefuses(t *testing.T) {
 // Settings by former names of classes work and are told of; a file's for launchers
 // that are not used say nothing.
 func TestOldClasses(t *testing.T) {
-	mpi := &Found{Name: "mpi", Info: sdk.Info{
+	mpi := &Executable{Name: "mpi", Info: sdk.Info{
 		Name: "mpi", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
 		Classes: map[sdk.Kind][]string{sdk.Controller: {"MPIControllerLauncher", "MPILauncher"}, sdk.Engine: {"MPIEngineSetLauncher", "MPILauncher"}},
 		Options: []sdk.Option{{Name: "mpi_cmd", Type: sdk.TypeList}},
 	}}
-	uses := []*Use{{Found: mpi, Kind: sdk.Controller}, {Found: mpi, Kind: sdk.Engine}}
+	uses := []*Selection{{Executable: mpi, Kind: sdk.Controller}, {Executable: mpi, Kind: sdk.Engine}}
 	warnings, err := Configure(uses, []Setting{
 		file("MPIExecLauncher", "mpi_cmd", `["a"]`), cli("MPIExecEngineSetLauncher", "mpi_cmd", "b"), file("MPIExecutiveLauncher", "x", `1`), file("WindowsHPCLauncher", "x", `1`),
 	})
@@ -139,10 +139,10 @@ func TestOldClasses(t *testing.T) {
 }
 
 func TestPublicOptions(t *testing.T) {
-	if got := Public(slurmLike.Info, json.RawMessage(`{"queue":"a","token":"s"}`)); string(got) != `{"queue":"a"}` {
+	if got := WithoutSecrets(slurmLike.Info, json.RawMessage(`{"queue":"a","token":"s"}`)); string(got) != `{"queue":"a"}` {
 		t.Errorf("%s", got)
 	}
-	if got := Public(slurmLike.Info, json.RawMessage(`{"token":"s"}`)); got != nil {
+	if got := WithoutSecrets(slurmLike.Info, json.RawMessage(`{"token":"s"}`)); got != nil {
 		t.Errorf("%s", got)
 	}
 }

@@ -12,19 +12,19 @@ import (
 // Sweeper is a Launcher that finds by tag what is left on its system, whichever
 // plugin process started it. Its methods are called on a Launcher that was not
 // started, of the first of the plugin's kinds that is a Sweeper.
-type Sweeper interface {
+type OrphanFinder interface {
 	// Survivors answers what carries a tag that q.Tag covers. It changes nothing.
 	// ErrUnknownStatus: the system, or a part of it, could not be asked.
-	Survivors(ctx context.Context, q Sweep) ([]Survivor, error)
+	Orphans(ctx context.Context, q OrphanQuery) ([]Orphan, error)
 
 	// Remove ends survivors that Survivors answered, and returns when none of them is
 	// there. One that had ended before is no error, and what has got its number since
 	// is left alone.
-	Remove(ctx context.Context, q Sweep, s []Survivor) error
+	RemoveOrphans(ctx context.Context, q OrphanQuery, s []Orphan) error
 }
 
 // Sweep says what to look for, and where.
-type Sweep struct {
+type OrphanQuery struct {
 	// Tag is how the tags begin: a whole tag, or a part of one up to a "-".
 	Tag string
 
@@ -38,13 +38,13 @@ type Sweep struct {
 }
 
 // Covers tells whether a tag is one that is looked for.
-func (q Sweep) Covers(tag string) bool {
+func (q OrphanQuery) Covers(tag string) bool {
 	rest, ok := strings.CutPrefix(tag, strings.TrimSuffix(q.Tag, "-"))
 	return ok && q.Tag != "" && (rest == "" || rest[0] == '-')
 }
 
 // Survivor is a process or job that carries a tag.
-type Survivor struct {
+type Orphan struct {
 	ID   string // names it for Remove, and tells it from what gets the same number later
 	Tag  string // the whole tag
 	Text string // what it is, for people: "process 4711: ipcore engine", "job 17 (RUNNING)"
@@ -61,7 +61,7 @@ func validTag(tag string) bool {
 }
 
 // Survivors answers what carries a tag.
-func (c *Client) Survivors(ctx context.Context, q Sweep) ([]Survivor, error) {
+func (c *Client) Orphans(ctx context.Context, q OrphanQuery) ([]Orphan, error) {
 	in := &pb.SurvivorsRequest{Tag: q.Tag, Options: q.Options}
 	for _, s := range q.States {
 		in.States = append(in.States, s)
@@ -74,13 +74,13 @@ func (c *Client) Survivors(ctx context.Context, q Sweep) ([]Survivor, error) {
 }
 
 // Remove ends survivors.
-func (c *Client) Remove(ctx context.Context, q Sweep, s []Survivor) error {
+func (c *Client) RemoveOrphans(ctx context.Context, q OrphanQuery, s []Orphan) error {
 	_, err := c.rpc.Remove(ctx, &pb.RemoveRequest{Survivors: survivorsToWire(s), Options: q.Options})
 	return fromStatus(err)
 }
 
 func (s *server) Survivors(ctx context.Context, in *pb.SurvivorsRequest) (*pb.SurvivorsResponse, error) {
-	q := Sweep{Tag: in.GetTag(), Options: in.GetOptions()}
+	q := OrphanQuery{Tag: in.GetTag(), Options: in.GetOptions()}
 	for _, state := range in.GetStates() {
 		q.States = append(q.States, state)
 	}
@@ -92,7 +92,7 @@ func (s *server) Survivors(ctx context.Context, in *pb.SurvivorsRequest) (*pb.Su
 		return nil, s.fail(err)
 	}
 	defer done()
-	found, err := l.Survivors(ctx, q)
+	found, err := l.Orphans(ctx, q)
 	if err != nil {
 		return nil, s.fail(err)
 	}
@@ -105,25 +105,25 @@ func (s *server) Remove(ctx context.Context, in *pb.RemoveRequest) (*pb.RemoveRe
 		return nil, s.fail(err)
 	}
 	defer done()
-	if err := l.Remove(ctx, Sweep{Options: in.GetOptions()}, survivorsFromWire(in.GetSurvivors())); err != nil {
+	if err := l.RemoveOrphans(ctx, OrphanQuery{Options: in.GetOptions()}, survivorsFromWire(in.GetSurvivors())); err != nil {
 		return nil, s.fail(err)
 	}
 	return &pb.RemoveResponse{}, nil
 }
 
 // sweeper makes a Launcher that can sweep, and what lets it go.
-func (s *server) sweeper() (Sweeper, func(), error) {
+func (s *server) sweeper() (OrphanFinder, func(), error) {
 	for _, k := range s.info.Kinds {
 		l := s.fresh(k, "sweep")
-		if sweeper, ok := l.(Sweeper); ok {
+		if sweeper, ok := l.(OrphanFinder); ok {
 			return sweeper, func() { closeLauncher(l) }, nil
 		}
 		closeLauncher(l)
 	}
-	return nil, nil, fmt.Errorf("%w: %s", ErrUnsupported, PowerSweep)
+	return nil, nil, fmt.Errorf("%w: %s", ErrUnsupported, CapabilityOrphans)
 }
 
-func survivorsToWire(all []Survivor) []*pb.Survivor {
+func survivorsToWire(all []Orphan) []*pb.Survivor {
 	out := make([]*pb.Survivor, len(all))
 	for i, s := range all {
 		out[i] = &pb.Survivor{Id: validText(s.ID), Tag: validText(s.Tag), Text: validText(s.Text)}
@@ -131,10 +131,10 @@ func survivorsToWire(all []Survivor) []*pb.Survivor {
 	return out
 }
 
-func survivorsFromWire(all []*pb.Survivor) []Survivor {
-	out := make([]Survivor, len(all))
+func survivorsFromWire(all []*pb.Survivor) []Orphan {
+	out := make([]Orphan, len(all))
 	for i, s := range all {
-		out[i] = Survivor{ID: s.GetId(), Tag: s.GetTag(), Text: s.GetText()}
+		out[i] = Orphan{ID: s.GetId(), Tag: s.GetTag(), Text: s.GetText()}
 	}
 	return out
 }

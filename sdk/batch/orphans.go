@@ -13,22 +13,22 @@ import (
 
 // Survivors answers the user's jobs whose comment or name carries a tag, and
 // those that a state names.
-func (l *Launcher) Survivors(ctx context.Context, q sdk.Sweep) ([]sdk.Survivor, error) {
+func (l *Launcher) Orphans(ctx context.Context, q sdk.OrphanQuery) ([]sdk.Orphan, error) {
 	records, err := l.tagged(ctx, q)
-	var all []sdk.Survivor
+	var all []sdk.Orphan
 	for _, r := range records {
 		text := fmt.Sprintf("%s job %s: %s, %s", l.system.Title, r.handle(), r.Name, r.State)
 		if r.Reason != "" {
 			text += " (" + r.Reason + ")"
 		}
-		all = append(all, sdk.Survivor{ID: r.ID + "/" + r.Name, Tag: r.Comment, Text: text})
+		all = append(all, sdk.Orphan{ID: r.ID + "/" + r.Name, Tag: r.Comment, Text: text})
 	}
 	return all, err
 }
 
 // tagged answers one record for each job that is looked for, with its tag as its
 // Comment.
-func (l *Launcher) tagged(ctx context.Context, q sdk.Sweep) ([]Record, error) {
+func (l *Launcher) tagged(ctx context.Context, q sdk.OrphanQuery) ([]Record, error) {
 	if err := l.ready(ctx, q.Options); err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (l *Launcher) listed(id string) string {
 }
 
 // Remove deletes jobs, and returns when the system no longer lists them.
-func (l *Launcher) Remove(ctx context.Context, q sdk.Sweep, survivors []sdk.Survivor) error {
+func (l *Launcher) RemoveOrphans(ctx context.Context, q sdk.OrphanQuery, survivors []sdk.Orphan) error {
 	if err := l.ready(ctx, q.Options); err != nil {
 		return err
 	}

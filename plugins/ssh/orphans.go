@@ -22,7 +22,7 @@ type survivor struct {
 
 // Survivors answers the processes with a tag on the hosts of the states and of the
 // options.
-func (l *Launcher) Survivors(ctx context.Context, q sdk.Sweep) ([]sdk.Survivor, error) {
+func (l *Launcher) Orphans(ctx context.Context, q sdk.OrphanQuery) ([]sdk.Orphan, error) {
 	targets := make(map[string]target)
 	for _, raw := range q.States {
 		var s state
@@ -51,7 +51,7 @@ func (l *Launcher) Survivors(ctx context.Context, q sdk.Sweep) ([]sdk.Survivor, 
 	for _, name := range slices.Sorted(maps.Keys(targets)) {
 		l.machines = append(l.machines, &machine{target: targets[name]})
 	}
-	found := make([][]sdk.Survivor, len(l.machines))
+	found := make([][]sdk.Orphan, len(l.machines))
 	err = l.each(func(i int, m *machine) error {
 		defer m.target.letGo(context.WithoutCancel(ctx))
 		lines, err := m.target.call(ctx, sweepScript+"marked "+sdk.EnvTag+"\n")
@@ -71,7 +71,7 @@ func (l *Launcher) Survivors(ctx context.Context, q sdk.Sweep) ([]sdk.Survivor, 
 			if err != nil {
 				return err
 			}
-			found[i] = append(found[i], sdk.Survivor{
+			found[i] = append(found[i], sdk.Orphan{
 				ID: string(id), Tag: words[3],
 				Text: fmt.Sprintf("process %d on %s: %s", pid, m.target.name(), strings.TrimSpace(strings.Join(words[4:], " "))),
 			})
@@ -85,7 +85,7 @@ func (l *Launcher) Survivors(ctx context.Context, q sdk.Sweep) ([]sdk.Survivor, 
 }
 
 // Remove ends processes that Survivors answered.
-func (l *Launcher) Remove(ctx context.Context, _ sdk.Sweep, survivors []sdk.Survivor) error {
+func (l *Launcher) RemoveOrphans(ctx context.Context, _ sdk.OrphanQuery, survivors []sdk.Orphan) error {
 	scripts := make(map[string]string)
 	targets := make(map[string]target)
 	for _, s := range survivors {
