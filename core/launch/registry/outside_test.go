@@ -15,7 +15,7 @@ import (
 // there as a third party would, uses it, puts a newer build in its place, and
 // deletes it.
 func TestExampleFromOutside(t *testing.T) {
-	root, err := filepath.Abs(filepath.Join("..", ".."))
+	root, err := filepath.Abs(filepath.Join("..", "..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
