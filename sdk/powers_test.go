@@ -18,14 +18,14 @@ func (*sweeping) Script(_ context.Context, r StartRequest, check bool) (Script, 
 	return Script{Text: r.Tag + "\n", Command: "submit " + ShellQuote(r.EngineFile), Answer: r.ClientFile}, nil
 }
 
-func (*sweeping) Survivors(_ context.Context, q OrphanQuery) ([]Orphan, error) {
+func (*sweeping) Orphans(_ context.Context, q OrphanQuery) ([]Orphan, error) {
 	if string(q.Options) != `{"colour":"blue"}` || len(q.States) != 1 {
 		return nil, ErrBadOption
 	}
 	return []Orphan{{ID: "7", Tag: q.Tag + "-1", Text: "job 7"}}, nil
 }
 
-func (*sweeping) Remove(_ context.Context, _ OrphanQuery, s []Orphan) error {
+func (*sweeping) RemoveOrphans(_ context.Context, _ OrphanQuery, s []Orphan) error {
 	if len(s) != 1 || s[0].ID != "7" || s[0].Tag != "ipcore-a-1" {
 		return ErrBadOption
 	}

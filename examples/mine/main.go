@@ -35,5 +35,5 @@ func (m *mine) FromDict(_ context.Context, s sdk.State) error {
 
 func main() {
 	sdk.Serve(sdk.Info{Name: "mine", Version: "1.0.0", Kinds: []sdk.Kind{sdk.Engine}},
-		func(_ sdk.Kind, env sdk.Env) sdk.Launcher { return &mine{process.Group{Changed: env.Changed}} })
+		func(_ sdk.Kind, env sdk.Host) sdk.Launcher { return &mine{process.Group{Changed: env.Changed}} })
 }

@@ -35,7 +35,7 @@ func main() {
 	if fault == "hello" {
 		fmt.Println("hello")
 	}
-	launcher := func(_ sdk.Kind, env sdk.Env) sdk.Launcher { return newBroken(env) }
+	launcher := func(_ sdk.Kind, env sdk.Host) sdk.Launcher { return newBroken(env) }
 	switch fault {
 	case "stutters", "promises", "clings", "open", "claims", "loose", "vague":
 		serveTampered(info(), launcher)
@@ -53,7 +53,7 @@ type broken struct {
 	ending bool
 }
 
-func newBroken(env sdk.Env) sdk.Launcher {
+func newBroken(env sdk.Host) sdk.Launcher {
 	b := &broken{Group: process.Group{Changed: env.Changed}, stop: make(chan struct{})}
 	if fault == "promises" {
 		return &powerless{b}

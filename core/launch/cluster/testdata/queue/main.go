@@ -39,7 +39,7 @@ type state struct {
 
 type job struct {
 	process.Group
-	process.Sweeper
+	process.OrphanFinder
 	kind    sdk.Kind
 	pending int
 	remote  string // the profile on the machine without a shared file system
@@ -232,5 +232,5 @@ func main() {
 			{Name: "hosts", Type: sdk.TypeMap, Help: "hosts and how many", Kinds: engines},
 			{Name: "far", Type: sdk.TypeBool, Help: "share no files", Kinds: []sdk.Kind{sdk.Controller}},
 		},
-	}, func(k sdk.Kind, _ sdk.Env) sdk.Launcher { return &job{kind: k} })
+	}, func(k sdk.Kind, _ sdk.Host) sdk.Launcher { return &job{kind: k} })
 }
