@@ -48,9 +48,9 @@ type Info struct {
 	// The rest is filled in by Serve.
 
 	Protocol     []int        `json:"protocol"`           // versions of the contract
-	Speaks       string       `json:"speaks,omitempty"`   // SpeaksGRPC or SpeaksVerbs
+	Speaks       string       `json:"speaks,omitempty"`   // SpeaksGRPC or SpeaksScript
 	Security     []string     `json:"security,omitempty"` // in order of preference: "mtls", "peer"
-	Capabilities []Capability `json:"optional,omitempty"`
+	Capabilities []Capability `json:"capabilities,omitempty"`
 }
 
 // Option is one option of a launcher.
@@ -144,12 +144,29 @@ func (i Info) Check() error {
 	return nil
 }
 
-// ParseInfo reads what a plugin printed for "describe". Unknown keys are passed
-// over.
+// ParseInfo reads and checks what a plugin printed for "describe". It ignores
+// unknown keys, and accepts the words that early launchers used: the key
+// "optional" for "capabilities", the capability "sweep" for "orphans", and
+// "verbs" for "script" under "speaks".
 func ParseInfo(text []byte) (Info, error) {
-	var i Info
-	if err := json.Unmarshal(text, &i); err != nil {
+	var read struct {
+		Info
+		Optional []Capability `json:"optional"`
+	}
+	if err := json.Unmarshal(text, &read); err != nil {
 		return Info{}, fmt.Errorf("not a description in JSON: %w", err)
+	}
+	i := read.Info
+	if i.Capabilities == nil {
+		i.Capabilities = read.Optional
+	}
+	for at, c := range i.Capabilities {
+		if c == "sweep" {
+			i.Capabilities[at] = CapabilityOrphans
+		}
+	}
+	if i.Speaks == "verbs" {
+		i.Speaks = SpeaksScript
 	}
 	if err := i.Check(); err != nil {
 		return Info{}, fmt.Errorf("description: %w", err)
@@ -163,11 +180,10 @@ func ParseInfo(text []byte) (Info, error) {
 	return i, nil
 }
 
-// What a launcher speaks: the contract's gRPC, or the verbs of a script, which
-// ipcore-launcher-exec serves.
+// The values of Info.Speaks: how a host talks to the executable.
 const (
-	SpeaksGRPC   = "grpc"
-	SpeaksScript = "verbs"
+	SpeaksGRPC   = "grpc"   // it is a plugin that serves the contract
+	SpeaksScript = "script" // it is a script, for which ipcore-launcher-exec serves the contract
 )
 
 // The ways in which host and plugin make sure of each other.

@@ -99,7 +99,7 @@ const (
 	CapabilityConnectionInfo Capability = "connection-info"
 	CapabilityStatus         Capability = "status"
 	CapabilityScript         Capability = "script"
-	CapabilityOrphans        Capability = "sweep"
+	CapabilityOrphans        Capability = "orphans"
 )
 
 // Limited is a Launcher that has fewer powers than methods, since it stands for

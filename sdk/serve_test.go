@@ -350,6 +350,20 @@ func TestParseInfo(t *testing.T) {
 	}
 }
 
+// The words of early launchers are read as the ones that replaced them, and are
+// not written.
+func TestParseOldInfo(t *testing.T) {
+	old := `{"name":"a","kinds":["engine"],"protocol":[1],"speaks":"verbs","optional":["signal","sweep"]}`
+	info, err := ParseInfo([]byte(old))
+	if err != nil || info.Speaks != SpeaksScript || !slices.Equal(info.Capabilities, []Capability{CapabilitySignal, CapabilityOrphans}) {
+		t.Errorf("%+v, %v", info, err)
+	}
+	text, err := json.Marshal(info)
+	if err != nil || !strings.Contains(string(text), `"speaks":"script"`) || !strings.Contains(string(text), `"capabilities":["signal","orphans"]`) {
+		t.Errorf("written as %s, %v", text, err)
+	}
+}
+
 func TestLeash(t *testing.T) {
 	stopped := make(chan struct{})
 	l := newLeash(hclog.NewNullLogger(), time.Hour)
