@@ -16,33 +16,33 @@ import (
 )
 
 // New makes a Launcher for one workload. It does no work yet.
-type New func(kind Kind, env Host) Launcher
+type Factory func(kind Kind, env Host) Launcher
 
 // server translates the contract's calls to Launchers and keeps the table of
 // them. mu guards the table only and is never held while a Launcher works.
 type server struct {
 	pb.UnimplementedLauncherServer
-	info Info
-	new  New
-	log  hclog.Logger
+	info    Info
+	factory Factory
+	log     hclog.Logger
 
 	ctx    context.Context // ends with the plugin
 	cancel context.CancelFunc
 	group  sync.WaitGroup // the watchers, and what Start and FromDict do
 	starts sync.WaitGroup // what Start and FromDict do
 
-	mu     sync.Mutex
-	table  map[string]*workload
-	closed bool // nothing new is claimed
+	mu        sync.Mutex
+	workloads map[string]*workload
+	closed    bool // nothing new is claimed
 }
 
 var _ pb.LauncherServer = (*server)(nil)
 
-func newServer(ctx context.Context, info Info, launcher New, log hclog.Logger) *server {
+func newServer(ctx context.Context, info Info, launcher Factory, log hclog.Logger) *server {
 	if info.PollEvery <= 0 {
 		info.PollEvery = 5 * time.Second
 	}
-	s := &server{info: info, new: launcher, log: log, table: make(map[string]*workload)}
+	s := &server{info: info, factory: launcher, log: log, workloads: make(map[string]*workload)}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }
@@ -86,11 +86,11 @@ func (s *server) stopUnknown(d time.Duration) {
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	held := slices.Collect(maps.Values(s.table))
+	held := slices.Collect(maps.Values(s.workloads))
 	s.mu.Unlock()
 	var stops sync.WaitGroup
 	for _, w := range held {
-		if !w.unknown() {
+		if !w.unknownToHost() {
 			continue
 		}
 		stops.Go(func() {
@@ -123,16 +123,16 @@ func (s *server) claim(id string, kind Kind) (*workload, error) {
 		return nil, fmt.Errorf("%w: kind %q is not started by this launcher, which starts %v", ErrBadOption, kind, s.info.Kinds)
 	}
 	w := newWorkload(s.ctx, id, kind)
-	w.launcher = s.new(kind, Host{ID: id, Log: s.log.With("id", id), Changed: w.changed}.withDefaults())
+	w.launcher = s.factory(kind, Host{ID: id, Log: s.log.With("id", id), Changed: w.changed}.withDefaults())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.table[id]; ok {
+	if _, ok := s.workloads[id]; ok {
 		return nil, fmt.Errorf("%w: %q was started already", ErrProcessState, id)
 	}
 	if s.closed {
 		return nil, fmt.Errorf("%w: the plugin is ending", ErrPluginGone)
 	}
-	s.table[id] = w
+	s.workloads[id] = w
 	s.group.Add(1)
 	s.starts.Add(1)
 	return w, nil
@@ -141,11 +141,11 @@ func (s *server) claim(id string, kind Kind) (*workload, error) {
 // forget takes a workload out of the table.
 func (s *server) forget(w *workload) {
 	s.mu.Lock()
-	if s.table[w.id] == w {
-		delete(s.table, w.id)
+	if s.workloads[w.id] == w {
+		delete(s.workloads, w.id)
 	}
 	s.mu.Unlock()
-	w.letGo()
+	w.detach()
 }
 
 // get answers a workload whose Start or FromDict has returned.
@@ -156,7 +156,7 @@ func (s *server) get(id string) (*workload, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.begun {
+	if !w.started {
 		return nil, fmt.Errorf("%w: %q is still being started", ErrProcessState, id)
 	}
 	return w, nil
@@ -167,9 +167,9 @@ func (s *server) get(id string) (*workload, error) {
 func (s *server) find(id string) (*workload, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w, ok := s.table[id]; ok {
+	if w, ok := s.workloads[id]; ok {
 		w.mu.Lock()
-		w.known = w.begun
+		w.knownToHost = w.started
 		w.mu.Unlock()
 		return w, nil
 	}
@@ -177,35 +177,35 @@ func (s *server) find(id string) (*workload, error) {
 }
 
 // fail makes an error of a launcher into the answer to a call.
-func (s *server) fail(err error) error { return toStatus(s.info.Name, err) }
+func (s *server) wireError(err error) error { return toStatus(s.info.Name, err) }
 
 func (s *server) Start(ctx context.Context, in *pb.StartRequest) (*pb.StartResponse, error) {
 	r, err := startRequest(in)
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	if err := s.info.CheckOptions(r.Kind, r.Options); err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, s.fail(err) // the caller has gone, and may have asked already whether there is anything to stop
+		return nil, s.wireError(err) // the caller has gone, and may have asked already whether there is anything to stop
 	}
 	w, err := s.claim(r.ID, r.Kind)
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	state, err := s.open(ctx, w, func() error {
 		if err := w.launcher.Start(ctx, r); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
-			s.giveUp(ctx, w) // nobody gets the state
+			s.discard(ctx, w) // nobody gets the state
 			return err
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	return &pb.StartResponse{State: state}, nil
 }
@@ -213,24 +213,24 @@ func (s *server) Start(ctx context.Context, in *pb.StartRequest) (*pb.StartRespo
 func (s *server) FromDict(ctx context.Context, in *pb.FromDictRequest) (*pb.FromDictResponse, error) {
 	if held, err := s.get(in.GetId()); err == nil && !held.hasStopped() {
 		state, err := held.launcher.ToDict(ctx)
-		return &pb.FromDictResponse{State: state}, s.fail(err)
+		return &pb.FromDictResponse{State: state}, s.wireError(err)
 	} else if err == nil {
-		return nil, s.fail(fmt.Errorf("%w: %q has ended", ErrNotRunning, in.GetId()))
+		return nil, s.wireError(fmt.Errorf("%w: %q has ended", ErrNotRunning, in.GetId()))
 	}
 	given := State(in.GetState())
 	if !given.isObject() {
-		return nil, s.fail(fmt.Errorf("%w: the state is not a JSON object", ErrBadOption))
+		return nil, s.wireError(fmt.Errorf("%w: the state is not a JSON object", ErrBadOption))
 	}
 	w, err := s.claim(in.GetId(), Kind(in.GetKind()))
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	state, err := s.open(ctx, w, func() error { return w.launcher.FromDict(ctx, given) })
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	w.mu.Lock()
-	w.known = true // the host had its state before
+	w.knownToHost = true // the host had its state before
 	w.mu.Unlock()
 	return &pb.FromDictResponse{State: state}, nil
 }
@@ -254,19 +254,19 @@ func (s *server) open(ctx context.Context, w *workload, f func() error) (State, 
 		err = fmt.Errorf("the launcher's state is not a JSON object: %.60q", []byte(state))
 	}
 	if err != nil {
-		s.giveUp(ctx, w)
+		s.discard(ctx, w)
 		return nil, err
 	}
 	opened = true
 	w.begin(&s.group, func() {
-		w.watch(s.info.PollEvery, func(ctx context.Context, st State) error { return s.look(ctx, w, st) })
+		w.watch(s.info.PollEvery, func(ctx context.Context, st State) error { return s.checkState(ctx, w, st) })
 	})
 	return state, nil
 }
 
 // giveUp ends a workload whose state nobody has: what can't be found again must not
 // run on.
-func (s *server) giveUp(ctx context.Context, w *workload) {
+func (s *server) discard(ctx context.Context, w *workload) {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	if err := w.launcher.Stop(limited); err != nil {
@@ -275,8 +275,8 @@ func (s *server) giveUp(ctx context.Context, w *workload) {
 }
 
 // look asks a fresh launcher whether the workload of a state is there.
-func (s *server) look(ctx context.Context, w *workload, state State) error {
-	l := s.new(w.kind, Host{ID: w.id, Log: s.log.With("id", w.id)}.withDefaults())
+func (s *server) checkState(ctx context.Context, w *workload, state State) error {
+	l := s.factory(w.kind, Host{ID: w.id, Log: s.log.With("id", w.id)}.withDefaults())
 	defer closeLauncher(l)
 	return l.FromDict(ctx, state)
 }
@@ -284,19 +284,19 @@ func (s *server) look(ctx context.Context, w *workload, state State) error {
 func (s *server) Stop(ctx context.Context, in *pb.StopRequest) (*pb.StopResponse, error) {
 	w, err := s.get(in.GetId())
 	if err == nil && !w.hasStopped() {
-		limited, cancel := early(ctx)
+		limited, cancel := withMargin(ctx)
 		defer cancel()
 		err = w.stop(limited)
 	}
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	return &pb.StopResponse{}, nil
 }
 
 // early ends a little before ctx does, so that what a launcher says of a workload
 // which does not end still gets to the host.
-func early(ctx context.Context) (context.Context, context.CancelFunc) {
+func withMargin(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {
 		return context.WithCancel(ctx)
@@ -307,11 +307,11 @@ func early(ctx context.Context) (context.Context, context.CancelFunc) {
 func (s *server) ToDict(ctx context.Context, in *pb.ToDictRequest) (*pb.ToDictResponse, error) {
 	w, err := s.get(in.GetId())
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	state, err := w.launcher.ToDict(ctx)
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	return &pb.ToDictResponse{State: state}, nil
 }
@@ -322,7 +322,7 @@ func (s *server) Detach(_ context.Context, in *pb.DetachRequest) (*pb.DetachResp
 		return &pb.DetachResponse{}, nil //nolint:nilerr // an unknown id is detached already
 	}
 	if _, err := s.get(in.GetId()); err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	s.forget(w)
 	return &pb.DetachResponse{}, nil
@@ -331,7 +331,7 @@ func (s *server) Detach(_ context.Context, in *pb.DetachRequest) (*pb.DetachResp
 func (s *server) Events(in *pb.EventsRequest, stream pb.Launcher_EventsServer) error {
 	w, err := s.find(in.GetId())
 	if err != nil {
-		return s.fail(err)
+		return s.wireError(err)
 	}
 	after := in.GetAfter()
 	for {
@@ -348,60 +348,60 @@ func (s *server) Events(in *pb.EventsRequest, stream pb.Launcher_EventsServer) e
 		select {
 		case <-more:
 		case <-stream.Context().Done():
-			return s.fail(stream.Context().Err())
+			return s.wireError(stream.Context().Err())
 		case <-w.watching.Done():
 			// The end may have been told at the same moment.
 			if _, complete, _ := w.since(after); complete {
 				continue
 			}
-			return s.fail(fmt.Errorf("%w: %q was let go", ErrNotRunning, w.id))
+			return s.wireError(fmt.Errorf("%w: %q was let go", ErrNotRunning, w.id))
 		}
 	}
 }
 
 func (s *server) Signal(ctx context.Context, in *pb.SignalRequest) (*pb.SignalResponse, error) {
-	l, err := power[Signaler](s, in.GetId(), CapabilitySignal)
+	l, err := capability[Signaler](s, in.GetId(), CapabilitySignal)
 	if err == nil {
 		err = l.Signal(ctx, in.GetSignal())
 	}
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	return &pb.SignalResponse{}, nil
 }
 
 func (s *server) Output(ctx context.Context, in *pb.OutputRequest) (*pb.OutputResponse, error) {
-	l, err := power[Outputter](s, in.GetId(), CapabilityOutput)
+	l, err := capability[Outputter](s, in.GetId(), CapabilityOutput)
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	text, err := l.Output(ctx, in.GetRemove())
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	return &pb.OutputResponse{Text: validText(text)}, nil
 }
 
 func (s *server) ConnectionInfo(ctx context.Context, in *pb.ConnectionInfoRequest) (*pb.ConnectionInfoResponse, error) {
-	l, err := power[ConnectionInfoer](s, in.GetId(), CapabilityConnectionInfo)
+	l, err := capability[ConnectionInfoer](s, in.GetId(), CapabilityConnectionInfo)
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	info, err := l.ConnectionInfo(ctx)
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	return &pb.ConnectionInfoResponse{Client: info.Client, Engine: info.Engine}, nil
 }
 
 func (s *server) Status(ctx context.Context, in *pb.StatusRequest) (*pb.StatusResponse, error) {
-	l, err := power[Statuser](s, in.GetId(), CapabilityStatus)
+	l, err := capability[Statuser](s, in.GetId(), CapabilityStatus)
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	st, err := l.Status(ctx)
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	return &pb.StatusResponse{
 		State: validText(st.State), Text: validText(st.Text),
@@ -424,14 +424,14 @@ func intFromWire(n *int32) *int {
 }
 
 // power answers the launcher of an id as the optional interface P.
-func power[P any](s *server, id string, name Capability) (P, error) {
+func capability[P any](s *server, id string, name Capability) (P, error) {
 	var none P
 	w, err := s.get(id)
 	if err != nil {
 		return none, err
 	}
 	p, ok := w.launcher.(P)
-	if !ok || !has(w.launcher, name) {
+	if !ok || !allows(w.launcher, name) {
 		return none, fmt.Errorf("%w: %s", ErrUnsupported, name)
 	}
 	return p, nil

@@ -33,7 +33,7 @@ const Cookie = "launcher"
 
 // Private tells whether an environment variable is between host and plugin only,
 // so that no workload may see it.
-func Private(name string) bool {
+func HandshakeVariable(name string) bool {
 	return strings.HasPrefix(name, "PLUGIN_") || name == EnvCookie || name == EnvTLSDir || name == EnvLogLevel
 }
 

@@ -45,12 +45,28 @@ type Info struct {
 	// has no Wait; 0 means 5 s. Nothing shorter than 1 s against a scheduler.
 	PollEvery time.Duration `json:"-"`
 
-	// The rest is filled in by Serve.
+	// Conformance is what the conformance checks need to know of the launcher; nil
+	// means nothing.
+	Conformance *ConformanceHints `json:"conformance,omitempty"`
+
+	// Serve fills in the remaining fields.
 
 	Protocol     []int        `json:"protocol"`           // versions of the contract
 	Speaks       string       `json:"speaks,omitempty"`   // SpeaksGRPC or SpeaksScript
 	Security     []string     `json:"security,omitempty"` // in order of preference: "mtls", "peer"
 	Capabilities []Capability `json:"capabilities,omitempty"`
+}
+
+// ConformanceHints is what the checks of "ipcore launchers test" and of package
+// plugintest need to know of a launcher. It changes nothing else.
+type ConformanceHints struct {
+	// Skip are the checks that do not apply to the launcher, by name, each with the
+	// reason, which the report shows.
+	Skip map[string]string `json:"skip,omitempty"`
+
+	// ShowJobs is the command, program and arguments, that prints everything that the
+	// batch system shows of its jobs. A check looks for secrets in its output.
+	ShowJobs []string `json:"show_jobs,omitempty"`
 }
 
 // Option is one option of a launcher.
@@ -106,11 +122,11 @@ func (o Option) Check(value json.RawMessage) error {
 	return fmt.Errorf("%w: option %q: %.80s is no %s", ErrBadOption, o.Name, shown, o.Type)
 }
 
-var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
 // ValidName tells whether a launcher may be called so: lower-case letters,
 // digits, "-" and "_".
-func ValidName(name string) bool { return nameForm.MatchString(name) }
+func ValidName(name string) bool { return namePattern.MatchString(name) }
 
 // Offers tells whether the plugin starts workloads of that kind.
 func (i Info) Offers(k Kind) bool { return slices.Contains(i.Kinds, k) }
@@ -193,12 +209,12 @@ const (
 )
 
 // complete fills in what Serve knows.
-func (i Info) complete(launcher New) Info {
+func (i Info) complete(launcher Factory) Info {
 	i.Protocol = []int{Protocol}
 	i.Speaks = SpeaksGRPC
 	i.Security = []string{SecurityMTLS}
 	for _, k := range i.Kinds {
-		for _, p := range powers(launcher(k, Host{}.withDefaults())) {
+		for _, p := range capabilities(launcher(k, Host{}.withDefaults())) {
 			if !i.Has(p) {
 				i.Capabilities = append(i.Capabilities, p)
 			}

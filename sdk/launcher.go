@@ -110,18 +110,18 @@ type CapabilityFilter interface {
 }
 
 // has tells whether the launcher has a power whose method it has.
-func has(l Launcher, p Capability) bool {
+func allows(l Launcher, p Capability) bool {
 	limited, ok := l.(CapabilityFilter)
 	return !ok || limited.Has(p)
 }
 
 // powers answers the powers that l has.
-func powers(l Launcher) []Capability {
-	return slices.DeleteFunc(methods(l), func(p Capability) bool { return !has(l, p) })
+func capabilities(l Launcher) []Capability {
+	return slices.DeleteFunc(implemented(l), func(p Capability) bool { return !allows(l, p) })
 }
 
 // methods answers the powers that l has methods of.
-func methods(l Launcher) []Capability {
+func implemented(l Launcher) []Capability {
 	var p []Capability
 	if _, ok := l.(Waiter); ok {
 		p = append(p, CapabilityWait)

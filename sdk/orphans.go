@@ -70,12 +70,12 @@ func (c *Client) Orphans(ctx context.Context, q OrphanQuery) ([]Orphan, error) {
 	if err != nil {
 		return nil, fromStatus(err)
 	}
-	return survivorsFromWire(out.GetSurvivors()), nil
+	return orphansFromWire(out.GetSurvivors()), nil
 }
 
 // Remove ends survivors.
 func (c *Client) RemoveOrphans(ctx context.Context, q OrphanQuery, s []Orphan) error {
-	_, err := c.rpc.Remove(ctx, &pb.RemoveRequest{Survivors: survivorsToWire(s), Options: q.Options})
+	_, err := c.rpc.Remove(ctx, &pb.RemoveRequest{Survivors: orphansToWire(s), Options: q.Options})
 	return fromStatus(err)
 }
 
@@ -85,36 +85,36 @@ func (s *server) Survivors(ctx context.Context, in *pb.SurvivorsRequest) (*pb.Su
 		q.States = append(q.States, state)
 	}
 	if q.Tag == "" || !validTag(q.Tag) {
-		return nil, s.fail(fmt.Errorf("%w: tag %.50q: want 1 to %d letters, digits and -", ErrBadOption, q.Tag, maxTag))
+		return nil, s.wireError(fmt.Errorf("%w: tag %.50q: want 1 to %d letters, digits and -", ErrBadOption, q.Tag, maxTag))
 	}
-	l, done, err := s.sweeper()
+	l, done, err := s.orphanFinder()
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	defer done()
 	found, err := l.Orphans(ctx, q)
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
-	return &pb.SurvivorsResponse{Survivors: survivorsToWire(found)}, nil
+	return &pb.SurvivorsResponse{Survivors: orphansToWire(found)}, nil
 }
 
 func (s *server) Remove(ctx context.Context, in *pb.RemoveRequest) (*pb.RemoveResponse, error) {
-	l, done, err := s.sweeper()
+	l, done, err := s.orphanFinder()
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	defer done()
-	if err := l.RemoveOrphans(ctx, OrphanQuery{Options: in.GetOptions()}, survivorsFromWire(in.GetSurvivors())); err != nil {
-		return nil, s.fail(err)
+	if err := l.RemoveOrphans(ctx, OrphanQuery{Options: in.GetOptions()}, orphansFromWire(in.GetSurvivors())); err != nil {
+		return nil, s.wireError(err)
 	}
 	return &pb.RemoveResponse{}, nil
 }
 
 // sweeper makes a Launcher that can sweep, and what lets it go.
-func (s *server) sweeper() (OrphanFinder, func(), error) {
+func (s *server) orphanFinder() (OrphanFinder, func(), error) {
 	for _, k := range s.info.Kinds {
-		l := s.fresh(k, "sweep")
+		l := s.newLauncher(k, "sweep")
 		if sweeper, ok := l.(OrphanFinder); ok {
 			return sweeper, func() { closeLauncher(l) }, nil
 		}
@@ -123,7 +123,7 @@ func (s *server) sweeper() (OrphanFinder, func(), error) {
 	return nil, nil, fmt.Errorf("%w: %s", ErrUnsupported, CapabilityOrphans)
 }
 
-func survivorsToWire(all []Orphan) []*pb.Survivor {
+func orphansToWire(all []Orphan) []*pb.Survivor {
 	out := make([]*pb.Survivor, len(all))
 	for i, s := range all {
 		out[i] = &pb.Survivor{Id: validText(s.ID), Tag: validText(s.Tag), Text: validText(s.Text)}
@@ -131,7 +131,7 @@ func survivorsToWire(all []Orphan) []*pb.Survivor {
 	return out
 }
 
-func survivorsFromWire(all []*pb.Survivor) []Orphan {
+func orphansFromWire(all []*pb.Survivor) []Orphan {
 	out := make([]Orphan, len(all))
 	for i, s := range all {
 		out[i] = Orphan{ID: s.GetId(), Tag: s.GetTag(), Text: s.GetText()}

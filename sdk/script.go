@@ -40,17 +40,17 @@ func (s *server) Script(ctx context.Context, in *pb.ScriptRequest) (*pb.ScriptRe
 		err = fmt.Errorf("%w: kind %q is not started by this launcher, which starts %v", ErrBadOption, r.Kind, s.info.Kinds)
 	}
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
-	l := s.fresh(r.Kind, r.ID)
+	l := s.newLauncher(r.Kind, r.ID)
 	defer closeLauncher(l)
 	scripter, ok := l.(Scripter)
 	if !ok {
-		return nil, s.fail(fmt.Errorf("%w: %s", ErrUnsupported, CapabilityScript))
+		return nil, s.wireError(fmt.Errorf("%w: %s", ErrUnsupported, CapabilityScript))
 	}
 	out, err := scripter.Script(ctx, r, in.GetCheck())
 	if err != nil {
-		return nil, s.fail(err)
+		return nil, s.wireError(err)
 	}
 	return &pb.ScriptResponse{Text: validText(out.Text), Command: validText(out.Command), Answer: validText(out.Answer)}, nil
 }
@@ -67,6 +67,6 @@ func ShellQuote(word string) string {
 }
 
 // fresh makes a Launcher that is in no table.
-func (s *server) fresh(kind Kind, id string) Launcher {
-	return s.new(kind, Host{ID: id, Log: s.log.With("id", id)}.withDefaults())
+func (s *server) newLauncher(kind Kind, id string) Launcher {
+	return s.factory(kind, Host{ID: id, Log: s.log.With("id", id)}.withDefaults())
 }

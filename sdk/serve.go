@@ -22,20 +22,20 @@ import (
 )
 
 // farewell is how long the plugin waits for its watchers when it ends.
-const farewell = 300 * time.Millisecond
+const watcherGrace = 300 * time.Millisecond
 
 // lastDuty bounds stopping what a host that died has started and may not know.
-const lastDuty = 30 * time.Second
+const orphanStopLimit = 30 * time.Second
 
 // Serve is the main function of a launcher: call it first and print nothing. It
 // answers "describe", or serves ipcore until ipcore lets the plugin go or is
 // gone. Workloads run on in either case. It exits the process.
-func Serve(info Info, launcher New) {
+func Serve(info Info, launcher Factory) {
 	os.Exit(serve(info, launcher, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func serve(info Info, launcher New, args []string, stdout, stderr io.Writer) int {
-	env := privateEnv()
+func serve(info Info, launcher Factory, args []string, stdout, stderr io.Writer) int {
+	env := handshakeEnv()
 	info = info.complete(launcher)
 	if len(args) == 1 && args[0] == "describe" {
 		if err := info.print(stdout); err != nil {
@@ -61,10 +61,10 @@ func serve(info Info, launcher New, args []string, stdout, stderr io.Writer) int
 }
 
 // serveHost serves the host that started this process.
-func serveHost(info Info, launcher New, log hclog.Logger, env map[string]string) int {
+func serveHost(info Info, launcher Factory, log hclog.Logger, env map[string]string) int {
 	srv := newServer(context.Background(), info, launcher, log)
-	lease := newLeash(log, neverConnected)
-	defer lease.end()
+	lease := newHostWatch(log, connectTimeout)
+	defer lease.stopTimer()
 
 	// Interrupts from a terminal are not for us; the host decides. Catching them
 	// (not ignoring, which children would inherit) is all that is needed.
@@ -78,7 +78,7 @@ func serveHost(info Info, launcher New, log hclog.Logger, env map[string]string)
 			case s := <-caught:
 				if endsPlugin(s) {
 					log.Info("asked to end, workloads run on", "signal", s.String())
-					lease.release()
+					lease.stopServer()
 				}
 			case <-done:
 				return
@@ -101,17 +101,17 @@ func serveHost(info Info, launcher New, log hclog.Logger, env map[string]string)
 		},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			served = true
-			clearPrivate()
+			clearHandshakeEnv()
 			g := newGRPCServer(log, append(opts, grpc.StatsHandler(lease)))
-			lease.hold(g.Stop)
+			lease.setStop(g.Stop)
 			return g
 		},
 	})
 	restore()
 	if lease.hostDied() {
-		srv.stopUnknown(lastDuty)
+		srv.stopUnknown(orphanStopLimit)
 	}
-	srv.close(farewell)
+	srv.close(watcherGrace)
 	files.remove()
 	if !served {
 		return 1 // go-plugin has logged why
@@ -172,10 +172,10 @@ func serverTLS(dir, hostCert string) (*tls.Config, error) {
 }
 
 // privateEnv answers what is between host and plugin in the environment.
-func privateEnv() map[string]string {
+func handshakeEnv() map[string]string {
 	env := make(map[string]string)
 	for _, kv := range os.Environ() { //nolint:forbidigo // the plugin's side of the handshake; sdk/process can't be imported here
-		if name, value, _ := strings.Cut(kv, "="); Private(name) {
+		if name, value, _ := strings.Cut(kv, "="); HandshakeVariable(name) {
 			env[name] = value
 		}
 	}
@@ -184,8 +184,8 @@ func privateEnv() map[string]string {
 
 // clearPrivate takes it out, so that no child gets it whichever way it is
 // started.
-func clearPrivate() {
-	for name := range privateEnv() {
+func clearHandshakeEnv() {
+	for name := range handshakeEnv() {
 		_ = os.Unsetenv(name) // fails for no name that was there
 	}
 }
@@ -221,8 +221,8 @@ type TestServer struct {
 
 // ServeTest serves a launcher inside this process over a real socket, without
 // TLS, cookie and leash. Package plugintest builds on it.
-func ServeTest(info Info, launcher New, log hclog.Logger) (*TestServer, error) {
-	clearPrivate()
+func ServeTest(info Info, launcher Factory, log hclog.Logger) (*TestServer, error) {
+	clearHandshakeEnv()
 	info = info.complete(launcher)
 	if err := info.Check(); err != nil {
 		return nil, fmt.Errorf("sdk.Info: %w", err)

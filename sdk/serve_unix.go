@@ -26,7 +26,7 @@ func privateUmask() func() {
 }
 
 // stdoutAbandoned tells whether stdout is a pipe that nobody reads any more.
-func stdoutAbandoned() bool {
+func stdoutHasNoReader() bool {
 	fds := []unix.PollFd{{Fd: int32(syscall.Stdout)}} // errors are told unasked
 	n, err := unix.Poll(fds, 0)
 	return err == nil && n > 0 && fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0

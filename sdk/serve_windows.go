@@ -12,4 +12,4 @@ func endsPlugin(os.Signal) bool { return false }
 func privateUmask() func() { return func() {} }
 
 // stdoutAbandoned can't be told here; neverConnected has to do.
-func stdoutAbandoned() bool { return false }
+func stdoutHasNoReader() bool { return false }

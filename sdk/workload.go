@@ -13,9 +13,9 @@ const (
 	// maxText bounds the text of an event, in bytes.
 	maxText = 16 << 10
 	// stopTellWait is how long Stop waits for Wait to tell how the workload ended.
-	stopTellWait = 2 * time.Second
+	exitWait = 2 * time.Second
 	// lookTimeout bounds one look at a workload whose launcher has no Wait.
-	lookTimeout = 30 * time.Second
+	checkTimeout = 30 * time.Second
 )
 
 // workload is one id of the plugin: its launcher and what became of it.
@@ -30,12 +30,12 @@ type workload struct {
 	watched  chan struct{} // closed when the watcher has ended
 	stopping chan struct{} // holds one token: one Stop at a time
 
-	mu      sync.Mutex
-	begun   bool
-	known   bool // the host has shown that it has the state
-	stopped bool
-	events  []Event
-	more    chan struct{} // closed and replaced at each change
+	mu          sync.Mutex
+	started     bool
+	knownToHost bool // the host has shown that it has the state
+	stopped     bool
+	events      []Event
+	updated     chan struct{} // closed and replaced at each change
 }
 
 func newWorkload(ctx context.Context, id string, kind Kind) *workload {
@@ -43,7 +43,7 @@ func newWorkload(ctx context.Context, id string, kind Kind) *workload {
 		id: id, kind: kind,
 		watched:  make(chan struct{}),
 		stopping: make(chan struct{}, 1),
-		more:     make(chan struct{}),
+		updated:  make(chan struct{}),
 	}
 	w.watching, w.release = context.WithCancel(ctx)
 	return w
@@ -52,7 +52,7 @@ func newWorkload(ctx context.Context, id string, kind Kind) *workload {
 // begin tells that the workload runs and starts to watch it.
 func (w *workload) begin(group *sync.WaitGroup, watch func()) {
 	w.mu.Lock()
-	w.begun = true
+	w.started = true
 	// What the launcher told of before it had returned comes behind "running".
 	early := w.events
 	w.events = nil
@@ -77,8 +77,8 @@ func (w *workload) append(e Event) {
 
 // wake lets everybody look again. The caller holds mu.
 func (w *workload) wake() {
-	close(w.more)
-	w.more = make(chan struct{})
+	close(w.updated)
+	w.updated = make(chan struct{})
 }
 
 // changed tells of a change of a part; it is Env.Changed.
@@ -106,10 +106,10 @@ func (w *workload) ended(e Exit) {
 }
 
 // unknown tells whether the workload runs and no host may know of it.
-func (w *workload) unknown() bool {
+func (w *workload) unknownToHost() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.begun && !w.known && !w.stopped
+	return w.started && !w.knownToHost && !w.stopped
 }
 
 func (w *workload) hasStopped() bool {
@@ -123,10 +123,10 @@ func (w *workload) hasStopped() bool {
 func (w *workload) since(after uint64) (events []Event, complete bool, more <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.begun && after < uint64(len(w.events)) {
+	if w.started && after < uint64(len(w.events)) {
 		events = w.events[after:len(w.events):len(w.events)]
 	}
-	return events, w.begun && w.stopped, w.more
+	return events, w.started && w.stopped, w.updated
 }
 
 // watch finds out when the workload ends. look makes a fresh launcher for one
@@ -139,7 +139,7 @@ func (w *workload) watch(every time.Duration, look func(context.Context, State) 
 		if waiter, ok := w.launcher.(Waiter); ok {
 			exit, err = waiter.Wait(w.watching)
 		} else {
-			exit, err = Exit{Code: -1}, w.look(every, look)
+			exit, err = Exit{Code: -1}, w.pollState(every, look)
 		}
 		if w.watching.Err() != nil {
 			return
@@ -162,9 +162,9 @@ func (w *workload) watch(every time.Duration, look func(context.Context, State) 
 }
 
 // look looks at intervals until the workload has ended (nil), or one look fails.
-func (w *workload) look(every time.Duration, look func(context.Context, State) error) error {
+func (w *workload) pollState(every time.Duration, look func(context.Context, State) error) error {
 	for sleep(w.watching, every) {
-		ctx, cancel := context.WithTimeout(w.watching, lookTimeout)
+		ctx, cancel := context.WithTimeout(w.watching, checkTimeout)
 		state, err := w.launcher.ToDict(ctx)
 		if err == nil {
 			err = look(ctx, state)
@@ -192,7 +192,7 @@ func (w *workload) stop(ctx context.Context) error {
 		return err
 	}
 	if _, ok := w.launcher.(Waiter); ok && !w.hasStopped() {
-		t := time.NewTimer(stopTellWait)
+		t := time.NewTimer(exitWait)
 		defer t.Stop()
 		select {
 		case <-w.watched:
@@ -205,10 +205,10 @@ func (w *workload) stop(ctx context.Context) error {
 }
 
 // letGo ends the watching and closes the launcher; the workload runs on.
-func (w *workload) letGo() {
+func (w *workload) detach() {
 	w.release()
 	w.mu.Lock()
-	begun := w.begun
+	begun := w.started
 	w.wake()
 	w.mu.Unlock()
 	if begun {

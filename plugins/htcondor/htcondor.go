@@ -36,6 +36,8 @@ var firstIndex = 0
 var System = batch.System{
 	Name: "htcondor", Title: "HTCondor", Class: "HTCondor", Package: "HTCondor",
 
+	ShowJobs: []string{"condor_q", "-all", "-long"},
+
 	Submit: []string{"condor_submit", "{script}"},
 	Delete: []string{"condor_rm", "{id}"},
 	Query:  ask("condor_q", "{ids}"),

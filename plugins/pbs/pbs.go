@@ -38,6 +38,8 @@ const list = `if command -v qselect >/dev/null; then jobs=$(qselect -u "$1") || 
 var System = batch.System{
 	Name: "pbs", Title: "PBS", Class: "PBS", Package: "the client package of PBS or Torque",
 
+	ShowJobs: []string{"qstat", "-f"},
+
 	Submit: []string{"qsub", "{script}"},
 	Delete: []string{"qdel", "{id}"},
 	Signal: []string{"qsig", "-s", "{signal}", "{id}"},

@@ -23,6 +23,8 @@ func directive(option string) *regexp.Regexp {
 var System = batch.System{
 	Name: "sge", Title: "SGE", Class: "SGE", Package: "Grid Engine's client package",
 
+	ShowJobs: []string{"qstat", "-j", "*"},
+
 	Submit: []string{"qsub", "-terse", "{script}"},
 	Delete: []string{"qdel", "{id}"},
 	Query:  []string{"qstat", "-xml", "-u", "{user}"},

@@ -39,6 +39,8 @@ func directive(options ...string) *regexp.Regexp {
 var System = batch.System{
 	Name: "slurm", Title: "Slurm", Class: "Slurm", Package: "Slurm's client package",
 
+	ShowJobs: []string{"scontrol", "show", "job", "-dd"},
+
 	Submit: []string{"sbatch", "--parsable"},
 	Delete: []string{"scancel", "{id}"},
 	Signal: []string{"scancel", "--full", "--signal={signal}", "{id}"},

@@ -49,7 +49,7 @@ type signaling struct{ *Launcher }
 
 // New answers what makes launchers of this system. All that one New makes share
 // their status queries.
-func (s System) New() sdk.New {
+func (s System) New() sdk.Factory {
 	shared := &pool{}
 	return func(kind sdk.Kind, env sdk.Host) sdk.Launcher {
 		l := &Launcher{kind: kind, env: env, base: s, pool: shared}

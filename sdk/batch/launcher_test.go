@@ -38,7 +38,7 @@ func (s *story) has(f func(sdk.Change) bool) bool {
 }
 
 // made makes a launcher as the sdk does.
-func made(t *testing.T, make sdk.New, kind sdk.Kind) (signaling, *story) {
+func made(t *testing.T, make sdk.Factory, kind sdk.Kind) (signaling, *story) {
 	t.Helper()
 	told := &story{}
 	l := make(kind, sdk.Host{Log: hclog.NewNullLogger(), Changed: told.add}).(signaling)

@@ -147,6 +147,9 @@ var commonOptions = []sdk.Option{
 // Info describes the plugin of the system.
 func (s System) Info(version string) sdk.Info {
 	info := sdk.Info{Name: s.Name, Version: version, Kinds: s.kinds(), Remote: true, Classes: map[sdk.Kind][]string{}}
+	if len(s.ShowJobs) > 0 {
+		info.Conformance = &sdk.ConformanceHints{ShowJobs: s.ShowJobs}
+	}
 	for _, k := range info.Kinds {
 		classes := []string{s.Class + "EngineSetLauncher", s.Class + "Launcher", "BatchEngineSetLauncher", "BatchSystemLauncher", "EngineLauncher", "BaseLauncher"}
 		if k == sdk.Controller {

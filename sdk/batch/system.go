@@ -40,6 +40,10 @@ type System struct {
 	// can't be asked.
 	Check []string
 
+	// ShowJobs prints everything that the system shows of its jobs; the conformance
+	// checks look for secrets in it. nil: there is no such command.
+	ShowJobs []string
+
 	// SubmitEnv is added to the environment of Submit.
 	SubmitEnv map[string]string
 

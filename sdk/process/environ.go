@@ -15,7 +15,7 @@ func Environ(extra map[string]string) []string {
 	var env []string
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
-		if _, replaced := extra[name]; !replaced && !sdk.Private(name) {
+		if _, replaced := extra[name]; !replaced && !sdk.HandshakeVariable(name) {
 			env = append(env, kv)
 		}
 	}

@@ -10,48 +10,48 @@ import (
 )
 
 // neverConnected is how long a plugin waits for its host's first connection.
-const neverConnected = 60 * time.Second
+const connectTimeout = 60 * time.Second
 
 // pipePoll is how often a plugin that nobody has connected to looks whether its
 // host still reads its stdout.
-const pipePoll = 200 * time.Millisecond
+const pipeInterval = 200 * time.Millisecond
 
 // shutdownMethod is go-plugin's call that asks a plugin to end.
 const shutdownMethod = "/plugin.GRPCController/Shutdown"
 
 // leash ends the plugin when its host is gone: when the last connection has
 // ended, or none came at all. A connection counts from its TLS handshake on.
-type leash struct {
-	log   hclog.Logger
-	never *time.Timer
+type hostWatch struct {
+	log          hclog.Logger
+	connectTimer *time.Timer
 
-	mu       sync.Mutex
-	conns    int
-	stop     func() // ends the gRPC server
-	released bool
-	asked    bool // the host asked the plugin to end
-	deserted bool // the last connection ended without that
+	mu            sync.Mutex
+	conns         int
+	stop          func() // ends the gRPC server
+	stopped       bool
+	shutdownAsked bool // the host asked the plugin to end
+	hostLost      bool // the last connection ended without that
 
-	begun     sync.Once
+	first     sync.Once
 	connected chan struct{} // closed by the first connection
 }
 
-var _ stats.Handler = (*leash)(nil)
+var _ stats.Handler = (*hostWatch)(nil)
 
-func newLeash(log hclog.Logger, never time.Duration) *leash {
-	l := &leash{log: log, connected: make(chan struct{})}
-	l.never = time.AfterFunc(never, func() {
+func newHostWatch(log hclog.Logger, never time.Duration) *hostWatch {
+	l := &hostWatch{log: log, connected: make(chan struct{})}
+	l.connectTimer = time.AfterFunc(never, func() {
 		log.Error("no connection from the host, ending", "waited", never.String())
-		l.release()
+		l.stopServer()
 	})
 	return l
 }
 
 // hold says how the server is stopped.
-func (l *leash) hold(stop func()) {
+func (l *hostWatch) setStop(stop func()) {
 	l.mu.Lock()
 	l.stop = stop
-	released := l.released
+	released := l.stopped
 	l.mu.Unlock()
 	if released {
 		stop()
@@ -59,10 +59,10 @@ func (l *leash) hold(stop func()) {
 }
 
 // release stops the server.
-func (l *leash) release() {
+func (l *hostWatch) stopServer() {
 	l.mu.Lock()
-	first := !l.released
-	l.released = true
+	first := !l.stopped
+	l.stopped = true
 	stop := l.stop
 	l.mu.Unlock()
 	if first && stop != nil {
@@ -73,8 +73,8 @@ func (l *leash) release() {
 // watchPipe ends the plugin when its host dies before it has connected: the
 // pipe that the host reads our line from then has no reader. It returns with the
 // first connection, or when done is closed.
-func (l *leash) watchPipe(done <-chan struct{}) {
-	tick := time.NewTicker(pipePoll)
+func (l *hostWatch) watchPipe(done <-chan struct{}) {
+	tick := time.NewTicker(pipeInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -83,9 +83,9 @@ func (l *leash) watchPipe(done <-chan struct{}) {
 		case <-done:
 			return
 		case <-tick.C:
-			if stdoutAbandoned() {
+			if stdoutHasNoReader() {
 				l.log.Error("the host is gone before it connected, ending")
-				l.release()
+				l.stopServer()
 				return
 			}
 		}
@@ -93,48 +93,48 @@ func (l *leash) watchPipe(done <-chan struct{}) {
 }
 
 // end stops the timer.
-func (l *leash) end() { l.never.Stop() }
+func (l *hostWatch) stopTimer() { l.connectTimer.Stop() }
 
 // hostDied tells whether the host went without asking the plugin to end.
-func (l *leash) hostDied() bool {
+func (l *hostWatch) hostDied() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.deserted
+	return l.hostLost
 }
 
 // TagRPC notes when the host asks the plugin to end.
-func (l *leash) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+func (l *hostWatch) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
 	if info.FullMethodName == shutdownMethod {
 		l.mu.Lock()
-		l.asked = true
+		l.shutdownAsked = true
 		l.mu.Unlock()
 	}
 	return ctx
 }
 
 // HandleRPC does nothing; a stats.Handler has it.
-func (l *leash) HandleRPC(context.Context, stats.RPCStats) {}
+func (l *hostWatch) HandleRPC(context.Context, stats.RPCStats) {}
 
 // TagConn does nothing; a stats.Handler has it.
-func (l *leash) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (l *hostWatch) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 
 // HandleConn counts connections.
-func (l *leash) HandleConn(_ context.Context, s stats.ConnStats) {
+func (l *hostWatch) HandleConn(_ context.Context, s stats.ConnStats) {
 	l.mu.Lock()
 	last := false
 	switch s.(type) {
 	case *stats.ConnBegin:
-		l.never.Stop()
-		l.begun.Do(func() { close(l.connected) })
+		l.connectTimer.Stop()
+		l.first.Do(func() { close(l.connected) })
 		l.conns++
 	case *stats.ConnEnd:
 		l.conns--
 		last = l.conns == 0
-		l.deserted = last && !l.asked
+		l.hostLost = last && !l.shutdownAsked
 	}
 	l.mu.Unlock()
 	if last {
 		// Not on this goroutine: the server waits for its connections.
-		go l.release()
+		go l.stopServer()
 	}
 }

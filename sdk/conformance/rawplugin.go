@@ -31,8 +31,8 @@ const (
 
 // bare is a plugin process that the check started by itself, as the contract's
 // plain text says and without the host's library.
-type bare struct {
-	b      *bed
+type rawPlugin struct {
+	b      *fixture
 	cmd    *exec.Cmd
 	dir    string // of the socket and the certificates
 	certs  *hostcert.Certificates
@@ -46,17 +46,17 @@ type bare struct {
 }
 
 // lineForm is the one line that a plugin prints.
-var lineForm = regexp.MustCompile(`^1\|(\d+)\|(unix|tcp)\|([^|]+)\|grpc\|([A-Za-z0-9+/]*)\r?\n$`)
+var handshakePattern = regexp.MustCompile(`^1\|(\d+)\|(unix|tcp)\|([^|]+)\|grpc\|([A-Za-z0-9+/]*)\r?\n$`)
 
 // bareStart starts the plugin; env is added to what a host gives, "" takes away.
-func (b *bed) bareStart(env map[string]string) *bare {
+func (b *fixture) startRaw(env map[string]string) *rawPlugin {
 	// A short path: a socket's name has at most some 100 bytes.
-	dir, err := os.MkdirTemp(shortTemp(), "kit")
+	dir, err := os.MkdirTemp(shortTemp(), "check")
 	if err != nil {
 		b.fatalf("make a folder for the socket: %v", err)
 	}
-	p := &bare{b: b, dir: dir, ended: make(chan struct{})}
-	b.later(func() { _ = os.RemoveAll(dir) }) // removed by the plugin in good cases
+	p := &rawPlugin{b: b, dir: dir, ended: make(chan struct{})}
+	b.onCleanup(func() { _ = os.RemoveAll(dir) }) // removed by the plugin in good cases
 	if p.certs, err = hostcert.New(); err == nil {
 		err = p.certs.Write(dir)
 	}
@@ -91,19 +91,19 @@ func (b *bed) bareStart(env map[string]string) *bare {
 		close(p.ended)
 	}()
 	go func() { _, _ = io.Copy(&p.stderr, errR) }() // ends with the pipe
-	b.later(func() {
+	b.onCleanup(func() {
 		_ = killGroup(p.cmd.Process) // ended already in good cases
 		<-p.ended
 	})
 	return p
 }
 
-func (b *bed) pipe() (r, w *os.File) {
+func (b *fixture) pipe() (r, w *os.File) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		b.fatalf("make a pipe: %v", err)
 	}
-	b.later(func() { _, _ = r.Close(), w.Close() }) // closed already in most cases
+	b.onCleanup(func() { _, _ = r.Close(), w.Close() }) // closed already in most cases
 	return r, w
 }
 
@@ -115,9 +115,9 @@ func shortTemp() string {
 }
 
 // line reads the plugin's first line, checks its form, and answers the version.
-func (p *bare) line() string {
+func (p *rawPlugin) line() string {
 	line, err := p.firstLine()
-	form := lineForm.FindStringSubmatch(line)
+	form := handshakePattern.FindStringSubmatch(line)
 	switch {
 	case err != nil && line == "":
 		p.b.fatalf("%v; stderr: %s", err, &p.stderr)
@@ -134,7 +134,7 @@ func (p *bare) line() string {
 }
 
 // firstLine reads the first line as it is.
-func (p *bare) firstLine() (string, error) {
+func (p *rawPlugin) firstLine() (string, error) {
 	type read struct {
 		line string
 		err  error
@@ -161,7 +161,7 @@ type invoker interface {
 }
 
 // host is the host's side of the TLS, which trusts what the plugin shows.
-func (p *bare) host() *tls.Config {
+func (p *rawPlugin) clientTLS() *tls.Config {
 	side := p.certs.Client()
 	if p.own != nil {
 		cert, err := x509.ParseCertificate(p.own)
@@ -175,7 +175,7 @@ func (p *bare) host() *tls.Config {
 }
 
 // connect dials the plugin with a side of the TLS, nil for none.
-func (p *bare) connect(side *tls.Config) *grpc.ClientConn {
+func (p *rawPlugin) connect(side *tls.Config) *grpc.ClientConn {
 	target := p.address
 	if p.network == "unix" {
 		target = "unix:" + target
@@ -189,16 +189,16 @@ func (p *bare) connect(side *tls.Config) *grpc.ClientConn {
 	if err != nil {
 		p.b.fatalf("connect: %v", err)
 	}
-	p.b.later(func() { _ = conn.Close() }) // closed already in some checks
+	p.b.onCleanup(func() { _ = conn.Close() }) // closed already in some checks
 	return conn
 }
 
 // serve does what a host does up to the first answer: it reads the line,
 // connects, opens the stream that is the plugin's leash, and asks for its health.
-func (b *bed) serve() (*bare, *grpc.ClientConn, *sdk.Client) {
-	p := b.bareStart(nil)
+func (b *fixture) startServing() (*rawPlugin, *grpc.ClientConn, *sdk.Client) {
+	p := b.startRaw(nil)
 	p.line()
-	conn := p.connect(p.host())
+	conn := p.connect(p.clientTLS())
 	stream, err := conn.NewStream(context.WithoutCancel(b.ctx), &grpc.StreamDesc{ServerStreams: true}, "/plugin.GRPCStdio/StreamStdio")
 	if err == nil {
 		if err = stream.SendMsg(&emptypb.Empty{}); err == nil {
@@ -218,7 +218,7 @@ func (b *bed) serve() (*bare, *grpc.ClientConn, *sdk.Client) {
 }
 
 // gone waits for the plugin's end.
-func (p *bare) gone(d time.Duration) bool {
+func (p *rawPlugin) endsWithin(d time.Duration) bool {
 	select {
 	case <-p.ended:
 		return true
@@ -228,7 +228,7 @@ func (p *bare) gone(d time.Duration) bool {
 }
 
 // vanish does to the plugin what the death of its host does.
-func (p *bare) vanish(conn *grpc.ClientConn) {
+func (p *rawPlugin) closeHostSide(conn *grpc.ClientConn) {
 	for _, f := range p.pipes {
 		_ = f.Close() // so that a reader ends
 	}
@@ -237,7 +237,7 @@ func (p *bare) vanish(conn *grpc.ClientConn) {
 
 // litter answers what is in the folder that the plugin was given, beside the
 // host's own files.
-func (p *bare) litter() []string {
+func (p *rawPlugin) leftoverFiles() []string {
 	entries, err := os.ReadDir(p.dir)
 	if err != nil {
 		return nil // removed
