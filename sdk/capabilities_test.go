@@ -111,7 +111,7 @@ func TestCheckOptions(t *testing.T) {
 			t.Errorf("%s of a %s: %v", bad, kind, err)
 		}
 	}
-	if err := info.CheckOptions(Engine, []byte(`{"password":4711}`)); err == nil || err.Error() != `bad option: option "password": its value is no string` {
+	if err := info.CheckOptions(Engine, []byte(`{"password":4711}`)); err == nil || err.Error() != `bad option: option "password": its value is not of type string` {
 		t.Errorf("a secret: %v", err)
 	}
 	info.Options = append(info.Options, Option{Name: "queue", Type: TypeString})

@@ -9,18 +9,18 @@ import (
 	"google.golang.org/grpc/stats"
 )
 
-// neverConnected is how long a plugin waits for its host's first connection.
+// connectTimeout is how long a plugin waits for its host's first connection.
 const connectTimeout = 60 * time.Second
 
-// pipePoll is how often a plugin that nobody has connected to looks whether its
-// host still reads its stdout.
+// pipeInterval is how often a plugin without a connection checks whether its host
+// still reads its stdout.
 const pipeInterval = 200 * time.Millisecond
 
 // shutdownMethod is go-plugin's call that asks a plugin to end.
 const shutdownMethod = "/plugin.GRPCController/Shutdown"
 
-// leash ends the plugin when its host is gone: when the last connection has
-// ended, or none came at all. A connection counts from its TLS handshake on.
+// hostWatch ends the plugin when its host is gone: when the last connection has ended,
+// or when none was made in time. A connection counts after its TLS handshake.
 type hostWatch struct {
 	log          hclog.Logger
 	connectTimer *time.Timer
@@ -29,8 +29,8 @@ type hostWatch struct {
 	conns         int
 	stop          func() // ends the gRPC server
 	stopped       bool
-	shutdownAsked bool // the host asked the plugin to end
-	hostLost      bool // the last connection ended without that
+	shutdownAsked bool // the host called Shutdown
+	hostLost      bool // the last connection ended without a Shutdown
 
 	first     sync.Once
 	connected chan struct{} // closed by the first connection
@@ -38,103 +38,105 @@ type hostWatch struct {
 
 var _ stats.Handler = (*hostWatch)(nil)
 
-func newHostWatch(log hclog.Logger, never time.Duration) *hostWatch {
-	l := &hostWatch{log: log, connected: make(chan struct{})}
-	l.connectTimer = time.AfterFunc(never, func() {
-		log.Error("no connection from the host, ending", "waited", never.String())
-		l.stopServer()
+func newHostWatch(log hclog.Logger, timeout time.Duration) *hostWatch {
+	w := &hostWatch{log: log, connected: make(chan struct{})}
+	w.connectTimer = time.AfterFunc(timeout, func() {
+		log.Error("ending: the host did not connect", "waited", timeout.String())
+		w.stopServer()
 	})
-	return l
+	return w
 }
 
-// hold says how the server is stopped.
-func (l *hostWatch) setStop(stop func()) {
-	l.mu.Lock()
-	l.stop = stop
-	released := l.stopped
-	l.mu.Unlock()
-	if released {
+// setStop sets the function that stops the server. If stopServer was called before,
+// setStop calls the function.
+func (w *hostWatch) setStop(stop func()) {
+	w.mu.Lock()
+	w.stop = stop
+	stopped := w.stopped
+	w.mu.Unlock()
+	if stopped {
 		stop()
 	}
 }
 
-// release stops the server.
-func (l *hostWatch) stopServer() {
-	l.mu.Lock()
-	first := !l.stopped
-	l.stopped = true
-	stop := l.stop
-	l.mu.Unlock()
+// stopServer stops the server. It may be called more than once.
+func (w *hostWatch) stopServer() {
+	w.mu.Lock()
+	first := !w.stopped
+	w.stopped = true
+	stop := w.stop
+	w.mu.Unlock()
 	if first && stop != nil {
 		stop()
 	}
 }
 
-// watchPipe ends the plugin when its host dies before it has connected: the
-// pipe that the host reads our line from then has no reader. It returns with the
-// first connection, or when done is closed.
-func (l *hostWatch) watchPipe(done <-chan struct{}) {
+// watchPipe ends the plugin when its host dies before it has connected. Then the pipe
+// on the plugin's stdout, from which the host reads the handshake, has no reader.
+// watchPipe returns at the first connection, or when done is closed.
+func (w *hostWatch) watchPipe(done <-chan struct{}) {
 	tick := time.NewTicker(pipeInterval)
 	defer tick.Stop()
 	for {
 		select {
-		case <-l.connected:
+		case <-w.connected:
 			return
 		case <-done:
 			return
 		case <-tick.C:
 			if stdoutHasNoReader() {
-				l.log.Error("the host is gone before it connected, ending")
-				l.stopServer()
+				w.log.Error("ending: the host died before it connected")
+				w.stopServer()
 				return
 			}
 		}
 	}
 }
 
-// end stops the timer.
-func (l *hostWatch) stopTimer() { l.connectTimer.Stop() }
+// stopTimer stops the timer for the first connection.
+func (w *hostWatch) stopTimer() { w.connectTimer.Stop() }
 
-// hostDied tells whether the host went without asking the plugin to end.
-func (l *hostWatch) hostDied() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.hostLost
+// hostDied reports whether the last connection ended although the host had not asked
+// the plugin to end.
+func (w *hostWatch) hostDied() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hostLost
 }
 
-// TagRPC notes when the host asks the plugin to end.
-func (l *hostWatch) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+// TagRPC records when the host asks the plugin to end.
+func (w *hostWatch) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
 	if info.FullMethodName == shutdownMethod {
-		l.mu.Lock()
-		l.shutdownAsked = true
-		l.mu.Unlock()
+		w.mu.Lock()
+		w.shutdownAsked = true
+		w.mu.Unlock()
 	}
 	return ctx
 }
 
-// HandleRPC does nothing; a stats.Handler has it.
-func (l *hostWatch) HandleRPC(context.Context, stats.RPCStats) {}
+// HandleRPC does nothing; stats.Handler requires it.
+func (w *hostWatch) HandleRPC(context.Context, stats.RPCStats) {}
 
-// TagConn does nothing; a stats.Handler has it.
-func (l *hostWatch) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+// TagConn does nothing; stats.Handler requires it.
+func (w *hostWatch) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 
 // HandleConn counts connections.
-func (l *hostWatch) HandleConn(_ context.Context, s stats.ConnStats) {
-	l.mu.Lock()
+func (w *hostWatch) HandleConn(_ context.Context, s stats.ConnStats) {
+	w.mu.Lock()
 	last := false
 	switch s.(type) {
 	case *stats.ConnBegin:
-		l.connectTimer.Stop()
-		l.first.Do(func() { close(l.connected) })
-		l.conns++
+		w.connectTimer.Stop()
+		w.first.Do(func() { close(w.connected) })
+		w.conns++
 	case *stats.ConnEnd:
-		l.conns--
-		last = l.conns == 0
-		l.hostLost = last && !l.shutdownAsked
+		w.conns--
+		last = w.conns == 0
+		w.hostLost = last && !w.shutdownAsked
 	}
-	l.mu.Unlock()
+	w.mu.Unlock()
 	if last {
-		// Not on this goroutine: the server waits for its connections.
-		go l.stopServer()
+		// In a goroutine of its own, because the server waits for its connections.
+		go w.stopServer()
 	}
 }

@@ -65,9 +65,7 @@ func checkExitCode(b *fixture) {
 }
 
 func checkEndedBeforeEvents(b *fixture) {
-	if _, err := b.Start(b.ctx, b.request("w", 1, `exit 0`)); err != nil {
-		b.fatalf("Start: %v", err)
-	}
+	b.mustStart(b.request("w", 1, `exit 0`))
 	b.eventLog(b.Client)
 	b.noError("Stop", b.Stop(b.ctx, "w"))
 }

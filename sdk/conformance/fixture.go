@@ -75,9 +75,7 @@ func (b *fixture) setUp() {
 	})
 	b.onCleanup(b.killLeft)
 	if !b.check.Executable {
-		b.plugin = b.open()
-		b.Client = b.plugin.Client()
-		b.onCleanup(b.stopLeftWorkload)
+		b.usePlugin()
 	}
 }
 
@@ -99,6 +97,13 @@ func (b *fixture) open() Plugin {
 	}
 	b.onCleanup(p.Close)
 	return p
+}
+
+// usePlugin opens a plugin, which is the check's own from now on.
+func (b *fixture) usePlugin() {
+	b.plugin = b.open()
+	b.Client = b.plugin.Client()
+	b.onCleanup(b.stopLeftWorkload)
 }
 
 // another answers the client of one more plugin.
@@ -171,13 +176,10 @@ func (b *fixture) wantError(what string, err, want error) {
 	}
 }
 
-// quoted puts a word into a shell script.
-func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
 // script answers a shell script that begins with the folder in $D and leaves its
 // pid behind.
 func (b *fixture) script(text string) string {
-	return "D=" + quoted(b.dir) + "; " + writePID + text
+	return "D=" + sdk.ShellQuote(b.dir) + "; " + writePID + text
 }
 
 // announce leaves the pid of the shell that runs it in a file's name.
@@ -214,14 +216,20 @@ func (b *fixture) processes(n int) int {
 // start starts the workload "w" and waits until its processes have announced
 // themselves.
 func (b *fixture) start(n int, script string) sdk.State {
-	state, err := b.Start(b.ctx, b.request("w", n, script))
-	if err != nil {
-		b.fatalf("Start: %v", err)
-	}
+	state := b.mustStart(b.request("w", n, script))
 	if len(state) == 0 || state[0] != '{' || !json.Valid(state) {
 		b.fatalf("Start answered a state that is not a JSON object: %.200q", []byte(state))
 	}
 	b.waitAlive(b.processes(n))
+	return state
+}
+
+// mustStart sends a request that has to succeed.
+func (b *fixture) mustStart(r sdk.StartRequest) sdk.State {
+	state, err := b.Start(b.ctx, r)
+	if err != nil {
+		b.fatalf("Start: %v", err)
+	}
 	return state
 }
 

@@ -51,8 +51,13 @@ func (b *fixture) stopRestored() {
 	if _, alive := b.pids(); len(alive) == 0 || b.state == nil {
 		return
 	}
+	b.stopInNewPlugin(b.state)
+}
+
+// stopInNewPlugin finds a workload again in a new plugin, and stops it there.
+func (b *fixture) stopInNewPlugin(state sdk.State) {
 	c := b.anotherClient()
-	if _, err := c.FromDict(b.ctx, b.kind, "w", b.state); err != nil {
+	if _, err := c.FromDict(b.ctx, b.kind, "w", state); err != nil {
 		b.errorf("FromDict in a new plugin: %v", err)
 		return
 	}
@@ -70,9 +75,7 @@ func (b *fixture) stillRuns() {
 func checkShutdown(b *fixture) {
 	p, conn, _ := b.startNamed()
 	b.noError("Shutdown", shutdown(b.ctx, conn))
-	if !p.endsWithin(endTimeout) {
-		b.errorf("it is still there %v after Shutdown", endTimeout)
-	}
+	p.wantEnd("after Shutdown")
 	if left := p.leftoverFiles(); len(left) > 0 {
 		b.errorf("it left %v", left)
 	}
@@ -82,9 +85,7 @@ func checkShutdown(b *fixture) {
 func checkTerminate(b *fixture) {
 	p, _, _ := b.startNamed()
 	b.noError("SIGTERM", terminate(p.cmd.Process))
-	if !p.endsWithin(endTimeout) {
-		b.errorf("it is still there %v after SIGTERM", endTimeout)
-	}
+	p.wantEnd("after SIGTERM")
 	b.stillRuns()
 }
 
@@ -100,9 +101,7 @@ func checkInterrupt(b *fixture) {
 func checkHostGone(b *fixture) {
 	p, conn, _ := b.startNamed()
 	p.closeHostSide(conn)
-	if !p.endsWithin(endTimeout) {
-		b.errorf("it is still there %v after its host's end", endTimeout)
-	}
+	p.wantEnd("after its host's end")
 	b.stillRuns()
 }
 
@@ -124,12 +123,7 @@ func checkPluginKilled(b *fixture) {
 	<-p.ended
 	_ = conn.Close() // broken already
 	b.stillRuns()
-	c := b.anotherClient()
-	if _, err := c.FromDict(b.ctx, b.kind, "w", state); err != nil {
-		b.fatalf("FromDict in a new plugin: %v", err)
-	}
-	b.noError("Stop in a new plugin", c.Stop(b.ctx, "w"))
-	b.noneAlive("after Stop in a new plugin")
+	b.stopInNewPlugin(state)
 }
 
 func checkPipesClosed(b *fixture) {

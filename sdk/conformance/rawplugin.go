@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -39,7 +38,7 @@ type rawPlugin struct {
 	out    *bufio.Reader
 	pipes  []*os.File // our ends of stdout and stderr
 	ended  chan struct{}
-	stderr tail
+	stderr process.TailBuffer
 
 	network, address string
 	own              []byte // certificate that the plugin made for itself, DER; nil for the host's files
@@ -55,7 +54,7 @@ func (b *fixture) startRaw(env map[string]string) *rawPlugin {
 	if err != nil {
 		b.fatalf("make a folder for the socket: %v", err)
 	}
-	p := &rawPlugin{b: b, dir: dir, ended: make(chan struct{})}
+	p := &rawPlugin{b: b, dir: dir, ended: make(chan struct{}), stderr: process.TailBuffer{Max: maxSeen / 2}}
 	b.onCleanup(func() { _ = os.RemoveAll(dir) }) // removed by the plugin in good cases
 	if p.certs, err = hostcert.New(); err == nil {
 		err = p.certs.Write(dir)
@@ -227,6 +226,13 @@ func (p *rawPlugin) endsWithin(d time.Duration) bool {
 	}
 }
 
+// wantEnd fails unless the plugin ends within endTimeout.
+func (p *rawPlugin) wantEnd(when string) {
+	if !p.endsWithin(endTimeout) {
+		p.b.errorf("the plugin still runs %v %s", endTimeout, when)
+	}
+}
+
 // vanish does to the plugin what the death of its host does.
 func (p *rawPlugin) closeHostSide(conn *grpc.ClientConn) {
 	for _, f := range p.pipes {
@@ -251,26 +257,4 @@ func (p *rawPlugin) leftoverFiles() []string {
 		}
 	}
 	return left
-}
-
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.b = append(t.b, p...)
-	if over := len(t.b) - maxSeen/2; over > 0 {
-		t.b = append(t.b[:0], t.b[over:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.b)
 }

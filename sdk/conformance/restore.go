@@ -53,9 +53,7 @@ func (b *fixture) startAndClose(n int) sdk.State {
 
 // restore takes the workload up in a new plugin, which is the check's from now on.
 func (b *fixture) restore(state sdk.State) sdk.State {
-	b.plugin = b.open()
-	b.Client = b.plugin.Client()
-	b.onCleanup(b.stopLeftWorkload)
+	b.usePlugin()
 	again, err := b.FromDict(b.ctx, b.kind, "w", state)
 	if err != nil {
 		b.fatalf("FromDict: %v", err)
@@ -97,9 +95,7 @@ func checkRestorePartial(b *fixture) {
 	state := b.startAndClose(3)
 	_, alive := b.pids()
 	b.kill(alive[0])
-	b.plugin = b.open()
-	b.Client = b.plugin.Client()
-	b.onCleanup(b.stopLeftWorkload)
+	b.usePlugin()
 	_, err := b.FromDict(b.ctx, b.kind, "w", state)
 	if errors.Is(err, sdk.ErrNotRunning) {
 		b.noneAlive("after NOT_FOUND")

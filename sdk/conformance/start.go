@@ -160,9 +160,7 @@ func checkCommand(b *fixture) {
 	r := b.request("w", 1, `for a; do printf '%s\036' "$a"; done >"$D/new"; mv "$D/new" "$D/args"; `+sleeper)
 	r.Command = append(r.Command, "sh")
 	r.Command = append(r.Command, awkwardWords...)
-	if _, err := b.Start(b.ctx, r); err != nil {
-		b.fatalf("Start: %v", err)
-	}
+	b.mustStart(r)
 	b.sameWords(b.readFile("args"), awkwardWords)
 	b.stop()
 }
@@ -187,9 +185,7 @@ func checkEnvironment(b *fixture) {
 	for i, w := range words {
 		r.Env["WORD_"+string(rune('0'+i))] = w
 	}
-	if _, err := b.Start(b.ctx, r); err != nil {
-		b.fatalf("Start: %v", err)
-	}
+	b.mustStart(r)
 	b.sameWords(b.readFile("env"), words)
 	b.stop()
 }
@@ -208,9 +204,7 @@ func checkWorkDir(b *fixture) {
 	r := b.request("w", 1, `pwd -P >"$D/new"; mv "$D/new" "$D/pwd"; `+sleeper)
 	r.WorkDir = filepath.Join(b.dir, "work dir")
 	b.mkdir(r.WorkDir)
-	if _, err := b.Start(b.ctx, r); err != nil {
-		b.fatalf("Start: %v", err)
-	}
+	b.mustStart(r)
 	if got := firstLine(b.readFile("pwd")); !sameFile(got, r.WorkDir) {
 		b.errorf("it runs in %q, not in %q", got, r.WorkDir)
 	}

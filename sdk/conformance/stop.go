@@ -60,9 +60,7 @@ func (b *fixture) writeGoFile() {
 
 func checkChildren(b *fixture) {
 	script := `export D; sh -c 'trap "" TERM; ` + writePID + sleeper + `' & ` + `sleep 600`
-	if _, err := b.Start(b.ctx, b.request("w", 1, script)); err != nil {
-		b.fatalf("Start: %v", err)
-	}
+	b.mustStart(b.request("w", 1, script))
 	b.waitAlive(2)
 	b.stop()
 }
