@@ -9,20 +9,20 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The errors that mean something to ipcore. A launcher wraps them with what
-// happened: fmt.Errorf("%w: pid %d", sdk.ErrNotRunning, pid). They arrive on the
-// other side as the same errors. Any other error is taken for a fault of the
-// launcher, from which nothing is concluded.
+// The errors that ipcore distinguishes. A launcher wraps one of them in an error that
+// says what happened: fmt.Errorf("%w: pid %d", sdk.ErrNotRunning, pid). They cross
+// the connection to the host, where errors.Is finds them. Every other error is a
+// fault of the launcher; the host concludes nothing about the workload from it.
 var (
-	ErrNotRunning    = errors.New("not running")      // the workload has ended for certain, or the id is not known
+	ErrNotRunning    = errors.New("not running")      // the workload has certainly ended, or the id is not known
 	ErrBadOption     = errors.New("bad option")       // the request can't be carried out as given
-	ErrProcessState  = errors.New("wrong state")      // the id is used already, or its workload is not ready or has ended
-	ErrUnknownStatus = errors.New("status not known") // the system could not be asked
-	ErrPluginGone    = errors.New("plugin gone")      // the plugin process ended; workloads go on
-	ErrUnsupported   = errors.New("not supported")    // the launcher does not have this power
+	ErrProcessState  = errors.New("wrong state")      // the id is already used, or its workload is not ready or has ended
+	ErrUnknownStatus = errors.New("status not known") // the system could not be queried
+	ErrPluginGone    = errors.New("plugin gone")      // the plugin process has ended; its workloads continue
+	ErrUnsupported   = errors.New("not supported")    // the launcher does not have this capability
 )
 
-// codeTable is the one place where errors and gRPC codes meet.
+// codeTable maps the errors to gRPC codes and back.
 var codeTable = []struct {
 	err  error
 	code codes.Code
@@ -37,8 +37,7 @@ var codeTable = []struct {
 	{context.DeadlineExceeded, codes.DeadlineExceeded},
 }
 
-// Error is an error that came from a launcher: its message, and the sentinel
-// that it wraps, if any.
+// Error is an error of a launcher as the host receives it. It wraps Kind.
 type Error struct {
 	Message string
 	Kind    error // one of the errors above, a context error, or nil
@@ -46,11 +45,11 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// Unwrap answers the sentinel.
+// Unwrap returns Kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
-// toStatus makes an error into what goes over the wire. The launcher's name
-// stands in front of the message once.
+// toStatus converts an error to a gRPC status. It puts the launcher's name in front
+// of the message once.
 func toStatus(name string, err error) error {
 	if err == nil {
 		return nil
@@ -71,7 +70,7 @@ func toStatus(name string, err error) error {
 	return status.Error(code, prefixed(name, validText(err.Error())))
 }
 
-// prefixed puts "name: " in front of the message unless it is there.
+// prefixed returns the message with "name: " in front of it, once.
 func prefixed(name, message string) string {
 	if name == "" || strings.HasPrefix(message, name+": ") {
 		return message
@@ -79,7 +78,7 @@ func prefixed(name, message string) string {
 	return name + ": " + message
 }
 
-// fromStatus makes what came over the wire into an error again.
+// fromStatus converts a gRPC status to an *Error.
 func fromStatus(err error) error {
 	if err == nil {
 		return nil
@@ -100,6 +99,3 @@ func fromStatus(err error) error {
 	}
 	return e
 }
-
-// validText makes a text fit for a protobuf string.
-func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

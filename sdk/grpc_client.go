@@ -11,54 +11,56 @@ import (
 	pb "github.com/ipcore/ipcore/sdk/proto/launcher/v1"
 )
 
-// Client is the host's side of a plugin: the contract's calls in Go's words.
-// Errors wrap the sentinels of this package. ipcore itself uses it through its
-// registry.
+// Client is the host's side of a connection to a plugin. Each method is one call of
+// the contract, and its errors wrap the errors of this package. Its methods may be
+// called concurrently. Authors of launchers do not need it.
 type Client struct {
 	rpc    pb.LauncherClient
 	health grpc_health_v1.HealthClient
 	done   <-chan struct{}
 }
 
-// NewClient makes a Client of a connection to a plugin.
+// NewClient returns a Client that uses a connection to a plugin.
 func NewClient(c grpc.ClientConnInterface) *Client {
 	return &Client{rpc: pb.NewLauncherClient(c), health: grpc_health_v1.NewHealthClient(c)}
 }
 
-// Done is closed when the plugin process has ended; nil if that is not known.
+// Done returns a channel that is closed when the plugin process has ended, or nil
+// when the Client was not made by go-plugin and so does not know.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Ping asks whether the plugin serves.
+// Ping returns nil if the plugin answers a health check.
 func (c *Client) Ping(ctx context.Context) error {
 	_, err := c.health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: "plugin"})
 	return fromStatus(err)
 }
 
-// Start requests a workload and answers its state.
+// Start requests a workload and returns its state.
 func (c *Client) Start(ctx context.Context, r StartRequest) (State, error) {
 	out, err := c.rpc.Start(ctx, startToWire(r))
 	return State(out.GetState()), fromStatus(err)
 }
 
-// Stop ends a workload.
+// Stop ends a workload and returns when nothing of it is left.
 func (c *Client) Stop(ctx context.Context, id string) error {
 	_, err := c.rpc.Stop(ctx, &pb.StopRequest{Id: id})
 	return fromStatus(err)
 }
 
-// FromDict takes up a workload and answers its state now.
+// FromDict has the plugin find a workload from its state, and returns the state as it
+// is now.
 func (c *Client) FromDict(ctx context.Context, kind Kind, id string, s State) (State, error) {
 	out, err := c.rpc.FromDict(ctx, &pb.FromDictRequest{Kind: string(kind), Id: id, State: s})
 	return State(out.GetState()), fromStatus(err)
 }
 
-// ToDict answers the state of a workload.
+// ToDict returns the state of a workload.
 func (c *Client) ToDict(ctx context.Context, id string) (State, error) {
 	out, err := c.rpc.ToDict(ctx, &pb.ToDictRequest{Id: id})
 	return State(out.GetState()), fromStatus(err)
 }
 
-// Detach forgets an id; its workload runs on.
+// Detach has the plugin forget an id; the workload keeps running.
 func (c *Client) Detach(ctx context.Context, id string) error {
 	_, err := c.rpc.Detach(ctx, &pb.DetachRequest{Id: id})
 	return fromStatus(err)
@@ -70,19 +72,19 @@ func (c *Client) Signal(ctx context.Context, id, signal string) error {
 	return fromStatus(err)
 }
 
-// Output answers the last output of a workload.
+// Output returns the last output of a workload. With remove it is deleted afterwards.
 func (c *Client) Output(ctx context.Context, id string, remove bool) (string, error) {
 	out, err := c.rpc.Output(ctx, &pb.OutputRequest{Id: id, Remove: remove})
 	return out.GetText(), fromStatus(err)
 }
 
-// ConnectionInfo answers a controller's connection files.
+// ConnectionInfo returns a controller's connection files.
 func (c *Client) ConnectionInfo(ctx context.Context, id string) (ConnectionInfo, error) {
 	out, err := c.rpc.ConnectionInfo(ctx, &pb.ConnectionInfoRequest{Id: id})
 	return ConnectionInfo{Client: out.GetClient(), Engine: out.GetEngine()}, fromStatus(err)
 }
 
-// Status answers what the system says of a workload.
+// Status returns what the system reports about a workload.
 func (c *Client) Status(ctx context.Context, id string) (Status, error) {
 	out, err := c.rpc.Status(ctx, &pb.StatusRequest{Id: id})
 	if err != nil {
@@ -94,9 +96,9 @@ func (c *Client) Status(ctx context.Context, id string) (Status, error) {
 	}, nil
 }
 
-// Events calls f with every event of an id whose number is greater than after,
-// in order. It returns nil behind the last one; f's error; or what ended the
-// stream too early.
+// Events calls f with every event of an id whose Seq is greater than after, in order,
+// and waits for new ones. It returns nil after the last event, f's error if f fails,
+// or the error that ended the stream early.
 func (c *Client) Events(ctx context.Context, id string, after uint64, f func(Event) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -109,7 +111,7 @@ func (c *Client) Events(ctx context.Context, id string, after uint64, f func(Eve
 		in, err := stream.Recv()
 		switch {
 		case errors.Is(err, io.EOF) && !stopped && after == 0:
-			return errors.New("the plugin ended the events without telling of the end")
+			return errors.New("the plugin ended the stream of events before the event \"stopped\"")
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:

@@ -13,57 +13,74 @@ import (
 	"time"
 )
 
-// Info describes a plugin. It is what the executable prints when its one
-// argument is "describe".
+// Info describes a launcher. The executable prints it as JSON when its only argument
+// is "describe".
 type Info struct {
 	Name    string `json:"name"`    // the executable is ipcore-launcher-<name>
-	Version string `json:"version"` // of the plugin, for people
-	Kinds   []Kind `json:"kinds"`
+	Version string `json:"version"` // the launcher's version, for people
+	Kinds   []Kind `json:"kinds"`   // the kinds of workload that it starts
 
-	// Options are the launcher's own options. A request with another, or with a
-	// value of another type, is refused before the launcher sees it.
+	// Options are the launcher's own options. A request with an option that is not
+	// listed, or with a value of the wrong type, is refused before the launcher sees it.
 	Options []Option `json:"options,omitempty"`
 
-	// Classes are the names by which configuration reaches each kind: upstream's
-	// classes, from the most specific to the least. {"SlurmLauncher": {"queue":
-	// "debug"}} of a configuration file and --SlurmLauncher.queue=debug set the option
-	// queue of every kind that has SlurmLauncher among its classes; of two, the more
-	// specific wins. A kind without classes is reached by the launcher's name only,
-	// as all are: --slurm.queue=debug.
+	// Classes are the class names, for each kind, by which configuration sets options,
+	// as in IPython Parallel, from the most specific to the least. {"SlurmLauncher":
+	// {"queue": "debug"}} in a configuration file, or --SlurmLauncher.queue=debug, sets
+	// the option queue of every kind that has SlurmLauncher among its classes. When two
+	// classes set the same option, the more specific one takes precedence. The
+	// launcher's name reaches every kind, with classes or without: --slurm.queue=debug.
 	Classes map[Kind][]string `json:"classes,omitempty"`
 
-	// Remote tells that workloads may run on other machines: a controller has to
-	// listen where engines of this launcher reach it.
+	// Remote says that workloads may run on other machines, so that a controller has
+	// to listen on an address that engines of this launcher can reach.
 	Remote bool `json:"remote,omitempty"`
 
-	// PrivateEnv tells that nobody else can read the environment of a workload, so
-	// that the controller's key may be in it. A batch system shows it to everybody;
-	// without PrivateEnv engines find the key in the profile's files.
+	// PrivateEnv says that other users can't read the environment of a workload, so
+	// that it may contain the controller's key. A batch system shows the environment
+	// to everybody. Without PrivateEnv, engines read the key from the profile's files.
 	PrivateEnv bool `json:"private_env,omitempty"`
 
-	// PollEvery is how often the end of a workload is looked for when the launcher
-	// has no Wait; 0 means 5 s. Nothing shorter than 1 s against a scheduler.
+	// PollEvery is the interval at which the sdk checks whether a workload has ended
+	// when the launcher is not a Waiter; 0 means 5 s. A launcher that queries a
+	// scheduler should use at least 1 s.
 	PollEvery time.Duration `json:"-"`
 
-	// The rest is filled in by Serve.
+	// Conformance is what the conformance checks need to know of the launcher; nil
+	// means nothing.
+	Conformance *ConformanceHints `json:"conformance,omitempty"`
 
-	Protocol     []int        `json:"protocol"`           // versions of the contract
-	Speaks       string       `json:"speaks,omitempty"`   // SpeaksGRPC or SpeaksVerbs
+	// Serve fills in the remaining fields.
+
+	Protocol     []int        `json:"protocol"`           // versions of the contract that it serves
+	Speaks       string       `json:"speaks,omitempty"`   // SpeaksGRPC or SpeaksScript
 	Security     []string     `json:"security,omitempty"` // in order of preference: "mtls", "peer"
-	Capabilities []Capability `json:"optional,omitempty"`
+	Capabilities []Capability `json:"capabilities,omitempty"`
+}
+
+// ConformanceHints is what the checks of "ipcore launchers test" and of package
+// plugintest need to know of a launcher. It changes nothing else.
+type ConformanceHints struct {
+	// Skip are the checks that do not apply to the launcher, by name, each with the
+	// reason, which the report shows.
+	Skip map[string]string `json:"skip,omitempty"`
+
+	// ShowJobs is the command, program and arguments, that prints everything that the
+	// batch system shows of its jobs. A check looks for secrets in its output.
+	ShowJobs []string `json:"show_jobs,omitempty"`
 }
 
 // Option is one option of a launcher.
 type Option struct {
 	Name    string          `json:"name"`
-	Type    string          `json:"type"` // one of the Types
+	Type    string          `json:"type"` // TypeString, TypeInt, …
 	Default json.RawMessage `json:"default,omitempty"`
-	Help    string          `json:"help"`
-	Secret  bool            `json:"secret,omitempty"` // shown nowhere, written to no file
-	Kinds   []Kind          `json:"kinds,omitempty"`  // that have it; none means all
+	Help    string          `json:"help"`             // one sentence without a full stop
+	Secret  bool            `json:"secret,omitempty"` // its value is never shown or written to a file
+	Kinds   []Kind          `json:"kinds,omitempty"`  // the kinds that have the option; none means all
 }
 
-// The types of an option, which are those of its value in JSON.
+// The types of an option, each a type of JSON values.
 const (
 	TypeString = "string"
 	TypeInt    = "int"
@@ -73,11 +90,11 @@ const (
 	TypeMap    = "map"  // an object of anything
 )
 
-// For tells whether the option belongs to a kind.
+// For reports whether workloads of kind k have the option.
 func (o Option) For(k Kind) bool { return len(o.Kinds) == 0 || slices.Contains(o.Kinds, k) }
 
-// Check tells whether a JSON value is of the option's type. null is of every
-// type and stands for the default.
+// Check returns an error that wraps ErrBadOption unless a JSON value has the option's
+// type. null is valid for every type and stands for the default.
 func (o Option) Check(value json.RawMessage) error {
 	var to any
 	switch o.Type {
@@ -103,30 +120,30 @@ func (o Option) Check(value json.RawMessage) error {
 	if o.Secret {
 		shown = "its value"
 	}
-	return fmt.Errorf("%w: option %q: %.80s is no %s", ErrBadOption, o.Name, shown, o.Type)
+	return fmt.Errorf("%w: option %q: %.80s is not of type %s", ErrBadOption, o.Name, shown, o.Type)
 }
 
-var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
-// ValidName tells whether a launcher may be called so: lower-case letters,
-// digits, "-" and "_".
-func ValidName(name string) bool { return nameForm.MatchString(name) }
+// ValidName reports whether name may be the name of a launcher: 1 to 64 lower-case
+// letters, digits, "-" and "_", and the first is a letter or a digit.
+func ValidName(name string) bool { return namePattern.MatchString(name) }
 
-// Offers tells whether the plugin starts workloads of that kind.
+// Offers reports whether the launcher starts workloads of kind k.
 func (i Info) Offers(k Kind) bool { return slices.Contains(i.Kinds, k) }
 
-// Has tells whether the plugin announced the power.
+// Has reports whether the launcher declares the capability.
 func (i Info) Has(p Capability) bool { return slices.Contains(i.Capabilities, p) }
 
-// Check tells what is wrong with a description.
+// Check returns an error that says what is wrong with the description, or nil.
 func (i Info) Check() error {
 	switch {
 	case !ValidName(i.Name):
-		return fmt.Errorf("name %q: want lower-case letters, digits, - and _", i.Name)
+		return fmt.Errorf("name %q: must be lower-case letters, digits, - and _", i.Name)
 	case len(i.Kinds) == 0:
-		return errors.New("no kinds: a launcher starts at least one of controller, engine")
+		return errors.New("kinds is empty: a launcher starts controllers, engines or both")
 	case len(i.Protocol) == 0:
-		return errors.New("no protocol version")
+		return errors.New("protocol is empty: list the versions of the contract that the launcher serves")
 	}
 	seen := make(map[string]bool)
 	for _, o := range i.Options {
@@ -134,7 +151,7 @@ func (i Info) Check() error {
 		case seen[o.Name]:
 			return fmt.Errorf("option %q is declared twice", o.Name)
 		case o.Name == "":
-			return errors.New("an option without a name")
+			return errors.New("an option has no name")
 		}
 		seen[o.Name] = true
 		if err := o.Check(json.RawMessage("null")); err != nil {
@@ -144,12 +161,29 @@ func (i Info) Check() error {
 	return nil
 }
 
-// ParseInfo reads what a plugin printed for "describe". Unknown keys are passed
-// over.
+// ParseInfo reads and checks what a plugin printed for "describe". It ignores
+// unknown keys, and accepts the words that early launchers used: the key
+// "optional" for "capabilities", the capability "sweep" for "orphans", and
+// "verbs" for "script" under "speaks".
 func ParseInfo(text []byte) (Info, error) {
-	var i Info
-	if err := json.Unmarshal(text, &i); err != nil {
-		return Info{}, fmt.Errorf("not a description in JSON: %w", err)
+	var read struct {
+		Info
+		Optional []Capability `json:"optional"`
+	}
+	if err := json.Unmarshal(text, &read); err != nil {
+		return Info{}, fmt.Errorf("the description is not valid JSON: %w", err)
+	}
+	i := read.Info
+	if i.Capabilities == nil {
+		i.Capabilities = read.Optional
+	}
+	for at, c := range i.Capabilities {
+		if c == "sweep" {
+			i.Capabilities[at] = CapabilityOrphans
+		}
+	}
+	if i.Speaks == "verbs" {
+		i.Speaks = SpeaksScript
 	}
 	if err := i.Check(); err != nil {
 		return Info{}, fmt.Errorf("description: %w", err)
@@ -163,26 +197,25 @@ func ParseInfo(text []byte) (Info, error) {
 	return i, nil
 }
 
-// What a launcher speaks: the contract's gRPC, or the verbs of a script, which
-// ipcore-launcher-exec serves.
+// The values of Info.Speaks: how a host talks to the executable.
 const (
-	SpeaksGRPC   = "grpc"
-	SpeaksScript = "verbs"
+	SpeaksGRPC   = "grpc"   // it is a plugin that serves the contract
+	SpeaksScript = "script" // it is a script, for which ipcore-launcher-exec serves the contract
 )
 
-// The ways in which host and plugin make sure of each other.
+// The values of Info.Security: how host and plugin authenticate each other.
 const (
-	SecurityMTLS = "mtls" // both show a certificate that the host made
-	SecurityPeer = "peer" // a unix socket whose peer the system vouches for
+	SecurityMTLS = "mtls" // each presents a certificate that the host issued
+	SecurityPeer = "peer" // the system names the peer of the unix socket
 )
 
-// complete fills in what Serve knows.
-func (i Info) complete(launcher New) Info {
+// complete fills in the fields that Serve determines.
+func (i Info) complete(launcher Factory) Info {
 	i.Protocol = []int{Protocol}
 	i.Speaks = SpeaksGRPC
 	i.Security = []string{SecurityMTLS}
 	for _, k := range i.Kinds {
-		for _, p := range powers(launcher(k, Host{}.withDefaults())) {
+		for _, p := range capabilities(launcher(k, Host{}.withDefaults())) {
 			if !i.Has(p) {
 				i.Capabilities = append(i.Capabilities, p)
 			}
@@ -191,7 +224,7 @@ func (i Info) complete(launcher New) Info {
 	return i
 }
 
-// Option answers the declared option of a name.
+// Option returns the declared option with a name.
 func (i Info) Option(name string) (Option, bool) {
 	for _, o := range i.Options {
 		if o.Name == name {
@@ -201,8 +234,9 @@ func (i Info) Option(name string) (Option, bool) {
 	return Option{}, false
 }
 
-// CheckOptions refuses options that a kind of the launcher does not have, and
-// values of another type.
+// CheckOptions returns an error that wraps ErrBadOption unless options, a JSON object
+// or empty, holds only options that workloads of that kind have, each with a value
+// of the right type.
 func (i Info) CheckOptions(kind Kind, options json.RawMessage) error {
 	if len(bytes.TrimSpace(options)) == 0 {
 		return nil
@@ -225,11 +259,11 @@ func (i Info) CheckOptions(kind Kind, options json.RawMessage) error {
 				return err
 			}
 		case declared:
-			return fmt.Errorf("%w: option %q is not one of a %s", ErrBadOption, name, kind)
+			return fmt.Errorf("%w: option %q does not apply to kind %s", ErrBadOption, name, kind)
 		case len(known) == 0:
 			return fmt.Errorf("%w: option %q: the launcher has no options", ErrBadOption, name)
 		default:
-			return fmt.Errorf("%w: option %q is not one of %s", ErrBadOption, name, strings.Join(known, ", "))
+			return fmt.Errorf("%w: option %q does not exist; the options are %s", ErrBadOption, name, strings.Join(known, ", "))
 		}
 	}
 	return nil

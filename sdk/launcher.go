@@ -15,8 +15,8 @@ import (
 // Kind is what a launcher starts.
 type Kind string
 
-// The kinds of workload. Engine is a set of n engines, which is what a cluster
-// asks for; SingleEngine is one engine on its own.
+// The kinds of workload. Engine is a set of n engines, which a cluster asks for.
+// SingleEngine is one engine that does not belong to a set.
 const (
 	Controller   Kind = "controller"
 	Engine       Kind = "engine"
@@ -24,74 +24,79 @@ const (
 )
 
 // Launcher starts, finds again and ends one workload: a controller or a set of
-// engines. Start or FromDict is called first and once; after it returned, the
-// other methods may be called at the same time from many goroutines.
+// engines. Either Start or FromDict is called first, and once. After it has
+// returned, the other methods may be called concurrently.
 //
-// The optional powers are further interfaces: Waiter, Signaler, Outputter,
-// ConnectionInfoer, Statuser, Scripter, Sweeper, and io.Closer, whose Close is
-// called when the Launcher is let go while its workload runs on. Serve finds them
-// by itself and announces them.
+// Capabilities are further interfaces that a Launcher may implement: Waiter,
+// Signaler, Outputter, ConnectionInfoer, Statuser, Scripter and OrphanFinder. Serve
+// detects them and declares them to the host. A Launcher may also be an io.Closer:
+// Close is called when the plugin no longer needs the Launcher, whose workload may
+// still be running.
 type Launcher interface {
-	// Start requests the workload and returns when the request was accepted;
-	// processes need not run yet. When it fails nothing of the workload is left.
-	// ctx ends with Start: a process must not be bound to it (exec.CommandContext).
-	// ErrBadOption: the request can't be carried out as given.
+	// Start requests the workload and returns when the system has accepted the
+	// request; processes need not run yet. After an error nothing of the workload may
+	// be left. ctx ends when Start returns, so a process must not be bound to it with
+	// exec.CommandContext. The error wraps ErrBadOption when the request can't be
+	// carried out as given.
 	Start(ctx context.Context, r StartRequest) error
 
-	// Stop ends the workload and returns when nothing of it is left. It is nil
-	// when it had ended before.
+	// Stop ends the workload and returns when nothing of it is left. It returns nil
+	// when the workload had ended before.
 	Stop(ctx context.Context) error
 
-	// FromDict takes up the workload of an earlier process from its state.
-	// ErrNotRunning: it has ended for certain. Another error: not known, the state
-	// is kept.
+	// FromDict finds a workload that an earlier plugin process started, from its
+	// state. The error wraps ErrNotRunning when the workload has certainly ended. After
+	// any other error the host keeps the state and may try again.
 	FromDict(ctx context.Context, s State) error
 
-	// ToDict answers the state that FromDict takes. It changes nothing.
+	// ToDict returns the state from which FromDict finds the workload. It changes
+	// nothing.
 	ToDict(ctx context.Context) (State, error)
 }
 
-// Waiter is a Launcher that notices the end of its workload. Without it the sdk
-// looks every few seconds: it makes a fresh Launcher, calls its FromDict with
-// the state, and takes ErrNotRunning for the end.
+// Waiter is a Launcher that notices the end of its workload. For a Launcher that is
+// not a Waiter, the sdk checks every Info.PollEvery: it creates another Launcher and
+// calls its FromDict with the state; ErrNotRunning means that the workload has ended.
 type Waiter interface {
-	// Wait returns when all of the workload has ended, or with ctx's error.
+	// Wait returns when the whole workload has ended, or ctx's error when ctx ends
+	// first.
 	Wait(ctx context.Context) (Exit, error)
 }
 
 // Signaler is a Launcher that can signal its workload.
 type Signaler interface {
 	// Signal sends a signal, given by number ("9") or name ("KILL", "SIGKILL"), to
-	// every process of the workload. ErrProcessState: it has ended.
+	// every process of the workload. The error wraps ErrProcessState when the workload
+	// has ended, and ErrBadOption when there is no such signal.
 	Signal(ctx context.Context, signal string) error
 }
 
-// Outputter is a Launcher that can show the output of its workload.
+// Outputter is a Launcher that can return the output of its workload.
 type Outputter interface {
-	// Output answers the last output, also after the end. With remove it is
-	// deleted afterwards.
+	// Output returns the last output, also after the end of the workload. With remove
+	// it deletes the output afterwards.
 	Output(ctx context.Context, remove bool) (string, error)
 }
 
 // ConnectionInfoer is a Launcher that fetches a controller's connection files.
 type ConnectionInfoer interface {
-	// ConnectionInfo waits for both files and answers them. ErrProcessState: the
-	// controller ended before it wrote them.
+	// ConnectionInfo waits until both files exist and returns them. The error wraps
+	// ErrProcessState when the controller ended before it wrote them.
 	ConnectionInfo(ctx context.Context) (ConnectionInfo, error)
 }
 
-// Statuser is a Launcher that can say what the system knows of its workload.
+// Statuser is a Launcher that can return what the system reports about its workload.
 type Statuser interface {
-	// Status is called every few seconds for each workload, also after its end: a
-	// launcher that asks a scheduler asks once for all of them. ErrUnknownStatus: the
-	// system can't be asked now.
+	// Status is called every few seconds for each workload, also after its end. A
+	// launcher that has to query a scheduler should send one query for all workloads.
+	// The error wraps ErrUnknownStatus when the system can't be queried now.
 	Status(ctx context.Context) (Status, error)
 }
 
-// Power names an optional interface in a plugin's Info.
+// Capability is the name of an optional interface in a plugin's Info.
 type Capability string
 
-// The optional powers.
+// The capabilities, each with the interface that it stands for in its name.
 const (
 	CapabilityWait           Capability = "wait"
 	CapabilitySignal         Capability = "signal"
@@ -99,29 +104,30 @@ const (
 	CapabilityConnectionInfo Capability = "connection-info"
 	CapabilityStatus         Capability = "status"
 	CapabilityScript         Capability = "script"
-	CapabilityOrphans        Capability = "sweep"
+	CapabilityOrphans        Capability = "orphans"
 )
 
-// Limited is a Launcher that has fewer powers than methods, since it stands for
-// another program.
+// CapabilityFilter is a Launcher that implements more interfaces than it has
+// capabilities, for example because it serves a script that may lack some.
 type CapabilityFilter interface {
-	// Has tells whether it has the power.
+	// Has reports whether the Launcher has the capability. It is called before Start
+	// and FromDict, too.
 	Has(Capability) bool
 }
 
-// has tells whether the launcher has a power whose method it has.
-func has(l Launcher, p Capability) bool {
-	limited, ok := l.(CapabilityFilter)
-	return !ok || limited.Has(p)
+// allows reports whether the launcher has a capability that it implements.
+func allows(l Launcher, p Capability) bool {
+	filter, ok := l.(CapabilityFilter)
+	return !ok || filter.Has(p)
 }
 
-// powers answers the powers that l has.
-func powers(l Launcher) []Capability {
-	return slices.DeleteFunc(methods(l), func(p Capability) bool { return !has(l, p) })
+// capabilities returns the capabilities of l.
+func capabilities(l Launcher) []Capability {
+	return slices.DeleteFunc(implemented(l), func(p Capability) bool { return !allows(l, p) })
 }
 
-// methods answers the powers that l has methods of.
-func methods(l Launcher) []Capability {
+// implemented returns the capabilities whose interfaces l implements.
+func implemented(l Launcher) []Capability {
 	var p []Capability
 	if _, ok := l.(Waiter); ok {
 		p = append(p, CapabilityWait)
@@ -147,57 +153,62 @@ func methods(l Launcher) []Capability {
 	return p
 }
 
-// Env is what a Launcher is given when it is made.
+// Host is a new Launcher's access to its host, the ipcore process that the plugin
+// serves.
 type Host struct {
 	// ID names the workload.
 	ID string
-	// Log goes to ipcore. A launcher writes nothing to stdout or stderr.
+	// Log sends log messages to the host. A launcher must not write to stdout, and
+	// should not write to stderr.
 	Log hclog.Logger
-	// Changed tells that a part of the workload changed, for example that one
-	// engine of a set ended. It never blocks.
+	// Changed reports that a part of the workload changed, for example that one engine
+	// of a set ended. It never blocks, and may be called from any goroutine.
 	Changed func(Change)
 }
 
-// StartRequest is what to start. The zero value of a field is its default.
+// StartRequest describes the workload to start. The zero value of a field is its
+// default.
 type StartRequest struct {
 	Kind       Kind
-	ID         string            // of the workload; an engine set's id
-	N          *int              // engines; nil means the launcher's default, and always for a controller
-	ProfileDir string            // absolute
-	ClusterID  string            // "" is the cluster without a name
+	ID         string            // of the workload; of the set for engines
+	N          *int              // number of engines; nil for the launcher's default, and always for a controller
+	ProfileDir string            // absolute path
+	ClusterID  string            // "" for the cluster without a name
 	Command    []string          // program and arguments of one controller or engine
-	Env        map[string]string // what to add to the environment
-	WorkDir    string            // "" is where ipcore was started
-	LogDir     string            // "" is ProfileDir/log
-	Options    json.RawMessage   // the launcher's own options, a JSON object or empty
+	Env        map[string]string // variables to add to the environment
+	WorkDir    string            // "" for the folder in which ipcore was started
+	LogDir     string            // "" for ProfileDir/log
+	Options    json.RawMessage   // the launcher's own options: a JSON object, or empty
 
-	// Tag names this start of this cluster, in letters, digits and "-", at most 40
-	// characters. Env has it already, as EnvTag; a batch job has it in its name or
-	// comment too, so that a Sweeper finds it.
+	// Tag identifies this start of this cluster: letters, digits and "-", at most 40
+	// characters. Env already contains it as EnvTag. A batch job should have it in its
+	// name or comment as well, so that an OrphanFinder finds the job.
 	Tag string
 
-	// ClientFile and EngineFile are the connection files on the host's machine, 0600
-	// since they hold the key. A controller writes both there, or ConnectionInfo
-	// fetches them from where it runs; an engine needs EngineFile, which a launcher to
-	// other machines takes along.
+	// ClientFile and EngineFile are the paths of the connection files on the host's
+	// machine. Their mode is 0600 because they contain the key. Either the controller
+	// writes both, or ConnectionInfo fetches them from the machine where it runs. An
+	// engine needs EngineFile; a launcher that starts engines on other machines has to
+	// copy it there.
 	ClientFile, EngineFile string
 }
 
-// EnvTag is the variable of StartRequest.Tag in the environment of everything
-// that is started.
+// EnvTag is the environment variable that holds StartRequest.Tag in every process of
+// a workload.
 const EnvTag = "IPCORE_CLUSTER_TAG"
 
-// Count answers how many engines to start: N, or what the launcher takes when
-// nobody says.
-func (r StartRequest) Count(otherwise int) int {
+// Count returns the number of engines to start: N, or defaultN when the request does
+// not say.
+func (r StartRequest) Count(defaultN int) int {
 	if r.N != nil {
 		return *r.N
 	}
-	return otherwise
+	return defaultN
 }
 
-// DecodeOptions puts the launcher's own options into v, a pointer to a struct
-// with JSON tags. An unknown key or a wrong type is ErrBadOption.
+// DecodeOptions stores the launcher's own options in v, a pointer to a struct with
+// JSON tags. The error wraps ErrBadOption when a key is unknown or a value has the
+// wrong type. Without options it leaves v as it is.
 func (r StartRequest) DecodeOptions(v any) error {
 	if len(bytes.TrimSpace(r.Options)) == 0 {
 		return nil
@@ -213,21 +224,23 @@ func (r StartRequest) DecodeOptions(v any) error {
 	return nil
 }
 
-// State is what a launcher needs to find its workload again: a JSON object that
-// nobody but the launcher looks into. It carries a version.
+// State is what a launcher needs to find its workload again: a JSON object that only
+// the launcher interprets. It should contain a version, so that a later version of
+// the launcher can read it.
 type State json.RawMessage
 
-// NewState makes a State of v, a struct or map with JSON tags.
+// NewState returns v, a struct with JSON tags or a map, as a State.
 func NewState(v any) (State, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("write state: %w", err)
+		return nil, fmt.Errorf("encode the state: %w", err)
 	}
 	return State(b), nil
 }
 
-// Decode puts the state into v. Keys that v does not have are passed over, since
-// a newer version may have written them.
+// Decode stores the state in v, a pointer to a struct with JSON tags. It ignores keys
+// that v does not have, because a newer version may have written them. The error
+// wraps ErrBadOption when the state does not fit v.
 func (s State) Decode(v any) error {
 	if err := json.Unmarshal(s, v); err != nil {
 		return fmt.Errorf("%w: state: %w", ErrBadOption, err)
@@ -235,33 +248,33 @@ func (s State) Decode(v any) error {
 	return nil
 }
 
-// MarshalJSON writes the state as it is.
+// MarshalJSON returns the state unchanged.
 func (s State) MarshalJSON() ([]byte, error) { return json.RawMessage(s).MarshalJSON() }
 
-// UnmarshalJSON keeps the state as it is.
+// UnmarshalJSON stores b unchanged.
 func (s *State) UnmarshalJSON(b []byte) error {
 	*s = append((*s)[:0], b...)
 	return nil
 }
 
-// isObject tells whether s is a JSON object.
+// isObject reports whether s is a JSON object.
 func (s State) isObject() bool {
 	t := bytes.TrimSpace(s)
 	return len(t) > 0 && t[0] == '{' && json.Valid(t)
 }
 
-// Exit is how a workload, or one process of it, ended.
+// Exit describes how a workload, or one process of it, ended.
 type Exit struct {
-	Code   int    // exit code; -1 when not known, or when a signal ended it
-	Signal string // name of the signal that ended it ("SIGKILL"), or ""
-	Reason string // why, in the system's own words ("TIMEOUT", "CANCELLED by 1000"), or ""
-	Output string // last lines of output, at most 16 KiB
+	Code   int    // exit code; -1 when it is not known, or when a signal ended the process
+	Signal string // name of the signal that ended the process ("SIGKILL"), or ""
+	Reason string // the reason in the system's own words ("TIMEOUT", "CANCELLED by 1000"), or ""
+	Output string // the last lines of output, at most 16 KiB
 }
 
-// Change is a change of a part of a workload.
+// Change describes a change of a part of a workload.
 type Change struct {
-	Index int    // which engine of the set; -1: none in particular
-	Exit  Exit   // how it ended, if it did
+	Index int    // index of the engine in its set, from 0; -1 when the change is not about one engine
+	Exit  Exit   // how the engine ended, if it did
 	Text  string // what happened; "" means Exit.Output
 }
 
@@ -270,42 +283,43 @@ type ConnectionInfo struct {
 	Client, Engine json.RawMessage
 }
 
-// Status is what the system says of a workload.
+// Status is what the system reports about a workload.
 type Status struct {
 	State string // StatusPending, StatusRunning, StatusStopped or StatusUnknown
 
-	// Text is in the system's own words, above all why something waits or how it
-	// ended; may be "".
+	// Text is in the system's own words, mainly why a process waits or how it ended.
+	// It may be "".
 	Text string
 
-	// How many processes of the workload run, wait for their turn, and there are in
-	// all; nil when not known. The others have ended.
+	// Running and Pending are the numbers of processes of the workload that run and
+	// that wait to run; Total is the number of all, including those that have ended. nil
+	// means that a number is not known.
 	Running, Pending, Total *int
 }
 
-// The states in a Status.
+// The values of Status.State.
 const (
-	StatusPending = "pending" // none runs, some may
-	StatusRunning = "running" // at least one runs
-	StatusStopped = "stopped" // none will run any more
-	StatusUnknown = "unknown" // the system could not be asked
+	StatusPending = "pending" // no process runs yet, and some will
+	StatusRunning = "running" // at least one process runs
+	StatusStopped = "stopped" // no process runs or will run
+	StatusUnknown = "unknown" // the system could not be queried
 )
 
-// Event is one thing that became of a workload.
+// Event is an event in the life of a workload.
 type Event struct {
-	Seq   uint64 // from 1 for each id
+	Seq   uint64 // counted from 1 for each id
 	ID    string
 	Kind  EventKind
-	Index int // EventChanged: which engine; -1: none in particular
+	Index int // of EventChanged: index of the engine in its set, from 0; -1 when it is not about one engine
 	Exit  Exit
 	Text  string // what happened, or the last lines of output
 }
 
-// EventKind tells events apart.
+// EventKind is the kind of an Event.
 type EventKind string
 
-// The kinds of event: EventRunning is the first, EventStopped the last and told
-// exactly once.
+// The kinds of event. EventRunning is the first event of a workload, and
+// EventStopped the last; each is sent exactly once.
 const (
 	EventRunning EventKind = "running"
 	EventChanged EventKind = "changed"

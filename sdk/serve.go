@@ -21,21 +21,23 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// farewell is how long the plugin waits for its watchers when it ends.
-const farewell = 300 * time.Millisecond
+// watcherGrace is how long an ending plugin waits for its watchers.
+const watcherGrace = 300 * time.Millisecond
 
-// lastDuty bounds stopping what a host that died has started and may not know.
-const lastDuty = 30 * time.Second
+// orphanStopLimit bounds how long a plugin whose host died takes to stop the workloads
+// that the host may not know.
+const orphanStopLimit = 30 * time.Second
 
-// Serve is the main function of a launcher: call it first and print nothing. It
-// answers "describe", or serves ipcore until ipcore lets the plugin go or is
-// gone. Workloads run on in either case. It exits the process.
-func Serve(info Info, launcher New) {
+// Serve is the main function of a launcher. Call it first, and print nothing before.
+// With the argument "describe" it prints the description. Otherwise it serves ipcore
+// until ipcore ends the plugin or is gone; workloads keep running in either case. It
+// does not return: it exits the process.
+func Serve(info Info, launcher Factory) {
 	os.Exit(serve(info, launcher, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func serve(info Info, launcher New, args []string, stdout, stderr io.Writer) int {
-	env := privateEnv()
+func serve(info Info, launcher Factory, args []string, stdout, stderr io.Writer) int {
+	env := handshakeEnv()
 	info = info.complete(launcher)
 	if len(args) == 1 && args[0] == "describe" {
 		if err := info.print(stdout); err != nil {
@@ -45,29 +47,29 @@ func serve(info Info, launcher New, args []string, stdout, stderr io.Writer) int
 		return 0
 	}
 	if env[EnvCookie] != Cookie {
-		fmt.Fprintf(stderr, "ipcore-launcher-%s is a launcher of ipcore and is started by ipcore: ipcore --engines=%s\nrun it with the argument \"describe\" to see what it does\n", info.Name, info.Name)
+		fmt.Fprintf(stderr, "ipcore-launcher-%s is a launcher for ipcore, and ipcore starts it: ipcore --engines=%s\nrun it with the argument \"describe\" to print its description\n", info.Name, info.Name)
 		return 1
 	}
-	// go-plugin replaces os.Stderr later; this logger keeps the real one.
+	// go-plugin replaces os.Stderr later; this logger keeps the original.
 	log := hclog.New(&hclog.LoggerOptions{
 		Name: info.Name, Level: hclog.LevelFromString(env[EnvLogLevel]),
 		Output: os.Stderr, JSONFormat: true,
 	})
 	if err := info.Check(); err != nil {
-		log.Error("the launcher describes itself wrongly", "error", err)
+		log.Error("the launcher's description is not valid", "error", err)
 		return 1
 	}
 	return serveHost(info, launcher, log, env)
 }
 
-// serveHost serves the host that started this process.
-func serveHost(info Info, launcher New, log hclog.Logger, env map[string]string) int {
+// serveHost serves the host that started this process, and returns the exit code.
+func serveHost(info Info, launcher Factory, log hclog.Logger, env map[string]string) int {
 	srv := newServer(context.Background(), info, launcher, log)
-	lease := newLeash(log, neverConnected)
-	defer lease.end()
+	watch := newHostWatch(log, connectTimeout)
+	defer watch.stopTimer()
 
-	// Interrupts from a terminal are not for us; the host decides. Catching them
-	// (not ignoring, which children would inherit) is all that is needed.
+	// Interrupts from a terminal are meant for the host. They are caught and not
+	// ignored, because children would inherit ignored signals.
 	caught := make(chan os.Signal, 4)
 	signal.Notify(caught, caughtSignals...)
 	done := make(chan struct{})
@@ -77,8 +79,8 @@ func serveHost(info Info, launcher New, log hclog.Logger, env map[string]string)
 			select {
 			case s := <-caught:
 				if endsPlugin(s) {
-					log.Info("asked to end, workloads run on", "signal", s.String())
-					lease.release()
+					log.Info("ending on a signal, workloads keep running", "signal", s.String())
+					watch.stopServer()
 				}
 			case <-done:
 				return
@@ -86,40 +88,41 @@ func serveHost(info Info, launcher New, log hclog.Logger, env map[string]string)
 		}
 	}()
 
-	go lease.watchPipe(done) // ends with serveHost
+	go watch.watchPipe(done) // ends with serveHost
 
 	served := false
 	files := hostFiles(env["PLUGIN_UNIX_SOCKET_DIR"], env[EnvTLSDir])
 	restore := privateUmask()
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig:  Handshake(),
-		VersionedPlugins: map[int]plugin.PluginSet{Protocol: {pluginName: &service{server: srv}}},
+		VersionedPlugins: map[int]plugin.PluginSet{Protocol: {PluginName: &service{server: srv}}},
 		Logger:           log,
 		TLSProvider: func() (*tls.Config, error) {
-			restore() // the socket has been made
+			restore() // the socket exists now
 			return serverTLS(env[EnvTLSDir], env["PLUGIN_CLIENT_CERT"])
 		},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			served = true
-			clearPrivate()
-			g := newGRPCServer(log, append(opts, grpc.StatsHandler(lease)))
-			lease.hold(g.Stop)
+			clearHandshakeEnv()
+			g := newGRPCServer(log, append(opts, grpc.StatsHandler(watch)))
+			watch.setStop(g.Stop)
 			return g
 		},
 	})
 	restore()
-	if lease.hostDied() {
-		srv.stopUnknown(lastDuty)
+	if watch.hostDied() {
+		srv.stopUnknown(orphanStopLimit)
 	}
-	srv.close(farewell)
-	files.remove()
+	srv.close(watcherGrace)
+	removeAll(files)
 	if !served {
-		return 1 // go-plugin has logged why
+		return 1 // go-plugin has logged the reason
 	}
 	return 0
 }
 
-// newGRPCServer adds what every server of the contract has.
+// newGRPCServer returns a server with the limits of the contract, which turns panics of
+// launchers into errors.
 func newGRPCServer(log hclog.Logger, opts []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(opts,
 		grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage),
@@ -141,15 +144,16 @@ func recovered(log hclog.Logger, method string, err *error) {
 	}
 }
 
-// serverTLS makes the plugin's side of the mutual TLS. With the host's files it
-// uses those; with the host's certificate alone it answers nil, and go-plugin
-// makes a certificate. It never serves without TLS.
+// serverTLS returns the plugin's TLS configuration. It uses the host's files if dir
+// names their folder. With the host's certificate alone it returns nil, and go-plugin
+// creates a certificate. Without either it returns an error: the plugin never serves
+// without TLS.
 func serverTLS(dir, hostCert string) (*tls.Config, error) {
 	if dir == "" {
 		if hostCert == "" {
-			return nil, errors.New("the host gave no certificate; this launcher does not serve without TLS")
+			return nil, errors.New("the host passed no certificate; a launcher does not serve without TLS")
 		}
-		return nil, nil //nolint:nilnil // go-plugin's way to be told to make its own
+		return nil, nil //nolint:nilnil // makes go-plugin create its own
 	}
 	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
 	if err != nil {
@@ -157,11 +161,11 @@ func serverTLS(dir, hostCert string) (*tls.Config, error) {
 	}
 	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
 	if err != nil {
-		return nil, fmt.Errorf("load the host's authority: %w", err)
+		return nil, fmt.Errorf("read the host's certificate authority: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("no certificate in %s", filepath.Join(dir, "ca.pem"))
+		return nil, fmt.Errorf("%s contains no certificate", filepath.Join(dir, "ca.pem"))
 	}
 	return &tls.Config{
 		Certificates: []tls.Certificate{cert},
@@ -171,31 +175,29 @@ func serverTLS(dir, hostCert string) (*tls.Config, error) {
 	}, nil
 }
 
-// privateEnv answers what is between host and plugin in the environment.
-func privateEnv() map[string]string {
+// handshakeEnv returns the variables that the host passed to this plugin.
+func handshakeEnv() map[string]string {
 	env := make(map[string]string)
 	for _, kv := range os.Environ() { //nolint:forbidigo // the plugin's side of the handshake; sdk/process can't be imported here
-		if name, value, _ := strings.Cut(kv, "="); Private(name) {
+		if name, value, _ := strings.Cut(kv, "="); HandshakeVariable(name) {
 			env[name] = value
 		}
 	}
 	return env
 }
 
-// clearPrivate takes it out, so that no child gets it whichever way it is
-// started.
-func clearPrivate() {
-	for name := range privateEnv() {
-		_ = os.Unsetenv(name) // fails for no name that was there
+// clearHandshakeEnv removes those variables from the environment, so that no child
+// inherits them, however it is started.
+func clearHandshakeEnv() {
+	for name := range handshakeEnv() {
+		_ = os.Unsetenv(name) // does not fail for a name that was set
 	}
 }
 
-// leftovers are the files that the host made for this process. The host removes
-// them; a plugin whose host was killed does it instead.
-type leftovers []string
-
-func hostFiles(dirs ...string) leftovers {
-	var l leftovers
+// hostFiles returns the files and folders that the host created for this plugin. The
+// host removes them; a plugin whose host was killed does it instead.
+func hostFiles(dirs ...string) []string {
+	var l []string
 	for _, d := range dirs {
 		if d != "" {
 			l = append(l, filepath.Join(d, "ca.pem"), filepath.Join(d, "cert.pem"), filepath.Join(d, "key.pem"), filepath.Join(d, "lock"), d)
@@ -204,25 +206,27 @@ func hostFiles(dirs ...string) leftovers {
 	return l
 }
 
-func (l leftovers) remove() {
-	for _, path := range l {
-		_ = os.Remove(path) // gone already, or a folder with other things in it: both fine
+// removeAll removes files and empty folders.
+func removeAll(paths []string) {
+	for _, path := range paths {
+		_ = os.Remove(path) // it may be gone, or a folder with other files in it
 	}
 }
 
 // TestServer is a plugin served inside this process, for tests.
 type TestServer struct {
 	Network, Address string // where it listens
-	Info             Info   // what it describes
+	Info             Info   // its description, complete
 	stop             context.CancelFunc
 	closed           chan struct{}
 	srv              *server
 }
 
-// ServeTest serves a launcher inside this process over a real socket, without
-// TLS, cookie and leash. Package plugintest builds on it.
-func ServeTest(info Info, launcher New, log hclog.Logger) (*TestServer, error) {
-	clearPrivate()
+// ServeTest serves a launcher inside this process over a real socket, without TLS and
+// without a cookie, until Close. It does not watch whether a host exists. Package
+// plugintest builds on it.
+func ServeTest(info Info, launcher Factory, log hclog.Logger) (*TestServer, error) {
+	clearHandshakeEnv()
 	info = info.complete(launcher)
 	if err := info.Check(); err != nil {
 		return nil, fmt.Errorf("sdk.Info: %w", err)
@@ -230,9 +234,9 @@ func ServeTest(info Info, launcher New, log hclog.Logger) (*TestServer, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &TestServer{Info: info, stop: cancel, closed: make(chan struct{}), srv: newServer(ctx, info, launcher, log)}
 	where := make(chan *plugin.ReattachConfig, 1)
-	go plugin.Serve(&plugin.ServeConfig{ // ended by Close
+	go plugin.Serve(&plugin.ServeConfig{ // ends with Close
 		HandshakeConfig:  Handshake(),
-		VersionedPlugins: map[int]plugin.PluginSet{Protocol: {pluginName: &service{server: t.srv}}},
+		VersionedPlugins: map[int]plugin.PluginSet{Protocol: {PluginName: &service{server: t.srv}}},
 		Logger:           log,
 		GRPCServer:       func(opts []grpc.ServerOption) *grpc.Server { return newGRPCServer(log, opts) },
 		Test:             &plugin.ServeTestConfig{Context: ctx, ReattachConfigCh: where, CloseCh: t.closed},
@@ -243,11 +247,11 @@ func ServeTest(info Info, launcher New, log hclog.Logger) (*TestServer, error) {
 		return t, nil
 	case <-t.closed:
 		cancel()
-		return nil, errors.New("the launcher could not be served; the log says why")
+		return nil, errors.New("the launcher could not be served; its log has the reason")
 	}
 }
 
-// Close ends the server as the end of a plugin process would; workloads run on.
+// Close ends the server as the end of a plugin process would; workloads keep running.
 func (t *TestServer) Close() {
 	t.stop()
 	<-t.closed

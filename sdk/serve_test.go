@@ -107,7 +107,7 @@ func (f *full) ConnectionInfo(context.Context) (ConnectionInfo, error) {
 var plainInfo = Info{Name: "plain", Version: "1", Kinds: []Kind{Engine}, PollEvery: 10 * time.Millisecond,
 	Options: []Option{{Name: "colour", Type: "string", Help: "of the engines"}}}
 
-func serveTest(t *testing.T, info Info, launcher New) *Client {
+func serveTest(t *testing.T, info Info, launcher Factory) *Client {
 	t.Helper()
 	s, err := ServeTest(info, launcher, hclog.NewNullLogger())
 	if err != nil {
@@ -129,7 +129,7 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
-func story(t *testing.T, c *Client, id string) (kinds []EventKind, last Event) {
+func allEvents(t *testing.T, c *Client, id string) (kinds []EventKind, last Event) {
 	t.Helper()
 	err := c.Events(testContext(t), id, 0, func(e Event) error {
 		kinds, last = append(kinds, e.Kind), e
@@ -142,7 +142,7 @@ func story(t *testing.T, c *Client, id string) (kinds []EventKind, last Event) {
 }
 
 // A launcher without Wait is looked at, and its end told.
-func TestFourMethodsAreWatched(t *testing.T) {
+func TestLauncherWithoutWait(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
 	c := serveTest(t, plainInfo, func(Kind, Host) Launcher { return &plain{world: w} })
 	ctx := testContext(t)
@@ -150,7 +150,7 @@ func TestFourMethodsAreWatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.AfterFunc(50*time.Millisecond, func() { w.set("a", false) })
-	kinds, last := story(t, c, "a")
+	kinds, last := allEvents(t, c, "a")
 	if !slices.Equal(kinds, []EventKind{EventRunning, EventStopped}) || last.Exit.Code != -1 {
 		t.Errorf("told %v, last %+v", kinds, last)
 	}
@@ -229,27 +229,27 @@ func TestStartThatFails(t *testing.T) {
 }
 
 // heedless finishes a start that is given up.
-type heedless struct {
+type slowStarter struct {
 	plain
 	starting chan struct{}
 	stopped  chan struct{}
 }
 
-func (h *heedless) Start(ctx context.Context, r StartRequest) error {
+func (h *slowStarter) Start(ctx context.Context, r StartRequest) error {
 	close(h.starting)
 	<-ctx.Done()
 	return h.plain.Start(ctx, r)
 }
 
-func (h *heedless) Stop(ctx context.Context) error {
+func (h *slowStarter) Stop(ctx context.Context) error {
 	defer close(h.stopped)
 	return h.plain.Stop(ctx)
 }
 
 // What was started for a caller who has gone is ended: nobody has its state.
-func TestStartThatIsGivenUp(t *testing.T) {
+func TestStartCanceled(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
-	h := &heedless{plain: plain{world: w}, starting: make(chan struct{}), stopped: make(chan struct{})}
+	h := &slowStarter{plain: plain{world: w}, starting: make(chan struct{}), stopped: make(chan struct{})}
 	c := serveTest(t, plainInfo, func(Kind, Host) Launcher { return h })
 	ctx, cancel := context.WithCancel(testContext(t))
 	go func() {
@@ -271,7 +271,7 @@ func TestStartThatIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestPowersCrossTheWire(t *testing.T) {
+func TestCapabilitiesCrossTheWire(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
 	made := make(chan *full, 8)
 	c := serveTest(t, plainInfo, func(_ Kind, env Host) Launcher {
@@ -350,10 +350,24 @@ func TestParseInfo(t *testing.T) {
 	}
 }
 
-func TestLeash(t *testing.T) {
+// The words of early launchers are read as the ones that replaced them, and are
+// not written.
+func TestParseOldInfo(t *testing.T) {
+	old := `{"name":"a","kinds":["engine"],"protocol":[1],"speaks":"verbs","optional":["signal","sweep"]}`
+	info, err := ParseInfo([]byte(old))
+	if err != nil || info.Speaks != SpeaksScript || !slices.Equal(info.Capabilities, []Capability{CapabilitySignal, CapabilityOrphans}) {
+		t.Errorf("%+v, %v", info, err)
+	}
+	text, err := json.Marshal(info)
+	if err != nil || !strings.Contains(string(text), `"speaks":"script"`) || !strings.Contains(string(text), `"capabilities":["signal","orphans"]`) {
+		t.Errorf("written as %s, %v", text, err)
+	}
+}
+
+func TestHostWatch(t *testing.T) {
 	stopped := make(chan struct{})
-	l := newLeash(hclog.NewNullLogger(), time.Hour)
-	l.hold(func() { close(stopped) })
+	l := newHostWatch(hclog.NewNullLogger(), time.Hour)
+	l.setStop(func() { close(stopped) })
 	ctx := testContext(t)
 	l.HandleConn(ctx, &stats.ConnBegin{})
 	l.HandleConn(ctx, &stats.ConnBegin{})
@@ -365,11 +379,11 @@ func TestLeash(t *testing.T) {
 	}
 	l.HandleConn(ctx, &stats.ConnEnd{})
 	<-stopped
-	l.release()
+	l.stopServer()
 
 	never := make(chan struct{})
-	l = newLeash(hclog.NewNullLogger(), time.Millisecond)
-	l.hold(func() { close(never) })
+	l = newHostWatch(hclog.NewNullLogger(), time.Millisecond)
+	l.setStop(func() { close(never) })
 	<-never
 }
 

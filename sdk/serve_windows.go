@@ -2,14 +2,17 @@ package sdk
 
 import "os"
 
-// caughtSignals are those that must not end the plugin by default.
+// caughtSignals are the signals whose default action, to end the plugin, must not
+// happen.
 var caughtSignals = []os.Signal{os.Interrupt}
 
-// endsPlugin tells whether the signal asks for an orderly end; Windows has none.
+// endsPlugin reports whether the signal asks the plugin to end. Windows has no such
+// signal.
 func endsPlugin(os.Signal) bool { return false }
 
-// privateUmask does nothing: there is no umask here.
+// privateUmask does nothing: Windows has no umask.
 func privateUmask() func() { return func() {} }
 
-// stdoutAbandoned can't be told here; neverConnected has to do.
-func stdoutAbandoned() bool { return false }
+// stdoutHasNoReader returns false: Windows does not tell, and connectTimeout ends the
+// plugin instead.
+func stdoutHasNoReader() bool { return false }

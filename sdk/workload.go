@@ -12,30 +12,30 @@ import (
 const (
 	// maxText bounds the text of an event, in bytes.
 	maxText = 16 << 10
-	// stopTellWait is how long Stop waits for Wait to tell how the workload ended.
-	stopTellWait = 2 * time.Second
-	// lookTimeout bounds one look at a workload whose launcher has no Wait.
-	lookTimeout = 30 * time.Second
+	// exitWait is how long Stop waits for Wait to return how the workload ended.
+	exitWait = 2 * time.Second
+	// checkTimeout bounds one check of a workload whose launcher is not a Waiter.
+	checkTimeout = 30 * time.Second
 )
 
-// workload is one id of the plugin: its launcher and what became of it.
+// workload is one id of the plugin, with its launcher and its events.
 type workload struct {
 	id       string
 	kind     Kind
 	launcher Launcher
 
-	// watching is cancelled when the id is detached or the plugin ends.
+	// watching is canceled when the id is detached or the plugin ends.
 	watching context.Context
 	release  context.CancelFunc
 	watched  chan struct{} // closed when the watcher has ended
-	stopping chan struct{} // holds one token: one Stop at a time
+	stopping chan struct{} // holds one token: only one Stop runs at a time
 
-	mu      sync.Mutex
-	begun   bool
-	known   bool // the host has shown that it has the state
-	stopped bool
-	events  []Event
-	more    chan struct{} // closed and replaced at each change
+	mu          sync.Mutex
+	started     bool
+	knownToHost bool // the host has shown that it has the state: it named the id after Start
+	stopped     bool
+	events      []Event
+	updated     chan struct{} // closed and replaced at each change
 }
 
 func newWorkload(ctx context.Context, id string, kind Kind) *workload {
@@ -43,17 +43,17 @@ func newWorkload(ctx context.Context, id string, kind Kind) *workload {
 		id: id, kind: kind,
 		watched:  make(chan struct{}),
 		stopping: make(chan struct{}, 1),
-		more:     make(chan struct{}),
+		updated:  make(chan struct{}),
 	}
 	w.watching, w.release = context.WithCancel(ctx)
 	return w
 }
 
-// begin tells that the workload runs and starts to watch it.
+// begin adds the event "running" and starts to watch the workload.
 func (w *workload) begin(group *sync.WaitGroup, watch func()) {
 	w.mu.Lock()
-	w.begun = true
-	// What the launcher told of before it had returned comes behind "running".
+	w.started = true
+	// Events that the launcher reported before Start returned come after "running".
 	early := w.events
 	w.events = nil
 	w.append(Event{Kind: EventRunning, Index: -1})
@@ -67,21 +67,21 @@ func (w *workload) begin(group *sync.WaitGroup, watch func()) {
 	})
 }
 
-// append adds an event. The caller holds mu.
+// append adds an event. The caller must hold mu.
 func (w *workload) append(e Event) {
 	e.ID, e.Seq = w.id, uint64(len(w.events)+1)
-	e.Text = lastBytes(validText(e.Text), maxText)
+	e.Text = LastBytes(e.Text, maxText)
 	w.events = append(w.events, e)
 	w.wake()
 }
 
-// wake lets everybody look again. The caller holds mu.
+// wake wakes all callers of since. The caller must hold mu.
 func (w *workload) wake() {
-	close(w.more)
-	w.more = make(chan struct{})
+	close(w.updated)
+	w.updated = make(chan struct{})
 }
 
-// changed tells of a change of a part; it is Env.Changed.
+// changed is Host.Changed of the workload's launcher.
 func (w *workload) changed(c Change) {
 	text := c.Text
 	if text == "" {
@@ -94,7 +94,7 @@ func (w *workload) changed(c Change) {
 	}
 }
 
-// ended tells that all has ended; the first call counts.
+// ended adds the event "stopped". Only the first call has an effect.
 func (w *workload) ended(e Exit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -105,11 +105,12 @@ func (w *workload) ended(e Exit) {
 	w.append(Event{Kind: EventStopped, Index: -1, Exit: e, Text: e.Output})
 }
 
-// unknown tells whether the workload runs and no host may know of it.
-func (w *workload) unknown() bool {
+// unknownToHost reports whether the workload is running and the host may not have its
+// state.
+func (w *workload) unknownToHost() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.begun && !w.known && !w.stopped
+	return w.started && !w.knownToHost && !w.stopped
 }
 
 func (w *workload) hasStopped() bool {
@@ -118,28 +119,28 @@ func (w *workload) hasStopped() bool {
 	return w.stopped
 }
 
-// since answers the events after a number, whether the last of all is known, and
-// a channel that is closed when there is more to see.
+// since returns the events whose Seq is greater than after, whether they include the
+// last event, and a channel that is closed when something has changed.
 func (w *workload) since(after uint64) (events []Event, complete bool, more <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.begun && after < uint64(len(w.events)) {
+	if w.started && after < uint64(len(w.events)) {
 		events = w.events[after:len(w.events):len(w.events)]
 	}
-	return events, w.begun && w.stopped, w.more
+	return events, w.started && w.stopped, w.updated
 }
 
-// watch finds out when the workload ends. look makes a fresh launcher for one
-// without Wait.
-func (w *workload) watch(every time.Duration, look func(context.Context, State) error) {
-	var told string
+// watch waits until the workload ends, and adds the event "stopped". check checks the
+// workload of a state, for a launcher that is not a Waiter.
+func (w *workload) watch(every time.Duration, check func(context.Context, State) error) {
+	var reported string
 	for {
 		var exit Exit
 		var err error
 		if waiter, ok := w.launcher.(Waiter); ok {
 			exit, err = waiter.Wait(w.watching)
 		} else {
-			exit, err = Exit{Code: -1}, w.look(every, look)
+			exit, err = Exit{Code: -1}, w.pollState(every, check)
 		}
 		if w.watching.Err() != nil {
 			return
@@ -151,9 +152,9 @@ func (w *workload) watch(every time.Duration, look func(context.Context, State) 
 		case errors.Is(err, ErrNotRunning):
 			w.ended(Exit{Code: -1})
 			return
-		case err.Error() != told: // say it once, and go on
-			told = err.Error()
-			w.changed(Change{Index: -1, Text: fmt.Sprintf("the end can't be watched: %v", err)})
+		case err.Error() != reported: // report it once, and continue
+			reported = err.Error()
+			w.changed(Change{Index: -1, Text: fmt.Sprintf("can't watch for the end of the workload: %v", err)})
 		}
 		if !sleep(w.watching, every) {
 			return
@@ -161,13 +162,14 @@ func (w *workload) watch(every time.Duration, look func(context.Context, State) 
 	}
 }
 
-// look looks at intervals until the workload has ended (nil), or one look fails.
-func (w *workload) look(every time.Duration, look func(context.Context, State) error) error {
+// pollState checks at intervals until the workload has ended, and then returns nil, or
+// until a check fails.
+func (w *workload) pollState(every time.Duration, check func(context.Context, State) error) error {
 	for sleep(w.watching, every) {
-		ctx, cancel := context.WithTimeout(w.watching, lookTimeout)
+		ctx, cancel := context.WithTimeout(w.watching, checkTimeout)
 		state, err := w.launcher.ToDict(ctx)
 		if err == nil {
-			err = look(ctx, state)
+			err = check(ctx, state)
 		}
 		cancel()
 		if errors.Is(err, ErrNotRunning) {
@@ -180,7 +182,7 @@ func (w *workload) look(every time.Duration, look func(context.Context, State) e
 	return w.watching.Err()
 }
 
-// stop ends the workload and sees to it that the end is told.
+// stop ends the workload and adds the event "stopped".
 func (w *workload) stop(ctx context.Context) error {
 	select {
 	case w.stopping <- struct{}{}:
@@ -192,7 +194,7 @@ func (w *workload) stop(ctx context.Context) error {
 		return err
 	}
 	if _, ok := w.launcher.(Waiter); ok && !w.hasStopped() {
-		t := time.NewTimer(stopTellWait)
+		t := time.NewTimer(exitWait)
 		defer t.Stop()
 		select {
 		case <-w.watched:
@@ -204,11 +206,11 @@ func (w *workload) stop(ctx context.Context) error {
 	return nil
 }
 
-// letGo ends the watching and closes the launcher; the workload runs on.
-func (w *workload) letGo() {
+// detach stops watching the workload, which keeps running, and closes the launcher.
+func (w *workload) detach() {
 	w.release()
 	w.mu.Lock()
-	begun := w.begun
+	begun := w.started
 	w.wake()
 	w.mu.Unlock()
 	if begun {
@@ -220,12 +222,12 @@ func (w *workload) letGo() {
 // closeLauncher calls the launcher's Close if it has one.
 func closeLauncher(l Launcher) {
 	if c, ok := l.(io.Closer); ok {
-		// The workload is not touched by Close, so its error changes nothing here.
+		// Close does not affect the workload, so its error does not matter here.
 		_ = c.Close()
 	}
 }
 
-// sleep waits and tells whether ctx is still good.
+// sleep waits for d, and reports whether ctx has not ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -235,19 +237,4 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// lastBytes answers the last n bytes of s, from the beginning of a line if there
-// is one.
-func lastBytes(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	s = s[len(s)-n:]
-	for i := range len(s) {
-		if s[i] == '\n' {
-			return s[i+1:]
-		}
-	}
-	return validText(s)
 }

@@ -13,7 +13,7 @@ import threading
 import time
 
 INFO = {"name": "mine-python", "version": "1.0.0", "kinds": ["engine"], "protocol": [1],
-        "optional": ["wait", "status", "signal", "output"]}
+        "capabilities": ["wait", "status", "signal", "output"]}
 
 if sys.argv[1:] == ["describe"]:  # before gRPC is loaded, which takes a while
     print(json.dumps(INFO))

@@ -78,7 +78,7 @@ func adapt(s *batch.System, o *batch.Settings, _ batch.Runner) error {
 	if own.Title != "" {
 		s.Title = own.Title
 	}
-	s.Stdin, s.Comma, s.List, s.Check = own.Stdin, own.Separator, own.List, own.Check
+	s.Stdin, s.IDSeparator, s.List, s.Check = own.Stdin, own.Separator, own.List, own.Check
 	if len(own.Lookup) > 0 {
 		s.Lookup = [][]string{own.Lookup}
 	}
@@ -130,7 +130,7 @@ func dialect(d *batch.Dialect, own *options) error {
 	}
 	// Without a directive for it the script sends its output to the file by itself.
 	_, output := d.Directives["output_file"]
-	d.Spools = own.OutIndex == "" || !output
+	d.SpoolsOutput = own.OutIndex == "" || !output
 	return nil
 }
 

@@ -96,8 +96,8 @@ def describe(name, version, classes):
     powers = {"status": True, "signal": overrides("signal"), "output": overrides("get_output")}
     plain = "".join(c if c.isascii() and c.isalnum() or c in "-_" else "-" for c in name.lower()).lstrip("-_")[:64]
     return {
-        "name": plain, "version": version or "0", "kinds": sorted(classes), "protocol": [1], "speaks": "verbs",
-        "serve": True, "poll": POLL, "optional": [power for power, has in powers.items() if has],
+        "name": plain, "version": version or "0", "kinds": sorted(classes), "protocol": [1], "speaks": "script",
+        "serve": True, "poll": POLL, "capabilities": [power for power, has in powers.items() if has],
         "classes": {kind: names_of(cls) for kind, cls in classes.items()},
         "options": options(classes), "remote": any(map(remote, classes.values())),
     }

@@ -24,7 +24,7 @@ func serves(t *testing.T, cases string) (*Script, string) {
 	path := filepath.Join(dir, "ipcore-launcher-x")
 	text := `#!/bin/sh
 case $1 in
-describe) echo '{"name": "x", "version": "1", "kinds": ["engine"], "protocol": [1], "speaks": "verbs", "serve": true, "poll": 0.05, "optional": ["output"]}'; exit;;
+describe) echo '{"name": "x", "version": "1", "kinds": ["engine"], "protocol": [1], "speaks": "script", "serve": true, "poll": 0.05, "capabilities": ["output"]}'; exit;;
 esac
 echo $$ >>` + dir + `/pids
 while read -r line; do

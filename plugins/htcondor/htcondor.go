@@ -36,13 +36,15 @@ var firstIndex = 0
 var System = batch.System{
 	Name: "htcondor", Title: "HTCondor", Class: "HTCondor", Package: "HTCondor",
 
+	ShowJobs: []string{"condor_q", "-all", "-long"},
+
 	Submit: []string{"condor_submit", "{script}"},
 	Delete: []string{"condor_rm", "{id}"},
 	Query:  ask("condor_q", "{ids}"),
 	List:   ask("condor_q", "{user}"),
 	Lookup: [][]string{ask("condor_history", "{id}")},
 	// The history may be off, late or elsewhere; the queue knows what is not over.
-	QueryKnows: true,
+	QueryIsComplete: true,
 
 	// "Submitting job(s)....\n4 job(s) submitted to cluster 3."
 	JobID: regexp.MustCompile(`submitted to cluster (\d+)\.`),
@@ -65,14 +67,14 @@ var System = batch.System{
 			"memory":             {Form: "request_memory = {value}"}, // MiB
 			"time_limit":         {Form: "allowed_job_duration = {value}"},
 		},
-		FirstIndex:  &firstIndex,
-		OutputIndex: "$(Process)",
-		Compose:     compose,
-		Runs:        true,
-		Always:      policy,
-		Inherits:    []string{"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"},
-		Time:        func(t time.Duration) string { return strconv.Itoa(int((t + time.Second - 1) / time.Second)) },
-		Memory:      func(bytes int64) string { return strconv.FormatInt((bytes+1<<20-1)>>20, 10) },
+		FirstIndex:      &firstIndex,
+		OutputIndex:     "$(Process)",
+		Compose:         compose,
+		RunsShellScript: true,
+		Always:          policy,
+		InheritedEnv:    []string{"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"},
+		Time:            func(t time.Duration) string { return strconv.Itoa(int((t + time.Second - 1) / time.Second)) },
+		Memory:          func(bytes int64) string { return strconv.FormatInt((bytes+1<<20-1)>>20, 10) },
 	},
 	Options: []sdk.Option{
 		{Name: "requirements", Type: "string", Help: "which machines will do, as a ClassAd expression"},

@@ -20,7 +20,7 @@ func compose(j *batch.Job) (string, error) {
 		const index = "\x00" // in no path
 		output = strings.ReplaceAll(literal(j.ElementOutput(index)), index, "$(Process)")
 	}
-	universe := j.Settings.Text("universe")
+	universe := j.Settings.StringOption("universe")
 	if universe == "" {
 		universe = "vanilla"
 	}
@@ -32,7 +32,7 @@ func compose(j *batch.Job) (string, error) {
 		"output = " + output,
 		"error = " + output,
 	}
-	if r := j.Settings.Text("requirements"); r != "" {
+	if r := j.Settings.StringOption("requirements"); r != "" {
 		lines = append(lines, "requirements = "+r)
 	}
 	queue := "queue"

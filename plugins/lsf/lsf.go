@@ -21,6 +21,8 @@ func directive(option string) *regexp.Regexp {
 var System = batch.System{
 	Name: "lsf", Title: "LSF", Class: "LSF", Package: "LSF's client package",
 
+	ShowJobs: []string{"bjobs", "-l", "-u", "all"},
+
 	Submit: []string{"bsub"},
 	Stdin:  true,
 	// Else the output of a job stays on its node until the end.

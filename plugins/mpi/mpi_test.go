@@ -169,7 +169,7 @@ func start(t *testing.T, n int, script string) *Launcher {
 }
 
 // running waits until n ranks run.
-func running(t *testing.T, l *Launcher, n int) []process.Marked {
+func running(t *testing.T, l *Launcher, n int) []process.EnvMatch {
 	t.Helper()
 	for limit := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		_, ranks, err := l.here()

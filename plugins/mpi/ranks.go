@@ -16,11 +16,11 @@ import (
 // here answers the processes of the job on this machine, the starter left out:
 // all of them, and those that are ranks. sdk.ErrUnsupported: the system does not
 // tell.
-func (l *Launcher) here() (all, ranks []process.Marked, err error) {
+func (l *Launcher) here() (all, ranks []process.EnvMatch, err error) {
 	if l.state.Job == "" {
 		return nil, nil, fmt.Errorf("%w: the state is of upstream's", sdk.ErrUnsupported)
 	}
-	found, err := process.FindMarked(jobVariable, func(value string) bool { return value == l.state.Job })
+	found, err := process.FindByEnv(jobVariable, func(value string) bool { return value == l.state.Job })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -42,7 +42,7 @@ func (l *Launcher) here() (all, ranks []process.Marked, err error) {
 }
 
 // complete tells whether all ranks of the job were started on this machine.
-func (l *Launcher) complete(ranks []process.Marked) bool {
+func (l *Launcher) complete(ranks []process.EnvMatch) bool {
 	if len(ranks) == 0 || l.dialect.localSize == "" {
 		return false
 	}
@@ -54,7 +54,7 @@ func (l *Launcher) complete(ranks []process.Marked) bool {
 // after it had time to end by itself.
 func (l *Launcher) sweep(ctx context.Context, patience time.Duration) error {
 	limit := time.Now().Add(patience)
-	var all []process.Marked
+	var all []process.EnvMatch
 	clean := 0 // looks in a row that found nothing
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		var err error

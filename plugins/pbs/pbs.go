@@ -38,6 +38,8 @@ const list = `if command -v qselect >/dev/null; then jobs=$(qselect -u "$1") || 
 var System = batch.System{
 	Name: "pbs", Title: "PBS", Class: "PBS", Package: "the client package of PBS or Torque",
 
+	ShowJobs: []string{"qstat", "-f"},
+
 	Submit: []string{"qsub", "{script}"},
 	Delete: []string{"qdel", "{id}"},
 	Signal: []string{"qsig", "-s", "{signal}", "{id}"},
@@ -54,7 +56,7 @@ var System = batch.System{
 
 	Parse:       parse,
 	ParseLookup: func(_ int, _ string, out []byte) ([]batch.Record, error) { return parse(out) },
-	JobOf:       number,
+	ListedID:    number,
 	Element:     element,
 
 	Dialect: batch.Dialect{
@@ -69,10 +71,10 @@ var System = batch.System{
 			"time_limit":         {Form: "-l walltime={value}", Match: directive(`-l\s*\S*walltime=`)},
 			"output_file":        {Lines: []string{"-j oe"}, Form: "-o {value}", Match: directive("-o")},
 		},
-		Combine: combineSelect,
-		Index:   index,
-		Spools:  true,
-		Memory:  func(bytes int64) string { return strconv.FormatInt((bytes+1<<20-1)>>20, 10) + "mb" },
+		Combine:      combineSelect,
+		Index:        index,
+		SpoolsOutput: true,
+		Memory:       func(bytes int64) string { return strconv.FormatInt((bytes+1<<20-1)>>20, 10) + "mb" },
 	},
 	Options: []sdk.Option{
 		{Name: "dialect", Type: sdk.TypeString, Help: "openpbs, torque, or slurm for the wrappers that come with Slurm; found out with qsub --version when it is not given"},
@@ -82,7 +84,7 @@ var System = batch.System{
 
 // adapt finds out which PBS this is.
 func adapt(s *batch.System, o *batch.Settings, run batch.Runner) error {
-	dialect := o.Text("dialect")
+	dialect := o.StringOption("dialect")
 	if dialect == "" {
 		program := "qsub"
 		if len(o.SubmitCommand) > 0 {
@@ -110,7 +112,7 @@ func adapt(s *batch.System, o *batch.Settings, run batch.Runner) error {
 		s.Title = "PBS on Slurm"
 		s.Query = []string{"squeue", "--noheader", "--array", "--states=all", "--Format=" + squeueColumns.Format(), "--jobs={ids}"}
 		s.List = []string{"squeue", "--noheader", "--array", "--Format=" + squeueColumns.Format(), "--user={user}"}
-		s.Comma = ","
+		s.IDSeparator = ","
 		s.Lookup = [][]string{{"scontrol", "--oneliner", "show", "job", "{id}"}}
 		s.Signal = []string{"scancel", "--full", "--signal={signal}", "{id}"}
 		s.Parse, s.ParseLookup = parseSqueue, nil

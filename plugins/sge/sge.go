@@ -23,6 +23,8 @@ func directive(option string) *regexp.Regexp {
 var System = batch.System{
 	Name: "sge", Title: "SGE", Class: "SGE", Package: "Grid Engine's client package",
 
+	ShowJobs: []string{"qstat", "-j", "*"},
+
 	Submit: []string{"qsub", "-terse", "{script}"},
 	Delete: []string{"qdel", "{id}"},
 	Query:  []string{"qstat", "-xml", "-u", "{user}"},
@@ -64,10 +66,10 @@ var System = batch.System{
 		{Name: "project", Type: sdk.TypeString, Help: "project that the job belongs to"},
 		{Name: "parallel_environment", Type: sdk.TypeString, Help: "parallel environment that cores and processes are asked of; the site has named it, often smp"},
 	},
-	Settle: 2 * time.Second, // sites write accounting late, some seconds to a minute
-	Late:   "it has left the queue; qacct -j {id} tells how, when its accounting is written",
+	SettleTime: 2 * time.Second, // sites write accounting late, some seconds to a minute
+	UnknownEnd: "it has left the queue; qacct -j {id} tells how, when its accounting is written",
 	Adapt: func(s *batch.System, o *batch.Settings, _ batch.Runner) error {
-		environment := o.Text("parallel_environment")
+		environment := o.StringOption("parallel_environment")
 		s.Dialect.Combine = func(n *batch.Needs) ([]string, error) { return combineIn(environment, n) }
 		return nil
 	},

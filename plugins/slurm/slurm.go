@@ -39,12 +39,14 @@ func directive(options ...string) *regexp.Regexp {
 var System = batch.System{
 	Name: "slurm", Title: "Slurm", Class: "Slurm", Package: "Slurm's client package",
 
-	Submit: []string{"sbatch", "--parsable"},
-	Delete: []string{"scancel", "{id}"},
-	Signal: []string{"scancel", "--full", "--signal={signal}", "{id}"},
-	Query:  squeue("--states=all", "--jobs={ids}"),
-	Comma:  ",",
-	List:   squeue("--user={user}"),
+	ShowJobs: []string{"scontrol", "show", "job", "-dd"},
+
+	Submit:      []string{"sbatch", "--parsable"},
+	Delete:      []string{"scancel", "{id}"},
+	Signal:      []string{"scancel", "--full", "--signal={signal}", "{id}"},
+	Query:       squeue("--states=all", "--jobs={ids}"),
+	IDSeparator: ",",
+	List:        squeue("--user={user}"),
 	Lookup: [][]string{
 		{"sacct", "--noheader", "--parsable2", "--allocations", "--jobs={id}", "--format=JobID,State,ExitCode,JobName"},
 		{"scontrol", "--oneliner", "show", "job", "{id}"},
@@ -98,13 +100,13 @@ var System = batch.System{
 
 // adapt puts the options of sbatch on its command line.
 func adapt(s *batch.System, o *batch.Settings, _ batch.Runner) error {
-	if o.Text("timelimit") != "" && o.TimeLimit != "" {
+	if o.StringOption("timelimit") != "" && o.TimeLimit != "" {
 		return fmt.Errorf("%w: timelimit and time_limit are both given", sdk.ErrBadOption)
 	}
 	if o.Processes > 0 && o.Layout == batch.LayoutTasks {
 		return fmt.Errorf("%w: processes is %d, and with layout=tasks it is the number of engines", sdk.ErrBadOption, o.Processes)
 	}
-	if words := strings.Fields(o.Text("options")); len(words) > 0 && o.BatchTemplate == "" && o.BatchTemplateFile == "" {
+	if words := strings.Fields(o.StringOption("options")); len(words) > 0 && o.BatchTemplate == "" && o.BatchTemplateFile == "" {
 		s.Submit = append(append([]string(nil), s.Submit...), words...)
 	}
 	return nil

@@ -84,16 +84,16 @@ func (b *bed) start(n int, script string) {
 }
 
 // alive answers the processes of this test that live.
-func (b *bed) alive() []process.Marked {
+func (b *bed) alive() []process.EnvMatch {
 	b.Helper()
-	found, err := process.FindMarked("FAKE_SSH_DIR", func(v string) bool { return v == b.dir })
+	found, err := process.FindByEnv("FAKE_SSH_DIR", func(v string) bool { return v == b.dir })
 	if errors.Is(err, sdk.ErrUnsupported) {
 		b.Skip(err)
 	}
 	if err != nil {
 		b.Fatal(err)
 	}
-	var out []process.Marked
+	var out []process.EnvMatch
 	for _, m := range found {
 		if m.Environ[jobVariable] != "" {
 			out = append(out, m)

@@ -92,7 +92,7 @@ func TestTunnel(t *testing.T) {
 		t.Error(err)
 	}
 	until(t, "the tunnels have ended", func() bool {
-		found, err := process.FindMarked("FAKE_SSH_DIR", func(v string) bool { return v == b.dir })
+		found, err := process.FindByEnv("FAKE_SSH_DIR", func(v string) bool { return v == b.dir })
 		return err != nil || len(found) == 0
 	})
 }

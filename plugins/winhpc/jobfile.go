@@ -81,13 +81,13 @@ func compose(j *batch.Job) (string, error) {
 			return "", fmt.Errorf("%w: %s can't be said to Windows HPC; leave it out, or write a batch_template", sdk.ErrBadOption, option)
 		}
 	}
-	priority := o.Text("priority")
+	priority := o.StringOption("priority")
 	if priority == "" {
 		priority = "Highest"
 	} else if !slices.Contains(priorities, priority) {
 		return "", fmt.Errorf("%w: priority is %q, want one of %s", sdk.ErrBadOption, priority, strings.Join(priorities, ", "))
 	}
-	owner := o.Text("username")
+	owner := o.StringOption("username")
 	if owner == "" {
 		owner = whoami()
 	}
@@ -97,7 +97,7 @@ func compose(j *batch.Job) (string, error) {
 	}
 	job := jobXML{
 		Version: "2.000", Name: n.Name, UnitType: "Core", UserName: owner, JobType: "Batch", Priority: priority,
-		RequestedNodes: o.Text("requested_nodes"), AutoCalculateMax: true, AutoCalculateMin: true,
+		RequestedNodes: o.StringOption("requested_nodes"), AutoCalculateMax: true, AutoCalculateMin: true,
 		IsExclusive: n.Exclusive, JobTemplate: n.Queue, Project: project, Owner: owner,
 		RuntimeSeconds: n.Time, MinMemory: n.Memory, Namespace: namespace,
 	}

@@ -62,7 +62,7 @@ var System = batch.System{
 
 // adapt puts the program and the head node into the commands.
 func adapt(s *batch.System, o *batch.Settings, _ batch.Runner) error {
-	program, scheduler := o.Text("job_cmd"), o.Text("scheduler")
+	program, scheduler := o.StringOption("job_cmd"), o.StringOption("scheduler")
 	complete := func(words []string) []string {
 		words = slices.Clone(words)
 		if program != "" {

@@ -39,14 +39,14 @@ func TestJobFile(t *testing.T) {
 	}
 	t.Setenv("USERNAME", "u")
 	t.Setenv("USERDOMAIN", "D")
-	o := batch.Settings{Cores: 2, Exclusive: true, Queue: "Default", Own: map[string]json.RawMessage{"priority": json.RawMessage(`"Normal"`)}}
+	o := batch.Settings{Cores: 2, Exclusive: true, Queue: "Default", SystemOptions: map[string]json.RawMessage{"priority": json.RawMessage(`"Normal"`)}}
 	got, err := compose(job(2, o))
 	if err != nil || got != string(want) {
 		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
 	}
 	for _, bad := range []batch.Settings{
 		{GPUs: 1}, {Processes: 2}, {Reservation: "r"}, {Prologue: batch.Lines{"x"}}, {Directives: []string{"x"}},
-		{Own: map[string]json.RawMessage{"priority": json.RawMessage(`"Urgent"`)}},
+		{SystemOptions: map[string]json.RawMessage{"priority": json.RawMessage(`"Urgent"`)}},
 	} {
 		if _, err := compose(job(1, bad)); !errors.Is(err, sdk.ErrBadOption) {
 			t.Errorf("%+v: %v", bad, err)
@@ -172,7 +172,7 @@ esac`})
 
 func TestAdapt(t *testing.T) {
 	s := System
-	o := &batch.Settings{Own: map[string]json.RawMessage{"scheduler": json.RawMessage(`"head1"`), "job_cmd": json.RawMessage(`"C:\\job.exe"`)}}
+	o := &batch.Settings{SystemOptions: map[string]json.RawMessage{"scheduler": json.RawMessage(`"head1"`), "job_cmd": json.RawMessage(`"C:\\job.exe"`)}}
 	if err := adapt(&s, o, nil); err != nil {
 		t.Fatal(err)
 	}

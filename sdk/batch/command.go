@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ type command struct {
 }
 
 // failure is a command that did not do what it was asked.
-type failure struct {
+type commandError struct {
 	words          []string
 	stdout, stderr string
 	code           int // -1: it did not end by itself
@@ -41,7 +42,7 @@ type failure struct {
 	ended          bool // the job has ended
 }
 
-func (f *failure) Error() string {
+func (f *commandError) Error() string {
 	said := firstLines(strings.TrimSpace(f.stderr), 4)
 	if said == "" {
 		said = firstLines(strings.TrimSpace(f.stdout), 4)
@@ -57,7 +58,7 @@ func (f *failure) Error() string {
 	return fmt.Sprintf("%s ended with code %d: %s", f.words[0], f.code, said)
 }
 
-func (f *failure) Unwrap() error { return f.err }
+func (f *commandError) Unwrap() error { return f.err }
 
 // run runs a command and answers what it printed. Its error is a *failure, or
 // sdk.ErrBadOption when there is no such command.
@@ -76,7 +77,7 @@ func (s *System) run(ctx context.Context, c command) (stdout, stderr string, err
 	if c.stdin != "" {
 		cmd.Stdin = strings.NewReader(c.stdin)
 	}
-	out, errOut := &bounded{max: maxStdout}, &bounded{max: maxStderr}
+	out, errOut := &cappedBuffer{max: maxStdout}, &cappedBuffer{max: maxStderr}
 	cmd.Stdout, cmd.Stderr = out, errOut
 	err = cmd.Run()
 	stdout, stderr = out.String(), errOut.String()
@@ -89,7 +90,7 @@ func (s *System) run(ctx context.Context, c command) (stdout, stderr string, err
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return "", "", s.noCommand(c, err)
 	}
-	f := &failure{words: c.words, stdout: stdout, stderr: stderr, code: -1, err: err}
+	f := &commandError{words: c.words, stdout: stdout, stderr: stderr, code: -1, err: err}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -144,13 +145,13 @@ func secret(name string) bool {
 }
 
 // bounded keeps the first max bytes of what is written to it.
-type bounded struct {
+type cappedBuffer struct {
 	buf bytes.Buffer
 	max int
 	cut bool
 }
 
-func (b *bounded) Write(p []byte) (int, error) {
+func (b *cappedBuffer) Write(p []byte) (int, error) {
 	room := b.max - b.buf.Len()
 	if len(p) > room {
 		b.cut = true
@@ -161,7 +162,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (b *bounded) String() string { return b.buf.String() }
+func (b *cappedBuffer) String() string { return b.buf.String() }
 
 // firstLines answers the first n lines, in one.
 func firstLines(s string, n int) string {
@@ -178,3 +179,6 @@ func firstLines(s string, n int) string {
 	}
 	return strings.ToValidUTF8(text, "?")
 }
+
+// matches reports whether e matches a part of text; nil matches nothing.
+func matches(e *regexp.Regexp, text string) bool { return e != nil && e.MatchString(text) }

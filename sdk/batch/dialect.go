@@ -36,7 +36,7 @@ type Dialect struct {
 
 	// Spools tells that output arrives only after the end: the script then sends it
 	// to the output file by itself, and the directive is about the rest.
-	Spools bool
+	SpoolsOutput bool
 
 	// EscapeOutput makes a path fit for the output directive. nil: it is as it is.
 	EscapeOutput func(path string) string
@@ -58,11 +58,11 @@ type Dialect struct {
 
 	// Runs tells that what Compose makes runs a shell script, the usual one without
 	// directives: Job.ShellPath.
-	Runs bool
+	RunsShellScript bool
 
 	// Inherits are variables of this process that a job gets as well, where the
 	// system gives it none.
-	Inherits []string
+	InheritedEnv []string
 
 	// Body makes the lines of the default script that run the command. nil: the
 	// usual ones.
@@ -97,11 +97,11 @@ type Needs struct {
 	Tag                                       string // of the cluster, for a comment
 
 	// Own are the system's own options that have a directive.
-	Own map[string]string
+	SystemOptions map[string]string
 }
 
 // order is the order of the directives in a script.
-var order = []string{"account", "time_limit", "nodes", "processes", "cores", "gpus", "memory", "exclusive", "reservation", "queue", "output_file"}
+var directiveOrder = []string{"account", "time_limit", "nodes", "processes", "cores", "gpus", "memory", "exclusive", "reservation", "queue", "output_file"}
 
 // value answers what a directive says, "" when it is not needed.
 func (n *Needs) value(name string) string {
@@ -142,17 +142,17 @@ func (n *Needs) value(name string) string {
 		}
 		return ""
 	}
-	return n.Own[name]
+	return n.SystemOptions[name]
 }
 
 // line is one directive of a script, with the option that it is for.
-type line struct{ option, text string }
+type directiveLine struct{ option, text string }
 
 // lines answers the directives for what is needed, without the prefix.
 // sdk.ErrBadOption: the dialect has no directive for something.
-func (s *System) lines(n Needs) ([]line, error) {
+func (s *System) lines(n Needs) ([]directiveLine, error) {
 	d := &s.Dialect
-	var all []line
+	var all []directiveLine
 	add := func(option string, value string) error {
 		directive, ok := d.Directives[option]
 		if !ok || directive.Form == "" && len(directive.Lines) == 0 {
@@ -160,10 +160,10 @@ func (s *System) lines(n Needs) ([]line, error) {
 				sdk.ErrBadOption, s.Title, option, option)
 		}
 		for _, l := range directive.Lines {
-			all = append(all, line{option, l})
+			all = append(all, directiveLine{option, l})
 		}
 		if directive.Form != "" {
-			all = append(all, line{option, fill(directive.Form, quoteValue(value), n)})
+			all = append(all, directiveLine{option, fill(directive.Form, quoteValue(value), n)})
 		}
 		return nil
 	}
@@ -178,8 +178,8 @@ func (s *System) lines(n Needs) ([]line, error) {
 		}
 	}
 	for _, o := range s.Options {
-		if _, ok := d.Directives[o.Name]; ok && n.Own[o.Name] != "" {
-			if err := add(o.Name, n.Own[o.Name]); err != nil {
+		if _, ok := d.Directives[o.Name]; ok && n.SystemOptions[o.Name] != "" {
+			if err := add(o.Name, n.SystemOptions[o.Name]); err != nil {
 				return nil, err
 			}
 		}
@@ -190,11 +190,11 @@ func (s *System) lines(n Needs) ([]line, error) {
 			return nil, err
 		}
 		for _, text := range combined {
-			all = append(all, line{"resources", text})
+			all = append(all, directiveLine{"resources", text})
 		}
 	}
-	for _, option := range order {
-		if _, has := d.Directives[option]; option == "output_file" && !has && d.Spools {
+	for _, option := range directiveOrder {
+		if _, has := d.Directives[option]; option == "output_file" && !has && d.SpoolsOutput {
 			continue // the script does it alone
 		}
 		if v := n.value(option); v != "" {
@@ -204,7 +204,7 @@ func (s *System) lines(n Needs) ([]line, error) {
 		}
 	}
 	for _, text := range d.Always {
-		all = append(all, line{"", text})
+		all = append(all, directiveLine{"", text})
 	}
 	for _, option := range []string{"name", DirectiveTag} {
 		if _, ok := d.Directives[option]; ok && n.value(option) != "" {
@@ -214,7 +214,7 @@ func (s *System) lines(n Needs) ([]line, error) {
 		}
 	}
 	for _, l := range all {
-		if err := oneLine(l.option, l.text); err != nil {
+		if err := checkOneLine(l.option, l.text); err != nil {
 			return nil, err
 		}
 	}
@@ -227,7 +227,7 @@ func fill(form, value string, n Needs) string {
 }
 
 // oneLine refuses what would be more than one directive.
-func oneLine(option, text string) error {
+func checkOneLine(option, text string) error {
 	if i := strings.IndexFunc(text, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }); i >= 0 {
 		return fmt.Errorf("%w: %s has a line end or another control character in %q; a directive is one line", sdk.ErrBadOption, option, text)
 	}
@@ -249,7 +249,7 @@ func quoteValue(s string) string {
 func (s *System) arguments(n Needs, script string) ([]string, error) {
 	n.Layout = ""
 	var words []string
-	names := append([]string{"name", DirectiveTag}, order...)
+	names := append([]string{"name", DirectiveTag}, directiveOrder...)
 	for _, o := range s.Options {
 		names = append(names, o.Name)
 	}
@@ -259,7 +259,7 @@ func (s *System) arguments(n Needs, script string) ([]string, error) {
 		if !ok || value == "" || directive.Form == "" || directive.Match != nil && directive.Match.MatchString(script) {
 			continue
 		}
-		if err := oneLine(option, value); err != nil {
+		if err := checkOneLine(option, value); err != nil {
 			return nil, err
 		}
 		for _, l := range directive.Lines {

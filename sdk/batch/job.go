@@ -53,7 +53,7 @@ func (s *System) plan(r sdk.StartRequest, o *Settings) (*Job, error) {
 			j.Layout = LayoutArray
 		}
 	}
-	for _, name := range s.Dialect.Inherits {
+	for _, name := range s.Dialect.InheritedEnv {
 		if value := process.Getenv(name); value != "" {
 			j.Env[name] = value
 		}
@@ -69,17 +69,17 @@ func (s *System) plan(r sdk.StartRequest, o *Settings) (*Job, error) {
 			return nil, fmt.Errorf("%w: environment variable %q", sdk.ErrBadOption, name)
 		}
 	}
-	if err := j.places(); err != nil {
+	if err := j.setPaths(); err != nil {
 		return nil, err
 	}
-	if err := j.names(); err != nil {
+	if err := j.setName(); err != nil {
 		return nil, err
 	}
 	return j, j.compose()
 }
 
 // places works out the files.
-func (j *Job) places() (err error) {
+func (j *Job) setPaths() (err error) {
 	r, o := j.Request, j.Settings
 	j.WorkDir = o.WorkDir
 	if j.WorkDir == "" {
@@ -119,7 +119,7 @@ func (j *Job) places() (err error) {
 }
 
 // names works out the name of the job.
-func (j *Job) names() error {
+func (j *Job) setName() error {
 	d := &j.System.Dialect
 	limit := d.NameLength
 	if limit == 0 {
@@ -129,7 +129,7 @@ func (j *Job) names() error {
 		if len(j.Name) > limit {
 			return fmt.Errorf("%w: name is %q, %s takes %d characters", sdk.ErrBadOption, j.Name, j.System.Title, limit)
 		}
-		return oneLine("name", j.Name)
+		return checkOneLine("name", j.Name)
 	}
 	j.Name = nameOf(j.Request)
 	if len(j.Name) > limit { // the tag is in a comment then
@@ -147,11 +147,11 @@ func (j *Job) Needs() Needs {
 		Nodes: o.Nodes, Processes: o.Processes, Cores: o.Cores, GPUs: o.GPUs, Exclusive: o.Exclusive,
 		Memory: d.memory(o.memory), Time: d.time(o.time),
 		Name: j.Name, Queue: o.Queue, Account: o.Account, Reservation: o.Reservation,
-		Output: j.outputDirective(), Tag: j.Request.Tag, Own: map[string]string{},
+		Output: j.outputDirective(), Tag: j.Request.Tag, SystemOptions: map[string]string{},
 	}
-	for name := range o.Own {
+	for name := range o.SystemOptions {
 		if _, ok := d.Directives[name]; ok {
-			n.Own[name] = o.Text(name)
+			n.SystemOptions[name] = o.StringOption(name)
 		}
 	}
 	return n
@@ -161,7 +161,7 @@ func (j *Job) Needs() Needs {
 func (j *Job) outputDirective() string {
 	d := &j.System.Dialect
 	path := j.Output
-	if d.Spools && j.Settings.BatchTemplate == "" && j.Settings.BatchTemplateFile == "" {
+	if d.SpoolsOutput && j.Settings.BatchTemplate == "" && j.Settings.BatchTemplateFile == "" {
 		path = spoolFile(path)
 	}
 	if d.EscapeOutput != nil {
@@ -204,7 +204,7 @@ func (j *Job) compose() (err error) {
 		} else {
 			j.Script, err = j.defaultScript()
 		}
-		if err == nil && s.Dialect.Runs {
+		if err == nil && s.Dialect.RunsShellScript {
 			j.Shell, err = j.shellScript("#!/bin/sh", nil)
 		}
 	} else {
@@ -282,7 +282,7 @@ func (j *Job) variables() map[string]any {
 	environment, _ := json.Marshal(j.Env) // strings: it can't fail
 	vars := map[string]any{
 		"n": j.N, "queue": o.Queue, "profile_dir": r.ProfileDir, "cluster_id": r.ClusterID,
-		"program": Quote(program), "program_args": Quote(args), "program_and_args": Quote(r.Command),
+		"program": sdk.ShellQuote(program...), "program_args": sdk.ShellQuote(args...), "program_and_args": sdk.ShellQuote(r.Command...),
 		"output_file": j.Output, "environment_json": string(environment),
 		"job_name": j.Name, "account": o.Account, "reservation": o.Reservation, "time_limit": j.Needs().Time,
 		"nodes": o.Nodes, "processes": o.Processes, "cores": o.Cores, "gpus": o.GPUs, "memory": j.Needs().Memory,
@@ -290,7 +290,7 @@ func (j *Job) variables() map[string]any {
 	}
 	for _, own := range j.System.Options {
 		if own.Type == "string" {
-			vars[own.Name] = o.Text(own.Name)
+			vars[own.Name] = o.StringOption(own.Name)
 		}
 	}
 	maps.Copy(vars, o.Namespace)
@@ -318,10 +318,10 @@ func (j *Job) Directives() ([]string, error) {
 		return nil, err
 	}
 	for _, text := range j.Settings.Directives {
-		if err := oneLine("directives", text); err != nil {
+		if err := checkOneLine("directives", text); err != nil {
 			return nil, err
 		}
-		lines = append(lines, line{"directives", text})
+		lines = append(lines, directiveLine{"directives", text})
 	}
 	var all []string
 	for _, l := range lines {
@@ -369,7 +369,7 @@ func (j *Job) shellScript(shebang string, directives []string) (string, error) {
 }
 
 // dropped tells whether drop_directives names a directive.
-func (j *Job) dropped(l line) bool {
+func (j *Job) dropped(l directiveLine) bool {
 	return slices.ContainsFunc(j.Settings.DropDirectives, func(drop string) bool {
 		return drop != "" && (drop == l.option || strings.HasPrefix(l.text, drop) || strings.HasPrefix(j.System.Dialect.Prefix+l.text, drop))
 	})
@@ -379,7 +379,7 @@ func (j *Job) dropped(l line) bool {
 func (j *Job) body() ([]string, error) {
 	d := &j.System.Dialect
 	var lines []string
-	if d.Spools {
+	if d.SpoolsOutput {
 		file := sdk.ShellQuote(j.Output)
 		if j.Layout == LayoutArray {
 			ext := filepath.Ext(j.Output)
@@ -390,11 +390,11 @@ func (j *Job) body() ([]string, error) {
 			`if (umask 077; : >>"$ipcore_output"); then exec >>"$ipcore_output" 2>&1; fi`)
 	}
 	for _, name := range slices.Sorted(maps.Keys(j.Env)) {
-		if shown(name) {
+		if isPublic(name) {
 			lines = append(lines, j.export(name))
 		}
 	}
-	if j.private() != "" {
+	if j.privateEnv() != "" {
 		lines = append(lines, ". "+sdk.ShellQuote(privateFile(j.Path)))
 	}
 	folder := sdk.ShellQuote(j.WorkDir)
@@ -407,12 +407,12 @@ func (j *Job) body() ([]string, error) {
 		}
 		command = slices.Concat(d.TaskRunner, command)
 	}
-	return append(lines, "exec "+Quote(command)), nil
+	return append(lines, "exec "+sdk.ShellQuote(command...)), nil
 }
 
 // shown tells whether a variable may stand in the script, which systems show to
 // more people than its file's mode.
-func shown(name string) bool {
+func isPublic(name string) bool {
 	return name == "IPP_CLUSTER_ID" || name == "IPP_PROFILE_DIR" || name == sdk.EnvTag
 }
 
@@ -421,14 +421,14 @@ func (j *Job) export(name string) string { return "export " + name + "=" + sdk.S
 // private answers the lines that set the other variables, for a file of mode 0600
 // that the default script reads; "" when there are none, or the script is the
 // user's own.
-func (j *Job) private() string {
+func (j *Job) privateEnv() string {
 	var b strings.Builder
 	d := &j.System.Dialect
-	if j.Template != "" || d.Compose != nil && !d.Runs || d.Body != nil {
+	if j.Template != "" || d.Compose != nil && !d.RunsShellScript || d.Body != nil {
 		return ""
 	}
 	for _, name := range slices.Sorted(maps.Keys(j.Env)) {
-		if !shown(name) {
+		if !isPublic(name) {
 			b.WriteString(j.export(name) + "\n")
 		}
 	}
@@ -439,8 +439,8 @@ func (j *Job) private() string {
 // with the job: all, unless the script reads the others from their file.
 func (j *Job) submitEnv() map[string]string {
 	env := maps.Clone(j.Env)
-	if j.private() != "" {
-		maps.DeleteFunc(env, func(name, _ string) bool { return !shown(name) })
+	if j.privateEnv() != "" {
+		maps.DeleteFunc(env, func(name, _ string) bool { return !isPublic(name) })
 	}
 	return env
 }

@@ -14,7 +14,7 @@ import (
 
 func scriptOf(t *testing.T, r sdk.StartRequest) (sdk.Script, error) {
 	t.Helper()
-	l, _ := made(t, toySystem().New(), r.Kind)
+	l, _ := newLauncher(t, toySystem().New(), r.Kind)
 	return l.Script(t.Context(), r, false)
 }
 
@@ -65,7 +65,7 @@ func TestScriptFile(t *testing.T) {
 	for options, place := range map[string]string{
 		``: "ipengine-c-set.toy", `{"batch_file_name": "own.sh"}`: "own.sh", `{"work_dir": "DIR"}`: "ipengine-c-set.toy", `{"work_dir": "DIR", "batch_file_name": "own.sh"}`: "own.sh",
 	} {
-		l, _ := made(t, toySystem().New(), sdk.Engine)
+		l, _ := newLauncher(t, toySystem().New(), sdk.Engine)
 		folder := t.TempDir()
 		r := request(t, 2, strings.ReplaceAll(options, "DIR", folder), "sleep", "300")
 		switch {
@@ -157,7 +157,7 @@ func TestRefusedOptions(t *testing.T) {
 		}
 	}
 	toyDir(t)
-	l, _ := made(t, toySystem().New(), sdk.Engine)
+	l, _ := newLauncher(t, toySystem().New(), sdk.Engine)
 	err := l.Start(t.Context(), request(t, 1, `{"submit_command": ["toysub-nowhere"]}`, "true"))
 	if !errors.Is(err, sdk.ErrBadOption) || !strings.Contains(err.Error(), "toysub-nowhere is not here; is this test installed on this machine? --ToyLauncher.submit_command=") {
 		t.Errorf("a missing command: %v", err)

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -25,11 +23,11 @@ type Launcher struct {
 	pool *pool
 
 	// Made by Start or FromDict, then unchanged.
-	system *System
-	set    *Settings
-	state  state
-	job    *tracker
-	poller *poller
+	system   *System
+	settings *Settings
+	state    state
+	job      *tracker
+	poller   *poller
 
 	closing sync.Once
 }
@@ -49,7 +47,7 @@ type signaling struct{ *Launcher }
 
 // New answers what makes launchers of this system. All that one New makes share
 // their status queries.
-func (s System) New() sdk.New {
+func (s System) New() sdk.Factory {
 	shared := &pool{}
 	return func(kind sdk.Kind, env sdk.Host) sdk.Launcher {
 		l := &Launcher{kind: kind, env: env, base: s, pool: shared}
@@ -61,7 +59,7 @@ func (s System) New() sdk.New {
 }
 
 // ready reads the options and makes the System that they describe.
-func (l *Launcher) ready(ctx context.Context, options json.RawMessage) error {
+func (l *Launcher) configure(ctx context.Context, options json.RawMessage) error {
 	o, err := readSettings(options)
 	if err != nil {
 		return err
@@ -70,7 +68,7 @@ func (l *Launcher) ready(ctx context.Context, options json.RawMessage) error {
 	if err := s.adapt(ctx, o); err != nil {
 		return err
 	}
-	l.system, l.set = &s, o
+	l.system, l.settings = &s, o
 	return nil
 }
 
@@ -113,18 +111,18 @@ func (s *System) adapt(ctx context.Context, o *Settings) error {
 
 // Start submits the job. It returns when the system has accepted it.
 func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
-	if err := l.ready(ctx, r.Options); err != nil {
+	if err := l.configure(ctx, r.Options); err != nil {
 		return err
 	}
 	s := l.system
-	j, err := s.plan(r, l.set)
+	j, err := s.plan(r, l.settings)
 	if err != nil {
 		return err
 	}
 	for _, w := range j.Warnings {
 		l.env.Log.Warn(w)
 	}
-	options, err := keptOptions(l.set.Own)
+	options, err := keptOptions(l.settings.SystemOptions)
 	if err != nil {
 		return err
 	}
@@ -133,20 +131,20 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	}
 	id, err := l.submit(ctx, j)
 	if err != nil {
-		forget(j.Path) // nothing is left of what was not started
+		removeScript(j.Path) // nothing is left of what was not started
 		return err
 	}
 	l.env.Log.Info("job submitted", "job_id", id, "name", j.Name, "script", j.Path)
 	l.state = state{
 		Version: stateVersion, ProfileDir: r.ProfileDir, ClusterID: r.ClusterID,
-		JobID: id, Template: j.Template, FileName: j.Path, Queue: l.set.Queue, N: j.N,
-		Namespace: l.set.Namespace, Output: j.Output, JobName: j.Name, Layout: j.Layout,
+		JobID: id, Template: j.Template, FileName: j.Path, Queue: l.settings.Queue, N: j.N,
+		Namespace: l.settings.Namespace, Output: j.Output, JobName: j.Name, Layout: j.Layout,
 		Tag: r.Tag, Options: options,
 	}
-	if j.Template != "" && l.set.Name == "" && matches(s.Dialect.Directives["name"].Match, j.Script) {
+	if j.Template != "" && l.settings.Name == "" && matches(s.Dialect.Directives["name"].Match, j.Script) {
 		l.state.JobName = "" // the template has its own
 	}
-	l.follow(time.Now())
+	l.watch(time.Now())
 	if ctx.Err() != nil { // nobody wants it any more
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
 		defer cancel()
@@ -155,171 +153,8 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	return nil
 }
 
-// write writes the script.
-func (j *Job) write() error {
-	if err := os.MkdirAll(filepath.Dir(j.Path), 0o700); err != nil {
-		return fmt.Errorf("%w: the script: %w", sdk.ErrBadOption, err)
-	}
-	if err := os.MkdirAll(filepath.Dir(j.Output), 0o700); err != nil {
-		return fmt.Errorf("%w: output_file: %w", sdk.ErrBadOption, err)
-	}
-	err := writeWhole(j.Path, j.Script, 0o700)
-	if err == nil && j.Shell != "" {
-		err = writeWhole(j.ShellPath(), j.Shell, 0o700)
-	}
-	if text := j.private(); err == nil && text != "" {
-		err = writeWhole(privateFile(j.Path), text, 0o600)
-	}
-	if err != nil {
-		forget(j.Path)
-		return fmt.Errorf("%w: write the script: %w", sdk.ErrBadOption, err)
-	}
-	return nil
-}
-
-// writeWhole writes a file in one step.
-func writeWhole(name, text string, mode os.FileMode) error {
-	temporary := fmt.Sprintf("%s.%d.new", name, os.Getpid())
-	_ = os.Remove(temporary) // of an earlier process with this number
-	err := os.WriteFile(temporary, []byte(text), mode)
-	if err == nil {
-		err = os.Rename(temporary, name)
-	}
-	if err != nil {
-		_ = os.Remove(temporary) // it may not be there
-	}
-	return err
-}
-
-// forget removes a script and what it reads. What is not there is fine.
-func forget(script string) {
-	_ = os.Remove(script)
-	_ = os.Remove(shellFile(script))
-	_ = os.Remove(privateFile(script))
-}
-
-// cleanLimit bounds cleaning up after a submission that failed.
-const cleanLimit = 20 * time.Second
-
-// submit submits a job and answers its id. After an error nothing is left of it,
-// or the error says that this is not known.
-func (l *Launcher) submit(ctx context.Context, j *Job) (string, error) {
-	s := l.system
-	c := command{words: j.Words, option: "submit_command", dir: j.WorkDir, env: j.submitEnv(), limit: l.set.commandLimit()}
-	maps.Copy(c.env, s.SubmitEnv)
-	if s.Stdin {
-		c.stdin = j.Script
-	}
-	// To its end, whatever becomes of ctx: of a command that is cut short nobody knows
-	// what the system has taken.
-	out, _, err := s.run(context.WithoutCancel(ctx), c)
-	var f *failure
-	if err != nil && !errors.As(err, &f) {
-		return "", err // it was never run
-	}
-	if err == nil {
-		id := s.jobID(out, l.set.JobIDRegexpGroup)
-		if id != "" {
-			return id, nil
-		}
-		err = fmt.Errorf("%s printed no job id that %s finds: %q", j.Words[0], s.JobID, firstLines(strings.TrimSpace(out), 4))
-	}
-	// It may have been accepted all the same.
-	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
-	defer cancel()
-	left := l.removeNamed(clean, j)
-	kind := sdk.ErrBadOption
-	if f == nil || f.down || f.code < 0 {
-		kind = sdk.ErrUnknownStatus
-	}
-	if ctx.Err() != nil {
-		kind = ctx.Err()
-	}
-	if left != nil {
-		return "", fmt.Errorf("%w: %s did not take the job: %w; whether one named %q is left is not known (%w): look for it with %s",
-			kind, s.Title, err, j.Name, left, Quote(s.expand(s.listCommand(), nil, "")))
-	}
-	return "", fmt.Errorf("%w: %s did not take the job: %w", kind, s.Title, err)
-}
-
-// jobID finds the job's id in what the submit command printed.
-func (s *System) jobID(out string, group int) string {
-	if s.JobID == nil {
-		return strings.TrimSpace(out)
-	}
-	m := s.JobID.FindStringSubmatch(out)
-	switch {
-	case m == nil:
-		return ""
-	case group > 0 && group < len(m):
-		return m[group]
-	case len(m) > 1:
-		for _, g := range m[1:] {
-			if g != "" {
-				return g
-			}
-		}
-	}
-	return m[0]
-}
-
-// listCommand lists all jobs of the user.
-func (s *System) listCommand() []string {
-	if len(s.List) > 0 {
-		return s.List
-	}
-	return s.Query
-}
-
-// removeNamed deletes the jobs that have a job's name.
-func (l *Launcher) removeNamed(ctx context.Context, j *Job) error {
-	s := l.system
-	if len(s.listCommand()) == 0 {
-		return nil
-	}
-	records, err := s.query(ctx, s.listCommand(), nil, l.set.commandLimit())
-	if err != nil {
-		return err
-	}
-	for _, r := range named(records, func(name string) bool { return sameName(name, j.Name) }) {
-		l.env.Log.Warn("the job was accepted although its submission failed; it is deleted", "job_id", r.handle())
-		if err := s.delete(ctx, r.handle(), l.set.commandLimit()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// named answers one record for each job that has not ended and whose name is
-// wanted.
-func named(records []Record, wanted func(name string) bool) []Record {
-	var all []Record
-	seen := map[string]bool{}
-	for _, r := range records {
-		if !r.State.Ended() && r.Name != "" && wanted(r.Name) && !seen[r.ID] {
-			seen[r.ID] = true
-			all = append(all, r)
-		}
-	}
-	return all
-}
-
-// delete runs the delete command. It is nil when the system does not know the job
-// or has ended it.
-func (s *System) delete(ctx context.Context, id string, limit time.Duration) error {
-	if len(s.Delete) == 0 {
-		return fmt.Errorf("%w: --%sLauncher.delete_command is not set", sdk.ErrBadOption, s.Class)
-	}
-	_, _, err := s.run(ctx, command{words: s.expand(s.Delete, nil, id), option: "delete_command", limit: limit})
-	var f *failure
-	if errors.As(err, &f) && (f.gone || f.ended) {
-		return nil
-	}
-	return err
-}
-
 // follow begins to watch the job of the state.
-func (l *Launcher) follow(submitted time.Time) {
+func (l *Launcher) watch(submitted time.Time) {
 	st := &l.state
 	l.job = newTracker(l.system, st.JobID, st.JobName, st.N, st.Layout == LayoutArray)
 	if l.job.submitted = submitted; !submitted.IsZero() {
@@ -327,8 +162,8 @@ func (l *Launcher) follow(submitted time.Time) {
 			l.job.elements[i].state, l.job.elements[i].reason = Queued, "accepted"
 		}
 	}
-	l.job.ended = l.elementEnded
-	l.job.trouble = func(text string) {
+	l.job.onElementEnd = l.elementEnded
+	l.job.onOutage = func(text string) {
 		if text == "" {
 			text = l.system.Title + " answers again"
 		} else {
@@ -336,7 +171,7 @@ func (l *Launcher) follow(submitted time.Time) {
 		}
 		l.env.Changed(sdk.Change{Index: -1, Text: text})
 	}
-	l.poller = l.pool.get(l.system, l.set)
+	l.poller = l.pool.get(l.system, l.settings)
 	l.poller.add(l.job)
 }
 
@@ -346,12 +181,12 @@ func (l *Launcher) elementEnded(i int, e element) {
 		return // the end of the job is the end of all
 	}
 	exit := e.exit()
-	exit.Output = l.words(e, i)
+	exit.Output = l.exitText(e, i)
 	l.env.Changed(sdk.Change{Index: i, Exit: exit})
 }
 
 // words are the last words of an element: why it ended, and its last lines.
-func (l *Launcher) words(e element, i int) string {
+func (l *Launcher) exitText(e element, i int) string {
 	text := l.job.lastLines(l.state.Output, i)
 	if e.state == Completed && e.reason == "" {
 		return text
@@ -379,7 +214,7 @@ func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 	if err := st.check(l.base.Name); err != nil {
 		return err
 	}
-	if err := l.ready(ctx, st.Options); err != nil {
+	if err := l.configure(ctx, st.Options); err != nil {
 		return err
 	}
 	if st.Version == 0 && st.N > 1 && st.Layout == "" { // upstream's
@@ -390,7 +225,7 @@ func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 	}
 	l.state = st
 	l.state.Version = stateVersion
-	l.follow(time.Time{})
+	l.watch(time.Time{})
 	if len(l.system.Query) == 0 {
 		return nil // it can't be asked
 	}
@@ -405,7 +240,7 @@ func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 	t.mu.Unlock()
 	switch {
 	case left == 0:
-		err = fmt.Errorf("%w: %s", sdk.ErrNotRunning, t.text())
+		err = fmt.Errorf("%w: %s", sdk.ErrNotRunning, t.summary())
 	case err != nil:
 		err = l.system.unreachable(err)
 	case !seen:
@@ -421,7 +256,7 @@ func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 func (l *Launcher) ToDict(context.Context) (sdk.State, error) {
 	st := l.state
 	st.State = "running"
-	if l.job.over() {
+	if l.job.hasEnded() {
 		st.State = "after"
 	}
 	if st.Namespace == nil {
@@ -448,26 +283,26 @@ func (l *Launcher) Wait(ctx context.Context) (sdk.Exit, error) {
 	}
 	l.job.mu.Unlock()
 	exit := last.exit()
-	exit.Output = l.words(last, at)
+	exit.Output = l.exitText(last, at)
 	return exit, nil
 }
 
 // Status answers what the system says; while it can't be asked, that.
 func (l *Launcher) Status(ctx context.Context) (sdk.Status, error) {
 	t := l.job
-	if !t.over() {
+	if !t.hasEnded() {
 		if len(l.system.Query) == 0 {
 			return sdk.Status{State: sdk.StatusUnknown, Text: "job " + t.id + ": there is no status_command to ask with"}, nil
 		}
-		if err := l.poller.fresh(ctx, t, l.set.interval()); err != nil {
-			return sdk.Status{}, fmt.Errorf("%w; last known: %s", l.system.unreachable(err), t.text())
+		if err := l.poller.ensureFresh(ctx, t, l.settings.interval()); err != nil {
+			return sdk.Status{}, fmt.Errorf("%w; last known: %s", l.system.unreachable(err), t.summary())
 		}
 	}
 	counts := t.counts()
-	st := sdk.Status{State: sdk.StatusUnknown, Text: t.text()}
+	st := sdk.Status{State: sdk.StatusUnknown, Text: t.summary()}
 	running, pending, total := counts[Running], counts[Queued], l.job.elementCount()
 	switch {
-	case t.over():
+	case t.hasEnded():
 		st.State = sdk.StatusStopped
 	case running > 0:
 		st.State = sdk.StatusRunning
@@ -490,14 +325,14 @@ func (l *Launcher) Stop(ctx context.Context) error {
 	t.mu.Unlock()
 	pause, again := time.Second, time.Time{}
 	var refused, unasked error // of the last tries to delete and to ask
-	for !t.over() {
+	for !t.hasEnded() {
 		if now := time.Now(); now.After(again) {
 			again = now.Add(10 * time.Second)
-			err := l.system.delete(ctx, t.id, l.set.commandLimit())
+			err := l.system.delete(ctx, t.id, l.settings.commandLimit())
 			if ctx.Err() == nil {
 				refused = err
 			}
-			var f *failure
+			var f *commandError
 			switch {
 			case err == nil && len(l.system.Query) == 0:
 				return l.assumeEnded()
@@ -512,12 +347,12 @@ func (l *Launcher) Stop(ctx context.Context) error {
 		if err := l.poller.refresh(ctx); ctx.Err() == nil {
 			unasked = err
 		}
-		if t.over() {
+		if t.hasEnded() {
 			break
 		}
 		if ctx.Err() != nil {
 			var text strings.Builder
-			fmt.Fprintf(&text, "%s still has %s", l.system.Title, t.text())
+			fmt.Fprintf(&text, "%s still has %s", l.system.Title, t.summary())
 			for _, trouble := range []error{refused, unasked} {
 				if trouble != nil {
 					fmt.Fprintf(&text, " (%v)", trouble)
@@ -526,13 +361,13 @@ func (l *Launcher) Stop(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", text.String(), ctx.Err())
 		}
 	}
-	l.tidy()
+	l.removeUnused()
 	return nil
 }
 
 // tidy removes what a job that has ended needs no more: its variables, and the
 // system's copy of its output when nothing is in it.
-func (l *Launcher) tidy() {
+func (l *Launcher) removeUnused() {
 	if l.state.FileName != "" {
 		_ = os.Remove(privateFile(l.state.FileName)) // there may be none
 	}
@@ -551,12 +386,12 @@ func (l *Launcher) assumeEnded() error {
 	for i := range t.elements {
 		if e := &t.elements[i]; !e.state.Ended() {
 			*e = element{state: Cancelled, code: -1}
-			t.ends(*e)
+			t.countEnd(*e)
 			ends = append(ends, i)
 		}
 	}
 	t.mu.Unlock()
-	t.tell(ends)
+	t.reportEnds(ends)
 	return nil
 }
 
@@ -581,8 +416,8 @@ func (l signaling) Signal(ctx context.Context, signal string) error {
 	if err != nil {
 		return err
 	}
-	if l.job.over() {
-		return fmt.Errorf("%w: %s", sdk.ErrProcessState, l.job.text())
+	if l.job.hasEnded() {
+		return fmt.Errorf("%w: %s", sdk.ErrProcessState, l.job.summary())
 	}
 	if len(l.system.Signal) == 0 {
 		return fmt.Errorf("%w: %s has no command that signals a job", sdk.ErrUnsupported, l.system.Title)
@@ -591,8 +426,8 @@ func (l signaling) Signal(ctx context.Context, signal string) error {
 	for i := range words {
 		words[i] = strings.ReplaceAll(words[i], "{signal}", fmt.Sprint(int(number)))
 	}
-	_, _, err = l.system.run(ctx, command{words: words, option: "signal_command", limit: l.set.commandLimit()})
-	var f *failure
+	_, _, err = l.system.run(ctx, command{words: words, option: "signal_command", limit: l.settings.commandLimit()})
+	var f *commandError
 	switch {
 	case errors.As(err, &f) && (f.gone || f.ended):
 		return fmt.Errorf("%w: %w", sdk.ErrProcessState, err)

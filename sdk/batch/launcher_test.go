@@ -20,27 +20,27 @@ import (
 )
 
 // story collects what a launcher told.
-type story struct {
+type changeLog struct {
 	mu  sync.Mutex
 	all []sdk.Change
 }
 
-func (s *story) add(c sdk.Change) {
+func (s *changeLog) add(c sdk.Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = append(s.all, c)
 }
 
-func (s *story) has(f func(sdk.Change) bool) bool {
+func (s *changeLog) has(f func(sdk.Change) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.ContainsFunc(s.all, f)
 }
 
 // made makes a launcher as the sdk does.
-func made(t *testing.T, make sdk.New, kind sdk.Kind) (signaling, *story) {
+func newLauncher(t *testing.T, make sdk.Factory, kind sdk.Kind) (signaling, *changeLog) {
 	t.Helper()
-	told := &story{}
+	told := &changeLog{}
 	l := make(kind, sdk.Host{Log: hclog.NewNullLogger(), Changed: told.add}).(signaling)
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {
@@ -50,7 +50,7 @@ func made(t *testing.T, make sdk.New, kind sdk.Kind) (signaling, *story) {
 	return l, told
 }
 
-func until(t *testing.T, what string, f func() bool) {
+func waitFor(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for limit := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(limit) {
@@ -70,19 +70,19 @@ func (l signaling) counts(ctx context.Context) (string, int) {
 // One element ends from outside; the others run on, and the end has its reason.
 func TestElementEnds(t *testing.T) {
 	dir := toyDir(t)
-	l, told := made(t, toySystem().New(), sdk.Engine)
+	l, told := newLauncher(t, toySystem().New(), sdk.Engine)
 	if err := l.Start(t.Context(), request(t, 3, "", "/bin/sh", "-c", `echo "I am $TOY_INDEX"; exec sleep 300`)); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "3 run", func() bool { _, n := l.counts(t.Context()); return n == 3 })
-	until(t, "3 have spoken", func() bool {
+	waitFor(t, "3 run", func() bool { _, n := l.counts(t.Context()); return n == 3 })
+	waitFor(t, "3 have spoken", func() bool {
 		text, err := l.Output(t.Context(), false)
 		return err == nil && strings.Count(text, "I am ") == 3
 	})
-	if code := toyQuiet(t, dir, "delete", l.job.id+".2"); code != 0 {
+	if code := runToy(t, dir, "delete", l.job.id+".2"); code != 0 {
 		t.Fatal(code)
 	}
-	until(t, "the end of engine 1 is told", func() bool {
+	waitFor(t, "the end of engine 1 is told", func() bool {
 		return told.has(func(c sdk.Change) bool {
 			return c.Index == 1 && c.Exit.Reason == "cancelled" && strings.Contains(c.Exit.Output, "I am 2\n") && strings.Contains(c.Exit.Output, "Toy job "+l.job.id+".2: cancelled")
 		})
@@ -110,11 +110,11 @@ func TestQueued(t *testing.T) {
 	dir := toyDir(t)
 	setFault(t, dir, "submit=pend")
 	create := toySystem().New()
-	l, told := made(t, create, sdk.Engine)
+	l, told := newLauncher(t, create, sdk.Engine)
 	if err := l.Start(t.Context(), request(t, 2, "", "sleep", "300")); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the reason", func() bool {
+	waitFor(t, "the reason", func() bool {
 		st, err := l.Status(t.Context())
 		return err == nil && st.State == sdk.StatusPending && *st.Running == 0 && *st.Pending == 2 && strings.Contains(st.Text, "Resources")
 	})
@@ -122,7 +122,7 @@ func TestQueued(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, _ := made(t, create, sdk.Engine)
+	again, _ := newLauncher(t, create, sdk.Engine)
 	if err := again.FromDict(t.Context(), state); err != nil {
 		t.Errorf("FromDict: %v", err)
 	}
@@ -132,17 +132,17 @@ func TestQueued(t *testing.T) {
 	if exit, err := l.Wait(t.Context()); err != nil || exit.Reason != "cancelled" {
 		t.Errorf("%+v, %v", exit, err)
 	}
-	until(t, "the ends of both are told", func() bool {
+	waitFor(t, "the ends of both are told", func() bool {
 		return told.has(func(c sdk.Change) bool { return c.Index == 0 }) && told.has(func(c sdk.Change) bool { return c.Index == 1 })
 	})
 }
 
 // toyQuiet runs a command of the toy.
-func toyQuiet(t *testing.T, _ string, verb string, args ...string) int {
+func runToy(t *testing.T, _ string, verb string, args ...string) int {
 	t.Helper()
 	s := toySystem()
 	_, _, err := s.run(t.Context(), command{words: append([]string{s.Submit[0], "toy", verb}, args...), limit: time.Minute})
-	if f, ok := errors.AsType[*failure](err); ok {
+	if f, ok := errors.AsType[*commandError](err); ok {
 		return f.code
 	}
 	if err != nil {
@@ -157,18 +157,18 @@ func TestOutage(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			dir := toyDir(t)
 			create := toySystem().New()
-			l, told := made(t, create, sdk.Engine)
+			l, told := newLauncher(t, create, sdk.Engine)
 			if err := l.Start(t.Context(), request(t, 2, "", "sleep", "300")); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "2 run", func() bool { _, n := l.counts(t.Context()); return n == 2 })
+			waitFor(t, "2 run", func() bool { _, n := l.counts(t.Context()); return n == 2 })
 			setFault(t, dir, fault)
 			silent := strings.HasPrefix(fault, "query=empty")
 			before := calls(t, dir, "query")
 			if silent {
-				until(t, "it was asked often", func() bool { return calls(t, dir, "query") > before+10 })
+				waitFor(t, "it was asked often", func() bool { return calls(t, dir, "query") > before+10 })
 			} else {
-				until(t, "the outage is told", func() bool {
+				waitFor(t, "the outage is told", func() bool {
 					return told.has(func(c sdk.Change) bool { return strings.Contains(c.Text, "Toy can't be asked") })
 				})
 				if _, err := l.Status(t.Context()); !errors.Is(err, sdk.ErrUnknownStatus) {
@@ -179,20 +179,20 @@ func TestOutage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, _ := made(t, create, sdk.Engine)
+			again, _ := newLauncher(t, create, sdk.Engine)
 			if err := again.FromDict(t.Context(), state); !errors.Is(err, sdk.ErrUnknownStatus) {
 				t.Errorf("FromDict: %v", err)
 			}
-			if l.job.over() {
+			if l.job.hasEnded() {
 				t.Fatal("the outage was taken for the end")
 			}
 			setFault(t, dir, "")
 			if !silent {
-				until(t, "the end of the outage is told", func() bool {
+				waitFor(t, "the end of the outage is told", func() bool {
 					return told.has(func(c sdk.Change) bool { return c.Text == "Toy answers again" })
 				})
 			}
-			until(t, "2 run again", func() bool { _, n := l.counts(t.Context()); return n == 2 })
+			waitFor(t, "2 run again", func() bool { _, n := l.counts(t.Context()); return n == 2 })
 			if err := l.Stop(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -215,7 +215,7 @@ func TestSubmissionFails(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			dir := toyDir(t)
 			setFault(t, dir, fault)
-			l, _ := made(t, toySystem().New(), sdk.Engine)
+			l, _ := newLauncher(t, toySystem().New(), sdk.Engine)
 			r := request(t, 2, `{"command_timeout": 1}`, "sleep", "300")
 			err := l.Start(t.Context(), r)
 			if !errors.Is(err, want.kind) || !strings.Contains(err.Error(), want.text) {
@@ -237,7 +237,7 @@ func TestSubmissionFails(t *testing.T) {
 func TestBanner(t *testing.T) {
 	dir := toyDir(t)
 	setFault(t, dir, "submit=banner")
-	l, _ := made(t, toySystem().New(), sdk.Controller)
+	l, _ := newLauncher(t, toySystem().New(), sdk.Controller)
 	if err := l.Start(t.Context(), request(t, 0, "", "sleep", "300")); err != nil || l.job.id != "1" {
 		t.Fatal(err)
 	}
@@ -254,14 +254,14 @@ func TestSharedQueries(t *testing.T) {
 	create := s.New()
 	var all []signaling
 	for range 5 {
-		l, _ := made(t, create, sdk.Controller)
+		l, _ := newLauncher(t, create, sdk.Controller)
 		if err := l.Start(t.Context(), request(t, 0, "", "sleep", "300")); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, l)
 	}
 	began, before := time.Now(), calls(t, dir, "query")
-	until(t, "some queries", func() bool { return calls(t, dir, "query") >= before+4 })
+	waitFor(t, "some queries", func() bool { return calls(t, dir, "query") >= before+4 })
 	if took := time.Since(began); took < 3*s.tick/2 {
 		t.Errorf("4 queries in %v, with one each %v", took, s.tick)
 	}
@@ -286,11 +286,11 @@ func TestSharedQueries(t *testing.T) {
 // Stop goes on until the system has ended the job, and says when it does not.
 func TestStopIgnored(t *testing.T) {
 	dir := toyDir(t)
-	l, _ := made(t, toySystem().New(), sdk.Controller)
+	l, _ := newLauncher(t, toySystem().New(), sdk.Controller)
 	if err := l.Start(t.Context(), request(t, 0, "", "sleep", "300")); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it runs", func() bool { _, n := l.counts(t.Context()); return n == 1 })
+	waitFor(t, "it runs", func() bool { _, n := l.counts(t.Context()); return n == 1 })
 	setFault(t, dir, "delete=ignored")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
@@ -313,7 +313,7 @@ func TestStopIgnored(t *testing.T) {
 func TestRestoreStates(t *testing.T) {
 	dir := toyDir(t)
 	create := toySystem().New()
-	l, _ := made(t, create, sdk.Engine)
+	l, _ := newLauncher(t, create, sdk.Engine)
 	if err := l.Start(t.Context(), request(t, 2, `{"poll_interval": 2, "environment": {"SECRET": "x"}}`, "sleep", "300")); err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +334,7 @@ func TestRestoreStates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, _ := made(t, create, sdk.Engine)
+		again, _ := newLauncher(t, create, sdk.Engine)
 		return again.FromDict(t.Context(), text)
 	}
 	for name, c := range map[string]struct {
@@ -353,27 +353,27 @@ func TestRestoreStates(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if code := toyQuiet(t, dir, "delete", "1"); code != 0 {
+	if code := runToy(t, dir, "delete", "1"); code != 0 {
 		t.Fatal(code)
 	}
-	until(t, "it has ended", l.job.over)
+	waitFor(t, "it has ended", l.job.hasEnded)
 	if err := changed(func(map[string]any) {}); !errors.Is(err, sdk.ErrNotRunning) {
 		t.Errorf("after the end: %v", err)
 	}
 }
 
 // What carries a tag is found and removed by another process.
-func TestSweep(t *testing.T) {
+func TestOrphans(t *testing.T) {
 	toyDir(t)
 	for _, tag := range []string{"ipcore-aaaa-1", "ipcore-bbbb-1"} {
-		l, _ := made(t, toySystem().New(), sdk.Engine)
+		l, _ := newLauncher(t, toySystem().New(), sdk.Engine)
 		r := request(t, 2, "", "sleep", "300")
 		r.Tag = tag
 		if err := l.Start(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	l, _ := made(t, toySystem().New(), sdk.Engine)
+	l, _ := newLauncher(t, toySystem().New(), sdk.Engine)
 	q := sdk.OrphanQuery{Tag: "ipcore-aaaa"}
 	found, err := l.Orphans(t.Context(), q)
 	if err != nil || len(found) != 1 || found[0].Tag != "ipcore-aaaa-1" {
@@ -388,7 +388,7 @@ func TestSweep(t *testing.T) {
 	// Nobody asks for what can't be here; what was said of a system is another matter.
 	absent := toySystem()
 	absent.List = []string{"no-such-command"}
-	l, _ = made(t, absent.New(), sdk.Engine)
+	l, _ = newLauncher(t, absent.New(), sdk.Engine)
 	if _, err := l.Orphans(t.Context(), sdk.OrphanQuery{Tag: "ipcore"}); !errors.Is(err, sdk.ErrUnsupported) {
 		t.Errorf("a system that is not here: %v", err)
 	}

@@ -29,7 +29,7 @@ func (l *Launcher) Orphans(ctx context.Context, q sdk.OrphanQuery) ([]sdk.Orphan
 // tagged answers one record for each job that is looked for, with its tag as its
 // Comment.
 func (l *Launcher) tagged(ctx context.Context, q sdk.OrphanQuery) ([]Record, error) {
-	if err := l.ready(ctx, q.Options); err != nil {
+	if err := l.configure(ctx, q.Options); err != nil {
 		return nil, err
 	}
 	s := l.system
@@ -45,10 +45,10 @@ func (l *Launcher) tagged(ctx context.Context, q sdk.OrphanQuery) ([]Record, err
 	for _, raw := range q.States {
 		var st state
 		if raw.Decode(&st) == nil && st.JobID != "" && q.Covers(st.Tag) {
-			names[l.listed(st.JobID)+"/"+st.JobName] = st.Tag
+			names[l.listedID(st.JobID)+"/"+st.JobName] = st.Tag
 		}
 	}
-	records, err := s.query(ctx, s.listCommand(), nil, l.set.commandLimit())
+	records, err := s.query(ctx, s.listCommand(), nil, l.settings.commandLimit())
 	if err != nil {
 		return nil, s.unreachable(err)
 	}
@@ -79,16 +79,16 @@ func (s *System) installed() bool {
 	return err == nil
 }
 
-func (l *Launcher) listed(id string) string {
-	if l.system.JobOf != nil {
-		return l.system.JobOf(id)
+func (l *Launcher) listedID(id string) string {
+	if l.system.ListedID != nil {
+		return l.system.ListedID(id)
 	}
 	return id
 }
 
 // Remove deletes jobs, and returns when the system no longer lists them.
 func (l *Launcher) RemoveOrphans(ctx context.Context, q sdk.OrphanQuery, survivors []sdk.Orphan) error {
-	if err := l.ready(ctx, q.Options); err != nil {
+	if err := l.configure(ctx, q.Options); err != nil {
 		return err
 	}
 	s := l.system
@@ -98,11 +98,11 @@ func (l *Launcher) RemoveOrphans(ctx context.Context, q sdk.OrphanQuery, survivo
 	}
 	pause, asked := time.Second/2, map[string]time.Time{}
 	for {
-		records, err := s.query(ctx, s.listCommand(), nil, l.set.commandLimit())
+		records, err := s.query(ctx, s.listCommand(), nil, l.settings.commandLimit())
 		if err != nil {
 			return s.unreachable(err)
 		}
-		left := named(records, func(string) bool { return true })
+		left := activeJobs(records, func(string) bool { return true })
 		var ids []string
 		var errs []error
 		for _, r := range left {
@@ -112,7 +112,7 @@ func (l *Launcher) RemoveOrphans(ctx context.Context, q sdk.OrphanQuery, survivo
 			ids = append(ids, r.ID)
 			if time.Since(asked[r.ID]) > 10*time.Second {
 				asked[r.ID] = time.Now()
-				errs = append(errs, s.delete(ctx, r.handle(), l.set.commandLimit()))
+				errs = append(errs, s.delete(ctx, r.handle(), l.settings.commandLimit()))
 			}
 		}
 		if err := errors.Join(errs...); err != nil {

@@ -1,22 +1,19 @@
 package batch
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/ipcore/ipcore/sdk/process"
 )
 
-const (
-	tailBytes = 16 << 10
-	tailLines = 100
-	maxText   = 1 << 20 // of a whole set
-)
+// maxText bounds the output of a whole set, in bytes.
+const maxText = 1 << 20
 
 // elementFile answers the output file of the element with an index, as the system
 // counts.
@@ -31,34 +28,6 @@ func spoolFile(output string) string {
 	return strings.TrimSuffix(output, filepath.Ext(output)) + ".spool"
 }
 
-// tail answers the last lines of a file; "" when there is none.
-func tail(name string) string {
-	f, err := os.Open(name)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	i, err := f.Stat()
-	if err != nil || !i.Mode().IsRegular() {
-		return ""
-	}
-	from := max(0, i.Size()-tailBytes)
-	b, err := io.ReadAll(io.NewSectionReader(f, from, tailBytes))
-	if err != nil {
-		return ""
-	}
-	if from > 0 { // in the middle of a line
-		if _, rest, ok := bytes.Cut(b, []byte("\n")); ok {
-			b = rest
-		}
-	}
-	lines := strings.SplitAfter(strings.ToValidUTF8(string(b), "\uFFFD"), "\n")
-	if n := len(lines) - tailLines - 1; n > 0 {
-		lines = lines[n:]
-	}
-	return strings.Join(lines, "")
-}
-
 // output answers the last lines of a job: of each element that wrote something,
 // and of the job's own file.
 func (t *tracker) output(file string, remove bool) (string, error) {
@@ -68,7 +37,7 @@ func (t *tracker) output(file string, remove bool) (string, error) {
 	var b strings.Builder
 	var errs []error
 	take := func(title, name string) {
-		text := tail(name)
+		text := process.TailFile(name, 0)
 		if text != "" && b.Len() < maxText {
 			if title != "" {
 				b.WriteString(title + ":\n")
@@ -96,12 +65,12 @@ func (t *tracker) output(file string, remove bool) (string, error) {
 
 // last answers the last lines of one element, or of the job.
 func (t *tracker) lastLines(file string, i int) string {
-	text := tail(file)
+	text := process.TailFile(file, 0)
 	if t.array {
-		text = tail(elementFile(file, i+t.first))
+		text = process.TailFile(elementFile(file, i+t.first), 0)
 	}
 	if text == "" {
-		text = tail(spoolFile(file))
+		text = process.TailFile(spoolFile(file), 0)
 	}
 	return text
 }

@@ -32,18 +32,18 @@ type poller struct {
 	spacing  time.Duration // between the beginnings of two queries
 	limit    time.Duration // of one command
 
-	mu       sync.Mutex
-	jobs     map[*tracker]bool
-	loop     *loop
-	started  uint64        // queries that have begun
-	finished uint64        // queries that have ended
-	wanted   uint64        // the query that somebody waits for
-	more     chan struct{} // closed and replaced when a query has ended
-	lastErr  error         // of the last query
-	failures int           // in a row
-	soon     bool          // something ended just now, and how may be known soon
-	began    time.Time     // of the last query
-	replied  time.Time     // when the last query ended
+	mu         sync.Mutex
+	jobs       map[*tracker]bool
+	loop       *loop
+	started    uint64        // queries that have begun
+	finished   uint64        // queries that have ended
+	wanted     uint64        // the query that somebody waits for
+	queryEnded chan struct{} // closed and replaced when a query has ended
+	lastErr    error         // of the last query
+	failures   int           // in a row
+	pollSoon   bool          // something ended just now, and how may be known soon
+	lastBegan  time.Time     // of the last query
+	lastEnded  time.Time     // when the last query ended
 }
 
 // loop is one run of a poller's goroutine.
@@ -62,7 +62,7 @@ func (p *pool) get(s *System, o *Settings) *poller {
 		p.pollers = make(map[string]*poller)
 	}
 	if p.pollers[key] == nil {
-		made := &poller{system: s, interval: o.interval(), spacing: minSpacing, limit: o.commandLimit(), jobs: map[*tracker]bool{}, more: make(chan struct{})}
+		made := &poller{system: s, interval: o.interval(), spacing: minSpacing, limit: o.commandLimit(), jobs: map[*tracker]bool{}, queryEnded: make(chan struct{})}
 		if s.tick > 0 {
 			made.interval, made.spacing = s.tick, s.tick
 		}
@@ -120,7 +120,7 @@ func (p *poller) run(ctx context.Context, l *loop) {
 			continue // somebody waits: look at the time again
 		case <-timer.C:
 		}
-		p.ask(ctx)
+		p.poll(ctx)
 	}
 }
 
@@ -129,7 +129,7 @@ func (p *poller) next(l *loop) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for t := range p.jobs {
-		if t.over() {
+		if t.hasEnded() {
 			delete(p.jobs, t)
 		}
 	}
@@ -140,24 +140,24 @@ func (p *poller) next(l *loop) (time.Duration, bool) {
 		p.loop = nil
 		return 0, false
 	}
-	due := p.began.Add(p.interval)
+	due := p.lastBegan.Add(p.interval)
 	if p.failures > 0 {
-		due = p.replied.Add(min(maxBackOff, p.interval<<min(p.failures-1, 10)))
+		due = p.lastEnded.Add(min(maxBackOff, p.interval<<min(p.failures-1, 10)))
 	}
-	if p.wanted > p.finished || p.soon {
-		due = p.began.Add(p.spacing)
+	if p.wanted > p.finished || p.pollSoon {
+		due = p.lastBegan.Add(p.spacing)
 		if p.failures > 0 {
-			due = p.replied.Add(p.spacing << min(p.failures, 2))
+			due = p.lastEnded.Add(p.spacing << min(p.failures, 2))
 		}
 	}
 	return max(0, time.Until(due)), true
 }
 
 // ask asks once and tells every job what was said of it.
-func (p *poller) ask(ctx context.Context) {
+func (p *poller) poll(ctx context.Context) {
 	p.mu.Lock()
 	p.started++
-	p.began = time.Now()
+	p.lastBegan = time.Now()
 	var jobs []*tracker
 	var ids []string
 	for t := range p.jobs {
@@ -182,23 +182,23 @@ func (p *poller) ask(ctx context.Context) {
 			by[r.ID] = append(by[r.ID], r)
 		}
 		for _, t := range jobs {
-			if t.update(now, by[t.listed]) {
+			if t.update(now, by[t.listedID]) {
 				found, certain := p.system.lookup(ctx, t.id, p.limit)
 				// An answer that has a part of a job has all of it that has not ended.
-				certain = certain || len(by[t.listed]) > 0
-				soon = t.settle(now, found, certain, p.system.settle()) || soon
+				certain = certain || len(by[t.listedID]) > 0
+				soon = t.resolveMissing(now, found, certain, p.system.settleTime()) || soon
 			}
 		}
 	}
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.finished, p.lastErr, p.replied, p.soon = p.started, err, time.Now(), soon
+	p.finished, p.lastErr, p.lastEnded, p.pollSoon = p.started, err, time.Now(), soon
 	if p.failures++; err == nil {
 		p.failures = 0
 	}
-	close(p.more)
-	p.more = make(chan struct{})
+	close(p.queryEnded)
+	p.queryEnded = make(chan struct{})
 }
 
 // refresh waits for a query that begins from now on, and answers its error. Many
@@ -216,7 +216,7 @@ func (p *poller) refresh(ctx context.Context) error {
 			return nil // all jobs have ended
 		}
 		p.wanted = max(p.wanted, want)
-		more, wake := p.more, p.loop.wake
+		more, wake := p.queryEnded, p.loop.wake
 		ended := p.loop.ended
 		p.mu.Unlock()
 		select {
@@ -234,9 +234,9 @@ func (p *poller) refresh(ctx context.Context) error {
 }
 
 // fresh waits for an answer about a job that is not older than age.
-func (p *poller) fresh(ctx context.Context, t *tracker, age time.Duration) error {
+func (p *poller) ensureFresh(ctx context.Context, t *tracker, age time.Duration) error {
 	p.mu.Lock()
-	replied, err := p.replied, p.lastErr
+	replied, err := p.lastEnded, p.lastErr
 	p.mu.Unlock()
 	t.mu.Lock()
 	asked := !t.answered.IsZero() || t.outage != nil
@@ -250,7 +250,7 @@ func (p *poller) fresh(ctx context.Context, t *tracker, age time.Duration) error
 // query runs a status command.
 func (s *System) query(ctx context.Context, words, ids []string, limit time.Duration) ([]Record, error) {
 	out, _, err := s.run(ctx, command{words: s.expand(words, ids, ""), option: "status_command", limit: limit})
-	var f *failure
+	var f *commandError
 	if errors.As(err, &f) && (f.gone || f.ended) {
 		// Of one that it does not know the system answers nothing about the others; those
 		// that were listed before are good.
@@ -274,10 +274,10 @@ func (s *System) lookup(ctx context.Context, id string, limit time.Duration) (re
 		// The status command is all there is, and it was good.
 		return nil, true
 	}
-	certain = s.QueryKnows
+	certain = s.QueryIsComplete
 	for i, words := range s.Lookup {
 		out, _, err := s.run(ctx, command{words: s.expand(words, nil, id), option: "status_command", limit: limit})
-		var f *failure
+		var f *commandError
 		switch {
 		case errors.As(err, &f) && (f.gone || f.ended):
 			certain = certain || i == len(s.Lookup)-1
@@ -302,10 +302,10 @@ func (s *System) expand(words, ids []string, id string) []string {
 	var all []string
 	for _, w := range words {
 		switch {
-		case w == "{ids}" && s.Comma == "":
+		case w == "{ids}" && s.IDSeparator == "":
 			all = append(all, ids...)
 		default:
-			all = append(all, strings.NewReplacer("{ids}", strings.Join(ids, s.Comma), "{id}", id, "{user}", user, "{uid}", uid).Replace(w))
+			all = append(all, strings.NewReplacer("{ids}", strings.Join(ids, s.IDSeparator), "{id}", id, "{user}", user, "{uid}", uid).Replace(w))
 		}
 	}
 	return all

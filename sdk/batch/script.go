@@ -11,15 +11,15 @@ import (
 
 // Script answers the script that Start would submit, and the command.
 func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
-	if err := l.ready(ctx, r.Options); err != nil {
+	if err := l.configure(ctx, r.Options); err != nil {
 		return sdk.Script{}, err
 	}
 	s := l.system
-	j, err := s.plan(r, l.set)
+	j, err := s.plan(r, l.settings)
 	if err != nil {
 		return sdk.Script{}, err
 	}
-	out := sdk.Script{Text: j.Script, Command: Quote(j.Words)}
+	out := sdk.Script{Text: j.Script, Command: sdk.ShellQuote(j.Words...)}
 	if j.Shell != "" {
 		out.Text += "# what it runs: " + j.ShellPath() + "\n" + j.Shell
 	}
@@ -42,8 +42,8 @@ func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (
 			words = append(words, j.Words[1:at]...)
 		}
 	}
-	stdout, stderr, err := s.run(ctx, command{words: words, option: "submit_command", dir: j.WorkDir, env: j.Env, stdin: j.Script, limit: l.set.commandLimit()})
-	var f *failure
+	stdout, stderr, err := s.run(ctx, command{words: words, option: "submit_command", dir: j.WorkDir, env: j.Env, stdin: j.Script, limit: l.settings.commandLimit()})
+	var f *commandError
 	switch {
 	case errors.As(err, &f) && (f.down || f.code < 0):
 		return sdk.Script{}, s.unreachable(err)

@@ -54,7 +54,7 @@ type Settings struct {
 	CommandTimeout float64 `json:"command_timeout"`
 
 	// Own are the system's own options as they were given.
-	Own map[string]json.RawMessage `json:"-"`
+	SystemOptions map[string]json.RawMessage `json:"-"`
 
 	time   time.Duration
 	memory int64
@@ -147,6 +147,9 @@ var commonOptions = []sdk.Option{
 // Info describes the plugin of the system.
 func (s System) Info(version string) sdk.Info {
 	info := sdk.Info{Name: s.Name, Version: version, Kinds: s.kinds(), Remote: true, Classes: map[sdk.Kind][]string{}}
+	if len(s.ShowJobs) > 0 {
+		info.Conformance = &sdk.ConformanceHints{ShowJobs: s.ShowJobs}
+	}
 	for _, k := range info.Kinds {
 		classes := []string{s.Class + "EngineSetLauncher", s.Class + "Launcher", "BatchEngineSetLauncher", "BatchSystemLauncher", "EngineLauncher", "BaseLauncher"}
 		if k == sdk.Controller {
@@ -195,7 +198,7 @@ func readSettings(options json.RawMessage) (*Settings, error) {
 		if _, err := d.Token(); !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("%w: options: more than one JSON object", sdk.ErrBadOption)
 		}
-		if err := json.Unmarshal(options, &o.Own); err != nil {
+		if err := json.Unmarshal(options, &o.SystemOptions); err != nil {
 			return nil, fmt.Errorf("%w: options: %w", sdk.ErrBadOption, err)
 		}
 	}
@@ -270,7 +273,7 @@ func (o *Settings) commandLimit() time.Duration {
 // Decode puts the options as they were given into v, a pointer to a struct with
 // JSON tags.
 func (o *Settings) Decode(v any) error {
-	all, err := json.Marshal(o.Own)
+	all, err := json.Marshal(o.SystemOptions)
 	if err == nil {
 		err = json.Unmarshal(all, v)
 	}
@@ -282,9 +285,9 @@ func (o *Settings) Decode(v any) error {
 
 // Text answers one of the system's own options that is a string, "" if it was
 // not given.
-func (o *Settings) Text(name string) string {
+func (o *Settings) StringOption(name string) string {
 	var text string
-	if raw, ok := o.Own[name]; ok {
+	if raw, ok := o.SystemOptions[name]; ok {
 		_ = json.Unmarshal(raw, &text) // the host has checked the type
 	}
 	return text

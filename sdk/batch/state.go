@@ -46,7 +46,7 @@ func (s *state) check(name string) error {
 			sdk.ErrBadOption, s.Version, stateVersion, name)
 	case s.JobID == "":
 		return fmt.Errorf("%w: the state has no job_id", sdk.ErrBadOption)
-	case s.JobID[0] == '-' || oneLine("job_id", s.JobID) != nil:
+	case s.JobID[0] == '-' || checkOneLine("job_id", s.JobID) != nil:
 		return fmt.Errorf("%w: the state's job_id is %q", sdk.ErrBadOption, s.JobID)
 	case s.N < 0 || s.N > maxElements:
 		return fmt.Errorf("%w: the state's n is %d", sdk.ErrBadOption, s.N)
@@ -59,13 +59,13 @@ const maxElements = 1_000_000
 
 // notKept are options that a state does not hold: what they said is in the script
 // already, and some may be private.
-var notKept = []string{"batch_template", "batch_template_file", "namespace", "environment", "prologue", "directives", "drop_directives"}
+var droppedOptions = []string{"batch_template", "batch_template_file", "namespace", "environment", "prologue", "directives", "drop_directives"}
 
 // keptOptions answers the options that later commands need.
 func keptOptions(own map[string]json.RawMessage) (json.RawMessage, error) {
 	kept := map[string]json.RawMessage{}
 	for name, value := range own {
-		if !slices.Contains(notKept, name) {
+		if !slices.Contains(droppedOptions, name) {
 			kept[name] = value
 		}
 	}

@@ -25,12 +25,12 @@ type System struct {
 	Class   string // of the options: "Slurm" for --SlurmLauncher.queue
 	Package string // what brings the commands: "Slurm's client package"
 
-	Submit []string // prints the job's id
-	Delete []string
-	Signal []string // nil: the system has none, empty: options may name one
-	Query  []string // answers the jobs of {ids}, or all of {user}
-	Comma  string   // between {ids}
-	List   []string // all jobs of {user}, with their names; nil: Query is that
+	Submit      []string // prints the job's id
+	Delete      []string
+	Signal      []string // nil: the system has none, empty: options may name one
+	Query       []string // answers the jobs of {ids}, or all of {user}
+	IDSeparator string   // between {ids}
+	List        []string // all jobs of {user}, with their names; nil: Query is that
 
 	// Lookup asks about one job that Query no longer knows: how it ended. Each is
 	// tried until one answers. nil: there is none.
@@ -40,12 +40,16 @@ type System struct {
 	// can't be asked.
 	Check []string
 
+	// ShowJobs prints everything that the system shows of its jobs; the conformance
+	// checks look for secrets in it. nil: there is no such command.
+	ShowJobs []string
+
 	// SubmitEnv is added to the environment of Submit.
 	SubmitEnv map[string]string
 
 	// QueryKnows: what Query does not list is not there any more, whether Lookup
 	// knows of it or not.
-	QueryKnows bool
+	QueryIsComplete bool
 
 	// Stdin: Submit reads the script from its standard input.
 	Stdin bool
@@ -72,7 +76,7 @@ type System struct {
 	Adapt func(s *System, o *Settings, run Runner) error
 
 	// JobOf answers the id that Query lists job id under, when it is not id itself.
-	JobOf func(id string) string
+	ListedID func(id string) string
 
 	// Element answers the id of one element of an array, for commands about it. nil:
 	// elements can't be named.
@@ -86,11 +90,11 @@ type System struct {
 
 	// Settle is how long after its submission a job may be unknown to Query, and
 	// how long after its end Lookup may not know of it. 0 means 10 s.
-	Settle time.Duration
+	SettleTime time.Duration
 
 	// Late is what is said of a job that has ended without the system knowing how:
 	// where that can be read later; {id} stands for the job. "": the system no longer knows it.
-	Late string
+	UnknownEnd string
 
 	tick time.Duration // replaces the interval and the spacing of queries in tests
 }
@@ -144,9 +148,9 @@ func (s *System) kinds() []sdk.Kind {
 }
 
 // settle answers Settle or its default.
-func (s *System) settle() time.Duration {
-	if s.Settle > 0 {
-		return s.Settle
+func (s *System) settleTime() time.Duration {
+	if s.SettleTime > 0 {
+		return s.SettleTime
 	}
 	return 10 * time.Second
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9.-]+`)
+var invalidNameChars = regexp.MustCompile(`[^A-Za-z0-9.-]+`)
 
 // nameOf makes the name of a workload's job: the cluster's tag, "_", and the
 // workload's id. It begins with a letter, which some systems want.
@@ -19,7 +19,7 @@ func nameOf(r sdk.StartRequest) string {
 		sum := sha256.Sum256([]byte(r.ProfileDir + "\x00" + r.ClusterID))
 		tag = "ipcore-" + hex.EncodeToString(sum[:6])
 	}
-	name := tag + "_" + notInNames.ReplaceAllString(r.ID, "-")
+	name := tag + "_" + invalidNameChars.ReplaceAllString(r.ID, "-")
 	if c := name[0] | 0x20; c < 'a' || c > 'z' {
 		name = "t_" + name
 	}

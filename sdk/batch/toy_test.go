@@ -39,7 +39,7 @@ func toySystem() System {
 	return System{
 		Name: "toy", Title: "Toy", Class: "Toy", Package: "this test",
 		Submit: command("submit", "{script}"), Delete: command("delete", "{id}"), Signal: command("signal", "{signal}", "{id}"),
-		Query: command("query", "{ids}"), Comma: ",", List: command("list"), Check: command("check"),
+		Query: command("query", "{ids}"), IDSeparator: ",", List: command("list"), Check: command("check"),
 		Lookup: [][]string{command("lookup", "{id}")},
 		JobID:  regexp.MustCompile(`accepted job (\d+)`),
 		Gone:   regexp.MustCompile(`no such job`), Down: regexp.MustCompile(`cannot reach`),
@@ -47,7 +47,7 @@ func toySystem() System {
 		ParseLookup: func(_ int, _ string, out []byte) ([]Record, error) { return toyParse(out) },
 		Element:     func(id string, index int) string { return fmt.Sprintf("%s.%d", id, index) },
 		Dialect: Dialect{
-			Shebang: "#!/bin/sh", Prefix: "#TOY ", Index: "$TOY_INDEX", Spools: true,
+			Shebang: "#!/bin/sh", Prefix: "#TOY ", Index: "$TOY_INDEX", SpoolsOutput: true,
 			Directives: map[string]Directive{
 				DirectiveArray: {Form: "array {n}", Match: regexp.MustCompile(`(?m)^#TOY array `)},
 				"name":         {Form: "name {value}", Match: regexp.MustCompile(`(?m)^#TOY name `)},
@@ -56,8 +56,8 @@ func toySystem() System {
 				"time_limit":   {Form: "time {value}"}, "memory": {Form: "memory {value}"},
 			},
 		},
-		Settle: 300 * time.Millisecond,
-		tick:   50 * time.Millisecond,
+		SettleTime: 300 * time.Millisecond,
+		tick:       50 * time.Millisecond,
 	}
 }
 

@@ -12,16 +12,16 @@ import (
 // tracker is what is known of one submitted job: its elements, and how each
 // ended. An element is one engine of an array; a job that is no array has one.
 type tracker struct {
-	id     string // as submitted
-	listed string // the id that the system lists it under
-	name   string // "" when it was not told
-	late   string // see System
-	array  bool
-	first  int // index of the first element, as the system counts
+	id         string // as submitted
+	listedID   string // the id that the system lists it under
+	name       string // "" when it was not told
+	unknownEnd string // see System
+	array      bool
+	first      int // index of the first element, as the system counts
 
-	submitted time.Time                  // zero: by an earlier process
-	ended     func(index int, e element) // told once for each element, outside of mu
-	trouble   func(text string)          // outages, outside of mu
+	submitted    time.Time                  // zero: by an earlier process
+	onElementEnd func(index int, e element) // told once for each element, outside of mu
+	onOutage     func(text string)          // outages, outside of mu
 
 	done chan struct{} // closed when all elements have ended
 
@@ -47,12 +47,12 @@ type element struct {
 }
 
 func newTracker(s *System, id, name string, n int, array bool) *tracker {
-	t := &tracker{id: id, listed: id, name: name, array: array, first: 1, done: make(chan struct{})}
-	if t.late = s.Late; t.late == "" {
-		t.late = "the system no longer knows it"
+	t := &tracker{id: id, listedID: id, name: name, array: array, first: 1, done: make(chan struct{})}
+	if t.unknownEnd = s.UnknownEnd; t.unknownEnd == "" {
+		t.unknownEnd = "the system no longer knows it"
 	}
-	if s.JobOf != nil {
-		t.listed = s.JobOf(id)
+	if s.ListedID != nil {
+		t.listedID = s.ListedID(id)
 	}
 	if s.Dialect.FirstIndex != nil {
 		t.first = *s.Dialect.FirstIndex
@@ -92,7 +92,7 @@ func (e element) exit() sdk.Exit {
 // that had not ended is not in it, so that Lookup is worth asking.
 func (t *tracker) update(now time.Time, records []Record) (missing bool) {
 	t.mu.Lock()
-	back := t.outages >= tellAfter
+	back := t.outages >= outageReportAfter
 	t.outage, t.outages, t.answered = nil, 0, now
 	var ends []int
 	var whole *Record
@@ -134,9 +134,9 @@ func (t *tracker) update(now time.Time, records []Record) (missing bool) {
 		}
 	}
 	t.mu.Unlock()
-	t.tell(ends)
-	if back && t.trouble != nil {
-		t.trouble("")
+	t.reportEnds(ends)
+	if back && t.onOutage != nil {
+		t.onOutage("")
 	}
 	return missing
 }
@@ -152,12 +152,12 @@ func (t *tracker) set(i int, r Record) bool {
 	if !r.State.Ended() {
 		return false
 	}
-	t.ends(*e)
+	t.countEnd(*e)
 	return true
 }
 
 // ends counts an element that has ended. The caller holds mu.
-func (t *tracker) ends(e element) {
+func (t *tracker) countEnd(e element) {
 	t.left--
 	if t.last.state == "" || t.last.state == Completed {
 		t.last = e
@@ -167,7 +167,7 @@ func (t *tracker) ends(e element) {
 // settle takes Lookup's answer: records, and certain when the system has said
 // that it knows nothing else. What is then still missing has ended, once the
 // times to settle are over; soon tells that one of them is not.
-func (t *tracker) settle(now time.Time, records []Record, certain bool, settle time.Duration) (soon bool) {
+func (t *tracker) resolveMissing(now time.Time, records []Record, certain bool, settle time.Duration) (soon bool) {
 	t.mu.Lock()
 	var ends []int
 	told := make([]bool, len(t.elements))
@@ -203,7 +203,7 @@ func (t *tracker) settle(now time.Time, records []Record, certain bool, settle t
 			soon = true
 			continue
 		}
-		reason := strings.ReplaceAll(t.late, "{id}", t.id)
+		reason := strings.ReplaceAll(t.unknownEnd, "{id}", t.id)
 		if !t.seen {
 			reason = "the system does not know it"
 		}
@@ -211,16 +211,16 @@ func (t *tracker) settle(now time.Time, records []Record, certain bool, settle t
 		if t.stopping {
 			e.state = Cancelled
 		}
-		t.ends(*e)
+		t.countEnd(*e)
 		ends = append(ends, i)
 	}
 	t.mu.Unlock()
-	t.tell(ends)
+	t.reportEnds(ends)
 	return soon
 }
 
 // tell tells of elements that have ended, and of the end of all.
-func (t *tracker) tell(ends []int) {
+func (t *tracker) reportEnds(ends []int) {
 	if len(ends) == 0 {
 		return
 	}
@@ -228,8 +228,8 @@ func (t *tracker) tell(ends []int) {
 		t.mu.Lock()
 		e, quiet := t.elements[i], t.stopping || t.restoring
 		t.mu.Unlock()
-		if !quiet && t.ended != nil {
-			t.ended(i, e)
+		if !quiet && t.onElementEnd != nil {
+			t.onElementEnd(i, e)
 		}
 	}
 	t.mu.Lock()
@@ -240,22 +240,22 @@ func (t *tracker) tell(ends []int) {
 }
 
 // tellAfter is how many queries in a row have to fail before it is told.
-const tellAfter = 2
+const outageReportAfter = 2
 
 // fail takes the failure of a query. Nothing is concluded about the job.
 func (t *tracker) fail(err error) {
 	t.mu.Lock()
 	t.outage = err
 	t.outages++
-	tell := t.outages == tellAfter
+	tell := t.outages == outageReportAfter
 	t.mu.Unlock()
-	if tell && t.trouble != nil {
-		t.trouble(err.Error())
+	if tell && t.onOutage != nil {
+		t.onOutage(err.Error())
 	}
 }
 
 // over tells whether all elements have ended.
-func (t *tracker) over() bool {
+func (t *tracker) hasEnded() bool {
 	select {
 	case <-t.done:
 		return true
@@ -279,7 +279,7 @@ func (t *tracker) counts() map[JobState]int {
 }
 
 // text says in a line what is known, with the reasons for waiting.
-func (t *tracker) text() string {
+func (t *tracker) summary() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var parts []string

@@ -12,14 +12,14 @@ type Check struct {
 	Name  string // unique, words joined by dashes
 	Want  string // what is expected, a sentence
 
-	Power      sdk.Capability // not applicable without it; "" for none
+	Capability sdk.Capability // not applicable without it; "" for none
 	Executable bool           // it starts the plugin's executable by itself
 	Once       bool           // not once for each kind
 	Last       bool           // behind all others, alone
-	Sets       bool           // only for sets of engines
+	EngineSets bool           // only for sets of engines
 	Linux      bool           // it reads /proc
 
-	run func(*bed)
+	run func(*fixture)
 }
 
 // checks is the list, in the order of the report.
@@ -29,7 +29,7 @@ var checks = slices.Concat(
 	group("start", startChecks),
 	group("request", requestChecks),
 	group("stop", stopChecks),
-	group("lost", lostChecks),
+	group("workload-exit", exitChecks),
 	group("restore", restoreChecks),
 	group("events", eventChecks),
 	group("detach", detachChecks),
@@ -37,11 +37,11 @@ var checks = slices.Concat(
 	group("output", outputChecks),
 	group("signal", signalChecks),
 	group("script", scriptChecks),
-	group("sweep", sweepChecks),
-	group("powers", powerChecks),
-	group("secrets", secretChecks),
-	group("end", endChecks),
 	group("orphans", orphanChecks),
+	group("capabilities", capabilityChecks),
+	group("secrets", secretChecks),
+	group("plugin-exit", pluginExitChecks),
+	group("leftovers", leftoverChecks),
 )
 
 func group(name string, list []Check) []Check {

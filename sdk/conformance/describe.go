@@ -28,17 +28,17 @@ var describeChecks = []Check{{
 	Name: "describe-options", Once: true, run: checkOptions,
 	Want: "each option has a name of its own, a known type, a help text, and a default of that type",
 }, {
-	Name: "describe-powers", Once: true, run: checkPowers,
-	Want: "it declares the powers that its documentation promises, and no others",
+	Name: "describe-capabilities", Once: true, run: checkCapabilities,
+	Want: "each capability that it declares is one of the contract, and is declared once",
 }, {
 	Name: "cookie", Once: true, Executable: true, run: checkCookie,
 	Want: "without ipcore's cookie it prints nothing to stdout, says on stderr who starts it, and exits with a code that is not 0",
 }}
 
-func checkDescribe(b *bed) {
+func checkDescribe(b *fixture) {
 	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
 	defer cancel()
-	out, errs, err := b.once(ctx, b.Describe, "describe")
+	out, errs, err := b.runOnce(ctx, b.Describe, "describe")
 	if err != nil {
 		b.fatalf("%v; it said %.200q", err, errs)
 	}
@@ -56,7 +56,7 @@ func checkDescribe(b *bed) {
 }
 
 // once runs an executable without the cookie to its end.
-func (b *bed) once(ctx context.Context, args ...string) (stdout, stderr string, err error) {
+func (b *fixture) runOnce(ctx context.Context, args ...string) (stdout, stderr string, err error) {
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = process.Environ(nil)
@@ -71,8 +71,8 @@ func (b *bed) once(ctx context.Context, args ...string) (stdout, stderr string, 
 	return out.String(), errs.String(), err
 }
 
-func checkFields(b *bed) {
-	b.no("description", b.Info.Check())
+func checkFields(b *fixture) {
+	b.noError("description", b.Info.Check())
 	if b.Info.Version == "" {
 		b.errorf("the version is empty")
 	}
@@ -86,7 +86,7 @@ func checkFields(b *bed) {
 	}
 }
 
-func checkName(b *bed) {
+func checkName(b *fixture) {
 	base := strings.TrimSuffix(filepath.Base(b.Describe), ".exe")
 	name, ok := strings.CutPrefix(base, "ipcore-launcher-")
 	if !ok {
@@ -101,7 +101,7 @@ var otherTypes = map[string]string{
 	sdk.TypeString: `{}`, sdk.TypeInt: `{}`, sdk.TypeFloat: `{}`, sdk.TypeBool: `[]`, sdk.TypeList: `17`, sdk.TypeMap: `17`,
 }
 
-func checkOptions(b *bed) {
+func checkOptions(b *fixture) {
 	seen := map[string]bool{}
 	for _, o := range b.Info.Options {
 		if o.Name == "" || seen[o.Name] || strings.ContainsAny(o.Name, " .=") {
@@ -115,31 +115,29 @@ func checkOptions(b *bed) {
 		if len(value) == 0 {
 			value = json.RawMessage("null")
 		}
-		b.no("the default", o.Check(value))
+		b.noError("the default", o.Check(value))
 	}
 }
 
-func checkPowers(b *bed) {
-	want, known := documented[b.Info.Name]
-	if !known {
-		b.na("no table of powers is documented for %q", b.Info.Name)
+func checkCapabilities(b *fixture) {
+	known := []sdk.Capability{
+		sdk.CapabilityWait, sdk.CapabilitySignal, sdk.CapabilityOutput, sdk.CapabilityConnectionInfo,
+		sdk.CapabilityStatus, sdk.CapabilityScript, sdk.CapabilityOrphans,
 	}
-	for _, p := range want {
-		if !b.Info.Has(p) {
-			b.errorf("the power %s is documented and not declared", p)
+	for i, c := range b.Info.Capabilities {
+		if !slices.Contains(known, c) {
+			b.errorf("capability %q is not one of the contract", c)
 		}
-	}
-	for _, p := range b.Info.Capabilities {
-		if !slices.Contains(want, p) {
-			b.errorf("the power %s is declared and not documented", p)
+		if slices.Contains(b.Info.Capabilities[:i], c) {
+			b.errorf("capability %q is declared twice", c)
 		}
 	}
 }
 
-func checkCookie(b *bed) {
+func checkCookie(b *fixture) {
 	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
 	defer cancel()
-	out, errs, err := b.once(ctx, b.Command...)
+	out, errs, err := b.runOnce(ctx, b.Command...)
 	if _, ended := errors.AsType[*exec.ExitError](err); !ended {
 		b.errorf("run by hand it did not exit with an error: %v", err)
 	}

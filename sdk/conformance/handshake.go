@@ -23,7 +23,7 @@ import (
 )
 
 var handshakeChecks = []Check{{
-	Name: "first-line", Once: true, Executable: true, run: func(b *bed) { b.bareStart(nil).line() },
+	Name: "handshake-line", Once: true, Executable: true, run: func(b *fixture) { b.startRaw(nil).line() },
 	Want: "the first line on stdout, in time, is 1|VERSION|unix|PATH|grpc| with nothing or an unpadded certificate behind it",
 }, {
 	Name: "socket-private", Once: true, Executable: true, run: checkSocket,
@@ -35,23 +35,23 @@ var handshakeChecks = []Check{{
 	Name: "version-unknown", Once: true, Executable: true, run: checkUnknownVersion,
 	Want: "offered version 7 alone it ends, or answers with a version that it describes; it does not claim 7",
 }, {
-	Name: "health", Once: true, Executable: true, run: func(b *bed) { b.serve() },
+	Name: "health", Once: true, Executable: true, run: func(b *fixture) { b.startServing() },
 	Want: "grpc.health.v1.Health/Check of \"plugin\" answers SERVING",
 }, {
-	Name: "tls-plaintext", Once: true, Executable: true, run: func(b *bed) { b.refuses(nil) },
+	Name: "tls-plaintext", Once: true, Executable: true, run: func(b *fixture) { b.refusesClient(nil) },
 	Want: "a connection without TLS is refused",
 }, {
 	Name: "tls-no-certificate", Once: true, Executable: true,
-	run:  func(b *bed) { b.refuses(&tls.Config{InsecureSkipVerify: true}) }, //nolint:gosec // a client that hides who it is
+	run:  func(b *fixture) { b.refusesClient(&tls.Config{InsecureSkipVerify: true}) }, //nolint:gosec // a client that hides who it is
 	Want: "a client without a certificate is refused",
 }, {
-	Name: "tls-stranger", Once: true, Executable: true, run: checkStranger,
+	Name: "tls-unknown-ca", Once: true, Executable: true, run: checkUnknownCA,
 	Want: "a client whose certificate has the same names and another authority is refused",
 }, {
-	Name: "tls-1.2", Once: true, Executable: true, run: func(b *bed) { b.speaksTLS(tls.VersionTLS12) },
+	Name: "tls-1.2", Once: true, Executable: true, run: func(b *fixture) { b.acceptsTLS(tls.VersionTLS12) },
 	Want: "TLS 1.2 works",
 }, {
-	Name: "tls-1.3", Once: true, Executable: true, run: func(b *bed) { b.speaksTLS(tls.VersionTLS13) },
+	Name: "tls-1.3", Once: true, Executable: true, run: func(b *fixture) { b.acceptsTLS(tls.VersionTLS13) },
 	Want: "TLS 1.3 works",
 }, {
 	Name: "unknown-call", Once: true, Executable: true, run: checkUnknownCall,
@@ -61,8 +61,8 @@ var handshakeChecks = []Check{{
 	Want: "nothing but the handshake appears on stdout, through a start and a stop",
 }}
 
-func checkSocket(b *bed) {
-	p := b.bareStart(nil)
+func checkSocket(b *fixture) {
+	p := b.startRaw(nil)
 	p.line()
 	if p.network == "tcp" {
 		if !strings.HasPrefix(p.address, "127.0.0.1:") {
@@ -88,23 +88,23 @@ func within(path, dir string) bool {
 	return err == nil && err2 == nil && real == want
 }
 
-func checkNewerHost(b *bed) {
+func checkNewerHost(b *fixture) {
 	want := "0"
 	for _, v := range []int{1, 2} {
 		if slices.Contains(b.Info.Protocol, v) {
 			want = fmt.Sprint(v)
 		}
 	}
-	if got := b.bareStart(map[string]string{"PLUGIN_PROTOCOL_VERSIONS": "2,1"}).line(); got != want {
+	if got := b.startRaw(map[string]string{"PLUGIN_PROTOCOL_VERSIONS": "2,1"}).line(); got != want {
 		b.errorf("it describes %v and took %s", b.Info.Protocol, got)
 	}
 }
 
-func checkUnknownVersion(b *bed) {
-	p := b.bareStart(map[string]string{"PLUGIN_PROTOCOL_VERSIONS": "7"})
+func checkUnknownVersion(b *fixture) {
+	p := b.startRaw(map[string]string{"PLUGIN_PROTOCOL_VERSIONS": "7"})
 	line, err := p.firstLine()
-	switch form := lineForm.FindStringSubmatch(line); {
-	case err != nil && p.gone(endTimeout):
+	switch form := handshakePattern.FindStringSubmatch(line); {
+	case err != nil && p.endsWithin(endTimeout):
 	case err != nil:
 		b.errorf("it printed no line and did not end: %v", err)
 	case form == nil:
@@ -115,47 +115,47 @@ func checkUnknownVersion(b *bed) {
 }
 
 // refuses fails when a client of that kind gets an answer.
-func (b *bed) refuses(side *tls.Config) {
-	p, _, c := b.serve()
+func (b *fixture) refusesClient(side *tls.Config) {
+	p, _, c := b.startServing()
 	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
 	defer cancel()
 	if err := sdk.NewClient(p.connect(side)).Ping(ctx); err == nil {
 		b.errorf("it answered")
 	}
-	b.no("afterwards, to its host, health", c.Ping(b.ctx))
+	b.noError("afterwards, to its host, health", c.Ping(b.ctx))
 }
 
-func checkStranger(b *bed) {
+func checkUnknownCA(b *fixture) {
 	other, err := hostcert.New()
 	if err != nil {
 		b.fatalf("%v", err)
 	}
 	side := other.Client()
 	side.InsecureSkipVerify = true // it is the stranger that has to be refused
-	b.refuses(side)
+	b.refusesClient(side)
 }
 
-func (b *bed) speaksTLS(version uint16) {
-	p := b.bareStart(nil)
+func (b *fixture) acceptsTLS(version uint16) {
+	p := b.startRaw(nil)
 	p.line()
-	side := p.host()
+	side := p.clientTLS()
 	side.MinVersion, side.MaxVersion = version, version
 	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
 	defer cancel()
-	b.no("health", sdk.NewClient(p.connect(side)).Ping(ctx))
+	b.noError("health", sdk.NewClient(p.connect(side)).Ping(ctx))
 }
 
-func checkUnknownCall(b *bed) {
-	_, conn, c := b.serve()
+func checkUnknownCall(b *fixture) {
+	_, conn, c := b.startServing()
 	err := conn.Invoke(b.ctx, "/ipcore.launcher.v1.Launcher/Teleport", &emptypb.Empty{}, &emptypb.Empty{})
 	if status.Code(err) != codes.Unimplemented {
 		b.errorf("it answered %v", err)
 	}
-	b.no("afterwards, health", c.Ping(b.ctx))
+	b.noError("afterwards, health", c.Ping(b.ctx))
 }
 
-func checkStdout(b *bed) {
-	p, conn, c := b.serve()
+func checkStdout(b *fixture) {
+	p, conn, c := b.startServing()
 	rest := make(chan []byte, 1)
 	go func() { // ends with the pipe
 		all, _ := io.ReadAll(bufio.NewReader(p.out)) // how it ends says nothing
@@ -164,7 +164,7 @@ func checkStdout(b *bed) {
 	b.Client = c
 	b.start(2, `echo of the workload; `+sleeper)
 	b.stop()
-	b.no("Shutdown", shutdown(b.ctx, conn))
+	b.noError("Shutdown", shutdown(b.ctx, conn))
 	select {
 	case all := <-rest:
 		if text := bytes.TrimSpace(all); len(text) > 0 {

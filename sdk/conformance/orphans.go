@@ -1,60 +1,52 @@
 package conformance
 
 import (
-	"bytes"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
+	"github.com/ipcore/ipcore/sdk"
 )
 
 var orphanChecks = []Check{{
-	Name: "orphans", Last: true, Linux: true, run: checkOrphans,
-	Want: "behind all checks no process is left that carries their mark in its environment",
+	Name: "orphans", Capability: sdk.CapabilityOrphans, run: checkOrphans,
+	Want: "a plugin that knows nothing of a workload finds it by its tag, and Remove ends it",
+}, {
+	Name: "orphans-none", Capability: sdk.CapabilityOrphans, run: checkOrphansNone,
+	Want: "a tag that nothing carries, and a part of one that ends within a word, find nothing",
 }}
 
-func checkOrphans(b *bed) {
-	var left []stray
-	if b.holds(func() bool { left = strays(b.mark); return len(left) == 0 }) {
-		return
-	}
-	b.errorf("left are %v", left)
-	for _, s := range left {
-		if p, err := os.FindProcess(s.pid); err == nil {
-			_ = p.Kill() // it may have ended just now
+// sweepFor is a question for what carries a tag.
+func (b *fixture) orphanQuery(tag string, states ...sdk.State) sdk.OrphanQuery {
+	return sdk.OrphanQuery{Tag: tag, Options: b.request("w", 1, sleeper).Options, States: states}
+}
+
+func checkOrphans(b *fixture) {
+	state := b.startAndClose(2)
+	c := b.anotherClient()
+	q := b.orphanQuery(b.tag, state)
+	var found []sdk.Orphan
+	var err error
+	b.waitFor(func() bool {
+		found, err = c.Orphans(b.ctx, q)
+		return err != nil || len(found) > 0
+	}, func() string { return "nothing is found" })
+	b.noError("Survivors", err)
+	for _, s := range found {
+		if s.ID == "" || s.Text == "" || s.Tag != b.tag {
+			b.errorf("a survivor is %+v", s)
 		}
+	}
+	b.noError("Remove", c.RemoveOrphans(b.ctx, q, found))
+	b.noneAlive("after Remove")
+	b.noError("Remove again", c.RemoveOrphans(b.ctx, q, found))
+	if found, err = c.Orphans(b.ctx, q); err != nil || len(found) > 0 {
+		b.errorf("after Remove there are %+v, %v", found, err)
 	}
 }
 
-// stray is a process that was found by the mark in its environment.
-type stray struct {
-	pid     int
-	command string
-}
-
-func (s stray) String() string { return fmt.Sprintf("pid %d (%.60s)", s.pid, s.command) }
-
-// strays answers the processes, of any parent, that carry a mark in their
-// environment. Where there is no /proc it answers none.
-func strays(mark string) []stray {
-	var found []stray
-	files, err := filepath.Glob("/proc/[0-9]*/environ")
-	if err != nil {
-		return nil
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(text, []byte(mark)) {
-			continue // gone, or another user's
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if err != nil || !lives(pid) {
-			continue
-		}
-		line, err := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
-		if err == nil {
-			found = append(found, stray{pid, string(bytes.ReplaceAll(line, []byte{0}, []byte(" ")))})
+func checkOrphansNone(b *fixture) {
+	b.start(2, sleeper)
+	for _, tag := range []string{"check-nobody-has-this", b.tag[:len(b.tag)-2]} {
+		if found, err := b.Orphans(b.ctx, b.orphanQuery(tag)); err != nil || len(found) > 0 {
+			b.errorf("Survivors of %s: %+v, %v", tag, found, err)
 		}
 	}
-	return found
+	b.stop()
 }

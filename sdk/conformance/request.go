@@ -13,35 +13,35 @@ import (
 )
 
 var requestChecks = []Check{
-	refused("kind-unknown", "a kind that it does not describe", func(r *sdk.StartRequest) { r.Kind = "teapot" }),
-	refused("command-empty", "an empty command", func(r *sdk.StartRequest) { r.Command = nil }),
-	refused("program-empty", "a program without a name", func(r *sdk.StartRequest) { r.Command = []string{""} }),
-	refused("id-empty", "an empty id", func(r *sdk.StartRequest) { r.ID = "" }),
-	refused("n-zero", "n of 0", func(r *sdk.StartRequest) { r.N = new(0) }),
-	refused("n-negative", "n of -1", func(r *sdk.StartRequest) { r.N = new(-1) }),
+	refusedRequest("kind-unknown", "a kind that it does not describe", func(r *sdk.StartRequest) { r.Kind = "teapot" }),
+	refusedRequest("command-empty", "an empty command", func(r *sdk.StartRequest) { r.Command = nil }),
+	refusedRequest("program-empty", "a program without a name", func(r *sdk.StartRequest) { r.Command = []string{""} }),
+	refusedRequest("id-empty", "an empty id", func(r *sdk.StartRequest) { r.ID = "" }),
+	refusedRequest("n-zero", "n of 0", func(r *sdk.StartRequest) { r.N = new(0) }),
+	refusedRequest("n-negative", "n of -1", func(r *sdk.StartRequest) { r.N = new(-1) }),
 	// With a program that is not there, so that a launcher without a limit starts
 	// nothing all the same.
-	refused("n-huge", "n of 2147483647", func(r *sdk.StartRequest) {
+	refusedRequest("n-huge", "n of 2147483647", func(r *sdk.StartRequest) {
 		r.N, r.Command = new(math.MaxInt32), []string{"/nonexistent/program"}
 	}),
 	{
-		Name: "n-of-one", run: checkOfOne,
+		Name: "n-single", run: checkSingle,
 		Want: "Start of a controller with n, or of a single engine with n of 2, is INVALID_ARGUMENT and starts nothing",
 	},
-	refused("option-unknown", "an option that it does not describe", func(r *sdk.StartRequest) { r.Options = []byte(`{"kit_unknown": 1}`) }),
-	refused("options-no-json", "options that are no JSON", func(r *sdk.StartRequest) { r.Options = []byte(`{`) }),
-	refused("options-no-object", "options that are a list", func(r *sdk.StartRequest) { r.Options = []byte(`[1]`) }),
+	refusedRequest("option-unknown", "an option that it does not describe", func(r *sdk.StartRequest) { r.Options = []byte(`{"check_unknown": 1}`) }),
+	refusedRequest("options-not-json", "options that are no JSON", func(r *sdk.StartRequest) { r.Options = []byte(`{`) }),
+	refusedRequest("options-not-object", "options that are a list", func(r *sdk.StartRequest) { r.Options = []byte(`[1]`) }),
 	{
 		Name: "option-type", run: checkOptionType,
 		Want: "an option with a value of another type is INVALID_ARGUMENT",
 	}, {
-		Name: "options-big", run: checkBigOptions,
+		Name: "options-large", run: checkLargeOptions,
 		Want: "options of 10 MiB are INVALID_ARGUMENT or taken, and the plugin goes on",
 	}, {
-		Name: "id-hostile", run: checkHostileID,
+		Name: "id-unsafe", run: checkUnsafeID,
 		Want: "an id with control characters, slashes or dots is INVALID_ARGUMENT or works; no file appears outside of the log's folder",
 	}, {
-		Name: "environment-hostile", run: checkHostileEnvironment,
+		Name: "environment-invalid", run: checkInvalidEnvironment,
 		Want: "names and values that no environment can hold are INVALID_ARGUMENT, and start nothing",
 	}, {
 		Name: "unknown-id", run: checkUnknownID,
@@ -50,40 +50,40 @@ var requestChecks = []Check{
 }
 
 // refused is a check that one change of a request makes Start refuse it.
-func refused(name, what string, change func(*sdk.StartRequest)) Check {
+func refusedRequest(name, what string, change func(*sdk.StartRequest)) Check {
 	return Check{
 		Name: name, Want: "Start with " + what + " is INVALID_ARGUMENT and starts nothing",
-		run: func(b *bed) { b.refuse(what, change) },
+		run: func(b *fixture) { b.wantRefused(what, change) },
 	}
 }
 
-func (b *bed) refuse(what string, change func(*sdk.StartRequest)) {
+func (b *fixture) wantRefused(what string, change func(*sdk.StartRequest)) {
 	r := b.request("w", 1, sleeper)
 	change(&r)
 	_, err := b.Start(b.ctx, r)
-	b.is("Start with "+what, err, sdk.ErrBadOption)
+	b.wantError("Start with "+what, err, sdk.ErrBadOption)
 	if err == nil {
-		b.no("Stop", b.Stop(b.ctx, r.ID))
+		b.noError("Stop", b.Stop(b.ctx, r.ID))
 	}
 	if all, _ := b.pids(); len(all) > 0 {
 		b.errorf("it started processes %v", all)
 	}
 }
 
-func checkOfOne(b *bed) {
+func checkSingle(b *fixture) {
 	switch b.kind {
 	case sdk.Controller:
-		b.refuse("n of 1", func(r *sdk.StartRequest) { r.N = new(1) })
+		b.wantRefused("n of 1", func(r *sdk.StartRequest) { r.N = new(1) })
 	case sdk.SingleEngine:
-		b.refuse("n of 2", func(r *sdk.StartRequest) { r.N = new(2) })
+		b.wantRefused("n of 2", func(r *sdk.StartRequest) { r.N = new(2) })
 	case sdk.Engine:
-		b.na("it is not about sets of engines")
+		b.skip("it is not about sets of engines")
 	}
 }
 
-func checkOptionType(b *bed) {
+func checkOptionType(b *fixture) {
 	if len(b.Info.Options) == 0 {
-		b.na("it has no options")
+		b.skip("it has no options")
 	}
 	checked := 0
 	for _, o := range b.Info.Options {
@@ -92,12 +92,12 @@ func checkOptionType(b *bed) {
 			continue
 		}
 		checked++
-		b.refuse(fmt.Sprintf("%s: %s, which is no %s", o.Name, bad, o.Type), func(r *sdk.StartRequest) {
+		b.wantRefused(fmt.Sprintf("%s: %s, which is no %s", o.Name, bad, o.Type), func(r *sdk.StartRequest) {
 			r.Options = withOption(r.Options, o.Name, bad)
 		})
 	}
 	if checked == 0 {
-		b.na("it has no option of a known type")
+		b.skip("it has no option of a known type")
 	}
 }
 
@@ -111,21 +111,21 @@ func withOption(options []byte, name, value string) []byte {
 	return fmt.Appendf(nil, "%s, %q: %s}", object[:len(object)-1], name, value)
 }
 
-func checkBigOptions(b *bed) {
+func checkLargeOptions(b *fixture) {
 	r := b.request("w", 1, sleeper)
-	r.Options = fmt.Appendf(nil, `{"kit_big": %q}`, bytes.Repeat([]byte("x"), 10<<20))
+	r.Options = fmt.Appendf(nil, `{"check_big": %q}`, bytes.Repeat([]byte("x"), 10<<20))
 	_, err := b.Start(b.ctx, r)
 	if err != nil {
-		b.is("Start", err, sdk.ErrBadOption)
+		b.wantError("Start", err, sdk.ErrBadOption)
 	} else {
-		b.no("Stop", b.Stop(b.ctx, "w"))
+		b.noError("Stop", b.Stop(b.ctx, "w"))
 	}
-	b.no("afterwards, health", b.Ping(b.ctx))
+	b.noError("afterwards, health", b.Ping(b.ctx))
 }
 
-func checkHostileID(b *bed) {
-	before := b.outside()
-	for _, id := range []string{"../../kit-outside", "/kit-outside", "a\nb", "a\x1b[2Jb", "..", "-rf", "a b;c", strings.Repeat("x", 5000)} {
+func checkUnsafeID(b *fixture) {
+	before := b.escapedFiles()
+	for _, id := range []string{"../../check-outside", "/check-outside", "a\nb", "a\x1b[2Jb", "..", "-rf", "a b;c", strings.Repeat("x", 5000)} {
 		r := b.request("w", 1, sleeper)
 		r.ID = id
 		_, err := b.Start(b.ctx, r)
@@ -136,18 +136,18 @@ func checkHostileID(b *bed) {
 			b.errorf("id %.20q: %v", id, err)
 		}
 	}
-	if after := b.outside(); after != before {
+	if after := b.escapedFiles(); after != before {
 		b.errorf("outside of the log's folder appeared %s", strings.TrimPrefix(after, before))
 	}
 	b.noneAlive("afterwards")
-	b.no("afterwards, health", b.Ping(b.ctx))
+	b.noError("afterwards, health", b.Ping(b.ctx))
 }
 
 // outside lists what an id that leaves its folder would make.
-func (b *bed) outside() string {
+func (b *fixture) escapedFiles() string {
 	var found []string
 	for _, dir := range []string{b.dir, filepath.Dir(b.dir), "/"} {
-		files, err := filepath.Glob(filepath.Join(dir, "*kit-outside*"))
+		files, err := filepath.Glob(filepath.Join(dir, "*check-outside*"))
 		if err != nil {
 			b.fatalf("%v", err)
 		}
@@ -156,21 +156,21 @@ func (b *bed) outside() string {
 	return strings.Join(found, " ")
 }
 
-func checkHostileEnvironment(b *bed) {
-	for name, value := range map[string]string{"A=B": "x", "": "x", "KIT_NUL": "a\x00b"} {
-		b.refuse(fmt.Sprintf("the variable %q of value %q", name, value), func(r *sdk.StartRequest) { r.Env[name] = value })
+func checkInvalidEnvironment(b *fixture) {
+	for name, value := range map[string]string{"A=B": "x", "": "x", "CHECK_NUL": "a\x00b"} {
+		b.wantRefused(fmt.Sprintf("the variable %q of value %q", name, value), func(r *sdk.StartRequest) { r.Env[name] = value })
 	}
 }
 
-func checkUnknownID(b *bed) {
+func checkUnknownID(b *fixture) {
 	_, err := b.ToDict(b.ctx, "nobody")
-	b.is("ToDict", err, sdk.ErrNotRunning)
-	b.is("Stop", b.Stop(b.ctx, "nobody"), sdk.ErrNotRunning)
-	b.is("Events", b.Events(b.ctx, "nobody", 0, func(sdk.Event) error { return nil }), sdk.ErrNotRunning)
-	b.no("Detach", b.Detach(b.ctx, "nobody"))
+	b.wantError("ToDict", err, sdk.ErrNotRunning)
+	b.wantError("Stop", b.Stop(b.ctx, "nobody"), sdk.ErrNotRunning)
+	b.wantError("Events", b.Events(b.ctx, "nobody", 0, func(sdk.Event) error { return nil }), sdk.ErrNotRunning)
+	b.noError("Detach", b.Detach(b.ctx, "nobody"))
 }
 
-func (b *bed) mkdir(dir string) {
+func (b *fixture) mkdir(dir string) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		b.fatalf("make a folder: %v", err)
 	}

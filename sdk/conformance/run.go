@@ -99,7 +99,7 @@ type run struct {
 // Cases answers what there is to check, in the order of the report.
 func Cases(c Config) ([]Case, error) {
 	if runtime.GOOS == "windows" {
-		return nil, errors.New("the kit's workloads are shell scripts, which this system does not run")
+		return nil, errors.New("the workloads of the conformance checks are shell scripts, which Windows does not run")
 	}
 	if c.Patience <= 0 {
 		c.Patience = DefaultPatience
@@ -120,7 +120,14 @@ func Cases(c Config) ([]Case, error) {
 			return nil, fmt.Errorf("%w: the launcher starts no %s", sdk.ErrBadOption, k)
 		}
 	}
-	shared := &run{Config: c, mark: "kit-secret-" + rand.Text()}
+	if hints := c.Info.Conformance; hints != nil {
+		for name := range hints.Skip {
+			if !slices.ContainsFunc(checks, func(check Check) bool { return check.Name == name }) {
+				return nil, fmt.Errorf("%w: the launcher's description skips the check %q, which does not exist", sdk.ErrBadOption, name)
+			}
+		}
+	}
+	shared := &run{Config: c, mark: "check-secret-" + rand.Text()}
 	var cases, last []Case
 	for _, check := range checks {
 		switch {
@@ -143,7 +150,7 @@ func Cases(c Config) ([]Case, error) {
 // Run runs the check and cleans up behind it.
 func (c Case) Run(ctx context.Context) Result {
 	began := time.Now()
-	b := &bed{run: c.run, check: c.Check, kind: c.Kind, outcome: Pass}
+	b := &fixture{run: c.run, check: c.Check, kind: c.Kind, outcome: Pass}
 	if b.kind == "" {
 		b.kind = c.run.Kinds[0]
 		if slices.Contains(c.run.Kinds, sdk.Engine) {
@@ -163,7 +170,7 @@ func (c Case) Run(ctx context.Context) Result {
 			}
 		}()
 		if why := b.notApplicable(); why != "" {
-			b.na("%s", why)
+			b.skip("%s", why)
 		}
 		b.setUp()
 		c.Check.run(b)

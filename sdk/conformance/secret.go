@@ -26,7 +26,7 @@ var secretChecks = []Check{{
 	Want: "what the batch system tells of its jobs does not hold it",
 }}
 
-func checkSecretArguments(b *bed) {
+func checkSecretArguments(b *fixture) {
 	b.start(2, sleeper)
 	needle := []byte(b.secret)
 	entries, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -41,7 +41,7 @@ func checkSecretArguments(b *bed) {
 	b.stop()
 }
 
-func checkSecretState(b *bed) {
+func checkSecretState(b *fixture) {
 	state := b.start(2, sleeper)
 	if bytes.Contains(state, []byte(b.secret)) {
 		b.errorf("it is in the state of Start")
@@ -52,7 +52,7 @@ func checkSecretState(b *bed) {
 	b.stop()
 }
 
-func checkSecretFiles(b *bed) {
+func checkSecretFiles(b *fixture) {
 	b.start(2, sleeper)
 	err := filepath.WalkDir(b.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -68,24 +68,15 @@ func checkSecretFiles(b *bed) {
 		}
 		return err
 	})
-	b.no("look at the files", err)
+	b.noError("look at the files", err)
 	b.stop()
 }
 
-// jobCommands tell all that a batch system shows of its jobs.
-var jobCommands = map[string][]string{
-	"slurm":    {"scontrol", "show", "job", "-dd"},
-	"pbs":      {"qstat", "-f"},
-	"sge":      {"qstat", "-j", "*"},
-	"lsf":      {"bjobs", "-l", "-u", "all"},
-	"htcondor": {"condor_q", "-all", "-long"},
-}
-
-func checkSecretJob(b *bed) {
-	command := jobCommands[b.Info.Name]
-	if command == nil {
-		b.na("%s is no batch system of which the kit knows how to ask", b.Info.Name)
+func checkSecretJob(b *fixture) {
+	if b.Info.Conformance == nil || len(b.Info.Conformance.ShowJobs) == 0 {
+		b.skip("the launcher names no command that shows its jobs")
 	}
+	command := b.Info.Conformance.ShowJobs
 	b.start(2, sleeper)
 	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
 	defer cancel()

@@ -19,16 +19,16 @@ var startChecks = []Check{{
 	Name: "start-again", run: checkStartAgain,
 	Want: "a second Start of an id is FAILED_PRECONDITION and starts nothing",
 }, {
-	Name: "start-race", run: checkStartRace,
+	Name: "start-concurrent", run: checkStartConcurrent,
 	Want: "of eight Starts of one id at the same moment one succeeds and the others are FAILED_PRECONDITION",
 }, {
-	Name: "start-no-program", run: checkNoProgram,
+	Name: "start-missing-program", run: checkMissingProgram,
 	Want: "a program that is not there fails the Start and leaves nothing, or is told of as stopped with a code that is not 0",
 }, {
-	Name: "start-cut-short", run: checkCutShort,
+	Name: "start-canceled", run: checkStartCanceled,
 	Want: "a Start whose caller gives up leaves nothing, or a workload that Stop ends",
 }, {
-	Name: "start-many", run: checkManyIDs,
+	Name: "start-several-ids", run: checkSeveralIDs,
 	Want: "four workloads under four ids run beside each other, and Stop of one leaves the others",
 }, {
 	Name: "command-exact", run: checkCommand,
@@ -44,7 +44,7 @@ var startChecks = []Check{{
 	Want: "the workload runs in the folder that the request names",
 }}
 
-func checkStart(b *bed) {
+func checkStart(b *fixture) {
 	b.start(2, sleeper)
 	if state, err := b.ToDict(b.ctx, "w"); err != nil || len(state) == 0 || state[0] != '{' {
 		b.errorf("ToDict: %.100q, %v", []byte(state), err)
@@ -52,29 +52,29 @@ func checkStart(b *bed) {
 	b.stop()
 }
 
-func checkDefaultN(b *bed) {
+func checkDefaultN(b *fixture) {
 	r := b.request("w", 1, sleeper)
 	r.N = nil
 	if _, err := b.Start(b.ctx, r); err != nil {
 		b.fatalf("Start without n: %v", err)
 	}
 	if b.DefaultN > 0 {
-		b.waitAlive(b.n(b.DefaultN))
+		b.waitAlive(b.processes(b.DefaultN))
 	} else {
-		b.until(func() bool { _, alive := b.pids(); return len(alive) > 0 }, func() string { return "no process is alive" })
+		b.waitFor(func() bool { _, alive := b.pids(); return len(alive) > 0 }, func() string { return "no process is alive" })
 	}
 	b.stop()
 }
 
-func checkStartAgain(b *bed) {
+func checkStartAgain(b *fixture) {
 	b.start(1, sleeper)
 	_, err := b.Start(b.ctx, b.request("w", 1, sleeper))
-	b.is("the second Start", err, sdk.ErrProcessState)
+	b.wantError("the second Start", err, sdk.ErrProcessState)
 	b.waitAlive(1)
 	b.stop()
 }
 
-func checkStartRace(b *bed) {
+func checkStartConcurrent(b *fixture) {
 	results := make(chan error)
 	r := b.request("w", 1, sleeper)
 	for range 8 {
@@ -88,7 +88,7 @@ func checkStartRace(b *bed) {
 		if err := <-results; err == nil {
 			won++
 		} else {
-			b.is("a Start that lost", err, sdk.ErrProcessState)
+			b.wantError("a Start that lost", err, sdk.ErrProcessState)
 		}
 	}
 	if won != 1 {
@@ -98,31 +98,31 @@ func checkStartRace(b *bed) {
 	b.stop()
 }
 
-func checkNoProgram(b *bed) {
+func checkMissingProgram(b *fixture) {
 	r := b.request("w", 2, "")
 	r.Command = []string{filepath.Join(b.dir, "no such program")}
 	if _, err := b.Start(b.ctx, r); err == nil {
 		// A system that takes the request first has to tell of the failure.
-		if end := b.story(b.Client); end.Exit.Code == 0 {
+		if end := b.eventLog(b.Client); end.Exit.Code == 0 {
 			b.errorf("it was told to have ended with code 0")
 		}
-		b.no("Stop", b.Stop(b.ctx, "w"))
+		b.noError("Stop", b.Stop(b.ctx, "w"))
 		return
 	}
 	_, err := b.ToDict(b.ctx, "w")
-	b.is("ToDict after the failed Start", err, sdk.ErrNotRunning)
+	b.wantError("ToDict after the failed Start", err, sdk.ErrNotRunning)
 	b.noneAlive("after the failed Start")
 	b.start(1, sleeper) // the id is free again
 	b.stop()
 }
 
-func checkCutShort(b *bed) {
+func checkStartCanceled(b *fixture) {
 	ctx, cancel := context.WithTimeout(b.ctx, 3*time.Millisecond)
 	defer cancel()
 	_, err := b.Start(ctx, b.request("w", 4, sleeper))
 	// The plugin may be at it still: it answers FAILED_PRECONDITION until it is done.
 	var stopErr error
-	b.until(func() bool {
+	b.waitFor(func() bool {
 		stopErr = b.Stop(b.ctx, "w")
 		return !errors.Is(stopErr, sdk.ErrProcessState)
 	}, func() string { return "Stop answers " + stopErr.Error() })
@@ -131,22 +131,22 @@ func checkCutShort(b *bed) {
 	}
 	if stopErr != nil {
 		// Stop may have come before Start, whose caller has gone: it ends by itself.
-		b.holds(func() bool { _, alive := b.pids(); return len(alive) == 0 })
+		b.eventually(func() bool { _, alive := b.pids(); return len(alive) == 0 })
 	}
 	b.noneAlive("afterwards")
 }
 
-func checkManyIDs(b *bed) {
+func checkSeveralIDs(b *fixture) {
 	ids := []string{"w", "x", "y", "z"}
 	for _, id := range ids {
 		if _, err := b.Start(b.ctx, b.request(id, 1, sleeper)); err != nil {
 			b.fatalf("Start of %q: %v", id, err)
 		}
-		b.later(func() { _ = b.Stop(b.ctx, id) }) // stopped already in good cases
+		b.onCleanup(func() { _ = b.Stop(b.ctx, id) }) // stopped already in good cases
 	}
 	b.waitAlive(len(ids))
 	for i, id := range ids {
-		b.no("Stop of "+id, b.Stop(b.ctx, id))
+		b.noError("Stop of "+id, b.Stop(b.ctx, id))
 		if _, alive := b.pids(); len(alive) != len(ids)-1-i {
 			b.errorf("after Stop of %d of %d, %d processes are alive", i+1, len(ids), len(alive))
 		}
@@ -154,21 +154,19 @@ func checkManyIDs(b *bed) {
 }
 
 // nasty are words that a launcher which writes scripts has to quote.
-var nasty = []string{"two words", `"double"`, `it's`, `$HOME ${HOME} $(id)`, "`id`", `back\slash\\`, `*?[a-z]~`, "#!&|;<>(){}", "", "two\nlines", "tab\there", "ünï→", "-n", "%j %%", "{n}"}
+var awkwardWords = []string{"two words", `"double"`, `it's`, `$HOME ${HOME} $(id)`, "`id`", `back\slash\\`, `*?[a-z]~`, "#!&|;<>(){}", "", "two\nlines", "tab\there", "ünï→", "-n", "%j %%", "{n}"}
 
-func checkCommand(b *bed) {
+func checkCommand(b *fixture) {
 	r := b.request("w", 1, `for a; do printf '%s\036' "$a"; done >"$D/new"; mv "$D/new" "$D/args"; `+sleeper)
 	r.Command = append(r.Command, "sh")
-	r.Command = append(r.Command, nasty...)
-	if _, err := b.Start(b.ctx, r); err != nil {
-		b.fatalf("Start: %v", err)
-	}
-	b.sameWords(b.text("args"), nasty)
+	r.Command = append(r.Command, awkwardWords...)
+	b.mustStart(r)
+	b.sameWords(b.readFile("args"), awkwardWords)
 	b.stop()
 }
 
 // sameWords compares what a workload saw, each word ended by a record separator.
-func (b *bed) sameWords(text string, want []string) {
+func (b *fixture) sameWords(text string, want []string) {
 	got := splitRecords(text)
 	for i, w := range want {
 		if i >= len(got) {
@@ -181,37 +179,33 @@ func (b *bed) sameWords(text string, want []string) {
 	}
 }
 
-func checkEnvironment(b *bed) {
+func checkEnvironment(b *fixture) {
 	words := []string{"two words", `it's "quoted"`, "$HOME `id`", `back\slash`, "", "ünï→", "a,b=c"}
-	r := b.request("w", 1, `for a in "$KIT_0" "$KIT_1" "$KIT_2" "$KIT_3" "$KIT_4" "$KIT_5" "$KIT_6"; do printf '%s\036' "$a"; done >"$D/new"; mv "$D/new" "$D/env"; `+sleeper)
+	r := b.request("w", 1, `for a in "$WORD_0" "$WORD_1" "$WORD_2" "$WORD_3" "$WORD_4" "$WORD_5" "$WORD_6"; do printf '%s\036' "$a"; done >"$D/new"; mv "$D/new" "$D/env"; `+sleeper)
 	for i, w := range words {
-		r.Env["KIT_"+string(rune('0'+i))] = w
+		r.Env["WORD_"+string(rune('0'+i))] = w
 	}
-	if _, err := b.Start(b.ctx, r); err != nil {
-		b.fatalf("Start: %v", err)
-	}
-	b.sameWords(b.text("env"), words)
+	b.mustStart(r)
+	b.sameWords(b.readFile("env"), words)
 	b.stop()
 }
 
-func checkPrivate(b *bed) {
+func checkPrivate(b *fixture) {
 	b.start(1, `env >"$D/new"; mv "$D/new" "$D/env"; `+sleeper)
-	for _, name := range variables(b.text("env")) {
-		if sdk.Private(name) {
+	for _, name := range variables(b.readFile("env")) {
+		if sdk.HandshakeVariable(name) {
 			b.errorf("the workload sees %s", name)
 		}
 	}
 	b.stop()
 }
 
-func checkWorkDir(b *bed) {
+func checkWorkDir(b *fixture) {
 	r := b.request("w", 1, `pwd -P >"$D/new"; mv "$D/new" "$D/pwd"; `+sleeper)
 	r.WorkDir = filepath.Join(b.dir, "work dir")
 	b.mkdir(r.WorkDir)
-	if _, err := b.Start(b.ctx, r); err != nil {
-		b.fatalf("Start: %v", err)
-	}
-	if got := firstLine(b.text("pwd")); !sameFile(got, r.WorkDir) {
+	b.mustStart(r)
+	if got := firstLine(b.readFile("pwd")); !sameFile(got, r.WorkDir) {
 		b.errorf("it runs in %q, not in %q", got, r.WorkDir)
 	}
 	b.stop()

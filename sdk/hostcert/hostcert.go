@@ -1,5 +1,5 @@
-// Package hostcert makes the certificates of one start of a plugin: a host's own,
-// and the one that it hands to the plugin as files.
+// Package hostcert issues the certificates for one start of a plugin: one for the
+// host, and one that the host gives to the plugin in files.
 package hostcert
 
 import (
@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// Certificates are those of one start of a plugin: an authority that lives in
-// this process only, and one leaf for each side. They are P-256, which every TLS
-// library accepts, and not go-plugin's AutoMTLS, whose P-521 client certificate
-// BoringSSL refuses.
+// Certificates are the certificates for one start of a plugin: an authority, whose
+// key never leaves this process, and one leaf for each side. Their keys are P-256,
+// which every TLS library accepts. go-plugin's AutoMTLS is not used, because
+// BoringSSL refuses its P-521 client certificate.
 type Certificates struct {
 	CA []byte // the authority's certificate as PEM, for PLUGIN_CLIENT_CERT
 
@@ -30,7 +30,7 @@ type Certificates struct {
 	plugin struct{ cert, key []byte } // PEM
 }
 
-// New makes the certificates of one start.
+// New issues the certificates for one start of a plugin.
 func New() (*Certificates, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -61,7 +61,7 @@ func New() (*Certificates, error) {
 	return c, err
 }
 
-// leaf makes a key pair for one side.
+// leaf issues the certificate of one side, with a new key, as PEM.
 func leaf(ca *x509.Certificate, caKey *ecdsa.PrivateKey, name string, use x509.ExtKeyUsage) (cert, key []byte, err error) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -86,17 +86,17 @@ func issue(c, parent *x509.Certificate, key, parentKey *ecdsa.PrivateKey) ([]byt
 	}
 	c.SerialNumber = serial
 	c.NotBefore = time.Now().Add(-time.Minute)
-	c.NotAfter = time.Now().AddDate(10, 0, 0) // a plugin may serve for as long as a cluster lives
+	c.NotAfter = time.Now().AddDate(10, 0, 0) // a plugin may serve as long as its cluster exists
 	return x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, parentKey)
 }
 
 func pemBlock(kind string, der []byte) []byte {
 	var b bytes.Buffer
-	_ = pem.Encode(&b, &pem.Block{Type: kind, Bytes: der}) // a Buffer takes everything
+	_ = pem.Encode(&b, &pem.Block{Type: kind, Bytes: der}) // writing to a Buffer does not fail
 	return b.Bytes()
 }
 
-// Client is the host's side of the TLS.
+// Client returns the TLS configuration of the host, which is the client.
 func (c *Certificates) Client() *tls.Config {
 	return &tls.Config{
 		Certificates: []tls.Certificate{c.host}, RootCAs: c.pool,
@@ -104,8 +104,8 @@ func (c *Certificates) Client() *tls.Config {
 	}
 }
 
-// Write puts the plugin's side into a folder: the three files that it finds
-// through sdk.EnvTLSDir, mode 0600.
+// Write writes the plugin's files into the folder dir, with mode 0600: ca.pem,
+// cert.pem and key.pem, which the plugin finds through sdk.EnvTLSDir.
 func (c *Certificates) Write(dir string) error {
 	for name, b := range map[string][]byte{"ca.pem": c.CA, "cert.pem": c.plugin.cert, "key.pem": c.plugin.key} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {

@@ -28,7 +28,7 @@ import (
 // sdk.Serve.
 type Config struct {
 	Info sdk.Info
-	New  sdk.New
+	New  sdk.Factory
 
 	// Patience bounds every wait; 0 means 30 s. A launcher without Wait needs more
 	// than its Info.PollEvery, which a test does well to make short.

@@ -15,7 +15,7 @@ func Environ(extra map[string]string) []string {
 	var env []string
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
-		if _, replaced := extra[name]; !replaced && !sdk.Private(name) {
+		if _, replaced := extra[name]; !replaced && !sdk.HandshakeVariable(name) {
 			env = append(env, kv)
 		}
 	}
@@ -31,6 +31,6 @@ func Environ(extra map[string]string) []string {
 func Getenv(name string) string { return os.Getenv(name) }
 
 // goodEnv tells whether name and value can be put into an environment.
-func goodEnv(name, value string) bool {
+func validVariable(name, value string) bool {
 	return name != "" && !strings.ContainsAny(name, "=\x00") && !strings.Contains(value, "\x00")
 }

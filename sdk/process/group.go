@@ -20,7 +20,7 @@ type Group struct {
 
 	mu       sync.Mutex
 	stopping bool
-	told     map[int]bool // what Changed was told of
+	reported map[int]bool // what Changed was told of
 }
 
 // GroupState is how a group is found again.
@@ -98,7 +98,7 @@ func (g *Group) Wait(ctx context.Context) (sdk.Exit, error) {
 				exit = e
 			}
 			if running > 0 {
-				g.tell(i, e)
+				g.reportEnd(i, e)
 			}
 		})
 	}
@@ -110,15 +110,15 @@ func (g *Group) Wait(ctx context.Context) (sdk.Exit, error) {
 }
 
 // tell tells once of a process that has ended, unless Stop ended it.
-func (g *Group) tell(i int, e sdk.Exit) {
+func (g *Group) reportEnd(i int, e sdk.Exit) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.Changed == nil || g.stopping || g.told[i] {
+	if g.Changed == nil || g.stopping || g.reported[i] {
 		return
 	}
-	if g.told == nil {
-		g.told = make(map[int]bool)
+	if g.reported == nil {
+		g.reported = make(map[int]bool)
 	}
-	g.told[i] = true
+	g.reported[i] = true
 	g.Changed(sdk.Change{Index: i, Exit: e})
 }

@@ -51,7 +51,7 @@ func (s stat) alive() bool { return s.state != 'Z' && s.state != 'X' && s.state 
 func readStat(pid int) (stat, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		return stat{}, errGone
+		return stat{}, errNoProcess
 	}
 	if err != nil {
 		return stat{}, err
@@ -87,18 +87,20 @@ func identify(pid int) (State, error) {
 		return State{}, err
 	}
 	if !s.alive() {
-		return State{}, errGone
+		return State{}, errNoProcess
 	}
-	id := here()
+	id := thisMachine()
 	id.PID, id.CreateTime = pid, s.start*1000/ticksPerSecond
 	return id, nil
 }
 
 // here answers where this program runs.
-func here() State { return State{Boot: bootID(), Namespace: pidNamespace(), Host: hostname()} }
+func thisMachine() State { return State{Boot: bootID(), Namespace: pidNamespace(), Host: hostname()} }
 
 // sameTime tells whether two states of one pid are of one process.
-func sameTime(a, b State) bool { return a.CreateTime == b.CreateTime && !differ(a.Boot, b.Boot) }
+func sameTime(a, b State) bool {
+	return a.CreateTime == b.CreateTime && !bothKnownAndDiffer(a.Boot, b.Boot)
+}
 
 // sessions is one look at all sessions of this machine. Many processes that are
 // stopped at the same moment share it: a look reads a file for every process.

@@ -17,13 +17,13 @@ const clockDrift = 2 * time.Second
 func identify(pid int) (State, error) {
 	p, err := ps.NewProcess(int32(pid))
 	if errors.Is(err, ps.ErrorProcessNotRunning) {
-		return State{}, errGone
+		return State{}, errNoProcess
 	}
 	if err != nil {
 		return State{}, err
 	}
 	if status, err := p.Status(); err == nil && slices.Contains(status, ps.Zombie) {
-		return State{}, errGone
+		return State{}, errNoProcess
 	}
 	t, err := p.CreateTime()
 	if err != nil {
@@ -33,7 +33,7 @@ func identify(pid int) (State, error) {
 }
 
 // here answers where this program runs.
-func here() State { return State{Host: hostname()} }
+func thisMachine() State { return State{Host: hostname()} }
 
 // sameTime tells whether two states of one pid are of one process.
 func sameTime(a, b State) bool {

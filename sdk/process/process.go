@@ -43,7 +43,7 @@ func Start(o Options) (*Process, error) {
 		return nil, fmt.Errorf("%w: the command is empty", sdk.ErrBadOption)
 	}
 	for name, value := range o.Env {
-		if !goodEnv(name, value) {
+		if !validVariable(name, value) {
 			return nil, fmt.Errorf("%w: environment variable %q", sdk.ErrBadOption, name)
 		}
 	}
@@ -63,7 +63,7 @@ func Start(o Options) (*Process, error) {
 		return nil, fmt.Errorf("%w: start %s: %w", sdk.ErrBadOption, o.Command[0], err)
 	}
 	p.cmd = cmd
-	p.state = here()
+	p.state = thisMachine()
 	p.state.PID = cmd.Process.Pid
 	// A child that is not waited for yet keeps its pid, so this can't be another.
 	if id, err := identify(p.state.PID); err == nil {
@@ -189,14 +189,14 @@ func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 	if grace == 0 {
 		grace = DefaultGrace
 	}
-	asked := p.ask()
-	if asked && p.gone(ctx, grace) {
+	asked := p.terminate()
+	if asked && p.waitGone(ctx, grace) {
 		return nil
 	}
 	err := ctx.Err()
 	for range 3 { // a fork may escape the first sweep
 		p.kill()
-		if p.gone(context.WithoutCancel(ctx), 2*time.Second) {
+		if p.waitGone(context.WithoutCancel(ctx), 2*time.Second) {
 			return err
 		}
 	}
@@ -204,7 +204,7 @@ func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 }
 
 // gone waits at most d until the process and its session have ended.
-func (p *Process) gone(ctx context.Context, d time.Duration) bool {
+func (p *Process) waitGone(ctx context.Context, d time.Duration) bool {
 	limit := time.NewTimer(d)
 	defer limit.Stop()
 	select {
@@ -215,7 +215,7 @@ func (p *Process) gone(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		if !p.remains() {
+		if !p.sessionAlive() {
 			return true
 		}
 		select {

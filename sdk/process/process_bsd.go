@@ -15,4 +15,4 @@ func waitForeign(s State) {
 }
 
 // orphans answers nothing here: the process group is what can be reached.
-func (p *Process) orphans() []int { return nil }
+func (p *Process) sessionMembers() []int { return nil }

@@ -41,7 +41,7 @@ func waitForeign(s State) {
 // orphans answers the living members of the session, except its leader. While
 // the session has members, its number is given to no other process; a process
 // that has the number and is not ours therefore means that ours has no members.
-func (p *Process) orphans() []int {
+func (p *Process) sessionMembers() []int {
 	if id, err := identify(p.state.PID); err == nil && !sameTime(p.state, id) {
 		return nil
 	}

@@ -28,7 +28,7 @@ func testContext(t testing.TB) context.Context {
 }
 
 // sh starts a shell script whose output goes to a file of the test.
-func sh(t testing.TB, script string) *Process {
+func startShell(t testing.TB, script string) *Process {
 	t.Helper()
 	p, err := Start(Options{Command: []string{"/bin/sh", "-c", script}, OutputFile: filepath.Join(t.TempDir(), "log", "out")})
 	if err != nil {
@@ -51,7 +51,7 @@ func waitExit(t testing.TB, p *Process) sdk.Exit {
 	return e
 }
 
-func until(t testing.TB, what string, f func() bool) {
+func waitFor(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	limit := time.Now().Add(10 * time.Second)
 	for !f() {
@@ -70,7 +70,7 @@ func TestExit(t *testing.T) {
 		"kill -11 $$":                {Code: -1, Signal: "SIGSEGV"},
 		`printf 'no end \377'`:       {Output: "no end \uFFFD"},
 	} {
-		p := sh(t, script)
+		p := startShell(t, script)
 		if got := waitExit(t, p); got != want {
 			t.Errorf("%s: %+v, want %+v", script, got, want)
 		}
@@ -150,7 +150,7 @@ func TestAttach(t *testing.T) {
 		t.Fatal(err)
 	}
 	var pid int
-	until(t, "the process has started", func() bool {
+	waitFor(t, "the process has started", func() bool {
 		b, err := os.ReadFile(filepath.Join(dir, "pid"))
 		if err != nil {
 			return false
@@ -192,7 +192,7 @@ func TestAttach(t *testing.T) {
 }
 
 func TestAttachRefusesOthers(t *testing.T) {
-	p := sh(t, "exec sleep 300")
+	p := startShell(t, "exec sleep 300")
 	good := p.State()
 	if _, err := Attach(good); err != nil {
 		t.Fatalf("%+v: %v", good, err)
@@ -247,7 +247,7 @@ func TestZombie(t *testing.T) {
 	}
 	defer cmd.Wait()
 	s := State{PID: cmd.Process.Pid}
-	until(t, "a zombie counts as ended", func() bool { return s.check() != nil })
+	waitFor(t, "a zombie counts as ended", func() bool { return s.check() != nil })
 	if err := syscall.Kill(s.PID, 0); err != nil {
 		t.Errorf("it was no zombie: %v", err)
 	}
@@ -256,11 +256,11 @@ func TestZombie(t *testing.T) {
 func TestStopKillsTheWholeSession(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("DIR", dir)
-	p := sh(t, `trap "" TERM
+	p := startShell(t, `trap "" TERM
 sh -c 'echo $$ >"$DIR/1"; exec sleep 300' &
 set -m; sh -c 'echo $$ >"$DIR/2"; exec sleep 300' &
 sh -c 'trap "" TERM; echo $$ >"$DIR/3"; exec sleep 300'`)
-	until(t, "all have started", func() bool {
+	waitFor(t, "all have started", func() bool {
 		files, err := filepath.Glob(filepath.Join(dir, "*"))
 		return err == nil && len(files) == 3
 	})
@@ -280,7 +280,7 @@ sh -c 'trap "" TERM; echo $$ >"$DIR/3"; exec sleep 300'`)
 		if err != nil {
 			continue // not written yet
 		}
-		if _, err := identify(pid); !errors.Is(err, errGone) {
+		if _, err := identify(pid); !errors.Is(err, errNoProcess) {
 			t.Errorf("process %d of the session lives: %v", i, err)
 		}
 	}
@@ -290,7 +290,7 @@ sh -c 'trap "" TERM; echo $$ >"$DIR/3"; exec sleep 300'`)
 }
 
 func TestStopIsQuickWhenAskedNicely(t *testing.T) {
-	p := sh(t, "exec sleep 300")
+	p := startShell(t, "exec sleep 300")
 	start := time.Now()
 	if err := p.Stop(testContext(t), 0); err != nil {
 		t.Fatal(err)
@@ -304,7 +304,7 @@ func TestStopIsQuickWhenAskedNicely(t *testing.T) {
 }
 
 func TestStopAStoppedProcess(t *testing.T) {
-	p := sh(t, "exec sleep 300")
+	p := startShell(t, "exec sleep 300")
 	if err := p.Signal("STOP"); err != nil {
 		t.Fatal(err)
 	}
@@ -317,8 +317,8 @@ func TestStopAStoppedProcess(t *testing.T) {
 }
 
 func TestStopCancelledKills(t *testing.T) {
-	p := sh(t, `trap "" TERM; echo ready; while :; do sleep 0.1; done`)
-	until(t, "it ignores SIGTERM", func() bool { return strings.Contains(p.Tail(), "ready") })
+	p := startShell(t, `trap "" TERM; echo ready; while :; do sleep 0.1; done`)
+	waitFor(t, "it ignores SIGTERM", func() bool { return strings.Contains(p.Tail(), "ready") })
 	ctx, cancel := context.WithTimeout(testContext(t), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
@@ -331,12 +331,12 @@ func TestStopCancelledKills(t *testing.T) {
 }
 
 func TestTail(t *testing.T) {
-	p := sh(t, `i=0; while [ $i -lt 5000 ]; do echo "line $i"; i=$((i+1)); done`)
+	p := startShell(t, `i=0; while [ $i -lt 5000 ]; do echo "line $i"; i=$((i+1)); done`)
 	text := waitExit(t, p).Output
 	if n := strings.Count(text, "\n"); n != tailLines || !strings.HasPrefix(text, "line 4900\n") || !strings.HasSuffix(text, "line 4999\n") {
 		t.Errorf("%d lines: %.40q", n, text)
 	}
-	p = sh(t, `head -c 100000 /dev/zero | tr '\0' x; echo; echo end`)
+	p = startShell(t, `head -c 100000 /dev/zero | tr '\0' x; echo; echo end`)
 	if text := waitExit(t, p).Output; text != "end\n" && len(text) > tailBytes {
 		t.Errorf("%d bytes", len(text))
 	}

@@ -59,14 +59,14 @@ func signalGroup(pid int, sig syscall.Signal) error {
 }
 
 // ask sends SIGTERM, and tells whether it reached anybody.
-func (p *Process) ask() bool {
+func (p *Process) terminate() bool {
 	if p.Alive() {
 		// Stopped processes get it too, once they continue.
 		err := signalGroup(p.state.PID, syscall.SIGTERM)
 		_ = signalGroup(p.state.PID, syscall.SIGCONT) // gone meanwhile: fine
 		return err == nil
 	}
-	for _, pid := range p.orphans() {
+	for _, pid := range p.sessionMembers() {
 		_ = syscall.Kill(pid, syscall.SIGTERM) // gone meanwhile: fine
 	}
 	return true
@@ -77,10 +77,10 @@ func (p *Process) kill() {
 	if p.Alive() {
 		_ = signalGroup(p.state.PID, syscall.SIGKILL)
 	}
-	for _, pid := range p.orphans() {
+	for _, pid := range p.sessionMembers() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
 // remains tells whether anything of the session is alive. The leader has ended.
-func (p *Process) remains() bool { return len(p.orphans()) > 0 }
+func (p *Process) sessionAlive() bool { return len(p.sessionMembers()) > 0 }

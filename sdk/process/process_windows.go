@@ -45,7 +45,7 @@ func signalGroup(pid int, _ syscall.Signal) error {
 }
 
 // ask tells that nobody was asked: there is no polite way.
-func (p *Process) ask() bool { return !p.Alive() }
+func (p *Process) terminate() bool { return !p.Alive() }
 
 // kill ends the process and its children.
 func (p *Process) kill() {
@@ -55,7 +55,7 @@ func (p *Process) kill() {
 }
 
 // remains tells whether anything is left; taskkill took the children along.
-func (p *Process) remains() bool { return false }
+func (p *Process) sessionAlive() bool { return false }
 
 // waitForeign returns when a process that is not our child has ended.
 func waitForeign(s State) {

@@ -26,7 +26,7 @@ type State struct {
 }
 
 // errGone tells that no process has the pid.
-var errGone = errors.New("no such process")
+var errNoProcess = errors.New("no such process")
 
 // check tells whether the process of the state is alive: sdk.ErrNotRunning if it
 // is certainly not, sdk.ErrUnknownStatus if that can't be told from here.
@@ -42,15 +42,15 @@ func (s State) find() (State, error) {
 	}
 	now, err := identify(s.PID)
 	same := err == nil && s.CreateTime != 0 && sameTime(s, now)
-	us := here()
+	us := thisMachine()
 	switch {
-	case differ(s.Boot, us.Boot) && !differ(s.Host, us.Host):
+	case bothKnownAndDiffer(s.Boot, us.Boot) && !bothKnownAndDiffer(s.Host, us.Host):
 		return State{}, fmt.Errorf("%w: pid %d, this machine was started anew since", sdk.ErrNotRunning, s.PID)
-	case differ(s.Boot, us.Boot), (s.Boot == "" || us.Boot == "") && differ(s.Host, us.Host) && !same:
+	case bothKnownAndDiffer(s.Boot, us.Boot), (s.Boot == "" || us.Boot == "") && bothKnownAndDiffer(s.Host, us.Host) && !same:
 		return State{}, fmt.Errorf("%w: pid %d was started on %s, this is %s; ask there", sdk.ErrUnknownStatus, s.PID, s.Host, us.Host)
-	case differ(s.Namespace, us.Namespace):
+	case bothKnownAndDiffer(s.Namespace, us.Namespace):
 		return State{}, fmt.Errorf("%w: pid %d was started in another container (on %s); ask there", sdk.ErrUnknownStatus, s.PID, s.Host)
-	case errors.Is(err, errGone):
+	case errors.Is(err, errNoProcess):
 		return State{}, fmt.Errorf("%w: pid %d", sdk.ErrNotRunning, s.PID)
 	case err != nil:
 		return State{}, fmt.Errorf("%w: pid %d: %w", sdk.ErrUnknownStatus, s.PID, err)
@@ -61,7 +61,7 @@ func (s State) find() (State, error) {
 }
 
 // differ tells whether two names are known and not the same.
-func differ(a, b string) bool { return a != "" && b != "" && a != b }
+func bothKnownAndDiffer(a, b string) bool { return a != "" && b != "" && a != b }
 
 // hostname answers this machine's name, or "" when it has none.
 func hostname() string {

@@ -81,45 +81,10 @@ func Render(text string, vars map[string]any) (out string, warnings []string, er
 	return b.String(), warnings, nil
 }
 
-// Uses tells whether a template has a field whose expression names the variable.
-func Uses(text, variable string) bool {
-	for at := 0; at < len(text); {
-		i := strings.IndexAny(text[at:], "{}")
-		if i < 0 {
-			return false
-		}
-		at += i
-		if at+1 < len(text) && text[at+1] == text[at] || text[at] == '}' {
-			at += 2
-			continue
-		}
-		end := fieldEnd(text[at:])
-		if end < 0 || end > maxField {
-			return false
-		}
-		expr, _, _ := splitField(text[at+1 : at+end-1])
-		if e, err := (&syntax.FileOptions{}).ParseExpr("field", expr, 0); err == nil {
-			found := false
-			syntax.Walk(e, func(n syntax.Node) bool {
-				if id, ok := n.(*syntax.Ident); ok && id.Name == variable {
-					found = true
-				}
-				return true
-			})
-			if found {
-				return true
-			}
-		}
-		at += end
-	}
-	return false
-}
-
-// fieldEnd answers where the field that text begins with ends, behind its "}";
-// -1: nowhere.
-func fieldEnd(text string) int {
-	depth := 0
-	var quote byte
+// unquoted calls visit for each byte of an expression that is not part of a string
+// literal, until visit returns false.
+func unquoted(text string, visit func(i int, c byte) bool) {
+	var quote byte // of the literal; 0 outside of one
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
@@ -131,50 +96,58 @@ func fieldEnd(text string) int {
 			}
 		case c == '\'' || c == '"':
 			quote = c
-		case c == '\n':
-			return -1
-		case c == '{':
-			depth++
-		case c == '}':
-			if depth--; depth == 0 {
-				return i + 1
-			}
+		case !visit(i, c):
+			return
 		}
 	}
-	return -1
+}
+
+// fieldEnd returns the index behind the "}" of the field that text begins with; -1
+// means that the field does not end.
+func fieldEnd(text string) int {
+	end, depth := -1, 0
+	unquoted(text, func(i int, c byte) bool {
+		switch c {
+		case '\n':
+			return false
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				end = i + 1
+				return false
+			}
+		}
+		return true
+	})
+	return end
 }
 
 // splitField splits what is inside the braces into expression, conversion and
 // format.
 func splitField(field string) (expr, conversion, format string) {
+	expr = field
 	depth := 0
-	var quote byte
-	for i := 0; i < len(field); i++ {
-		c := field[i]
+	unquoted(field, func(i int, c byte) bool {
 		switch {
-		case quote != 0 && c == '\\':
-			i++
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '\'' || c == '"':
-			quote = c
 		case c == '(' || c == '[' || c == '{':
 			depth++
 		case c == ')' || c == ']' || c == '}':
 			depth--
 		case depth == 0 && c == '!' && !strings.HasPrefix(field[i:], "!="):
+			expr = field[:i]
 			conversion, format, _ = strings.Cut(field[i+1:], ":")
 			if conversion == "" {
-				conversion = " " // refused later
+				conversion = " " // renderField refuses it
 			}
-			return field[:i], conversion, format
+			return false
 		case depth == 0 && c == ':':
-			return field[:i], "", field[i+1:]
+			expr, format = field[:i], field[i+1:]
+			return false
 		}
-	}
-	return field, "", ""
+		return true
+	})
+	return expr, conversion, format
 }
 
 func renderField(field string, env starlark.StringDict) (value, warning string, err error) {

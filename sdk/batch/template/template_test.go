@@ -82,16 +82,6 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestUses(t *testing.T) {
-	for text, want := range map[string]bool{
-		"{n}": true, "{n//4}": true, "{{n}}": false, "n": false, "{queue} {n:02d}": true, "{nn}": false, "{": false, "} {n}": true,
-	} {
-		if got := Uses(text, "n"); got != want {
-			t.Errorf("%q: %v", text, got)
-		}
-	}
-}
-
 func FuzzRender(f *testing.F) {
 	for _, seed := range []string{"{n/4}", "{{x}}", "{queue!r:>10}", "{'}'}", "{n:,.3f}", "{[i/2 for i in range(n) if i/3]}", "{tasks[0:1]}", "{not n/2}"} {
 		f.Add(seed)
@@ -101,7 +91,6 @@ func FuzzRender(f *testing.F) {
 		if err == nil && !strings.ContainsAny(text, "{}") && out != text {
 			t.Errorf("%q became %q", text, out)
 		}
-		Uses(text, "n")
 	})
 }
 

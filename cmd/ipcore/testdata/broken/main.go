@@ -82,7 +82,7 @@ func (b *broken) Start(ctx context.Context, r sdk.StartRequest) error {
 	case "glues":
 		o.Command = []string{"/bin/sh", "-c", strings.Join(quoteLast(r.Command), " ")}
 	case "telltale":
-		o.Command = []string{"/bin/sh", "-c", `"$@"; exit $?`, "SECRET=" + r.Env["IPCORE_KIT_SECRET"]}
+		o.Command = []string{"/bin/sh", "-c", `"$@"; exit $?`, "SECRET=" + r.Env["IPCORE_CONFORMANCE_SECRET"]}
 		o.Command = append(o.Command, r.Command...)
 	case "inherits":
 		cmd := exec.Command("sleep", "10") // longer than the kit waits

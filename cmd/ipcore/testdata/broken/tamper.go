@@ -24,7 +24,7 @@ import (
 
 // serveTampered serves the launcher without the sdk's Serve: calls go through a
 // proxy that has the fault.
-func serveTampered(info sdk.Info, launcher sdk.New) {
+func serveTampered(info sdk.Info, launcher sdk.Factory) {
 	inner, err := sdk.ServeTest(info, launcher, hclog.NewNullLogger())
 	if err != nil {
 		panic(err)

@@ -19,7 +19,7 @@ var _ sdk.OrphanFinder = OrphanFinder{}
 // Survivors answers the processes with a tag in their environment.
 // sdk.ErrUnsupported: the system does not show environments.
 func (OrphanFinder) Orphans(_ context.Context, q sdk.OrphanQuery) ([]sdk.Orphan, error) {
-	found, err := FindMarked(sdk.EnvTag, q.Covers)
+	found, err := FindByEnv(sdk.EnvTag, q.Covers)
 	if err != nil {
 		return nil, err
 	}

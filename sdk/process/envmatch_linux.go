@@ -13,7 +13,7 @@ const maxShown = 120
 // FindMarked answers the processes of this machine that began with name=value in
 // their environment, for a value that match takes. Processes of other users can't
 // be looked into and are left out. sdk.ErrUnsupported: the system does not tell.
-func FindMarked(name string, match func(value string) bool) ([]Marked, error) {
+func FindByEnv(name string, match func(value string) bool) ([]EnvMatch, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func FindMarked(name string, match func(value string) bool) ([]Marked, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []Marked
+	var found []EnvMatch
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry)
 		if err != nil {
@@ -33,7 +33,7 @@ func FindMarked(name string, match func(value string) bool) ([]Marked, error) {
 		if err != nil || !bytes.Contains(environ, []byte(name+"=")) {
 			continue // gone, or another user's, or not marked
 		}
-		m := Marked{Environ: make(map[string]string)}
+		m := EnvMatch{Environ: make(map[string]string)}
 		for kv := range strings.SplitSeq(string(environ), "\x00") {
 			if k, v, ok := strings.Cut(kv, "="); ok {
 				m.Environ[k] = v

@@ -12,7 +12,7 @@ import (
 
 // What carries a tag is found, with the children that inherit it, and removed;
 // another tag is left alone.
-func TestSweep(t *testing.T) {
+func TestOrphans(t *testing.T) {
 	ready := filepath.Join(t.TempDir(), "ready")
 	begin := func(tag, script string) *Process {
 		t.Helper()

@@ -9,32 +9,32 @@ import (
 )
 
 // sweeping is a launcher with the powers that are not of one workload.
-type sweeping struct{ plain }
+type orphanLauncher struct{ plain }
 
-func (*sweeping) Script(_ context.Context, r StartRequest, check bool) (Script, error) {
+func (*orphanLauncher) Script(_ context.Context, r StartRequest, check bool) (Script, error) {
 	if check {
 		return Script{}, ErrUnsupported
 	}
 	return Script{Text: r.Tag + "\n", Command: "submit " + ShellQuote(r.EngineFile), Answer: r.ClientFile}, nil
 }
 
-func (*sweeping) Survivors(_ context.Context, q OrphanQuery) ([]Orphan, error) {
+func (*orphanLauncher) Orphans(_ context.Context, q OrphanQuery) ([]Orphan, error) {
 	if string(q.Options) != `{"colour":"blue"}` || len(q.States) != 1 {
 		return nil, ErrBadOption
 	}
 	return []Orphan{{ID: "7", Tag: q.Tag + "-1", Text: "job 7"}}, nil
 }
 
-func (*sweeping) Remove(_ context.Context, _ OrphanQuery, s []Orphan) error {
+func (*orphanLauncher) RemoveOrphans(_ context.Context, _ OrphanQuery, s []Orphan) error {
 	if len(s) != 1 || s[0].ID != "7" || s[0].Tag != "ipcore-a-1" {
 		return ErrBadOption
 	}
 	return nil
 }
 
-func TestScriptAndSweep(t *testing.T) {
+func TestScriptAndOrphans(t *testing.T) {
 	w := &world{running: map[string]bool{}}
-	c := serveTest(t, plainInfo, func(Kind, Host) Launcher { return &sweeping{plain{world: w}} })
+	c := serveTest(t, plainInfo, func(Kind, Host) Launcher { return &orphanLauncher{plain{world: w}} })
 	ctx := testContext(t)
 	r := StartRequest{Kind: Engine, ID: "w", Command: []string{"x"}, Tag: "ipcore-a-1", ClientFile: "/c", EngineFile: "/e f"}
 	s, err := c.Script(ctx, r, false)
@@ -73,7 +73,7 @@ func TestScriptAndSweep(t *testing.T) {
 	}
 }
 
-func TestSweepCovers(t *testing.T) {
+func TestOrphanQueryCovers(t *testing.T) {
 	for _, c := range []struct {
 		sweep, tag string
 		want       bool
@@ -111,7 +111,7 @@ func TestCheckOptions(t *testing.T) {
 			t.Errorf("%s of a %s: %v", bad, kind, err)
 		}
 	}
-	if err := info.CheckOptions(Engine, []byte(`{"password":4711}`)); err == nil || err.Error() != `bad option: option "password": its value is no string` {
+	if err := info.CheckOptions(Engine, []byte(`{"password":4711}`)); err == nil || err.Error() != `bad option: option "password": its value is not of type string` {
 		t.Errorf("a secret: %v", err)
 	}
 	info.Options = append(info.Options, Option{Name: "queue", Type: TypeString})

@@ -1,7 +1,7 @@
 package process
 
 // Marked is a process that was found by a variable of its environment.
-type Marked struct {
+type EnvMatch struct {
 	State   State
 	Parent  int               // pid of its parent
 	Command string            // the beginning of its command line, fit for a terminal

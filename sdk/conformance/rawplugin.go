@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -31,32 +30,32 @@ const (
 
 // bare is a plugin process that the check started by itself, as the contract's
 // plain text says and without the host's library.
-type bare struct {
-	b      *bed
+type rawPlugin struct {
+	b      *fixture
 	cmd    *exec.Cmd
 	dir    string // of the socket and the certificates
 	certs  *hostcert.Certificates
 	out    *bufio.Reader
 	pipes  []*os.File // our ends of stdout and stderr
 	ended  chan struct{}
-	stderr tail
+	stderr process.TailBuffer
 
 	network, address string
 	own              []byte // certificate that the plugin made for itself, DER; nil for the host's files
 }
 
 // lineForm is the one line that a plugin prints.
-var lineForm = regexp.MustCompile(`^1\|(\d+)\|(unix|tcp)\|([^|]+)\|grpc\|([A-Za-z0-9+/]*)\r?\n$`)
+var handshakePattern = regexp.MustCompile(`^1\|(\d+)\|(unix|tcp)\|([^|]+)\|grpc\|([A-Za-z0-9+/]*)\r?\n$`)
 
 // bareStart starts the plugin; env is added to what a host gives, "" takes away.
-func (b *bed) bareStart(env map[string]string) *bare {
+func (b *fixture) startRaw(env map[string]string) *rawPlugin {
 	// A short path: a socket's name has at most some 100 bytes.
-	dir, err := os.MkdirTemp(shortTemp(), "kit")
+	dir, err := os.MkdirTemp(shortTemp(), "check")
 	if err != nil {
 		b.fatalf("make a folder for the socket: %v", err)
 	}
-	p := &bare{b: b, dir: dir, ended: make(chan struct{})}
-	b.later(func() { _ = os.RemoveAll(dir) }) // removed by the plugin in good cases
+	p := &rawPlugin{b: b, dir: dir, ended: make(chan struct{}), stderr: process.TailBuffer{Max: maxSeen / 2}}
+	b.onCleanup(func() { _ = os.RemoveAll(dir) }) // removed by the plugin in good cases
 	if p.certs, err = hostcert.New(); err == nil {
 		err = p.certs.Write(dir)
 	}
@@ -91,19 +90,19 @@ func (b *bed) bareStart(env map[string]string) *bare {
 		close(p.ended)
 	}()
 	go func() { _, _ = io.Copy(&p.stderr, errR) }() // ends with the pipe
-	b.later(func() {
+	b.onCleanup(func() {
 		_ = killGroup(p.cmd.Process) // ended already in good cases
 		<-p.ended
 	})
 	return p
 }
 
-func (b *bed) pipe() (r, w *os.File) {
+func (b *fixture) pipe() (r, w *os.File) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		b.fatalf("make a pipe: %v", err)
 	}
-	b.later(func() { _, _ = r.Close(), w.Close() }) // closed already in most cases
+	b.onCleanup(func() { _, _ = r.Close(), w.Close() }) // closed already in most cases
 	return r, w
 }
 
@@ -115,9 +114,9 @@ func shortTemp() string {
 }
 
 // line reads the plugin's first line, checks its form, and answers the version.
-func (p *bare) line() string {
+func (p *rawPlugin) line() string {
 	line, err := p.firstLine()
-	form := lineForm.FindStringSubmatch(line)
+	form := handshakePattern.FindStringSubmatch(line)
 	switch {
 	case err != nil && line == "":
 		p.b.fatalf("%v; stderr: %s", err, &p.stderr)
@@ -134,7 +133,7 @@ func (p *bare) line() string {
 }
 
 // firstLine reads the first line as it is.
-func (p *bare) firstLine() (string, error) {
+func (p *rawPlugin) firstLine() (string, error) {
 	type read struct {
 		line string
 		err  error
@@ -161,7 +160,7 @@ type invoker interface {
 }
 
 // host is the host's side of the TLS, which trusts what the plugin shows.
-func (p *bare) host() *tls.Config {
+func (p *rawPlugin) clientTLS() *tls.Config {
 	side := p.certs.Client()
 	if p.own != nil {
 		cert, err := x509.ParseCertificate(p.own)
@@ -175,7 +174,7 @@ func (p *bare) host() *tls.Config {
 }
 
 // connect dials the plugin with a side of the TLS, nil for none.
-func (p *bare) connect(side *tls.Config) *grpc.ClientConn {
+func (p *rawPlugin) connect(side *tls.Config) *grpc.ClientConn {
 	target := p.address
 	if p.network == "unix" {
 		target = "unix:" + target
@@ -189,16 +188,16 @@ func (p *bare) connect(side *tls.Config) *grpc.ClientConn {
 	if err != nil {
 		p.b.fatalf("connect: %v", err)
 	}
-	p.b.later(func() { _ = conn.Close() }) // closed already in some checks
+	p.b.onCleanup(func() { _ = conn.Close() }) // closed already in some checks
 	return conn
 }
 
 // serve does what a host does up to the first answer: it reads the line,
 // connects, opens the stream that is the plugin's leash, and asks for its health.
-func (b *bed) serve() (*bare, *grpc.ClientConn, *sdk.Client) {
-	p := b.bareStart(nil)
+func (b *fixture) startServing() (*rawPlugin, *grpc.ClientConn, *sdk.Client) {
+	p := b.startRaw(nil)
 	p.line()
-	conn := p.connect(p.host())
+	conn := p.connect(p.clientTLS())
 	stream, err := conn.NewStream(context.WithoutCancel(b.ctx), &grpc.StreamDesc{ServerStreams: true}, "/plugin.GRPCStdio/StreamStdio")
 	if err == nil {
 		if err = stream.SendMsg(&emptypb.Empty{}); err == nil {
@@ -218,7 +217,7 @@ func (b *bed) serve() (*bare, *grpc.ClientConn, *sdk.Client) {
 }
 
 // gone waits for the plugin's end.
-func (p *bare) gone(d time.Duration) bool {
+func (p *rawPlugin) endsWithin(d time.Duration) bool {
 	select {
 	case <-p.ended:
 		return true
@@ -227,8 +226,15 @@ func (p *bare) gone(d time.Duration) bool {
 	}
 }
 
+// wantEnd fails unless the plugin ends within endTimeout.
+func (p *rawPlugin) wantEnd(when string) {
+	if !p.endsWithin(endTimeout) {
+		p.b.errorf("the plugin still runs %v %s", endTimeout, when)
+	}
+}
+
 // vanish does to the plugin what the death of its host does.
-func (p *bare) vanish(conn *grpc.ClientConn) {
+func (p *rawPlugin) closeHostSide(conn *grpc.ClientConn) {
 	for _, f := range p.pipes {
 		_ = f.Close() // so that a reader ends
 	}
@@ -237,7 +243,7 @@ func (p *bare) vanish(conn *grpc.ClientConn) {
 
 // litter answers what is in the folder that the plugin was given, beside the
 // host's own files.
-func (p *bare) litter() []string {
+func (p *rawPlugin) leftoverFiles() []string {
 	entries, err := os.ReadDir(p.dir)
 	if err != nil {
 		return nil // removed
@@ -251,26 +257,4 @@ func (p *bare) litter() []string {
 		}
 	}
 	return left
-}
-
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.b = append(t.b, p...)
-	if over := len(t.b) - maxSeen/2; over > 0 {
-		t.b = append(t.b[:0], t.b[over:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.b)
 }

@@ -1,0 +1,45 @@
+package conformance
+
+import (
+	"context"
+	"time"
+
+	"github.com/ipcore/ipcore/sdk"
+)
+
+var capabilityChecks = []Check{{
+	Name: "capability-undeclared", run: checkUndeclared,
+	Want: "a power that is not declared is UNIMPLEMENTED",
+}, {
+	Name: "connection-info", Capability: sdk.CapabilityConnectionInfo, run: checkConnectionInfo,
+	Want: "ConnectionInfo of a controller that ended before it wrote its files is FAILED_PRECONDITION, and comes in time",
+}}
+
+func checkUndeclared(b *fixture) {
+	b.start(1, sleeper)
+	for power, call := range map[sdk.Capability]func() error{
+		sdk.CapabilitySignal:         func() error { return b.Signal(b.ctx, "w", "0") },
+		sdk.CapabilityOutput:         func() error { _, err := b.Output(b.ctx, "w", false); return err },
+		sdk.CapabilityConnectionInfo: func() error { _, err := b.ConnectionInfo(b.ctx, "w"); return err },
+		sdk.CapabilityStatus:         func() error { _, err := b.Status(b.ctx, "w"); return err },
+		sdk.CapabilityScript:         func() error { _, err := b.Script(b.ctx, b.request("s", 1, sleeper), false); return err },
+		sdk.CapabilityOrphans:        func() error { _, err := b.Orphans(b.ctx, sdk.OrphanQuery{Tag: b.tag}); return err },
+	} {
+		if !b.Info.Has(power) {
+			b.wantError(string(power), call(), sdk.ErrUnsupported)
+		}
+	}
+	b.stop()
+}
+
+func checkConnectionInfo(b *fixture) {
+	if b.kind != sdk.Controller {
+		b.skip("it is about controllers")
+	}
+	b.start(1, waitForGo)
+	b.writeGoFile()
+	ctx, cancel := context.WithTimeout(b.ctx, b.Patience+5*time.Second)
+	defer cancel()
+	_, err := b.ConnectionInfo(ctx, "w")
+	b.wantError("ConnectionInfo", err, sdk.ErrProcessState)
+}
