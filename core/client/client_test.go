@@ -116,7 +116,7 @@ func TestEngineThatDies(t *testing.T) {
 	if ids := c.IDs(); !slices.Equal(ids, []int{0}) {
 		t.Errorf("ids %v", ids)
 	}
-	// An old list of engines does not bring it back.
+	// An outdated list of engines does not add it again.
 	if err := c.refresh(within(t), false); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestReplyThatCrossesTheNoticeOfDeath(t *testing.T) {
 	c.mu.Unlock()
 	f.run = func(reply func(), _ *wire.Message) {
 		f.notify("unregistration_notification", map[string]any{"id": 0, "uuid": "engine-0"})
-		<-changed // the notice came first
+		<-changed // the notification arrived first
 		reply()
 	}
 	results, err := c.Execute(within(t), nil, "held ok", ExecuteOptions{})
