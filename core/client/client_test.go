@@ -55,13 +55,13 @@ func TestExecute(t *testing.T) {
 	}
 }
 
-func TestTargetsThatAreNotThere(t *testing.T) {
+func TestUnknownTargets(t *testing.T) {
 	f := startFake(t, 0)
 	c := connect(t, f)
 	if _, err := c.Execute(within(t), nil, "ok idle", ExecuteOptions{}); !errors.Is(err, ErrNoEngines) {
 		t.Error(err)
 	}
-	if _, err := c.Execute(within(t), []int{7}, "ok idle", ExecuteOptions{}); err == nil || !strings.Contains(err.Error(), "no engine 7") {
+	if _, err := c.Execute(within(t), []int{7}, "ok idle", ExecuteOptions{}); err == nil || !strings.Contains(err.Error(), "engine 7 is not registered") {
 		t.Error(err)
 	}
 }
