@@ -10,16 +10,16 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// outputGrace is how long after a reply, and after the last output that came,
-// the word that the engine is idle again is waited for.
+// outputGrace is how long a call waits for the engine's idle message after the reply
+// and after the last output.
 const outputGrace = 5 * time.Second
 
-// call is one request under way. Client.mu guards it until done is closed.
+// call is one request in progress. Client.mu guards it until done is closed.
 type call struct {
 	link *link
-	uuid string // the engine it was sent to; of a task, the one that replied
+	uuid string // the engine it was sent to; for a task, the engine that replied
 
-	// Of a request for execution.
+	// For execution requests.
 	execution bool
 	output    func(engine int, stream, text string)
 	finished  func(*Task)
@@ -28,10 +28,10 @@ type call struct {
 	stdout    []byte
 	stderr    []byte
 	idle      bool
-	last      time.Time   // of the last output
+	last      time.Time   // time of the last output
 	watch     *time.Timer // waits for the idle message
 
-	// Of any other request.
+	// For other requests.
 	content json.RawMessage
 
 	replied bool
@@ -39,8 +39,7 @@ type call struct {
 	done    chan struct{}
 }
 
-// newMessage packs and signs a request to an engine (uuid empty: to whom the
-// socket belongs).
+// newMessage packs and signs a request. uuid is the engine; "" is the controller.
 func (c *Client) newMessage(msgType, uuid string, metadata, content any) (id string, frames [][]byte, err error) {
 	h := c.session.NewHeader(msgType)
 	m, err := c.session.MessageWith(h, nil, metadata, content)
@@ -53,7 +52,7 @@ func (c *Client) newMessage(msgType, uuid string, metadata, content any) (id str
 	return h.MsgID, m.AppendFrames(nil), nil
 }
 
-// send enters a call and sends its message.
+// send adds a call to the table of calls and sends its message.
 func (c *Client) send(k *call, id string, frames [][]byte) error {
 	c.mu.Lock()
 	if c.reason != nil {
@@ -71,7 +70,7 @@ func (c *Client) send(k *call, id string, frames [][]byte) error {
 	return nil
 }
 
-// forget ends a call whose asker no longer waits.
+// forget ends a call whose caller no longer waits.
 func (c *Client) forget(id string) {
 	var ended []*call
 	c.mu.Lock()
@@ -83,8 +82,8 @@ func (c *Client) forget(id string) {
 	runFinished(ended)
 }
 
-// ask sends a request to the controller and reads the content of its reply
-// into v; v nil ignores it.
+// ask sends a request to the controller and decodes the content of its reply into v,
+// unless v is nil.
 func (c *Client) ask(ctx context.Context, msgType string, content, v any) error {
 	return c.request(ctx, c.query, "", 0, msgType, content, v)
 }
@@ -120,7 +119,7 @@ func (c *Client) request(ctx context.Context, l *link, uuid string, engine int, 
 	return nil
 }
 
-// onReply takes in a reply on any DEALER.
+// onReply handles a reply on any DEALER socket.
 func (c *Client) onReply(frames [][]byte) {
 	m, err := c.session.Open(frames)
 	if err != nil {
@@ -136,7 +135,7 @@ func (c *Client) onReply(frames [][]byte) {
 	k := c.calls[parent.MsgID]
 	if k == nil || k.replied {
 		c.mu.Unlock()
-		c.log.Debug("a reply that nobody waits for", "msg_id", parent.MsgID)
+		c.log.Debug("dropped a reply to an unknown request", "msg_id", parent.MsgID)
 		return
 	}
 	k.replied = true
@@ -162,8 +161,8 @@ func (c *Client) onReply(frames [][]byte) {
 	runFinished(ended)
 }
 
-// watchOutput ends a call that was replied to when nothing comes of it for
-// long: its idle message is lost. The caller holds c.mu.
+// watchOutput ends a call that has its reply, but no idle message, once there has been
+// no output for outputGrace. The caller holds c.mu.
 func (c *Client) watchOutput(k *call) {
 	k.last = time.Now()
 	k.watch = time.AfterFunc(outputGrace, func() {
@@ -180,13 +179,13 @@ func (c *Client) watchOutput(k *call) {
 		ended := []*call{k}
 		c.endAll(ended, nil)
 		c.mu.Unlock()
-		c.log.Warn("no word that the engine is idle again: its output may be incomplete", "msg_id", k.result.MsgID)
+		c.log.Warn("no idle message from the engine: the output may be incomplete", "msg_id", k.result.MsgID)
 		runFinished(ended)
 	})
 }
 
-// endAll completes calls, with err when they got no reply. The caller holds
-// c.mu and calls runFinished without it.
+// endAll completes calls; those without a reply get err. The caller holds c.mu, and
+// calls runFinished after releasing it.
 func (c *Client) endAll(calls []*call, err error) {
 	for _, k := range calls {
 		delete(c.calls, k.result.MsgID)
@@ -204,7 +203,7 @@ func (c *Client) endAll(calls []*call, err error) {
 	}
 }
 
-// runFinished calls back for calls that have ended.
+// runFinished calls the callbacks of calls that have ended.
 func runFinished(calls []*call) {
 	for _, k := range calls {
 		if k.finished != nil {

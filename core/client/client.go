@@ -17,34 +17,33 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// Errors of the client itself. Errors that engines and the controller answer
-// are of type *wire.RemoteError.
+// Errors of the client itself. Errors from engines and the controller have the type
+// *wire.RemoteError.
 var (
 	ErrClosed       = errors.New("client closed")
 	ErrShutdown     = errors.New("the controller has shut down")
 	ErrDisconnected = errors.New("the connection to the controller was lost")
-	ErrForgotten    = errors.New("forgotten by its caller")
+	ErrForgotten    = errors.New("the caller no longer waits for the reply")
 	ErrNoEngines    = errors.New("no engines are registered")
 )
 
 const (
-	// connectTimeout is for Connect when its context has no deadline.
+	// connectTimeout applies to Connect if its context has no deadline.
 	connectTimeout = 10 * time.Second
-	// lostAfter is how long a lost controller may stay away before the
-	// client counts as closed.
+	// lostAfter is how long the connection to the controller may be down before
+	// the client is closed.
 	lostAfter = 5 * time.Second
-	// closeLinger is how long Close writes what is queued.
+	// closeLinger is how long Close waits for queued messages to be written.
 	closeLinger = time.Second
 )
 
-// Options say what to connect to.
+// Options select the controller to connect to.
 type Options struct {
 	// File is the path of a client connection file
-	// (security/ipcontroller-client.json of a profile directory). The server
-	// key of a controller that speaks CURVE is in it, else in the environment
-	// variable IPP_CURVE_SERVERKEY.
+	// (security/ipcontroller-client.json of a profile directory). If it has no
+	// CURVE server key, the environment variable IPP_CURVE_SERVERKEY is used.
 	File string
-	// Info is the content of such a file, in place of File.
+	// Info is the content of such a file; it takes precedence over File.
 	Info *connfile.Client
 	Log  hclog.Logger // nil discards
 }
@@ -64,16 +63,16 @@ type Client struct {
 	query, mux, task, control *link // DEALERs
 	notification, iopub       *link // SUBs
 
-	// mu guards what follows. No callback is called with it.
+	// mu guards the fields below. It is not held while callbacks run.
 	mu      sync.Mutex
 	reason  error                    // why closed is closed
-	engines map[int]string           // registered now
+	engines map[int]string           // uuids of registered engines, by id
 	ids     map[string]int           // every engine ever seen, by uuid
 	gone    map[string]bool          // uuids that were unregistered
 	changed chan struct{}            // closed when engines change
-	calls   map[string]*call         // under way, by msg_id
-	lost    *time.Timer              // runs while the controller is away
-	late    map[*time.Timer]struct{} // timers of engines that were lost
+	calls   map[string]*call         // calls in progress, by msg_id
+	lost    *time.Timer              // runs while the controller is disconnected
+	late    map[*time.Timer]struct{} // timers of lost engines, see failLater
 }
 
 // link is one socket of the client.
@@ -84,8 +83,8 @@ type link struct {
 	once sync.Once
 }
 
-// Connect connects to a controller and learns its engines. It waits until all
-// connections are up, 10 s when ctx has no deadline.
+// Connect connects to a controller and asks it for its engines. It waits until all
+// connections are established, for at most 10 s if ctx has no deadline.
 func Connect(ctx context.Context, o Options) (*Client, error) {
 	info := o.Info
 	if info == nil {
@@ -129,9 +128,8 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 	return c, nil
 }
 
-// dial opens the sockets, waits for them and asks for the engines. The
-// notification socket subscribes before that, so that no registration is
-// missed.
+// dial opens the sockets, waits for their connections and asks for the engines. The
+// notification socket subscribes first, so that no registration is missed.
 func (c *Client) dial(ctx context.Context, info *connfile.Client) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -154,7 +152,7 @@ func (c *Client) dial(ctx context.Context, info *connfile.Client) error {
 		select {
 		case <-l.up:
 		case <-ctx.Done():
-			return fmt.Errorf("no controller answers on %s (%s): %w", info.URL(ports[i]), l.name, ctx.Err())
+			return fmt.Errorf("no controller responds on %s (%s): %w", info.URL(ports[i]), l.name, ctx.Err())
 		}
 	}
 	if err := c.refresh(ctx, false); err != nil {
@@ -163,8 +161,8 @@ func (c *Client) dial(ctx context.Context, info *connfile.Client) error {
 	return nil
 }
 
-// newLink makes one socket. A DEALER's identity is the session: so its replies
-// find it again after a reconnection.
+// newLink creates one socket. A DEALER's identity is the session id, so that replies
+// reach it after a reconnection.
 func (c *Client) newLink(name string, kind sockets.Kind, handle func([][]byte)) *link {
 	l := &link{name: name, up: make(chan struct{})}
 	o := sockets.Options{
@@ -184,7 +182,7 @@ func (c *Client) newLink(name string, kind sockets.Kind, handle func([][]byte)) 
 	return l
 }
 
-// links are the sockets that were made, notification first.
+// links returns the sockets created so far, notification first.
 func (c *Client) links() []*link {
 	all := []*link{c.notification, c.iopub, c.query, c.mux, c.task, c.control}
 	return slices.DeleteFunc(all, func(l *link) bool { return l == nil })
@@ -203,7 +201,7 @@ func (c *Client) onConnected(l *link) {
 		c.lost = nil
 	}
 	if c.reason == nil {
-		c.wg.Go(func() { // the controller is back, perhaps another one
+		c.wg.Go(func() { // the controller is back, or another one took its place
 			ctx, cancel := context.WithTimeout(c.ctx, connectTimeout)
 			defer cancel()
 			if err := c.refresh(ctx, true); err != nil {
@@ -213,8 +211,8 @@ func (c *Client) onConnected(l *link) {
 	}
 }
 
-// onDisconnected ends the requests of a connection: their replies would go to
-// one that is no more. Losing the query connection for long ends the client.
+// onDisconnected ends the requests of a lost connection, since their replies can no
+// longer arrive. If the query connection stays lost for lostAfter, the client ends.
 func (c *Client) onDisconnected(l *link) {
 	c.mu.Lock()
 	var ended []*call
@@ -231,12 +229,12 @@ func (c *Client) onDisconnected(l *link) {
 	runFinished(ended)
 }
 
-// Closed is closed when the controller has shut down or has been away for
-// 5 s, and by Close. Reason says which.
+// Closed returns a channel that is closed when the controller has shut down or has
+// been disconnected for 5 s, and by Close. Reason returns which.
 func (c *Client) Closed() <-chan struct{} { return c.closed }
 
-// Reason is nil while the client lives; then ErrShutdown, ErrDisconnected or
-// ErrClosed.
+// Reason returns nil while the client is open, and then ErrShutdown, ErrDisconnected
+// or ErrClosed.
 func (c *Client) Reason() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -264,8 +262,8 @@ func (c *Client) end(reason error) {
 	runFinished(ended)
 }
 
-// Close ends the connection and every request that is under way. Engines go
-// on with what they were given. It must not be called from a callback.
+// Close closes the connections and ends every request in progress. Engines continue
+// with the requests they received. Close must not be called from a callback.
 func (c *Client) Close() {
 	c.end(ErrClosed)
 	c.cancel()

@@ -55,13 +55,13 @@ func TestExecute(t *testing.T) {
 	}
 }
 
-func TestTargetsThatAreNotThere(t *testing.T) {
+func TestUnknownTargets(t *testing.T) {
 	f := startFake(t, 0)
 	c := connect(t, f)
 	if _, err := c.Execute(within(t), nil, "ok idle", ExecuteOptions{}); !errors.Is(err, ErrNoEngines) {
 		t.Error(err)
 	}
-	if _, err := c.Execute(within(t), []int{7}, "ok idle", ExecuteOptions{}); err == nil || !strings.Contains(err.Error(), "no engine 7") {
+	if _, err := c.Execute(within(t), []int{7}, "ok idle", ExecuteOptions{}); err == nil || !strings.Contains(err.Error(), "engine 7 is not registered") {
 		t.Error(err)
 	}
 }
@@ -116,7 +116,7 @@ func TestEngineThatDies(t *testing.T) {
 	if ids := c.IDs(); !slices.Equal(ids, []int{0}) {
 		t.Errorf("ids %v", ids)
 	}
-	// An old list of engines does not bring it back.
+	// An outdated list of engines does not add it again.
 	if err := c.refresh(within(t), false); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestReplyThatCrossesTheNoticeOfDeath(t *testing.T) {
 	c.mu.Unlock()
 	f.run = func(reply func(), _ *wire.Message) {
 		f.notify("unregistration_notification", map[string]any{"id": 0, "uuid": "engine-0"})
-		<-changed // the notice came first
+		<-changed // the notification arrived first
 		reply()
 	}
 	results, err := c.Execute(within(t), nil, "held ok", ExecuteOptions{})

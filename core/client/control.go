@@ -11,8 +11,8 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// onEngines sends one control request to each engine (nil: all registered)
-// and waits for the replies. The error joins those of all engines.
+// onEngines sends one control request to each engine (nil: all registered) and
+// waits for the replies. It joins the errors of all engines.
 func (c *Client) onEngines(ctx context.Context, ids []int, msgType string, content any) error {
 	ids, uuids, err := c.targets(ids)
 	if err != nil {
@@ -31,9 +31,9 @@ func (c *Client) onEngines(ctx context.Context, ids []int, msgType string, conte
 	return errors.Join(errs...)
 }
 
-// Abort takes requests out of the queues of engines (nil: all registered):
-// those named, or with none every waiting execution. A request that has begun
-// goes on; Signal interrupts it. Aborted requests end with TaskAborted.
+// Abort removes requests from the queues of engines (nil: all registered): the given
+// msg_ids, or every waiting execution if there are none. A request that is already
+// running continues; Signal interrupts it. Aborted requests end with TaskAborted.
 func (c *Client) Abort(ctx context.Context, ids []int, msgIDs ...string) error {
 	if msgIDs == nil {
 		msgIDs = []string{}
@@ -42,7 +42,7 @@ func (c *Client) Abort(ctx context.Context, ids []int, msgIDs ...string) error {
 }
 
 // Signal sends a signal, such as "SIGINT", to engines (nil: all registered).
-// SIGINT raises KeyboardInterrupt in the code that runs.
+// SIGINT raises KeyboardInterrupt in the running code.
 func (c *Client) Signal(ctx context.Context, ids []int, name string) error {
 	return c.onEngines(ctx, ids, "signal_request", map[string]any{"sig": name})
 }
@@ -52,9 +52,9 @@ func (c *Client) Clear(ctx context.Context, ids []int) error {
 	return c.onEngines(ctx, ids, "clear_request", struct{}{})
 }
 
-// Shutdown ends engines (nil: all registered) and, with hub, then the
-// controller, after which the client is closed with ErrShutdown. An engine
-// that goes without an answer has done what was asked.
+// Shutdown stops engines (nil: all registered) and, if hub is set, the controller
+// after them; the client is then closed with ErrShutdown. An engine that disconnects
+// without a reply counts as stopped.
 func (c *Client) Shutdown(ctx context.Context, ids []int, hub bool) error {
 	err := c.onEngines(ctx, ids, "shutdown_request", map[string]any{"restart": false})
 	if isOnly(err, engineGone) {
@@ -69,13 +69,14 @@ func (c *Client) Shutdown(ctx context.Context, ids []int, hub bool) error {
 	return nil
 }
 
-// engineGone reports an engine that cannot answer because it, or all, has ended.
+// engineGone reports whether err says that an engine did not reply because it, or
+// the controller, has ended.
 func engineGone(err error) bool {
 	var remote *wire.RemoteError
 	return errors.Is(err, ErrNoEngines) || errors.Is(err, ErrShutdown) || errors.As(err, &remote) && remote.Ename == "EngineError"
 }
 
-// isOnly reports whether err, or each of the errors it joins, is as is says.
+// isOnly reports whether is holds for err, or for each of the errors that it joins.
 func isOnly(err error, is func(error) bool) bool {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
@@ -90,19 +91,19 @@ func isOnly(err error, is func(error) bool) bool {
 
 // EngineQueue counts the requests of one engine.
 type EngineQueue struct {
-	Queue     int `json:"queue"`     // sent to it directly, not yet replied to
-	Completed int `json:"completed"` // replied to
-	Tasks     int `json:"tasks"`     // given to it by the task queue
+	Queue     int `json:"queue"`     // direct requests without a reply yet
+	Completed int `json:"completed"` // requests with a reply
+	Tasks     int `json:"tasks"`     // tasks assigned to it by the task queue
 }
 
-// QueueStatus is how busy a cluster is.
+// QueueStatus counts the requests of a cluster.
 type QueueStatus struct {
 	Engines    map[int]EngineQueue
 	Unassigned int // tasks that wait for an engine
 }
 
-// QueueStatus asks how many requests wait and were done on engines (nil: all
-// that ever registered).
+// QueueStatus returns how many requests are waiting and completed on engines (nil:
+// all that ever registered).
 func (c *Client) QueueStatus(ctx context.Context, ids []int) (QueueStatus, error) {
 	var reply map[string]json.RawMessage
 	s := QueueStatus{Engines: make(map[int]EngineQueue)}
@@ -119,7 +120,7 @@ func (c *Client) QueueStatus(ctx context.Context, ids []int) (QueueStatus, error
 		case key == "unassigned":
 			err = json.Unmarshal(value, &s.Unassigned)
 		case err != nil:
-			continue // the status
+			continue // the reply's own status
 		default:
 			var q EngineQueue
 			err = json.Unmarshal(value, &q)
@@ -132,11 +133,11 @@ func (c *Client) QueueStatus(ctx context.Context, ids []int) (QueueStatus, error
 	return s, nil
 }
 
-// Record is one request in the controller's database: its fields by name.
+// Record is one request in the controller's database, its fields by name.
 type Record map[string]json.RawMessage
 
-// DBQuery finds records: query is in MongoDB's manner ({"completed": {"$ne":
-// nil}}), keys are the fields wanted (none: all but buffers).
+// DBQuery returns matching records. query has MongoDB's form ({"completed": {"$ne":
+// nil}}); keys are the fields to return (empty: all but buffers).
 func (c *Client) DBQuery(ctx context.Context, query map[string]any, keys ...string) ([]Record, error) {
 	if query == nil {
 		query = map[string]any{}
@@ -148,8 +149,8 @@ func (c *Client) DBQuery(ctx context.Context, query map[string]any, keys ...stri
 	return reply.Records, err
 }
 
-// History answers the msg_ids of all requests that the controller knows,
-// oldest first.
+// History returns the msg_ids of all requests in the controller's database, oldest
+// first.
 func (c *Client) History(ctx context.Context) ([]string, error) {
 	var reply struct {
 		History []string `json:"history"`

@@ -1,8 +1,8 @@
 // Package client runs code on the engines of a cluster from Go.
 //
-// Connect reads the connection file that the controller wrote, Execute runs
-// code on chosen engines and brings back output and values, and Submit hands
-// code to the task queue, which finds an engine for it:
+// Connect reads the controller's connection file. Execute runs code on chosen engines
+// and returns its output and values. Submit sends code to the task queue, which picks
+// an engine for it:
 //
 //	c, err := client.Connect(ctx, client.Options{File: file})
 //	if err != nil {
@@ -19,21 +19,20 @@
 //
 // # Values
 //
-// Code travels as text and values come back as Python's own renderings: the
-// value of the last expression in Result.Data, and those of named expressions
-// in Result.Expressions, each a bundle of MIME types of which "text/plain" is
-// Python's repr.
+// Code is sent as text, and values are returned in the forms in which Python displays
+// them: the value of the last expression in Result.Data, and those of named
+// expressions in Result.Expressions, each by MIME type. "text/plain" is Python's repr.
 //
 // # Errors
 //
-// An exception on an engine is no failure of the call: it is the Err of its
-// Result, with ename, evalue and traceback (Errors joins those of many
-// results). The error that a method itself answers says that the request could
-// not be made or that its answer can no longer come.
+// An exception on an engine is not an error of the call: it is the Err of that
+// engine's Result, with ename, evalue and traceback. Errors joins those of many
+// results. An error returned by a method means that the request could not be sent or
+// that its reply can no longer arrive.
 //
-// # Ends
+// # How requests end
 //
-// Every request ends: with its reply, with its context, with the loss of its
-// engine (an EngineError as the Result's Err), with the loss of the connection
-// (ErrDisconnected) or with Close (ErrClosed).
+// Every request ends: with its reply, with its context, when its engine is lost (the
+// Result's Err is an EngineError), when the connection is lost (ErrDisconnected) or
+// with Close (ErrClosed).
 package client

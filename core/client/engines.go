@@ -12,31 +12,31 @@ import (
 )
 
 const (
-	// replyGrace is how long a reply of an engine that was unregistered may
-	// still be under way: it comes on another connection than the notice.
+	// replyGrace is how long a reply of an unregistered engine may still be in
+	// flight: it arrives on another connection than the notification.
 	replyGrace = 100 * time.Millisecond
-	// askAgain is the interval in which WaitForEngines asks the controller,
-	// beside listening to its notifications.
+	// askAgain is the interval at which WaitForEngines queries the controller, in
+	// addition to its notifications.
 	askAgain = 2 * time.Second
 )
 
-// IDs are the ids of the engines that are registered now, in order.
+// IDs returns the ids of the registered engines in order.
 func (c *Client) IDs() []int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Sorted(maps.Keys(c.engines))
 }
 
-// Engines are the registered engines: uuids by id.
+// Engines returns the uuids of the registered engines by id.
 func (c *Client) Engines() map[int]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.engines)
 }
 
-// WaitForEngines waits until at least n engines are registered. progress, when
-// not nil, is told the number at the start and at each change. The error names
-// how many there were when ctx ended.
+// WaitForEngines waits until at least n engines are registered. progress, if not
+// nil, is called with the number at the start and at each change. The error says how
+// many engines were registered when ctx ended.
 func (c *Client) WaitForEngines(ctx context.Context, n int, progress func(have int)) error {
 	last := -1
 	ask := time.NewTicker(askAgain)
@@ -66,20 +66,20 @@ func (c *Client) WaitForEngines(ctx context.Context, n int, progress func(have i
 	}
 }
 
-// WatchEngines tells how many engines are registered, at the start and at each
-// change, until ctx or the client ends, and answers why it ended.
-func (c *Client) WatchEngines(ctx context.Context, told func(have int)) error {
+// WatchEngines calls changed with the number of registered engines, at the start and
+// at each change, until ctx or the client ends. It returns the reason of the end.
+func (c *Client) WatchEngines(ctx context.Context, changed func(have int)) error {
 	last := -1
 	for {
 		c.mu.Lock()
-		have, changed := len(c.engines), c.changed
+		have, change := len(c.engines), c.changed
 		c.mu.Unlock()
 		if have != last {
-			told(have)
+			changed(have)
 		}
 		last = have
 		select {
-		case <-changed:
+		case <-change:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-c.closed:
@@ -88,9 +88,9 @@ func (c *Client) WatchEngines(ctx context.Context, told func(have int)) error {
 	}
 }
 
-// refresh asks the controller for its engines. A reply may be older than the
-// notifications that came meanwhile, so it only adds; with replace it is taken
-// for the whole truth, as it is after a reconnection.
+// refresh asks the controller for its engines. The reply may be older than
+// notifications that arrived meanwhile, so it only adds engines. With replace, which
+// is for reconnections, engines that are not in the reply are unregistered.
 func (c *Client) refresh(ctx context.Context, replace bool) error {
 	var reply struct {
 		Engines map[string]string `json:"engines"`
@@ -102,7 +102,7 @@ func (c *Client) refresh(ctx context.Context, replace bool) error {
 	for text, uuid := range reply.Engines {
 		id, err := strconv.Atoi(text)
 		if err != nil {
-			return fmt.Errorf("connection_reply names an engine %q: %w", text, err)
+			return fmt.Errorf("connection_reply: engine id %q: %w", text, err)
 		}
 		now[id] = uuid
 	}
@@ -128,7 +128,7 @@ func (c *Client) refresh(ctx context.Context, replace bool) error {
 	return nil
 }
 
-// registered enters an engine unless its end is known already.
+// registered adds an engine unless it is already known to be unregistered.
 func (c *Client) registered(id int, uuid string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,14 +140,14 @@ func (c *Client) registered(id int, uuid string) {
 	c.engineChange()
 }
 
-// engineChange wakes who waits for engines. The caller holds c.mu.
+// engineChange wakes callers that wait for engines. The caller holds c.mu.
 func (c *Client) engineChange() {
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
-// unregistered takes an engine out. What was sent to it directly ends with an
-// EngineError, unless the reply is just coming in.
+// unregistered removes an engine. Direct requests to it end with an EngineError,
+// unless a reply arrives within replyGrace.
 func (c *Client) unregistered(uuid string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -163,8 +163,8 @@ func (c *Client) unregistered(uuid string) {
 	c.failLater(uuid)
 }
 
-// failLater ends the requests of a lost engine after the grace for replies
-// that are under way. The caller holds c.mu.
+// failLater ends the requests of a lost engine after replyGrace. The caller holds
+// c.mu.
 func (c *Client) failLater(uuid string) {
 	var timer *time.Timer
 	timer = time.AfterFunc(c.grace, func() {
@@ -180,7 +180,7 @@ func (c *Client) failLater(uuid string) {
 				k.result.Err = wire.NewRemoteError("EngineError",
 					fmt.Sprintf("Engine %d died while running task '%s'", k.result.Engine, k.result.MsgID))
 			} else if !k.replied {
-				continue // the task queue answers
+				continue // the task queue replies
 			}
 			ended = append(ended, k)
 		}
@@ -191,7 +191,7 @@ func (c *Client) failLater(uuid string) {
 	c.late[timer] = struct{}{}
 }
 
-// onNotification follows registrations and the end of the controller.
+// onNotification handles registrations, unregistrations and the controller's shutdown.
 func (c *Client) onNotification(frames [][]byte) {
 	m, err := c.session.Open(frames)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/ipcore/ipcore/core/client"
 )
 
-// Run code on every engine of a cluster and print what came of it.
+// Run code on every engine of a cluster and print the results.
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -30,7 +30,7 @@ func Example() {
 	}
 }
 
-// Hand many pieces of work to the task queue and add up what they answer.
+// Send many tasks to the task queue and add up their results.
 func ExampleClient_Submit() {
 	ctx := context.Background()
 	c, err := client.Connect(ctx, client.Options{File: "security/ipcontroller-client.json"})

@@ -10,74 +10,73 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// ExecuteOptions say how code is run. The zero value is what most callers want.
+// ExecuteOptions control how code is run. The zero value suits most callers.
 type ExecuteOptions struct {
-	// Silent publishes no output value (Result.Data) and does not count in
-	// the engine's history.
+	// Silent suppresses the output value (Result.Data) and keeps the request
+	// out of the engine's history.
 	Silent bool
-	// Expressions are evaluated after the code; their values come back under
-	// the same names.
+	// Expressions are evaluated after the code. Their values are returned in
+	// Result.Expressions under the same names.
 	Expressions map[string]string
-	// Output, when not nil, gets what the code prints, as it comes: stream is
-	// "stdout" or "stderr". Result.Stdout and Result.Stderr then stay empty.
-	// It is called from the client's own goroutines, must not wait for the
-	// client, and may be called for several engines in turn.
+	// Output, if not nil, is called with output of the code as it arrives;
+	// stream is "stdout" or "stderr". Result.Stdout and Result.Stderr then stay
+	// empty. Output is called on the client's goroutines, one call at a time for
+	// all engines, and must not wait for the client.
 	Output func(engine int, stream, text string)
-	// Label is kept with the request in the controller's database.
+	// Label is stored with the request in the controller's database.
 	Label string
 }
 
-// TaskOptions say how a task is run: where, when, and how often.
+// TaskOptions control where, when and how often a task is run.
 type TaskOptions struct {
 	ExecuteOptions
-	// Targets are the ids of engines that may run it; none means any.
+	// Targets are the ids of the engines that may run the task; empty means any.
 	Targets []int
-	// After are msg_ids of tasks that must have succeeded before.
+	// After are msg_ids of tasks that must have succeeded before this one starts.
 	After []string
-	// Follow are msg_ids of tasks on whose engine it must run.
+	// Follow are msg_ids of tasks; this one must run on the engine that ran them.
 	Follow []string
-	// Retries is how often it is tried elsewhere when it fails.
+	// Retries is how often the task is run again, on another engine, when it fails.
 	Retries int
-	// Timeout is how long it may wait for an engine; 0 for ever.
+	// Timeout is how long the task may wait for an engine; 0 means forever.
 	Timeout time.Duration
-	// Done, when not nil, is called when the task has ended, from one of the
-	// client's own goroutines: it must not wait for the client.
+	// Done, if not nil, is called when the task has ended. It is called on one of
+	// the client's goroutines and must not wait for the client.
 	Done func(*Task)
 }
 
-// Result is what came of a request on one engine.
+// Result is the outcome of a request on one engine.
 type Result struct {
-	Engine int    // -1 when no engine ran it
-	UUID   string // of the engine
-	MsgID  string // of the request
-	Status string // "ok", "error" or "aborted"; empty when no reply came
-	Count  int    // of executions on the engine, the n of Python's Out[n]; 0 when unknown
+	Engine int    // id of the engine; -1 when no engine ran the request
+	UUID   string // uuid of the engine
+	MsgID  string // msg_id of the request
+	Status string // "ok", "error" or "aborted"; empty when there was no reply
+	Count  int    // execution count of the engine, the n of Python's Out[n]; 0 when unknown
 	Stdout string
 	Stderr string
 	// Data is the value of the last expression by MIME type.
 	Data map[string]json.RawMessage
-	// Display is what the code displayed, each by MIME type.
+	// Display has the code's displayed outputs in order, each by MIME type.
 	Display []map[string]json.RawMessage
 	// Expressions are the values of ExecuteOptions.Expressions.
 	Expressions map[string]Expression
-	// Err is the exception that ended the code; nil when there was none. An
-	// engine that died is the ename EngineError, an aborted request
-	// TaskAborted.
+	// Err is the exception that ended the code, or nil. Its ename is EngineError
+	// when the engine died, and TaskAborted when the request was aborted.
 	Err       *wire.RemoteError
-	Started   time.Time // on the engine's clock; zero when unknown
+	Started   time.Time // by the engine's clock; zero when unknown
 	Completed time.Time
 }
 
-// Text is the value of the last expression as text; empty when there is none.
+// Text returns the value of the last expression as text, or "".
 func (r *Result) Text() string { return plain(r.Data) }
 
 // Expression is the value of one named expression.
 type Expression struct {
 	Data map[string]json.RawMessage // by MIME type
-	Err  *wire.RemoteError          // the exception that its evaluation raised
+	Err  *wire.RemoteError          // the exception that its evaluation raised, or nil
 }
 
-// Text is the value as text: Python's repr.
+// Text returns the value as text: Python's repr.
 func (e Expression) Text() string { return plain(e.Data) }
 
 func plain(data map[string]json.RawMessage) string {
@@ -88,7 +87,7 @@ func plain(data map[string]json.RawMessage) string {
 	return s
 }
 
-// Errors joins the errors of results; nil when all went well.
+// Errors joins the errors of results. It returns nil if there are none.
 func Errors(results []Result) error {
 	var all []error
 	for i := range results {
@@ -99,23 +98,23 @@ func Errors(results []Result) error {
 	return errors.Join(all...)
 }
 
-// Task is a request for execution that is under way.
+// Task is an execution request in progress.
 type Task struct {
 	MsgID string
 
 	c      *Client
-	engine int // it was sent to; -1 for the task queue
+	engine int // the engine it was sent to; -1 for the task queue
 	uuid   string
 	done   chan struct{}
-	result Result // once done is closed
+	result Result // valid once done is closed
 	err    error
 }
 
 // Done is closed when the task has ended.
 func (t *Task) Done() <-chan struct{} { return t.done }
 
-// Wait waits for the task and answers its result; the error says why there is
-// none. When ctx ends first, the task goes on.
+// Wait waits for the task and returns its result, or an error that says why there
+// is no result. If ctx ends first, the task continues.
 func (t *Task) Wait(ctx context.Context) (Result, error) {
 	select {
 	case <-t.done:
@@ -125,11 +124,11 @@ func (t *Task) Wait(ctx context.Context) (Result, error) {
 	}
 }
 
-// Forget ends the task for this client, with ErrForgotten: a reply is dropped.
-// The engine goes on with it; Abort and Signal stop that.
+// Forget ends the task for this client with ErrForgotten; its reply will be
+// dropped. The engine still runs it; use Abort or Signal to stop that.
 func (t *Task) Forget() { t.c.forget(t.MsgID) }
 
-// targets answers the engines for ids, or all when ids is nil.
+// targets returns the ids and uuids of the given engines, or of all if ids is nil.
 func (c *Client) targets(ids []int) (sorted []int, uuids []string, err error) {
 	if ids == nil {
 		if ids = c.IDs(); len(ids) == 0 {
@@ -140,15 +139,15 @@ func (c *Client) targets(ids []int) (sorted []int, uuids []string, err error) {
 	for _, id := range ids {
 		uuid, ok := engines[id]
 		if !ok {
-			return nil, nil, fmt.Errorf("no engine %d is registered: there are %v", id, c.IDs())
+			return nil, nil, fmt.Errorf("engine %d is not registered; registered engines are %v", id, c.IDs())
 		}
 		uuids = append(uuids, uuid)
 	}
 	return ids, uuids, nil
 }
 
-// Start sends code to engines (nil: all that are registered) and answers one
-// task for each, in the order of ids.
+// Start sends code to engines (nil: all registered engines) and returns one task
+// for each, in the order of ids.
 func (c *Client) Start(ids []int, code string, o ExecuteOptions) ([]*Task, error) {
 	ids, uuids, err := c.targets(ids)
 	if err != nil {
@@ -172,10 +171,10 @@ func (c *Client) Start(ids []int, code string, o ExecuteOptions) ([]*Task, error
 	return tasks, nil
 }
 
-// Execute runs code on engines (nil: all that are registered) and waits until
-// each has replied and its output is complete. The results are in the order of
-// ids; what went wrong on an engine is in its Result. When ctx ends first, the
-// results that came are answered with the error; the others have no Status.
+// Execute runs code on engines (nil: all registered engines) and waits until each
+// has replied and its output is complete. The results are in the order of ids; an
+// error on an engine is in its Result. If ctx ends first, Execute returns its error
+// and the results so far; the other results have an empty Status.
 func (c *Client) Execute(ctx context.Context, ids []int, code string, o ExecuteOptions) ([]Result, error) {
 	tasks, err := c.Start(ids, code, o)
 	if err != nil {
@@ -184,8 +183,8 @@ func (c *Client) Execute(ctx context.Context, ids []int, code string, o ExecuteO
 	return Gather(ctx, tasks)
 }
 
-// Gather waits for tasks and answers their results in order. The error is the
-// first that a Wait answered; tasks that did not end by then are forgotten.
+// Gather waits for tasks and returns their results in order. The error is the
+// first one that Wait returned; tasks that have not ended by then are forgotten.
 func Gather(ctx context.Context, tasks []*Task) ([]Result, error) {
 	results := make([]Result, len(tasks))
 	var first error
@@ -203,8 +202,8 @@ func Gather(ctx context.Context, tasks []*Task) ([]Result, error) {
 	return results, first
 }
 
-// Submit hands code to the task queue, which runs it on one engine. With no
-// engine there the task waits.
+// Submit sends code to the task queue, which runs it on one engine. While no engine
+// is registered, the task waits.
 func (c *Client) Submit(code string, o TaskOptions) (*Task, error) {
 	metadata := map[string]any{}
 	if len(o.Targets) > 0 {
@@ -253,9 +252,9 @@ func (c *Client) execute(l *link, engine int, uuid, code string, metadata any, o
 	return k.task, nil
 }
 
-// takeExecuteReply reads an execute_reply, or a failure that the task queue
-// made, and reports whether the call is complete: all output is here, or none
-// is to come. The caller holds c.mu.
+// takeExecuteReply reads an execute_reply, or an error from the task queue, and
+// reports whether the call is complete: all output has arrived, or none is
+// expected. The caller holds c.mu.
 func (c *Client) takeExecuteReply(k *call, m *wire.Message) (complete bool) {
 	r := &k.result
 	if meta, err := wire.PeekMetadata(m.Metadata); err == nil {
@@ -305,7 +304,7 @@ func (c *Client) takeExecuteReply(k *call, m *wire.Message) (complete bool) {
 	return k.idle || r.Status == "aborted" || !fromEngine || c.gone[k.uuid]
 }
 
-// expressionError reads the error of one named expression.
+// expressionError returns the error of one named expression.
 func (c *Client) expressionError(packed []byte, name string) *wire.RemoteError {
 	var content struct {
 		Expressions map[string]json.RawMessage `json:"user_expressions"`
@@ -321,7 +320,7 @@ func (c *Client) expressionError(packed []byte, name string) *wire.RemoteError {
 	return remote
 }
 
-// date reads a date of a message; what is none is the zero time.
+// date parses a date of a message. It returns the zero time for an invalid one.
 func date(s string) time.Time {
 	t, err := wire.ParseDate(s)
 	if err != nil {
@@ -330,8 +329,8 @@ func date(s string) time.Time {
 	return t
 }
 
-// onOutput takes in what engines publish. Most of it may belong to other
-// clients, so the parent is looked at first.
+// onOutput handles messages that engines publish. Most may belong to other clients'
+// requests, so it checks the parent first.
 func (c *Client) onOutput(frames [][]byte) {
 	m, err := wire.Parse(frames)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// fake is a small controller and its engines in one: it answers at once, and
-// does what the code of a request tells it to.
+// fake is a small controller with its engines. It replies at once and interprets the
+// code of requests.
 type fake struct {
 	subscribed chan struct{} // a token for each subscription to notifications
 	t          *testing.T
@@ -26,7 +26,7 @@ type fake struct {
 
 	mu      sync.Mutex
 	engines map[string]string                   // uuids by id, as the reply has them
-	run     func(reply func(), m *wire.Message) // what "held" code does: call reply later
+	run     func(reply func(), m *wire.Message) // runs "held" code: calls reply later
 }
 
 func startFake(t *testing.T, engines int) *fake {
@@ -58,7 +58,7 @@ func startFake(t *testing.T, engines int) *fake {
 	return f
 }
 
-// listen opens a socket on *port, which it sets when it is 0.
+// listen opens a socket on *port, and sets *port if it is 0.
 func (f *fake) listen(kind sockets.Kind, port *int, handle func(*sockets.Conn, [][]byte)) *sockets.Socket {
 	f.t.Helper()
 	return f.serve(kind, port, sockets.Options{Handler: handle})
@@ -133,20 +133,20 @@ func (f *fake) onQuery(c *sockets.Conn, frames [][]byte) {
 	f.send(c, m.Idents, strings.Replace(h.MsgType, "_request", "_reply", 1), m.Header, nil, content)
 }
 
-// onControl is the engines' control channel.
+// onControl handles the engines' control requests.
 func (f *fake) onControl(c *sockets.Conn, frames [][]byte) {
 	m, err := f.session.Open(frames)
 	if err != nil {
 		f.t.Error(err)
 		return
 	}
-	if h, _ := wire.PeekHeader(m.Header); h.MsgType != "clear_request" { // which is never answered
+	if h, _ := wire.PeekHeader(m.Header); h.MsgType != "clear_request" { // which never gets a reply
 		f.send(c, m.Idents, "some_reply", m.Header, nil, map[string]any{"status": "ok"})
 	}
 }
 
-// onExecute is the engines. The code is words: print, value, idle, ok, error,
-// aborted, lost; "held" gives the rest to f.run.
+// onExecute plays the engines. The code consists of words: print, value, idle, ok,
+// error, aborted, lost; "held" passes the rest to f.run.
 func (f *fake) onExecute(c *sockets.Conn, frames [][]byte) {
 	m, err := f.session.Open(sockets.Own(frames))
 	if err != nil {
@@ -226,7 +226,7 @@ func connect(t *testing.T, f *fake) *Client {
 	}
 	t.Cleanup(c.Close)
 	select {
-	case <-f.subscribed: // else a notification would pass the client by
+	case <-f.subscribed: // otherwise the client would miss a notification
 	case <-within(t).Done():
 		t.Fatal("the client did not subscribe to notifications")
 	}

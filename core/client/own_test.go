@@ -15,8 +15,8 @@ import (
 	"github.com/ipcore/ipcore/core/profile"
 )
 
-// TestOwnCluster runs the client against our controller and native engines,
-// with either packer.
+// TestOwnCluster runs the client against our controller and native engines, with each
+// packer.
 func TestOwnCluster(t *testing.T) {
 	for _, packer := range []string{"json", "msgpack"} {
 		t.Run(packer, func(t *testing.T) { testOwnCluster(t, packer) })

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// startUpstream starts ipyparallel's own controller and engines and answers
-// the path of the client file.
+// startUpstream starts ipyparallel's own controller and engines and returns the path of
+// the client file.
 func startUpstream(t *testing.T, python string, engines int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -36,7 +36,7 @@ func startUpstream(t *testing.T, python string, engines int) string {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it and its children, if any are left
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // the process and any remaining children
 			_ = cmd.Wait()
 			if t.Failed() {
 				text, _ := os.ReadFile(log.Name())
@@ -62,7 +62,7 @@ func startUpstream(t *testing.T, python string, engines int) string {
 	return file
 }
 
-// TestUpstream runs the client against a controller and engines of Python.
+// TestUpstream runs the client against ipyparallel's controller and engines.
 func TestUpstream(t *testing.T) {
 	for _, v := range []struct{ version, variable, usual string }{
 		{"7.1", "IPCORE_TEST_PY71", "/usr/bin/python3"},
@@ -80,8 +80,8 @@ func TestUpstream(t *testing.T) {
 	}
 }
 
-// testCluster uses all that the client can do on a cluster of two engines.
-// Native ones survive the death of the process that runs the code.
+// testCluster tries every method of the client on a cluster of two engines. Native
+// engines survive the death of the process that runs the code.
 func testCluster(t *testing.T, file string, native bool) {
 	ctx := t.Context()
 	c, err := Connect(ctx, Options{File: file})
@@ -149,7 +149,7 @@ func testCluster(t *testing.T, file string, native bool) {
 		t.Errorf("tasks by engine: %v", used)
 	}
 
-	// What the controller knows.
+	// The controller's records.
 	status, err := c.QueueStatus(ctx, nil)
 	if err != nil || len(status.Engines) != 2 || status.Engines[0].Queue != 0 {
 		t.Errorf("%+v, %v", status, err)
@@ -166,7 +166,7 @@ func testCluster(t *testing.T, file string, native bool) {
 		t.Errorf("history of %d, %v", len(history), err)
 	}
 
-	// Abort what waits behind code that SIGINT ends.
+	// Abort requests that wait behind code that SIGINT ends.
 	began := make(chan struct{}, 1)
 	long, err := c.Start([]int{0}, "import time\nprint('began', flush=True)\ntime.sleep(60)", ExecuteOptions{
 		Output: func(int, string, string) {
@@ -188,7 +188,7 @@ func testCluster(t *testing.T, file string, native bool) {
 	}
 	results, err = Gather(ctx, append(long, waiting...))
 	if err != nil || results[0].Err == nil || results[0].Err.Ename != "KeyboardInterrupt" ||
-		results[1].Err != nil && results[1].Err.Ename != "TaskAborted" { // without an error it came after the signal
+		results[1].Err != nil && results[1].Err.Ename != "TaskAborted" { // without an error, the abort came after the signal
 		t.Errorf("%+v, %v", results, err)
 	}
 	if err := c.Abort(ctx, []int{0}, waiting[0].MsgID); err != nil {
@@ -201,8 +201,8 @@ func testCluster(t *testing.T, file string, native bool) {
 		t.Errorf("after Clear: %+v, %v", results, err)
 	}
 
-	// An engine that dies under its request.
-	// The kernel of Python's engines aborts what comes just after an error.
+	// An engine dies while it runs a request. The kernel of ipyparallel's engines aborts
+	// requests that arrive just after an error.
 	for aborted := true; aborted && ctx.Err() == nil; {
 		results, err = c.Execute(ctx, []int{1}, "import os; os.kill(os.getpid(), 9)", ExecuteOptions{})
 		aborted = err == nil && results[0].Err != nil && results[0].Err.Ename == "TaskAborted"
@@ -217,7 +217,7 @@ func testCluster(t *testing.T, file string, native bool) {
 			t.Errorf("after the worker's death: %+v, %v", results, err)
 		}
 	}
-	// The error and the news of the engine's end come on different ways.
+	// The error and the notification of the engine's end arrive on different connections.
 	for limit := time.Now().Add(20 * time.Second); !slices.Equal(c.IDs(), left); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(limit) {
 			t.Errorf("ids %v", c.IDs())

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// BenchmarkApply is the whole way of a task on this side: TCP, signature,
-// queue, worker (which does nothing), reply, and what is published around it.
+// BenchmarkApply measures a whole task on the engine's side: TCP, signature, queue,
+// worker (which does nothing), reply, and the published messages.
 func BenchmarkApply(b *testing.B) {
 	c := newController(b)
 	c.ready()

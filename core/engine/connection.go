@@ -11,14 +11,15 @@ import (
 	"github.com/ipcore/ipcore/core/connfile"
 )
 
-// connectionInfo answers where the controller is, waiting for its file.
+// connectionInfo returns the controller's connection information. It waits for the
+// connection file.
 func connectionInfo(ctx context.Context, o *Options) (*connfile.Engine, error) {
 	info, err := findInfo(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	if info.SSH != "" {
-		return nil, fmt.Errorf("the controller is behind the ssh server %s, and the native engine makes no tunnels; use --engine-cmd 'python3 -m ipyparallel.engine'", info.SSH)
+		return nil, fmt.Errorf("the controller is behind the ssh server %s, and the native engine does not open tunnels; use --engine-cmd 'python3 -m ipyparallel.engine'", info.SSH)
 	}
 	if strings.TrimSuffix(info.Pack, ".packb") != strings.TrimSuffix(info.Unpack, ".unpackb") {
 		return nil, fmt.Errorf("the connection file names two packers, %q and %q: they must be the same", info.Pack, info.Unpack)
@@ -34,8 +35,8 @@ func findInfo(ctx context.Context, o *Options) (*connfile.Engine, error) {
 		}
 		return info, nil
 	}
-	// A look costs a few microseconds, a pause of this length none of the
-	// start-up time that anybody can see.
+	// One check costs a few microseconds, and an interval this short adds no
+	// noticeable delay to the start.
 	const first, last = 2 * time.Millisecond, 50 * time.Millisecond
 	deadline := time.Now().Add(o.WaitForFile)
 	waited := false
@@ -49,7 +50,7 @@ func findInfo(ctx context.Context, o *Options) (*connfile.Engine, error) {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("no connection file %s after %v: is the controller running, with this profile and cluster id?", o.File, o.WaitForFile)
 			}
-			return nil, err // perhaps half-written until now
+			return nil, err // perhaps still being written
 		}
 		if !waited {
 			o.Log.Info("waiting for the connection file", "path", o.File, "limit", o.WaitForFile)

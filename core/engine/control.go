@@ -12,10 +12,10 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// handleControl takes what comes from the control channel. All but
-// clear_request is answered at once, whatever is running.
+// handleControl handles messages of the control channel. It replies at once, whatever
+// is running, except to clear_request.
 func (e *engine) handleControl(endpoint string, frames [][]byte) {
-	m, h, err := ownMessage(e.session, frames)
+	m, h, err := retainMessage(e.session, frames)
 	if err != nil {
 		e.log.Warn("message dropped", "endpoint", endpoint, "error", err)
 		return
@@ -70,8 +70,8 @@ func (e *engine) handleControl(endpoint string, frames [][]byte) {
 	}
 }
 
-// abort answers requests that wait as aborted: those of the given ids, which
-// may also be still on their way, or, with none, all execute requests.
+// abort replies to waiting requests as aborted: those with the given ids, even if they
+// have not arrived yet, or without ids all execute requests.
 func (e *engine) abort(_ *request, m *wire.Message) (json.RawMessage, error) {
 	var content struct {
 		IDs json.RawMessage `json:"msg_ids"`
@@ -110,16 +110,16 @@ func (e *engine) abort(_ *request, m *wire.Message) (json.RawMessage, error) {
 	return contentOK, nil
 }
 
-// abortExecutes aborts all execute requests that wait.
+// abortExecutes aborts all waiting execute requests.
 func (e *engine) abortExecutes() {
 	for _, r := range e.queue.remove(func(r *request) bool { return r.kind == kindExecute }) {
 		e.refuse(r, statusAborted, nil)
 	}
 }
 
-// signal sends a signal to the worker: SIGINT interrupts the running request
-// and does nothing without one. SIGTERM ends the engine. SIGKILL, and others
-// that end the worker, cost it the running request and the namespace.
+// signal sends a signal to the worker. SIGINT interrupts the running request, and has
+// no effect without one. SIGTERM ends the engine. With SIGKILL and others that end the
+// worker, the running request and the namespace are lost.
 func (e *engine) signal(_ *request, m *wire.Message) (json.RawMessage, error) {
 	var content struct {
 		Sig json.RawMessage `json:"sig"`
@@ -139,7 +139,7 @@ func (e *engine) signal(_ *request, m *wire.Message) (json.RawMessage, error) {
 		}
 		number = int(sig)
 	}
-	if number < 0 || number > 64 { // 0 asks whether there is somebody
+	if number < 0 || number > 64 { // 0 only checks that the process exists
 		return nil, wire.NewRemoteError("ValueError", fmt.Sprintf("%d is not a signal", number))
 	}
 	switch sig := syscall.Signal(number); sig {
@@ -165,7 +165,7 @@ func (e *engine) interruptLocked(sig os.Signal) error {
 	return e.worker.Signal(sig)
 }
 
-// shutdown answers the content of a shutdown_reply.
+// shutdown returns the content of a shutdown_reply.
 func (e *engine) shutdown(_ *request, m *wire.Message) (json.RawMessage, error) {
 	var content struct {
 		Restart bool `json:"restart"`

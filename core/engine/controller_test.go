@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 const patience = 20 * time.Second
 
-// message is what the engine sent, as the controller sees it.
+// message is a message from the engine, as the controller receives it.
 type message struct {
 	topic  string // iopub
 	idents string // the identities, joined by spaces
@@ -41,8 +41,7 @@ func (m *message) String() string {
 	return fmt.Sprintf("%s %s%s %s %s", m.header.MsgType, m.topic, m.idents, m.Metadata, m.Content)
 }
 
-// fake is the engine's side of a controller, in this process, that does
-// what a test tells it to.
+// fake is the engine's side of a controller, in this process, that a test controls.
 type fake struct {
 	t       testing.TB
 	info    connfile.Engine
@@ -101,7 +100,7 @@ func newController(t testing.TB) *fake {
 	return c
 }
 
-// listen makes a socket on *port, and on any when that is 0.
+// listen opens a socket on *port, or on a free port if *port is 0.
 func (c *fake) listen(kind sockets.Kind, name string, port *int, to chan *message) *sockets.Socket {
 	c.t.Helper()
 	s := sockets.New(kind, sockets.Options{
@@ -110,7 +109,7 @@ func (c *fake) listen(kind sockets.Kind, name string, port *int, to chan *messag
 		Handler: func(_ *sockets.Conn, frames [][]byte) {
 			m := &message{}
 			var err error
-			if m.Message, m.header, err = ownMessage(c.session, frames); err != nil {
+			if m.Message, m.header, err = retainMessage(c.session, frames); err != nil {
 				c.t.Errorf("message of the engine: %v", err)
 				return
 			}
@@ -136,7 +135,7 @@ func (c *fake) listen(kind sockets.Kind, name string, port *int, to chan *messag
 	return s
 }
 
-// text is the connection file.
+// text returns the content of the connection file.
 func (c *fake) text() string {
 	text, err := json.Marshal(c.info)
 	if err != nil {
@@ -145,7 +144,7 @@ func (c *fake) text() string {
 	return string(text)
 }
 
-// options are those of an engine with a fake worker.
+// options returns the options of an engine with a fake worker.
 func (c *fake) options() Options {
 	o := Options{Info: c.text(), UUID: engineUUID, command: workertest.Command(""), Timeout: patience}
 	if testing.Verbose() {
@@ -185,7 +184,7 @@ func (c *fake) ready() *running {
 	return r
 }
 
-// admit answers the registration request and waits until the heart beats.
+// admit replies to the registration request and waits for the heartbeat.
 func (c *fake) admit(id int) {
 	c.t.Helper()
 	m := c.request("registration_request")
@@ -202,7 +201,7 @@ func (c *fake) admit(id int) {
 	c.beat()
 }
 
-// beat pings until the engine answers.
+// beat pings until the engine replies.
 func (c *fake) beat() {
 	c.t.Helper()
 	c.pinged(engineUUID)
@@ -230,7 +229,7 @@ func (c *fake) pinged(uuid string) {
 	}
 }
 
-// request answers the next request on the registration socket.
+// request returns the next request on the registration socket.
 func (c *fake) request(msgType string) *message {
 	c.t.Helper()
 	m := take(c.t, c.hub)
@@ -251,7 +250,7 @@ func (c *fake) answerHub(request *message, content string) {
 	}
 }
 
-// submit sends a request to the engine and answers its msg_id.
+// submit sends a request to the engine and returns its msg_id.
 func (c *fake) submit(s *sockets.Socket, msgType, metadata, content string, buffers ...string) string {
 	c.t.Helper()
 	return c.submitTo(engineUUID, s, msgType, metadata, content, buffers...)
@@ -279,14 +278,14 @@ func (c *fake) submitTo(uuid string, s *sockets.Socket, msgType, metadata, conte
 	return h.MsgID
 }
 
-// arrived waits until the engine has what was sent before on a socket, and
-// nothing else to answer.
+// arrived waits until the engine has received everything sent on a socket, and has
+// replied to it.
 func (c *fake) arrived(s *sockets.Socket) {
 	c.t.Helper()
 	c.reply(c.submit(s, "kernel_info_request", "", "{}"))
 }
 
-// begun waits until a request runs.
+// begun waits until a request is running.
 func (c *fake) begun(id string) {
 	c.t.Helper()
 	for c.publication("status").parent.MsgID != id {
@@ -320,7 +319,7 @@ func (c *fake) reply(id string) *message {
 	return m
 }
 
-// repliesTo waits for the replies to some requests, in whatever order.
+// repliesTo waits for the replies to some requests, in any order.
 func (c *fake) repliesTo(ids ...string) map[string]*message {
 	c.t.Helper()
 	got := make(map[string]*message)
@@ -336,7 +335,7 @@ func (c *fake) repliesTo(ids ...string) map[string]*message {
 	return got
 }
 
-// output answers what was published about a request until its idle, each as
+// output returns the messages published about a request until its idle message, each as
 // "type content".
 func (c *fake) output(id string) []string {
 	c.t.Helper()

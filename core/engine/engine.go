@@ -22,12 +22,12 @@ import (
 type engine struct {
 	opts      Options
 	log       hclog.Logger
-	end       context.CancelCauseFunc            // makes Run answer the cause
+	end       context.CancelCauseFunc            // makes Run return the cause
 	wg        sync.WaitGroup                     // goroutines that start workers
 	processes sync.WaitGroup                     // workers whose Exited has not returned
-	closers   []func(linger time.Duration) error // of the connections
+	closers   []func(linger time.Duration) error // closes the connections
 
-	// What registration gives; not changed after it.
+	// Set by the registration and not changed afterwards.
 	session    *wire.Session
 	curve      *sockets.Curve // nil: connections are not encrypted
 	id         int
@@ -42,45 +42,45 @@ type engine struct {
 	iopub        *iopub
 	heart        *heart
 
-	// mu guards what follows. Sockets are sent to with it held, which never
-	// blocks and calls nothing back. Lock order: engine.mu, then those of
-	// link, iopub and worker.Process.
-	mu           sync.Mutex
-	registered   bool
-	stopping     bool
-	worker       *worker.Process // nil while there is none
-	ready        bool            // the worker takes requests
-	python       pythonInfo
-	settled      bool // the worker has been ready for requests
-	failures     int  // workers in a row that died before they were settled
-	queue        queue
-	running      *request
-	last         *request // whose output still comes
-	aborted      idSet
-	cells        int            // execution_count
-	sessions     map[string]int // numbers of client sessions
-	sessionCount int
-	startup      []cell      // to be run before the queue goes on
-	moved        int64       // bytes of buffers since memory was given back
-	tidy         *time.Timer // gives memory back
-	frames       [][]byte    // scratch of send
+	// mu guards the fields below. Messages are sent while it is held, since sending
+	// never blocks and calls no callback. Lock order: engine.mu before those of link,
+	// iopub and worker.Process.
+	mu              sync.Mutex
+	registered      bool
+	stopping        bool
+	worker          *worker.Process // nil while none is running
+	ready           bool            // the worker accepts requests
+	python          pythonInfo
+	stable          bool // the worker has been ready for requests
+	failures        int  // workers in a row that died before they were stable
+	queue           queue
+	running         *request
+	last            *request // the last request, whose output may still arrive
+	aborted         idSet
+	cells           int            // execution_count
+	sessions        map[string]int // client sessions by id, numbered for the worker
+	sessionCount    int
+	startup         []cell      // run before the queue continues
+	bytesSinceFree  int64       // bytes of buffers since memory was last returned to the system
+	freeMemoryTimer *time.Timer // returns memory to the system
+	frames          [][]byte    // scratch space of send
 }
 
-// pythonInfo is what the worker tells about itself.
+// pythonInfo is the worker's description of its interpreter.
 type pythonInfo struct {
 	Pid    int    `json:"pid"`
 	Python string `json:"python"`
 }
 
-// Times of the end.
+// Time limits when the engine ends.
 const (
 	quitGrace = 500 * time.Millisecond // for exit handlers of user code
 	linger    = time.Second            // for the last messages
 )
 
-// Run is an engine from its start to its end: nil after ctx is done or a
-// shutdown_request, else why it ended; see ExitCode. It returns when the
-// worker and all connections have ended.
+// Run runs an engine until it ends. It returns nil after ctx is done or after a
+// shutdown_request, and otherwise the cause; see ExitCode. It returns after the worker
+// and all connections have ended.
 func Run(ctx context.Context, o Options) error {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -98,11 +98,11 @@ func Run(ctx context.Context, o Options) error {
 	defer end(nil)
 	e := &engine{opts: o, log: o.Log, end: end, sessions: make(map[string]int)}
 
-	// The worker starts while we find the controller and register.
+	// The worker starts while the engine finds the controller and registers.
 	e.wg.Go(e.startWorker)
 	defer e.close()
 
-	err = e.live(ctx)
+	err = e.run(ctx)
 	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 		return err
 	}
@@ -112,11 +112,11 @@ func Run(ctx context.Context, o Options) error {
 	return err
 }
 
-// errShutdown is the cause of an end that somebody asked for.
+// errShutdown is the cause of a requested end.
 var errShutdown = errors.New("shut down")
 
-// live is what lies between the start and the end.
-func (e *engine) live(ctx context.Context) error {
+// run connects, registers and serves requests.
+func (e *engine) run(ctx context.Context) error {
 	info, err := connectionInfo(ctx, &e.opts)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (e *engine) live(ctx context.Context) error {
 	return e.serve(ctx)
 }
 
-// open makes the session, and finds out how connections are encrypted.
+// open creates the session and determines whether connections are encrypted.
 func (e *engine) open(info *connfile.Engine) error {
 	signer, err := wire.NewSigner(info.SignatureScheme, info.Key)
 	if err != nil {
@@ -156,8 +156,8 @@ func (e *engine) open(info *connfile.Engine) error {
 	return nil
 }
 
-// connect makes the connections on which the engine works, and starts the
-// heart when they stand.
+// connect opens the engine's connections, and starts the heartbeat once they are
+// established.
 func (e *engine) connect(ctx context.Context, info *connfile.Engine) error {
 	identity := []byte(e.session.ID)
 	const links = 5 // mux, task, broadcast leaf, control, iopub
@@ -179,7 +179,7 @@ func (e *engine) connect(ctx context.Context, info *connfile.Engine) error {
 	e.shell, e.control, e.iopub, e.heart = shell, control, iopub, heart
 	e.publish("status", "status", nil, stateStarting)
 	e.registered = true
-	e.greet()
+	e.sendHello()
 	e.mu.Unlock()
 
 	leaf := info.Broadcast[e.id%len(info.Broadcast)]
@@ -195,22 +195,22 @@ func (e *engine) connect(ctx context.Context, info *connfile.Engine) error {
 	}
 	limit := time.NewTimer(e.opts.Timeout)
 	defer limit.Stop()
-	for shell.up()+control.up() < links-1 || !iopub.up() {
+	for shell.up()+control.up() < links-1 || !iopub.hasSubscriber() {
 		select {
 		case <-standing:
 			continue
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit.C:
-			e.log.Warn("not all of the controller's ports can be reached; starting the heart all the same",
-				"shell", shell.up(), "of", 3, "control", control.up(), "iopub", iopub.up())
+			e.log.Warn("some of the controller's ports can't be reached; starting the heartbeat anyway",
+				"shell", shell.up(), "of", 3, "control", control.up(), "iopub", iopub.hasSubscriber())
 		}
 		break
 	}
 	return heart.start(info.URL(info.HBPing), info.URL(info.HBPong))
 }
 
-// serve waits for the end and looks after the heart.
+// serve waits for the end and checks the heartbeat.
 func (e *engine) serve(ctx context.Context) error {
 	beat := time.NewTicker(e.period + 500*time.Millisecond)
 	defer beat.Stop()
@@ -240,15 +240,15 @@ func (e *engine) serve(ctx context.Context) error {
 func (e *engine) close() {
 	e.mu.Lock()
 	e.stopping = true
-	if e.tidy != nil {
-		e.tidy.Stop()
+	if e.freeMemoryTimer != nil {
+		e.freeMemoryTimer.Stop()
 	}
 	e.mu.Unlock()
-	e.wg.Wait() // a worker that is being started is there now
+	e.wg.Wait() // workers that were being started now exist
 	e.mu.Lock()
 	w, grace := e.worker, quitGrace
 	if e.running != nil || !e.ready {
-		grace = 0 // it would not see the request to quit
+		grace = 0 // it would not receive the request to quit
 	}
 	e.mu.Unlock()
 	if w != nil {

@@ -85,7 +85,7 @@ func TestRegistrationFails(t *testing.T) {
 	})
 }
 
-// The file may come after the engine.
+// The file may be written after the engine has started.
 func TestWaitForFile(t *testing.T) {
 	c := newController(t)
 	o := c.options()
@@ -181,7 +181,7 @@ func TestExecute(t *testing.T) {
 		`"engine_info": {"engine_uuid": "`+engineUUID+`", "engine_id": 3, "method": "execute"}, "execution_count": 2, "user_expressions": {}, "payload": []}` {
 		t.Errorf("error: %v", m)
 	}
-	// What is no execute request gets no reply.
+	// A message that is not an execute request gets no reply.
 	bad := c.submit(c.mux, "execute_request", "", `{"code": "1"}`)
 	odd := c.submit(c.mux, "nosuch_request", "", "")
 	if m := c.reply(c.execute("", "")); string(m.Content) != ok(3) {
@@ -194,7 +194,7 @@ func TestExecute(t *testing.T) {
 	}
 }
 
-// gate makes requests that run until it is opened.
+// gate holds requests until it is opened.
 type gate string
 
 func newGate(t *testing.T) gate { return gate(filepath.Join(t.TempDir(), "gate")) }
@@ -252,7 +252,7 @@ func TestAbort(t *testing.T) {
 	}
 }
 
-// A failed execute aborts the executes behind it, not the applies.
+// A failed execute aborts the executes queued after it, but not the applies.
 func TestStopOnError(t *testing.T) {
 	c := newController(t)
 	c.ready()
@@ -315,7 +315,7 @@ func TestSignal(t *testing.T) {
 		"interrupt_request":        func() string { return c.submit(c.control, "interrupt_request", "", `{}`) },
 		"of the process":           func() string { interrupts <- os.Interrupt; return "" },
 	} {
-		if id := interrupt(); id != "" { // does nothing now
+		if id := interrupt(); id != "" { // has no effect now
 			c.reply(id)
 		}
 		ids := []string{c.apply("out in\nwait")}
@@ -363,7 +363,7 @@ func TestWorkerDies(t *testing.T) {
 	if second := string(c.reply(behind).Buffers[0]); second == first || second == "" {
 		t.Errorf("workers %s and %s", first, second)
 	}
-	// Not only while it runs something.
+	// The same without a running request.
 	pid := 0
 	if _, err := fmt.Sscan(string(c.reply(c.apply("pid")).Buffers[0]), &pid); err != nil {
 		t.Fatal(err)
@@ -377,8 +377,8 @@ func TestWorkerDies(t *testing.T) {
 	if m := c.reply(c.apply("")); status(m) != "ok" {
 		t.Errorf("after a death while idle: %v", m)
 	}
-	if m := c.reply(c.apply("wrong")); !strings.Contains(string(m.Content), "answered what was not asked") {
-		t.Errorf("after a wrong answer: %v", m)
+	if m := c.reply(c.apply("wrong")); !strings.Contains(string(m.Content), "replied to a request that it was not sent") {
+		t.Errorf("after a wrong reply: %v", m)
 	}
 }
 
@@ -391,7 +391,7 @@ func TestWorkerDoesNotStart(t *testing.T) {
 		!strings.Contains(err.Error(), "exited with status 3") {
 		t.Errorf("got %v", err)
 	}
-	// Nor does it wait for a controller then.
+	// An engine without a worker does not wait for a controller either.
 	o.Info, o.WaitForFile, o.File = "", time.Hour, filepath.Join(t.TempDir(), "ipcontroller-engine.json")
 	o.command = []string{"/does/not/exist"}
 	if err := c.start(o).ended(); !errors.Is(err, ErrWorker) || !strings.Contains(err.Error(), "/does/not/exist") {
@@ -399,8 +399,7 @@ func TestWorkerDoesNotStart(t *testing.T) {
 	}
 }
 
-// Startup code that kills every worker ends the engine; requests that wait
-// are told.
+// Startup code that kills every worker ends the engine; waiting requests get an error.
 func TestStartupKills(t *testing.T) {
 	c := newController(t)
 	o := c.options()
@@ -421,7 +420,7 @@ func TestStartupKills(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	c := newController(t)
 	r := c.ready()
-	c.apply("wait") // does not keep it
+	c.apply("wait") // the request does not keep the engine alive
 	id := c.submit(c.control, "shutdown_request", "", `{"restart": false}`)
 	if m := c.reply(id); m.header.MsgType != "shutdown_reply" || string(m.Content) != `{"status": "ok", "restart": false}` {
 		t.Errorf("reply: %v", m)
@@ -490,7 +489,7 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-// A reply that is made while the controller is away comes when it is back.
+// A reply from while the controller was disconnected is sent when it is back.
 func TestReplyAfterReconnect(t *testing.T) {
 	c := newController(t)
 	l := newLink([]byte(engineUUID), nil, hclog.NewNullLogger(), func(string, [][]byte) {}, func() {})
@@ -543,7 +542,7 @@ func TestHeartbeatLimit(t *testing.T) {
 	}
 }
 
-// What is not signed, or was seen before, never reaches the worker.
+// Messages without a valid signature, or that were seen before, never reach the worker.
 func TestForgedRequests(t *testing.T) {
 	c := newController(t)
 	c.ready()
@@ -569,5 +568,5 @@ func TestForgedRequests(t *testing.T) {
 	if err := c.mux.SendTo([]byte(engineUUID), []byte("nonsense")); err != nil {
 		t.Fatal(err)
 	}
-	c.reply(c.apply("")) // and not another one
+	c.reply(c.apply("")) // and no second reply
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
-// heart answers the controller's pings.
+// heart replies to the controller's pings.
 type heart struct {
-	log    hclog.Logger
-	ping   *sockets.Socket
-	pong   *sockets.Socket
-	beats  atomic.Uint64
-	seen   uint64 // beats at the last check
-	missed int    // checks in a row without a beat
+	log       hclog.Logger
+	ping      *sockets.Socket
+	pong      *sockets.Socket
+	beats     atomic.Uint64
+	lastBeats uint64 // beats at the last check
+	missed    int    // checks in a row without a beat
 }
 
 func newHeart(identity []byte, curve *sockets.Curve, log hclog.Logger) *heart {
@@ -28,13 +28,13 @@ func newHeart(identity []byte, curve *sockets.Curve, log hclog.Logger) *heart {
 	return h
 }
 
-// start connects; from then on pings are answered.
+// start connects; from then on, pings get replies.
 func (h *heart) start(ping, pong string) error {
 	h.ping.Subscribe(nil)
 	return errors.Join(h.pong.Dial(pong), h.ping.Dial(ping))
 }
 
-// beat sends a ping back as it came.
+// beat sends a ping back unchanged.
 func (h *heart) beat(_ *sockets.Conn, frames [][]byte) {
 	h.beats.Add(1)
 	if err := h.pong.Send(frames...); err != nil {
@@ -42,11 +42,11 @@ func (h *heart) beat(_ *sockets.Conn, frames [][]byte) {
 	}
 }
 
-// check is called once a period by one goroutine. It answers how many times
-// in a row there was no ping.
+// check is called once per period by one goroutine. It returns how many periods in a
+// row had no ping.
 func (h *heart) check() (missed int) {
-	if beats := h.beats.Load(); beats != h.seen {
-		h.seen, h.missed = beats, 0
+	if beats := h.beats.Load(); beats != h.lastBeats {
+		h.lastBeats, h.missed = beats, 0
 	} else {
 		h.missed++
 	}

@@ -11,31 +11,31 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// iopub publishes. What is published while nobody has subscribed, as at the
-// start, is kept and sent to the first that does: an idle that is lost would
-// have a client wait for ever.
+// iopub publishes messages. Messages that are published before there is a subscriber,
+// as at the start, are kept and sent to the first one: a client that misses an idle
+// message would wait forever.
 type iopub struct {
 	log     hclog.Logger
 	session *wire.Session
 	socket  *sockets.Socket
 
-	// mu guards what follows. It is taken inside engine.mu.
+	// mu guards the fields below. It is taken while engine.mu is held.
 	mu          sync.Mutex
-	subscribers map[*sockets.Conn]int // subscriptions of each
+	subscribers map[*sockets.Conn]int // number of subscriptions of each
 	held        [][][]byte
 	heldBytes   int
-	lost        bool   // of held, and reported
-	dropped     uint64 // that were reported
+	lost        bool   // messages of held were lost, and that was reported
+	dropped     uint64 // dropped messages that were reported
 	frames      [][]byte
 }
 
-// Bounds of what is kept for the first subscriber.
+// Limits of the messages that are kept for the first subscriber.
 const (
 	maxHeldMessages = 4096
 	maxHeldBytes    = 16 << 20
 )
 
-// newIOPub makes the socket; up is called when somebody has subscribed.
+// newIOPub creates the socket. up is called when a peer subscribes.
 func newIOPub(session *wire.Session, curve *sockets.Curve, log hclog.Logger, up func()) *iopub {
 	p := &iopub{log: log, session: session, subscribers: make(map[*sockets.Conn]int)}
 	p.socket = sockets.New(sockets.Pub, sockets.Options{
@@ -73,8 +73,8 @@ func (p *iopub) subscribed(c *sockets.Conn, on bool) {
 	p.held, p.heldBytes, p.lost = nil, 0, false
 }
 
-// up tells whether somebody has subscribed.
-func (p *iopub) up() bool {
+// hasSubscriber reports whether a peer has subscribed.
+func (p *iopub) hasSubscriber() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.subscribers) > 0
@@ -105,7 +105,7 @@ func (p *iopub) sendLocked(frames [][]byte) {
 		return
 	}
 	if n := p.socket.Dropped(); n != p.dropped {
-		p.log.Warn("output lost: the controller does not take it as fast as it comes", "messages", n-p.dropped)
+		p.log.Warn("output lost: the controller does not read it fast enough", "messages", n-p.dropped)
 		p.dropped = n
 	}
 }
@@ -117,7 +117,7 @@ func (p *iopub) hold(frames [][]byte) {
 	}
 	if len(p.held) >= maxHeldMessages || p.heldBytes+size > maxHeldBytes {
 		if !p.lost {
-			p.log.Warn("output lost: nobody has subscribed to it")
+			p.log.Warn("output lost: no controller has subscribed to it")
 			p.lost = true
 		}
 		return

@@ -9,26 +9,26 @@ import (
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
-// link is a ROUTER that dials. A reply goes to the endpoint its request came
-// from, whatever the peer's identity is by then; while the connection is lost,
-// or the peer's queue is full, it is kept.
+// link is a ROUTER that dials. A reply goes to the endpoint that its request came from,
+// even if the peer's identity has changed. While the connection is lost, or the peer's
+// queue is full, replies are kept.
 type link struct {
 	log    hclog.Logger
 	socket *sockets.Socket
 
-	// mu guards what follows. It is taken inside engine.mu.
+	// mu guards the fields below. It is taken while engine.mu is held.
 	mu     sync.Mutex
 	conns  map[string]*sockets.Conn
 	held   map[string][][][]byte
-	bytes  int64 // in held
+	bytes  int64 // total size of held
 	retry  *time.Timer
 	closed bool
 }
 
-// maxHeld bounds the replies that wait for a lost connection.
+// maxHeld limits the replies that wait for a lost connection, in bytes.
 const maxHeld = 4 << 30
 
-// newLink makes a link; up is called when an endpoint has connected.
+// newLink returns a link. up is called when an endpoint has connected.
 func newLink(identity []byte, curve *sockets.Curve, log hclog.Logger, handler func(endpoint string, frames [][]byte), up func()) *link {
 	l := &link{log: log, conns: make(map[string]*sockets.Conn), held: make(map[string][][][]byte)}
 	l.socket = sockets.New(sockets.Router, sockets.Options{
@@ -58,15 +58,15 @@ func (l *link) connected(c *sockets.Conn) {
 	l.flush(c.Endpoint())
 }
 
-// up counts the connections that stand.
+// up returns the number of established connections.
 func (l *link) up() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.conns)
 }
 
-// send sends a message to an endpoint. It does not block; small frames are
-// copied, large ones must not change afterwards.
+// send sends a message to an endpoint without blocking. Small frames are copied; large
+// ones must not be modified afterwards.
 func (l *link) send(endpoint string, frames [][]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,7 +80,7 @@ func (l *link) send(endpoint string, frames [][]byte) {
 		size += int64(len(f))
 	}
 	if l.bytes+size > maxHeld || l.closed {
-		l.log.Error("reply dropped: the controller has taken none for too long", "endpoint", endpoint, "bytes", size)
+		l.log.Error("reply dropped: the controller has not read any for too long", "endpoint", endpoint, "bytes", size)
 		return
 	}
 	l.bytes += size
@@ -88,8 +88,8 @@ func (l *link) send(endpoint string, frames [][]byte) {
 	l.flush(endpoint)
 }
 
-// flush sends what is held for an endpoint, as far as its peer takes it. The
-// lock is held.
+// flush sends the replies held for an endpoint until the peer's queue is full. The
+// caller holds the lock.
 func (l *link) flush(endpoint string) {
 	c := l.conns[endpoint]
 	for c != nil && len(l.held[endpoint]) > 0 {
@@ -106,7 +106,7 @@ func (l *link) flush(endpoint string) {
 		delete(l.held, endpoint)
 		return
 	}
-	if c != nil && l.retry == nil && !l.closed { // its queue is full: there is no signal for room
+	if c != nil && l.retry == nil && !l.closed { // its queue is full, and nothing signals when there is space again
 		l.retry = time.AfterFunc(100*time.Millisecond, l.flushAll)
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/ipcore/ipcore/core/profile"
 )
 
-// Options describe an engine. Zero fields take the defaults.
+// Options configure an engine. Zero values select the defaults.
 type Options struct {
-	// Where the connection information is: the JSON text Info
-	// (IPP_CONNECTION_INFO), else File, else the profile's file for ClusterID.
+	// The connection information is Info, as JSON text (IPP_CONNECTION_INFO),
+	// otherwise the content of File, otherwise of the profile's file for ClusterID.
 	Info      string
 	File      string
 	Profile   profile.Profile
@@ -25,37 +25,38 @@ type Options struct {
 	// information that has none (IPP_CURVE_SERVERKEY).
 	CurveServerKey string
 
-	WaitForFile time.Duration // how long to wait for the file: 10 s
-	Timeout     time.Duration // for the registration: 5 s
+	WaitForFile time.Duration // how long to wait for the file; default 10 s
+	Timeout     time.Duration // limit for the registration; default 5 s
 
-	ID   *int   // the engine id to ask for
-	UUID string // random when empty
+	ID   *int   // the engine id to request
+	UUID string // empty generates one
 
-	// Python runs the user's code; empty finds one (see worker.FindPython).
+	// Python is the interpreter for the user's code; empty searches for one (see
+	// worker.FindPython).
 	Python string
-	// StartupScript (a file) and StartupCommand are run in this order when a
-	// worker has started and after each clear_request. Their errors are shown
+	// StartupScript (a file) and StartupCommand are run in this order after a
+	// worker has started and after each clear_request. Their errors are published
 	// on stderr and do not end the engine.
 	StartupScript  string
 	StartupCommand string
-	WorkDir        string // of the user's code; empty is ours
+	WorkDir        string // working directory of the user's code; empty means the engine's
 
-	// MaxHeartbeatMisses is how many heartbeats in a row may be missing: 50;
-	// negative waits for ever.
+	// MaxHeartbeatMisses is how many heartbeats in a row may be missing; default 50,
+	// negative means no limit.
 	MaxHeartbeatMisses int
 
-	// QueueBytes and QueueLength bound what waits: 8 GiB and 1,048,576
-	// requests.
+	// QueueBytes and QueueLength limit the waiting requests; default 8 GiB and
+	// 1,048,576 requests.
 	QueueBytes  int64
 	QueueLength int
 
-	// Interrupts, each value of which interrupts the running request, is for
-	// the SIGINT of the engine's process. It may be nil.
+	// Each value received from Interrupts interrupts the running request, for
+	// example on SIGINT to the engine's process. It may be nil.
 	Interrupts <-chan os.Signal
 
 	Log hclog.Logger
 
-	command []string // starts a worker; for tests
+	command []string // command of the worker, for tests
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -108,18 +109,18 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// ErrRegistration reports that the controller refused the engine or did not
-// answer in time.
+// ErrRegistration means that the controller refused the engine or did not reply in
+// time.
 var ErrRegistration = errors.New("registration failed")
 
-// ErrControllerGone reports that no heartbeat came for too long.
+// ErrControllerGone means that no heartbeat arrived for too long.
 var ErrControllerGone = errors.New("the controller is gone")
 
-// ErrWorker reports that no Python worker could be started.
-var ErrWorker = errors.New("the Python worker does not start")
+// ErrWorker means that no Python worker could be started.
+var ErrWorker = errors.New("the Python worker could not be started")
 
-// ExitCode is the exit status for what Run answered: 0, 255 for a failed
-// registration (as upstream's engine), else 1.
+// ExitCode returns the exit code for an error of Run: 0 for nil, 255 for a failed
+// registration (as IPython Parallel's engine), otherwise 1.
 func ExitCode(err error) int {
 	switch {
 	case err == nil:

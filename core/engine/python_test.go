@@ -26,7 +26,7 @@ import (
 // engineVariable makes the test binary an engine of the profile it names.
 const engineVariable = "IPCORE_TEST_ENGINE"
 
-// engineMain is what a command does with this package.
+// engineMain uses this package as the ipcore command does.
 func engineMain() {
 	dir := os.Getenv(engineVariable)
 	if dir == "" {
@@ -53,8 +53,7 @@ func engineMain() {
 // release is an installed release of IPython Parallel.
 type release struct{ version, python string }
 
-// releases answers those that are here; a test of one that is missing is
-// skipped by its name.
+// releases returns the installed releases; a test of a missing one is skipped by name.
 func releases() []release {
 	python := func(name, otherwise string) string {
 		if p := os.Getenv(name); p != "" {
@@ -79,8 +78,8 @@ func (r release) need(t *testing.T) {
 	}
 }
 
-// process starts a program that is ended with the test; its output is shown
-// when the test fails.
+// process starts a program that ends with the test; its output is shown if the test
+// fails.
 func process(t *testing.T, name string, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")
@@ -112,7 +111,7 @@ func engineProcess(t *testing.T, dir string, python string) *exec.Cmd {
 	return process(t, "engine", cmd)
 }
 
-// exited waits for the end of a process and answers its exit code.
+// exited waits for the end of a process and returns its exit code.
 func exited(t *testing.T, cmd *exec.Cmd) int {
 	t.Helper()
 	done := make(chan error, 1)
@@ -197,7 +196,7 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// workers answers the children of a process.
+// workers returns the children of a process.
 func workers(t *testing.T, pid int) []int {
 	t.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -221,7 +220,7 @@ func workers(t *testing.T, pid int) []int {
 	return pids
 }
 
-// gone waits until a process is no more, or a zombie.
+// gone waits until a process has ended or is a zombie.
 func gone(t *testing.T, pid int) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
@@ -238,7 +237,7 @@ func gone(t *testing.T, pid int) {
 	}
 }
 
-// However the engine ends, its worker does not go on.
+// However the engine ends, its worker ends too.
 func TestWorkerEndsWithEngine(t *testing.T) {
 	r := releases()[0]
 	if out, err := exec.Command(r.python, "-c", "0").CombinedOutput(); err != nil {

@@ -2,9 +2,9 @@ package engine
 
 import "strconv"
 
-// rankVariables are where MPI starters tell a process its rank and how many
-// ranks there are. The first that is set counts: a starter that runs inside
-// another one's allocation is the inner one.
+// rankVariables are the variables in which MPI starters pass a process its rank and the
+// number of ranks. The first one that is set is used, since a starter inside another
+// starter's allocation is the inner one.
 var rankVariables = [...]struct{ rank, size string }{
 	{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"}, // Open MPI
 	{"MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"},   // MVAPICH2
@@ -12,8 +12,9 @@ var rankVariables = [...]struct{ rank, size string }{
 	{"SLURM_PROCID", "SLURM_NTASKS"},                 // srun
 }
 
-// Rank answers this process's rank among those that were started together, as
-// getenv (os.Getenv) tells it. Not ok: nobody says, or it is the only one.
+// Rank returns this process's rank among the processes that were started together,
+// according to the environment (getenv is os.Getenv). ok is false if no variable says
+// so, or if it is the only process.
 func Rank(getenv func(string) string) (rank int, ok bool) {
 	for _, v := range rankVariables {
 		text := getenv(v.rank)

@@ -14,7 +14,7 @@ func TestRank(t *testing.T) {
 		{env: map[string]string{"SLURM_PROCID": "7", "SLURM_NTASKS": "8"}, rank: 7, ok: true},
 		// MPICH inside a Slurm job: every rank sees the job step's own number.
 		{env: map[string]string{"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "PMI_RANK": "1", "PMI_SIZE": "2"}, rank: 1, ok: true},
-		// One alone has no rank to speak of: another set may have its id.
+		// A single process has no usable rank: an engine of another set may have its id.
 		{env: map[string]string{"PMI_RANK": "0", "PMI_SIZE": "1"}},
 		{env: map[string]string{"PMI_RANK": "x", "PMI_SIZE": "2"}},
 		{env: map[string]string{"PMI_RANK": "2", "PMI_SIZE": "2"}},

@@ -20,9 +20,9 @@ func (e *engine) register(ctx context.Context, info *connfile.Engine) error {
 		Curve:    e.curve,
 		Log:      e.log.Named("registration"),
 		Handler: func(_ *sockets.Conn, frames [][]byte) {
-			m, h, err := ownMessage(e.session, frames)
+			m, h, err := retainMessage(e.session, frames)
 			if err != nil {
-				e.log.Warn("message of the hub that cannot be read", "error", err)
+				e.log.Warn("unreadable message from the hub", "error", err)
 				return
 			}
 			if h.MsgType != "registration_reply" {
@@ -55,14 +55,14 @@ func (e *engine) register(ctx context.Context, info *connfile.Engine) error {
 		return e.registrationReply(&m)
 	case <-limit.C:
 		e.unregister("null")
-		return fmt.Errorf("%w: no answer from the controller at %s after %v (is it running, and is the key the same?)", ErrRegistration, endpoint, e.opts.Timeout)
+		return fmt.Errorf("%w: no reply from the controller at %s after %v (is it running, with the same key?)", ErrRegistration, endpoint, e.opts.Timeout)
 	case <-ctx.Done():
 		e.unregister("null")
 		return ctx.Err()
 	}
 }
 
-// registrationReply takes what the controller assigns.
+// registrationReply handles the controller's reply with the assigned id.
 func (e *engine) registrationReply(m *wire.Message) error {
 	var reply struct {
 		Status string `json:"status"`
@@ -94,8 +94,8 @@ func (e *engine) registrationReply(m *wire.Message) error {
 	return fmt.Errorf("%w: refused by the controller: %w", ErrRegistration, err)
 }
 
-// unregister tells the hub that the engine ends. id is JSON; null cancels a
-// registration that is under way. There is no answer.
+// unregister notifies the hub that the engine ends. id is JSON; null cancels a
+// registration in progress. The hub does not reply.
 func (e *engine) unregister(id string) {
 	if err := e.ask("unregistration_request", `{"id": `+id+`}`); err != nil {
 		e.log.Warn("cannot unregister", "error", err)

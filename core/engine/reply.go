@@ -14,7 +14,7 @@ import (
 func appendQuoted[T string | []byte](dst []byte, s T) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
-	plain := 0 // from here on s is copied as it is
+	plain := 0 // start of the bytes that are copied unchanged
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
@@ -61,8 +61,8 @@ const (
 	statusAborted = "aborted"
 )
 
-// replyMetadata is the metadata of an apply or execute reply, in upstream's
-// order.
+// replyMetadata returns the metadata of an apply or execute reply, with its keys in
+// IPython Parallel's order.
 func (e *engine) replyMetadata(r *request, status string, f *failure) json.RawMessage {
 	b := make([]byte, 0, 320)
 	b = append(b, `{"started": "`...)
@@ -105,8 +105,8 @@ func (e *engine) appendEngineInfo(b []byte, method string) []byte {
 	return append(b, '}')
 }
 
-// appendFailure appends the three members of a failure that replies and error
-// messages have in common.
+// appendTo appends the three fields of a failure that replies and error messages have
+// in common.
 func (f *failure) appendTo(b []byte) []byte {
 	b = append(b, `"traceback": [`...)
 	for i, line := range f.traceback {
@@ -123,7 +123,7 @@ func (f *failure) appendTo(b []byte) []byte {
 
 var contentOK = json.RawMessage(`{"status": "ok"}`)
 
-// replyContent is the content of a reply to any request but kindJupyter's.
+// replyContent returns the content of a reply to any request but kindJupyter's.
 func (e *engine) replyContent(r *request, status string, f *failure, expressions []byte) json.RawMessage {
 	if r.kind != kindExecute {
 		switch {
@@ -159,7 +159,7 @@ func (e *engine) replyContent(r *request, status string, f *failure, expressions
 	return append(b, `, "payload": []}`...)
 }
 
-// send sends a reply. The engine's lock is held.
+// send sends a reply. The caller holds the engine's lock.
 func (e *engine) send(r *request, msgType string, metadata, content json.RawMessage, buffers ...[]byte) {
 	m, err := e.session.Message(msgType, r.parent, metadata, content, buffers...)
 	if err != nil {
@@ -172,7 +172,7 @@ func (e *engine) send(r *request, msgType string, metadata, content json.RawMess
 	clear(e.frames)
 }
 
-// publish publishes about a request, or, with no parent, about the engine.
+// publish publishes a message about a request or, without a parent, about the engine.
 func (e *engine) publish(topic, msgType string, parent []byte, content json.RawMessage) {
 	e.iopub.publish(e.topic+topic, msgType, parent, e.metadata, content)
 }
@@ -186,13 +186,13 @@ var (
 func (e *engine) busy(r *request) { e.publish("status", "status", r.parent, stateBusy) }
 func (e *engine) idle(r *request) { e.publish("status", "status", r.parent, stateIdle) }
 
-// publishFailure shows an error as output.
+// publishFailure publishes an error as output.
 func (e *engine) publishFailure(r *request, f *failure) {
 	e.publish("error", "error", r.parent, append(f.appendTo([]byte{'{'}), '}'))
 }
 
-// answer replies to an apply, execute or clear request with what became of it.
-func (e *engine) answer(r *request, status string, f *failure, expressions []byte, buffers ...[]byte) {
+// reply replies to an apply, execute or clear request with its outcome.
+func (e *engine) reply(r *request, status string, f *failure, expressions []byte, buffers ...[]byte) {
 	meta := e.metadata
 	if r.kind == kindApply || r.kind == kindExecute {
 		meta = e.replyMetadata(r, status, f)
@@ -200,15 +200,15 @@ func (e *engine) answer(r *request, status string, f *failure, expressions []byt
 	e.send(r, replyType(r.header.MsgType), meta, e.replyContent(r, status, f, expressions), buffers...)
 }
 
-// refuse answers a request that was not run, with the messages that clients
-// wait for around it.
+// refuse replies to a request that was not run, and publishes the messages that clients
+// wait for.
 func (e *engine) refuse(r *request, status string, f *failure) {
 	e.busy(r)
-	e.answer(r, status, f, nil)
+	e.reply(r, status, f, nil)
 	e.idle(r)
 }
 
-// engineError is a failure that is not the user's code's.
+// engineError returns a failure that was not caused by the user's code.
 func engineError(evalue string, details ...string) *failure {
 	f := &failure{ename: "EngineError", evalue: evalue, traceback: []string{"Traceback (most recent call last):"}}
 	for _, d := range details {

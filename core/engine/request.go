@@ -10,7 +10,7 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// kind is what a request asks of the worker.
+// kind is what a request asks the worker to do.
 type kind int
 
 const (
@@ -18,27 +18,27 @@ const (
 	kindExecute
 	kindClear
 	kindJupyter // another request of the Jupyter protocol
-	kindStartup // code of our own, which nobody waits for
+	kindStartup // startup code, which no client waits for
 )
 
-// request is a request on its way through the queue.
+// request is a request in the queue or in progress.
 type request struct {
 	kind    kind
 	link    *link
 	from    string   // endpoint
-	idents  [][]byte // to be returned as they came
+	idents  [][]byte // returned unchanged with the reply
 	header  wire.Header
 	parent  []byte // the packed header
 	meta    metadata
 	buffers [][]byte
 	content []byte // kindJupyter
 	cell    cell   // kindExecute, kindStartup
-	size    int64  // bytes that it keeps
+	size    int64  // memory that it keeps, in bytes
 	started time.Time
-	count   int // kindExecute: the number of its cell
+	count   int // kindExecute: its execution count
 }
 
-// metadata is what a reply's metadata repeats of its request's.
+// metadata has the fields that a reply's metadata repeats from its request's.
 type metadata struct {
 	broadcast, coalescing bool
 	original              string // original_msg_id
@@ -52,10 +52,10 @@ type cell struct {
 	storeHistory bool
 	stopOnError  bool
 	expressions  []byte // user_expressions JSON; empty for none
-	name         string // kindStartup: what to call it
+	name         string // kindStartup: its name in messages
 }
 
-// newRequest makes a request of a message that may be kept (sockets.Own).
+// newRequest returns the request of a retained message (sockets.Own).
 func newRequest(m *wire.Message, h wire.Header) (*request, error) {
 	r := &request{idents: m.Idents, header: h, parent: m.Header, buffers: m.Buffers}
 	meta, err := wire.PeekMetadata(m.Metadata)
@@ -102,8 +102,8 @@ func readCell(s *wire.Session, content []byte) (cell, error) {
 	return x, nil
 }
 
-// is tells whether id means this request. A broadcast has the id that its
-// scheduler made for this engine, and the client's own.
+// is reports whether id refers to this request. A broadcast has the id that its
+// scheduler created for this engine, and the client's own.
 func (r *request) is(id string) bool {
 	return r.kind != kindStartup && (id == r.header.MsgID || id == r.meta.original && id != "")
 }
@@ -113,7 +113,7 @@ func replyType(requestType string) string {
 	return strings.TrimSuffix(requestType, "_request") + "_reply"
 }
 
-// queue holds the requests that wait, in order of arrival.
+// queue holds waiting requests in order of arrival.
 type queue struct {
 	requests []*request
 	head     int
@@ -127,7 +127,7 @@ func (q *queue) push(r *request) {
 	q.bytes += r.size
 }
 
-// pushFirst puts a clear before all but other clears.
+// pushFirst puts a clear request before all requests but other clears.
 func (q *queue) pushFirst(r *request) {
 	i := q.head
 	for i < len(q.requests) && q.requests[i].kind == kindClear {
@@ -139,7 +139,7 @@ func (q *queue) pushFirst(r *request) {
 	q.bytes += r.size
 }
 
-// pop takes the first request, or answers nil.
+// pop removes and returns the first request, or returns nil.
 func (q *queue) pop() *request {
 	if q.len() == 0 {
 		return nil
@@ -162,7 +162,7 @@ func (q *queue) pop() *request {
 	return r
 }
 
-// remove takes out the requests for which f is true and answers them in order.
+// remove removes the requests for which f is true and returns them in order.
 func (q *queue) remove(f func(*request) bool) []*request {
 	var removed []*request
 	kept := q.requests[q.head:q.head]
@@ -179,14 +179,14 @@ func (q *queue) remove(f func(*request) bool) []*request {
 	return removed
 }
 
-// idSet remembers the newest ids put in, up to a number.
+// idSet is a set of the most recently added ids, of limited size.
 type idSet struct {
 	ids   map[string]struct{}
 	order []string
 }
 
-// maxAborted is how many ids are remembered that were to be aborted before
-// they came.
+// maxAborted is how many ids are remembered of requests that were aborted before they
+// arrived.
 const maxAborted = 1 << 16
 
 func (s *idSet) add(id string) {
@@ -206,7 +206,7 @@ func (s *idSet) add(id string) {
 	s.order = append(s.order, id)
 }
 
-// has tells whether a request's id is in the set.
+// has reports whether a request's id is in the set.
 func (s *idSet) has(r *request) bool {
 	if len(s.ids) == 0 {
 		return false
@@ -216,8 +216,8 @@ func (s *idSet) has(r *request) bool {
 	return own || original && r.meta.original != ""
 }
 
-// ownMessage opens frames and makes the message keepable.
-func ownMessage(s *wire.Session, frames [][]byte) (wire.Message, wire.Header, error) {
+// retainMessage opens frames and retains the message.
+func retainMessage(s *wire.Session, frames [][]byte) (wire.Message, wire.Header, error) {
 	m, err := s.Open(sockets.Own(frames))
 	if err != nil {
 		return m, wire.Header{}, err

@@ -13,7 +13,7 @@ func named(id string, k kind) *request {
 	return &request{kind: k, header: wire.Header{MsgID: id}, size: 1}
 }
 
-// The queue against the plainest one there is.
+// The queue behaves like a plain slice.
 func TestQueue(t *testing.T) {
 	var q queue
 	var want []*request

@@ -9,9 +9,9 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// handleShell takes what comes from mux, task and broadcast.
+// handleShell handles messages from mux, task and broadcast.
 func (e *engine) handleShell(endpoint string, frames [][]byte) {
-	m, h, err := ownMessage(e.session, frames)
+	m, h, err := retainMessage(e.session, frames)
 	if err != nil {
 		e.log.Warn("message dropped", "endpoint", endpoint, "error", err)
 		return
@@ -21,8 +21,8 @@ func (e *engine) handleShell(endpoint string, frames [][]byte) {
 	e.take(e.shell, endpoint, &m, h)
 }
 
-// take acts on a request of the shell channel, which may come on the control
-// channel too. The lock is held.
+// take handles a request of the shell channel, which may also arrive on the control
+// channel. The caller holds the lock.
 func (e *engine) take(l *link, endpoint string, m *wire.Message, h wire.Header) {
 	r, err := newRequest(m, h)
 	if err != nil {
@@ -62,7 +62,7 @@ func (e *engine) take(l *link, endpoint string, m *wire.Message, h wire.Header) 
 	e.enqueue(r)
 }
 
-// enqueue puts a request at the end of the queue and starts it if it can be.
+// enqueue puts a request at the end of the queue and starts it if possible.
 func (e *engine) enqueue(r *request) {
 	if e.stopping {
 		return
@@ -81,7 +81,8 @@ func (e *engine) enqueue(r *request) {
 	e.next()
 }
 
-// next starts the next request if nothing is in the way. The lock is held.
+// next starts the next request unless one is running or the worker is not ready. The
+// caller holds the lock.
 func (e *engine) next() {
 	if e.running != nil || !e.ready || e.stopping {
 		return
@@ -91,18 +92,19 @@ func (e *engine) next() {
 		r = &request{kind: kindStartup, cell: e.startup[0]}
 		e.startup = e.startup[1:]
 	} else {
-		e.settled, e.failures = true, 0
+		e.stable, e.failures = true, 0
 		if r = e.queue.pop(); r == nil {
-			e.rest()
+			e.becomeIdle()
 			return
 		}
 	}
-	e.flushOutput(e.worker, false) // of threads: it belongs to the last request
+	e.flushOutput(e.worker, false) // output of threads belongs to the last request
 	e.running, e.last = r, r
 	r.started = time.Now()
-	// The worker begins while we tell the world: its answers wait for the lock.
-	if err := e.hand(r); err != nil {
-		e.log.Debug("request not sent", "error", err) // Exited comes
+	// The worker starts while the messages below are published; its replies wait for
+	// the lock.
+	if err := e.dispatch(r); err != nil {
+		e.log.Debug("request not sent", "error", err) // Exited will be called
 	}
 	if r.kind == kindStartup {
 		return
@@ -114,12 +116,12 @@ func (e *engine) next() {
 	}
 }
 
-// hand gives a request to the worker.
-func (e *engine) hand(r *request) error {
+// dispatch sends a request to the worker.
+func (e *engine) dispatch(r *request) error {
 	id := r.header.MsgID
 	switch r.kind {
 	case kindApply:
-		e.moved += r.size
+		e.bytesSinceFree += r.size
 		return e.worker.Apply(id, e.sessionNumber(r.header.Session), r.buffers)
 	case kindExecute, kindStartup:
 		r.count = e.cells + 1
@@ -134,13 +136,13 @@ func (e *engine) hand(r *request) error {
 	}
 }
 
-// sessionNumber tells client sessions apart for the worker, which remembers
-// what Python they run.
+// sessionNumber returns a number for a client session. The worker remembers the Python
+// version of each session.
 func (e *engine) sessionNumber(id string) int {
 	n, ok := e.sessions[id]
 	if !ok {
 		if len(e.sessions) >= 4096 {
-			clear(e.sessions) // the numbers go on: a session may get a second one
+			clear(e.sessions) // numbers are not reused: a session may get a second one
 		}
 		e.sessionCount++
 		n = e.sessionCount
@@ -149,7 +151,7 @@ func (e *engine) sessionNumber(id string) int {
 	return n
 }
 
-// describe answers the content of a reply that needs no worker.
+// describe returns the content of a reply that does not need the worker.
 func (e *engine) describe(msgType string) json.RawMessage {
 	switch msgType {
 	case "connect_request":

@@ -13,10 +13,10 @@ import (
 const (
 	// maxFailures is how many workers in a row may die before they are ready.
 	maxFailures = 3
-	// moveBeforeTidy is how many bytes pass through before memory is given
-	// back to the system, after tidyDelay without a request.
-	moveBeforeTidy = 64 << 20
-	tidyDelay      = time.Second
+	// bytesBeforeFree is how many bytes of buffers pass through before memory is
+	// returned to the system, after freeMemoryDelay without a request.
+	bytesBeforeFree = 64 << 20
+	freeMemoryDelay = time.Second
 )
 
 // startWorker starts a worker.
@@ -36,29 +36,29 @@ func (e *engine) startWorker() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if p.Alive() { // else Exited has been called, or will be
+	if p.Alive() { // otherwise Exited was called or will be
 		e.worker = p
-		e.greet()
+		e.sendHello()
 	}
 }
 
-// greet tells the worker who it works for, once both are known. The lock is
-// held.
-func (e *engine) greet() {
+// sendHello sends the worker its engine id and uuid, once the worker has started and the
+// engine is registered. The caller holds the lock.
+func (e *engine) sendHello() {
 	if !e.registered || e.worker == nil {
 		return
 	}
 	hello := fmt.Appendf(nil, `{"engine_id": %d, "uuid": %s}`, e.id, e.quotedUUID)
 	if err := e.worker.Hello(hello); err != nil {
-		e.log.Debug("hello not sent", "error", err) // Exited comes
+		e.log.Debug("hello not sent", "error", err) // Exited will be called
 	}
 }
 
-// startupCells is the code to run in a new namespace.
+// startupCells returns the code to run in a new namespace.
 func (e *engine) startupCells() []cell {
 	var cells []cell
 	if path := e.opts.StartupScript; path != "" {
-		quoted := appendQuoted(nil, path) // JSON's strings are Python's too
+		quoted := appendQuoted(nil, path) // a JSON string is also a Python string
 		cells = append(cells, cell{name: path, silent: true, code: fmt.Sprintf(
 			"exec(compile(open(%s, 'rb').read(), %s, 'exec'))", quoted, quoted)})
 	}
@@ -68,18 +68,18 @@ func (e *engine) startupCells() []cell {
 	return cells
 }
 
-// handler is the engine as its workers see it.
+// handler implements worker.Handler.
 type handler struct{ *engine }
 
 var _ worker.Handler = handler{}
 
-// Ready begins with the startup code, then the queue.
+// Ready starts the startup code and then the queue.
 func (h handler) Ready(p *worker.Process, info []byte) {
 	e := h.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := json.Unmarshal(info, &e.python); err != nil {
-		e.log.Warn("the worker's greeting cannot be read", "error", err)
+		e.log.Warn("the worker's first message can't be decoded", "error", err)
 	}
 	e.log.Debug("worker ready", "pid", p.Pid(), "python", e.python.Python)
 	e.ready = true
@@ -87,18 +87,18 @@ func (h handler) Ready(p *worker.Process, info []byte) {
 	e.next()
 }
 
-// Output publishes what the worker wrote.
+// Output publishes the worker's output.
 func (h handler) Output(p *worker.Process) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.flushOutput(p, false)
 }
 
-// flushOutput publishes what p wrote as output of the last request; with
-// drain, all that it wrote until now. The lock is held.
+// flushOutput publishes p's output as output of the last request; with drain, everything
+// that it has written so far. The caller holds the lock.
 func (e *engine) flushOutput(p *worker.Process, drain bool) {
 	if e.iopub == nil {
-		return // not registered yet: it stays where it is
+		return // not registered yet: the output stays in the pipe
 	}
 	p.TakeOutput(drain, func(s worker.Stream, text []byte) {
 		b := make([]byte, 0, len(text)+len(text)/8+64)
@@ -110,8 +110,8 @@ func (e *engine) flushOutput(p *worker.Process, drain bool) {
 	})
 }
 
-// say publishes a line of the engine's own on stderr.
-func (e *engine) say(line string) {
+// publishLine publishes a line from the engine itself on stderr.
+func (e *engine) publishLine(line string) {
 	if e.iopub == nil {
 		return
 	}
@@ -119,7 +119,7 @@ func (e *engine) say(line string) {
 	e.publish("stderr", "stream", e.lastParent(), append(b, '}'))
 }
 
-// lastParent is the header of the request whose output comes now.
+// lastParent returns the header of the request that output now belongs to.
 func (e *engine) lastParent() []byte {
 	if e.last == nil {
 		return nil
@@ -127,7 +127,7 @@ func (e *engine) lastParent() []byte {
 	return e.last.parent
 }
 
-// Display publishes what the worker shows.
+// Display publishes the worker's display data.
 func (h handler) Display(p *worker.Process, d worker.Display) {
 	e := h.engine
 	e.mu.Lock()
@@ -136,7 +136,7 @@ func (h handler) Display(p *worker.Process, d worker.Display) {
 		return
 	}
 	if !json.Valid(d.Content) {
-		e.log.Warn("display data that is no JSON dropped", "type", string(d.MsgType))
+		e.log.Warn("dropped display data that is not JSON", "type", string(d.MsgType))
 		return
 	}
 	e.flushOutput(p, true)
@@ -171,7 +171,7 @@ func (h handler) Reply(p *worker.Process, w worker.Reply) {
 	defer e.mu.Unlock()
 	r := e.running
 	if r == nil || string(w.MsgID) != r.header.MsgID {
-		p.Kill(fmt.Errorf("answered what was not asked (%q)", w.MsgID))
+		p.Kill(fmt.Errorf("replied to a request that it was not sent (%q)", w.MsgID))
 		return
 	}
 	e.flushOutput(p, true)
@@ -187,7 +187,7 @@ func (h handler) Reply(p *worker.Process, w worker.Reply) {
 		e.running = nil
 		if f != nil {
 			e.log.Warn("startup code failed", "code", r.cell.name, "error", f.ename+": "+f.evalue)
-			e.say(r.cell.name + ":\n" + strings.Join(f.traceback, "\n"))
+			e.publishLine(r.cell.name + ":\n" + strings.Join(f.traceback, "\n"))
 		}
 		e.next()
 		return
@@ -202,7 +202,7 @@ func (h handler) Reply(p *worker.Process, w worker.Reply) {
 	e.next()
 }
 
-// conclude answers the running request.
+// conclude replies to the running request.
 func (e *engine) conclude(r *request, f *failure, parts [][]byte) {
 	status := statusOK
 	if f != nil {
@@ -216,14 +216,14 @@ func (e *engine) conclude(r *request, f *failure, parts [][]byte) {
 	}
 	switch {
 	case r.kind == kindApply && f == nil:
-		e.answer(r, status, nil, nil, parts...)
+		e.reply(r, status, nil, nil, parts...)
 		for _, part := range parts {
-			e.moved += int64(len(part))
+			e.bytesSinceFree += int64(len(part))
 		}
 	case r.kind == kindExecute && f == nil && len(parts) > 0:
-		e.answer(r, status, nil, parts[0])
+		e.reply(r, status, nil, parts[0])
 	case r.kind != kindJupyter:
-		e.answer(r, status, f, nil)
+		e.reply(r, status, f, nil)
 	case strings.HasPrefix(r.header.MsgType, "comm_"): // has no reply
 	case f != nil:
 		b := f.appendTo([]byte{'{'})
@@ -237,18 +237,18 @@ func (e *engine) conclude(r *request, f *failure, parts [][]byte) {
 	}
 	e.idle(r)
 	e.running = nil
-	// It stays as the last one, for late output.
+	// It stays the last request, for late output.
 	r.buffers, r.content, r.cell.code, r.idents = nil, nil, "", nil
 }
 
-// Exited answers for a worker that died, and starts a new one.
+// Exited replies to the request of a worker that died, and starts a new worker.
 func (h handler) Exited(p *worker.Process, exit worker.Exit) {
 	e := h.engine
 	defer e.processes.Done()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	settled := e.settled
-	e.worker, e.ready, e.settled = nil, false, false
+	settled := e.stable
+	e.worker, e.ready, e.stable = nil, false, false
 	e.flushOutput(p, true)
 	if e.stopping {
 		return
@@ -259,7 +259,7 @@ func (h handler) Exited(p *worker.Process, exit worker.Exit) {
 	last := e.failures >= maxFailures
 	e.log.Warn("worker died", "pid", p.Pid(), "reason", exit.String(), "settled", settled)
 	if !last {
-		e.say(fmt.Sprintf("The Python worker of engine %d %v. A new one is starting; its namespace is empty.", e.id, exit))
+		e.publishLine(fmt.Sprintf("The Python worker of engine %d %v. A new one is starting; its namespace is empty.", e.id, exit))
 	}
 	r := e.running
 	e.running = nil
@@ -282,7 +282,7 @@ func (h handler) Exited(p *worker.Process, exit worker.Exit) {
 	e.wg.Go(e.startWorker)
 }
 
-// startFailure is the error of workers that do not start.
+// startFailure returns the error for workers that could not be started.
 func startFailure(attempts int, exit worker.Exit) error {
 	times := ""
 	if attempts > 1 {
@@ -295,15 +295,15 @@ func startFailure(attempts int, exit worker.Exit) error {
 	return fmt.Errorf("%w: it %v before it was ready%s; its last output:\n%s", ErrWorker, exit, times, tail)
 }
 
-// rest is called when there is nothing to do. The lock is held.
-func (e *engine) rest() {
-	if e.moved < moveBeforeTidy {
+// becomeIdle is called when there is no request to run. The caller holds the lock.
+func (e *engine) becomeIdle() {
+	if e.bytesSinceFree < bytesBeforeFree {
 		return
 	}
-	e.moved = 0
-	if e.tidy == nil {
-		e.tidy = time.AfterFunc(tidyDelay, debug.FreeOSMemory)
+	e.bytesSinceFree = 0
+	if e.freeMemoryTimer == nil {
+		e.freeMemoryTimer = time.AfterFunc(freeMemoryDelay, debug.FreeOSMemory)
 	} else {
-		e.tidy.Reset(tidyDelay)
+		e.freeMemoryTimer.Reset(freeMemoryDelay)
 	}
 }

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// FormatDate writes a time as headers carry it: UTC, exactly six digits of a
-// second and an offset, "2026-11-20T10:26:03.577987Z". Python peers do not
-// read more digits, nor a date without an offset.
+// FormatDate formats a time as in message headers: UTC with exactly six decimal
+// digits of the second and an offset, "2026-11-20T10:26:03.577987Z". Python peers
+// reject more digits, and dates without an offset.
 func FormatDate(t time.Time) string {
 	return string(AppendDate(make([]byte, 0, 27), t))
 }
 
-// AppendDate appends what FormatDate answers.
+// AppendDate appends the text that FormatDate returns.
 func AppendDate(dst []byte, t time.Time) []byte {
 	t = t.UTC()
 	year, month, day := t.Date()
@@ -42,9 +42,9 @@ func appendDigits(dst []byte, v, width int) []byte {
 	return append(dst, buf[:width]...)
 }
 
-// ParseDate reads YYYY-MM-DDTHH:MM:SS[.digits](Z|±HH[:]MM). Digits beyond
-// microseconds are cut off. A date without an offset is local time, as Python
-// peers take it.
+// ParseDate parses YYYY-MM-DDTHH:MM:SS[.digits](Z|±HH[:]MM). Digits beyond
+// microseconds are ignored. A date without an offset is local time, as for Python
+// peers.
 func ParseDate(s string) (time.Time, error) {
 	p := dateParser{s: s}
 	year := p.number(4)
@@ -70,7 +70,7 @@ func ParseDate(s string) (time.Time, error) {
 	return t, nil
 }
 
-// dateParser eats a date from the left; bad sticks.
+// dateParser consumes a date from the left. Once set, bad stays set.
 type dateParser struct {
 	s   string
 	bad bool

@@ -1,3 +1,3 @@
 // Package wire is IPython Parallel's message format: framing, packing, signing
-// and errors carried as message content. It knows nothing of sockets.
+// and errors sent as message content. It does not depend on sockets.
 package wire

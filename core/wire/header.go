@@ -16,17 +16,16 @@ type Header struct {
 	Version  string `json:"version"`
 }
 
-// PeekHeader reads the header's strings without reflection; fields that are
-// absent or null stay empty. It is what the hot path uses. The strings share
-// one copy of packed.
+// PeekHeader decodes a header without reflection, for the hot path. Fields that are
+// absent or null stay empty. The strings share one copy of packed.
 func PeekHeader(packed []byte) (Header, error) { return readHeader(packed, newScanner) }
 
-// ViewHeader is PeekHeader without the copy: the strings may be views of
-// packed, which must never be changed again.
+// ViewHeader is PeekHeader without the copy: the strings may be views of packed,
+// which must not be modified afterwards.
 func ViewHeader(packed []byte) (Header, error) { return readHeader(packed, viewScanner) }
 
-// ViewID answers the msg_id of ViewHeader. In a header as Python and we write
-// them it reads nothing else, so what follows may be anything.
+// ViewID returns the msg_id that ViewHeader would return. If the header has the usual
+// form, in which Python and this package write it, the rest is not checked.
 func ViewID(packed []byte) (string, error) {
 	s := viewScanner(packed)
 	if key := headerKeys[0]; strings.HasPrefix(s.text, key) {
@@ -77,12 +76,12 @@ func readHeader(packed []byte, scan func([]byte) scanner) (Header, error) {
 	return h, nil
 }
 
-// headerKeys are the fields of a header in the order and the form in which
-// Python and we write them.
+// headerKeys are the fields of a header in the order and form in which Python and
+// this package write them.
 var headerKeys = [...]string{`{"msg_id": "`, `", "msg_type": "`, `", "username": "`, `", "session": "`, `", "date": "`, `", "version": "`}
 
-// quickHeader reads a header that is written just so, without anything that is
-// escaped. It leaves s and h in any state when the header is another.
+// quickHeader decodes a header that has exactly this form and no escapes. If it
+// returns false, the state of s and h is undefined.
 func quickHeader(s *scanner, h *Header) bool {
 	fields := [...]*string{&h.MsgID, &h.MsgType, &h.Username, &h.Session, &h.Date, &h.Version}
 	for i, key := range headerKeys {
@@ -118,7 +117,7 @@ func appendHeader(dst []byte, h Header) []byte {
 func AppendString(dst []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
-	plain := 0 // where what stands for itself begins
+	plain := 0 // start of the bytes that need no escape
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf && plainByte[c] && c != 0x7f {

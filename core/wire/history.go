@@ -6,8 +6,8 @@ import "sync"
 // one in ten is dropped at random.
 const historySize = 65_536
 
-// digest is the beginning of a hexadecimal signature. 128 bits of a verified
-// HMAC tell messages apart.
+// digest is the beginning of a hexadecimal signature. 128 bits of a verified HMAC
+// are enough to distinguish messages.
 type digest [32]byte
 
 // history is the set of signatures that a session has accepted.

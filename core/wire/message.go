@@ -11,11 +11,11 @@ const Delimiter = "<IDS|MSG>"
 // partsAfterDelimiter is signature, header, parent, metadata and content.
 const partsAfterDelimiter = 5
 
-// ErrMalformed reports frames that are not a message: no delimiter, or fewer
+// ErrMalformed means that frames are not a message: no delimiter, or fewer
 // than five frames after it.
 var ErrMalformed = errors.New("malformed message")
 
-// Message is a multipart message cut at the delimiter:
+// Message is a multipart message split at the delimiter:
 //
 //	identity...  "<IDS|MSG>"  signature  header  parent  metadata  content  buffer...
 //
@@ -32,8 +32,8 @@ type Message struct {
 	Buffers   [][]byte
 }
 
-// Parse cuts frames into a message. It answers ErrMalformed for anything that
-// is not one, and copies nothing.
+// Parse splits frames into a message without copying. It returns ErrMalformed for
+// frames that are not a message.
 func Parse(frames [][]byte) (Message, error) {
 	for i, frame := range frames {
 		if string(frame) != Delimiter {

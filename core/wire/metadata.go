@@ -2,49 +2,49 @@ package wire
 
 import "fmt"
 
-// Metadata is what schedulers read from the metadata of requests and replies.
+// Metadata has the fields that schedulers need from the metadata of requests and replies.
 // Fields that are absent or null are zero.
 type Metadata struct {
-	// Of requests.
+	// Fields of requests.
 	Retries       int
 	Targets       []string // engine uuids; empty means any engine
-	TargetIDs     []int    // of broadcasts, beside Targets: the engine ids
+	TargetIDs     []int    // engine ids of broadcasts, in addition to Targets
 	After, Follow Dependency
 	Timeout       float64 // seconds; 0 means none
 	Label         string
 
-	// Of broadcasts, copied by engines into replies.
+	// Fields of broadcasts, which engines copy into replies.
 	OriginalMsgID string
 	IsBroadcast   bool
 	IsCoalescing  bool
 
-	// Of replies.
+	// Fields of replies.
 	Status  string // "ok", "error", "aborted"
 	Engine  string // uuid
 	Started string // a date
-	// DependenciesUnmet reports "dependencies_met": false. A reply without the
-	// key met them.
+	// DependenciesUnmet is set by "dependencies_met": false. Without the key, the
+	// dependencies were met.
 	DependenciesUnmet bool
 }
 
-// Dependency names tasks whose ends another one waits for. Without ids there is
-// nothing to wait for.
+// Dependency names tasks that another task waits for. Without ids there is nothing to
+// wait for.
 type Dependency struct {
 	IDs     []string
-	All     bool // wait for all ids; else any of them
+	All     bool // wait for all ids instead of any of them
 	Success bool // a completed task counts
 	Failure bool // a failed task counts
 }
 
-// Empty tells whether there is nothing to wait for.
+// Empty reports whether there is nothing to wait for.
 func (d Dependency) Empty() bool { return len(d.IDs) == 0 }
 
 // PeekMetadata reads packed metadata without reflection. Unknown keys are
 // skipped; a known key of another type is an error.
 func PeekMetadata(packed []byte) (Metadata, error) { return readMetadata(packed, newScanner) }
 
-// ViewMetadata is PeekMetadata without the copy: the strings may be views of
-// packed, which must never be changed again.
+// ViewMetadata is PeekMetadata without the copy: the strings may be views of packed,
+// which must not be modified afterwards.
 func ViewMetadata(packed []byte) (Metadata, error) { return readMetadata(packed, viewScanner) }
 
 func readMetadata(packed []byte, scan func([]byte) scanner) (Metadata, error) {

@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// msgpackCodec packs with MessagePack. What reads and makes messages here works
-// on JSON text; this codec translates between the two.
+// msgpackCodec packs with MessagePack. The rest of this package works on JSON text;
+// this codec translates between the two.
 type msgpackCodec struct{}
 
 func (msgpackCodec) pack(v any) ([]byte, error) {
@@ -33,8 +33,8 @@ func (msgpackCodec) unpack(part []byte, v any) error {
 	return jsonCodec{}.unpack(text, v)
 }
 
-// plain answers a part as JSON text, whichever way it is packed: a dictionary
-// in MessagePack begins with a byte that no JSON text begins with.
+// plain returns a packed part as JSON text, whichever way it is packed: the first byte
+// of a MessagePack dictionary never begins a JSON text.
 func plain(part []byte) ([]byte, error) {
 	if len(part) > 0 && part[0] >= 0x80 {
 		return jsonOfMsgpack(part)
@@ -43,7 +43,7 @@ func plain(part []byte) ([]byte, error) {
 }
 
 var (
-	errMsgpackShort = errors.New("msgpack: the text ends too early")
+	errMsgpackShort = errors.New("msgpack: unexpected end of data")
 	errMsgpackDeep  = fmt.Errorf("msgpack: nested deeper than %d", maxDepth)
 )
 
@@ -65,7 +65,7 @@ type msgpackReader struct {
 	out  []byte
 }
 
-// take answers the next n bytes.
+// take returns the next n bytes.
 func (r *msgpackReader) take(n uint64) ([]byte, error) {
 	if n > uint64(len(r.rest)) {
 		return nil, errMsgpackShort
@@ -121,7 +121,7 @@ func (r *msgpackReader) value(depth int) error {
 	case 0xd0, 0xd1, 0xd2, 0xd3:
 		size := uint64(1) << (head - 0xd0)
 		n, err := r.number(size)
-		shift := 64 - 8*size // which extends the sign
+		shift := 64 - 8*size // extends the sign
 		r.out = strconv.AppendInt(r.out, int64(n<<shift)>>shift, 10)
 		return err
 	case 0xca:
@@ -138,11 +138,11 @@ func (r *msgpackReader) value(depth int) error {
 	return nil
 }
 
-// sized reads a value whose length comes first.
+// sized reads a value that is preceded by its length.
 func (r *msgpackReader) sized(head uint64, depth int) error {
 	kinds := []struct {
 		first, last uint64
-		size        uint64 // of the length, for the first
+		size        uint64 // size of the length field for the first type
 		read        func(n uint64) error
 	}{
 		{0xc4, 0xc6, 1, r.bytes},
@@ -174,7 +174,7 @@ func (r *msgpackReader) float(f float64) {
 func (r *msgpackReader) text(n uint64) error {
 	b, err := r.take(n)
 	if err == nil && !utf8.Valid(b) {
-		err = errors.New("msgpack: a text is not UTF-8")
+		err = errors.New("msgpack: a string is not valid UTF-8")
 	}
 	if err == nil {
 		r.out = AppendString(r.out, string(b))
@@ -276,7 +276,7 @@ func appendMsgpack(out []byte, d *json.Decoder, depth int) ([]byte, error) {
 	if depth >= maxDepth {
 		return nil, errMsgpackDeep
 	}
-	// How many there are is known at the end.
+	// The number of elements is known only at the end.
 	isDict := token == json.Delim('{')
 	start, n := len(out), uint32(0)
 	out = append(out, 0xdd, 0, 0, 0, 0)

@@ -12,8 +12,7 @@ type codec interface {
 	unpack(part []byte, v any) error
 }
 
-// findCodec answers the codec that a connection file's pack or unpack field
-// names.
+// findCodec returns the codec named by the pack or unpack field of a connection file.
 func findCodec(name string) (codec, error) {
 	switch name {
 	case "json":

@@ -5,18 +5,18 @@ import (
 	"sync/atomic"
 )
 
-// Refusals counts messages that were not accepted, by what is wrong with them.
-// The zero value is ready; it is safe for concurrent use.
+// Refusals counts refused messages by cause. The zero value is ready to use, and it is
+// safe for concurrent use.
 type Refusals struct{ signature, replay, malformed atomic.Uint64 }
 
-// RefusalStats are the numbers of Refusals.
+// RefusalStats are the counters of Refusals.
 type RefusalStats struct {
-	Signature uint64 // not signed, or not with this key
+	Signature uint64 // no signature, or one made with another key
 	Replay    uint64 // seen before
 	Malformed uint64 // anything else
 }
 
-// Count counts one message by the error that refused it.
+// Count counts one message by the error with which it was refused.
 func (r *Refusals) Count(err error) {
 	switch {
 	case errors.Is(err, ErrUnsigned), errors.Is(err, ErrBadSignature):
@@ -28,7 +28,7 @@ func (r *Refusals) Count(err error) {
 	}
 }
 
-// Stats answers the numbers.
+// Stats returns the counters.
 func (r *Refusals) Stats() RefusalStats {
 	return RefusalStats{Signature: r.signature.Load(), Replay: r.replay.Load(), Malformed: r.malformed.Load()}
 }

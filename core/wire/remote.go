@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// RemoteError is an error that is carried as message content:
+// RemoteError is an error that is sent as message content:
 //
 //	{"status": "error", "ename": …, "evalue": …, "traceback": [line…], "engine_info": {…}}
 type RemoteError struct {
@@ -25,9 +25,9 @@ type EngineInfo struct {
 	Method string `json:"method,omitempty"` // "apply" or "execute"
 }
 
-// NewRemoteError makes an error that no engine raised, with a traceback of the
-// shape Python would print. Names without a dot that Python does not have
-// built in belong to ipyparallel.error.
+// NewRemoteError returns an error that was not raised by an engine, with a traceback in
+// Python's form. A name without a dot that is not a Python built-in belongs to
+// ipyparallel.error.
 func NewRemoteError(ename, evalue string) *RemoteError {
 	name := ename
 	if !builtinErrors[ename] {
@@ -44,14 +44,14 @@ func NewRemoteError(ename, evalue string) *RemoteError {
 	}
 }
 
-// builtinErrors are the names of Python's own exceptions that a controller
-// answers with.
+// builtinErrors are the names of Python's built-in exceptions that a controller
+// replies with.
 var builtinErrors = map[string]bool{
 	"KeyError": true, "IndexError": true, "TypeError": true, "ValueError": true,
 	"RuntimeError": true, "NotImplementedError": true, "AttributeError": true, "OSError": true,
 }
 
-// Error is "ename: evalue".
+// Error returns "ename: evalue".
 func (e *RemoteError) Error() string {
 	text := e.Ename
 	if e.Evalue != "" {
@@ -67,7 +67,7 @@ func (e *RemoteError) Error() string {
 	return text
 }
 
-// TracebackText is the whole traceback as one text.
+// TracebackText returns the whole traceback as one string.
 func (e *RemoteError) TracebackText() string { return strings.Join(e.Traceback, "\n") }
 
 type errorContent struct {
@@ -94,9 +94,8 @@ func (e *RemoteError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(c)
 }
 
-// UnmarshalJSON reads the content of an error reply. A traceback that is one
-// text, and an engine_info that is absent, null or not a dictionary, are
-// tolerated.
+// UnmarshalJSON decodes the content of an error reply. It accepts a traceback that is
+// a single string, and an engine_info that is absent, null or not a dictionary.
 func (e *RemoteError) UnmarshalJSON(text []byte) error {
 	var c struct {
 		Ename      string          `json:"ename"`
@@ -128,7 +127,7 @@ func (e *RemoteError) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// ReplyError answers the error of a reply: nil for status "ok", a RemoteError
+// ReplyError returns the error of a reply: nil for status "ok", a RemoteError
 // for "error", and a RemoteError named TaskAborted for "aborted".
 func (s *Session) ReplyError(m *Message) error {
 	var reply struct {

@@ -12,14 +12,14 @@ import (
 	"unsafe"
 )
 
-// maxDepth bounds how deep skipped values, and those in MessagePack, may nest.
+// maxDepth limits the nesting of skipped values, and of values in MessagePack.
 const maxDepth = 256
 
 var errJSON = errors.New("not valid JSON")
 
-// scanner reads JSON text from left to right. It accepts exactly what
-// encoding/json accepts, up to maxDepth levels, and hands out substrings of
-// text, so strings without escapes cost nothing.
+// scanner reads JSON text from left to right. It accepts exactly the texts that
+// encoding/json accepts, up to maxDepth levels. Strings without escapes are substrings
+// of text and need no allocation.
 type scanner struct {
 	data  []byte
 	text  string // a copy of data, or a view
@@ -29,7 +29,7 @@ type scanner struct {
 
 func newScanner(data []byte) scanner { return scanner{data: data, text: string(data)} }
 
-// viewScanner is newScanner without the copy, for data that is never changed.
+// viewScanner is newScanner without the copy, for data that is not modified afterwards.
 func viewScanner(data []byte) scanner {
 	return scanner{data: data, text: unsafe.String(unsafe.SliceData(data), len(data))} //nolint:gosec // the caller does not change data
 }
@@ -38,7 +38,7 @@ func (s *scanner) fail(what string) error {
 	return fmt.Errorf("%w: %s at byte %d", errJSON, what, s.pos)
 }
 
-// peek answers the next byte after white space, or 0 at the end.
+// peek returns the next byte after white space, or 0 at the end.
 func (s *scanner) peek() byte {
 	for s.pos < len(s.text) {
 		switch c := s.text[s.pos]; c {
@@ -51,7 +51,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// end checks that only white space is left.
+// end checks that only white space remains.
 func (s *scanner) end() error {
 	if s.peek() != 0 || s.pos < len(s.text) {
 		return s.fail("trailing data")
@@ -206,7 +206,7 @@ func (s *scanner) stringOrNull(v *string) error {
 	return err
 }
 
-// number reads a number and answers its text.
+// number reads a number and returns its text.
 func (s *scanner) number() (string, error) {
 	s.peek()
 	start := s.pos
@@ -284,7 +284,7 @@ func (s *scanner) string() (string, error) {
 	}
 	start := s.pos
 	s.pos++
-	if s.plain(); s.at('"') { // nearly all
+	if s.plain(); s.at('"') { // nearly always
 		s.pos++
 		return s.text[start+1 : s.pos-1], nil
 	}
@@ -296,8 +296,8 @@ func (s *scanner) string() (string, error) {
 	return unescape(raw), nil
 }
 
-// rawString reads a string and answers what lies between its quotes. plain
-// says that it holds neither escapes nor anything outside ASCII.
+// rawString reads a string and returns the text between its quotes. plain reports
+// whether it has only ASCII characters and no escapes.
 func (s *scanner) rawString() (raw string, plain bool, err error) {
 	s.pos++
 	start := s.pos
@@ -326,15 +326,15 @@ func (s *scanner) rawString() (raw string, plain bool, err error) {
 	}
 }
 
-// plain steps over bytes that stand for themselves, eight at a time.
+// plain skips bytes that need no decoding, eight at a time.
 func (s *scanner) plain() {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	pos := s.pos
 	for ; len(s.data)-pos >= 8; pos += 8 {
 		x := binary.LittleEndian.Uint64(s.data[pos:])
 		quote, escape := x^(ones*'"'), x^(ones*'\\')
-		// A byte of tops is set where x is not ASCII, is a control character,
-		// a quote or an escape; and maybe in bytes after such a one.
+		// A byte of tops is set where the byte of x is not ASCII, or is a control
+		// character, a quote or a backslash; bytes after such a byte may be set too.
 		if odd := (x | (x - ones*0x20) | (quote - ones) | (escape - ones)) & tops; odd != 0 {
 			s.pos = pos + bits.TrailingZeros64(odd)/8
 			return
@@ -346,7 +346,7 @@ func (s *scanner) plain() {
 	s.pos = pos
 }
 
-// plainByte marks the bytes of a string that stand for themselves.
+// plainByte marks the bytes of a string that need no decoding.
 var plainByte = func() (t [256]bool) {
 	for c := 0x20; c < utf8.RuneSelf; c++ {
 		t[c] = c != '"' && c != '\\'
@@ -354,7 +354,7 @@ var plainByte = func() (t [256]bool) {
 	return t
 }()
 
-// escape steps over one escape sequence.
+// escape skips one escape sequence.
 func (s *scanner) escape() error {
 	rest := s.text[s.pos+1:]
 	if rest == "" {
@@ -373,7 +373,7 @@ func (s *scanner) escape() error {
 	return s.fail("invalid escape")
 }
 
-// hex4 answers the value of four hexadecimal digits, or -1.
+// hex4 returns the value of four hexadecimal digits, or -1.
 func hex4(s string) rune {
 	if len(s) < 4 {
 		return -1
@@ -430,7 +430,7 @@ func unescape(raw string) string {
 	return string(out)
 }
 
-// appendValid appends text; bytes that are not UTF-8 become U+FFFD, each.
+// appendValid appends text and replaces each byte that is not valid UTF-8 by U+FFFD.
 func appendValid(out []byte, text string) []byte {
 	if utf8.ValidString(text) {
 		return append(out, text...)

@@ -14,8 +14,8 @@ import (
 // ProtocolVersion is the Jupyter message protocol that headers name.
 const ProtocolVersion = "5.3"
 
-// Session makes and opens messages in one peer's name, as jupyter_client's
-// Session does: it numbers msg_ids "<session>_<pid>_<n>", dates them
+// Session creates and opens the messages of one peer, as jupyter_client's Session
+// does: it numbers msg_ids "<session>_<pid>_<n>", dates them
 // ("2026-11-20T10:26:03.577987Z": six digits, always an offset), signs them,
 // and refuses signatures seen before (replay window of 65,536). It is safe for
 // concurrent use.
@@ -25,12 +25,12 @@ type Session struct {
 
 	signer  *Signer
 	codec   codec
-	prefix  string // of msg_ids
+	prefix  string // prefix of msg_ids
 	count   atomic.Uint64
 	history history
 }
 
-// NewSession makes a session. An empty id is replaced by a random one of the
+// NewSession returns a session. An empty id is replaced by a random one of the
 // form "xxxxxxxx-<24 hex>". codec names the packer: "json" or "msgpack.packb".
 func NewSession(id string, signer *Signer, codec string) (*Session, error) {
 	c, err := findCodec(codec)
@@ -50,19 +50,19 @@ func NewSession(id string, signer *Signer, codec string) (*Session, error) {
 	}, nil
 }
 
-// NewID answers a random id of the form "xxxxxxxx-<24 hex>", as session ids,
-// engine uuids and keys have it.
+// NewID returns a random id of the form "xxxxxxxx-<24 hex>", as used for session ids,
+// engine uuids and keys.
 func NewID() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails; the program ends when there is no randomness
+	_, _ = rand.Read(b[:]) // never fails: the program exits if there is no source of randomness
 	text := hex.EncodeToString(b[:])
 	return text[:8] + "-" + text[8:]
 }
 
-// Signer is the session's signer.
+// Signer returns the session's signer.
 func (s *Session) Signer() *Signer { return s.signer }
 
-// NewHeader answers a fresh header of this session.
+// NewHeader returns a new header of this session.
 func (s *Session) NewHeader(msgType string) Header {
 	return Header{
 		MsgID:    s.prefix + strconv.FormatUint(s.count.Add(1)-1, 10),
@@ -74,14 +74,14 @@ func (s *Session) NewHeader(msgType string) Header {
 	}
 }
 
-// Message builds and signs a message with a fresh header. parent is a packed
+// Message builds and signs a message with a new header. parent is a packed
 // header or nil for {}; metadata and content are packed with the codec (nil
-// for {}; json.RawMessage is taken as it is).
+// for {}; json.RawMessage is used unchanged).
 func (s *Session) Message(msgType string, parent []byte, metadata, content any, buffers ...[]byte) (Message, error) {
 	return s.MessageWith(s.NewHeader(msgType), parent, metadata, content, buffers...)
 }
 
-// MessageWith is Message with a header made by the caller.
+// MessageWith is Message with the caller's header.
 func (s *Session) MessageWith(h Header, parent []byte, metadata, content any, buffers ...[]byte) (Message, error) {
 	header, err := s.packHeader(h)
 	if err != nil {
@@ -110,9 +110,9 @@ func (s *Session) packHeader(h Header) ([]byte, error) {
 	return s.codec.pack(h)
 }
 
-// Open parses frames, verifies the signature and refuses replays: the way in
-// for a peer that acts on the content. Only signatures that verified are
-// remembered, so a forged message can neither burn nor evict a genuine one.
+// Open parses frames, verifies the signature and refuses replays. It is for peers that
+// act on the content. Only verified signatures are remembered, so a forged message
+// can't make a genuine one look like a replay, or evict it from the history.
 func (s *Session) Open(frames [][]byte) (Message, error) {
 	m, err := s.Peek(frames)
 	if err != nil {
@@ -124,8 +124,8 @@ func (s *Session) Open(frames [][]byte) (Message, error) {
 	return m, nil
 }
 
-// Peek parses frames and verifies the signature without remembering it: the
-// way in for a relay, which sees the bytes that another peer will open.
+// Peek parses frames and verifies the signature without remembering it. It is for
+// relays, whose messages another peer will open.
 func (s *Session) Peek(frames [][]byte) (Message, error) {
 	m, err := Parse(frames)
 	if err != nil {
@@ -137,10 +137,10 @@ func (s *Session) Peek(frames [][]byte) (Message, error) {
 	return m, nil
 }
 
-// JSON answers a packed part as JSON text: itself when it is packed so.
+// JSON returns a packed part as JSON text: the part itself if it is JSON.
 func (s *Session) JSON(part []byte) ([]byte, error) { return plain(part) }
 
-// PackJSON packs JSON text with the session's codec. It may answer text itself.
+// PackJSON packs JSON text with the session's codec. It may return text itself.
 func (s *Session) PackJSON(text []byte) ([]byte, error) { return s.codec.pack(json.RawMessage(text)) }
 
 // Unpack decodes one packed part into v with the session's codec.

@@ -24,7 +24,7 @@ func newTestSession(t testing.TB, scheme, key string) *Session {
 	return s
 }
 
-// TestSchemes compares with what Python's hmac module answers.
+// TestSchemes compares signatures with those of Python's hmac module.
 func TestSchemes(t *testing.T) {
 	m := Message{Header: []byte("head"), Parent: []byte("{}"), Metadata: []byte("{}"), Content: []byte("content")}
 	for scheme, want := range schemes {
@@ -96,7 +96,7 @@ func TestForgeryBurnsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.Open(good.AppendFrames(nil)); err != nil {
-		t.Errorf("the genuine message is refused: %v", err)
+		t.Errorf("the genuine message was refused: %v", err)
 	}
 }
 

@@ -27,8 +27,8 @@ var (
 	ErrReplay       = errors.New("duplicate signature")
 )
 
-// hashes are the algorithms that every Python's hashlib has, but for shake,
-// which has no digest length of its own.
+// hashes are the algorithms that hashlib guarantees in every Python, except shake,
+// which has no fixed digest length.
 var hashes = map[string]func() hash.Hash{
 	"md5":        md5.New,
 	"sha1":       sha1.New,
@@ -46,7 +46,7 @@ var hashes = map[string]func() hash.Hash{
 	"blake2s":    unkeyed(blake2s.New256),
 }
 
-// unkeyed makes a hash that may have a key of its own one without.
+// unkeyed wraps the constructor of a hash with an optional key of its own, without the key.
 func unkeyed(newHash func(key []byte) (hash.Hash, error)) func() hash.Hash {
 	return func() hash.Hash {
 		h, err := newHash(nil)
@@ -58,21 +58,21 @@ func unkeyed(newHash func(key []byte) (hash.Hash, error)) func() hash.Hash {
 }
 
 // Signer signs and verifies the four packed parts of a message with HMAC
-// (hashlib's guaranteed names but shake). A Signer is safe for concurrent use.
-// With an empty key Sign answers an empty signature and Verify accepts all.
+// (hashlib's guaranteed algorithms except shake). A Signer is safe for concurrent use.
+// With an empty key, Sign returns an empty signature and Verify accepts everything.
 type Signer struct {
 	scheme string
 	states *sync.Pool // of *signState; nil when the key is empty
 }
 
-// signState is one keyed hash with room for its results.
+// signState is one keyed hash with buffers for its results.
 type signState struct {
 	mac hash.Hash
 	sum []byte
 	hex []byte
 }
 
-// NewSigner makes a signer from a connection file's signature_scheme
+// NewSigner returns a signer for a connection file's signature_scheme
 // ("hmac-sha256") and key (used as text, not decoded).
 func NewSigner(scheme, key string) (*Signer, error) {
 	name, ok := strings.CutPrefix(scheme, "hmac-")
@@ -104,13 +104,13 @@ func hashNames() []string {
 	return names
 }
 
-// Scheme is the signature_scheme the signer was made from.
+// Scheme returns the signature_scheme of the signer.
 func (s *Signer) Scheme() string { return s.scheme }
 
-// Enabled tells whether there is a key, so that messages are signed at all.
+// Enabled reports whether there is a key, so that messages are signed.
 func (s *Signer) Enabled() bool { return s.states != nil }
 
-// compute leaves the signature of m in st.hex.
+// compute stores the signature of m in st.hex.
 func (st *signState) compute(m *Message) {
 	st.mac.Reset()
 	st.mac.Write(m.Header)
@@ -121,7 +121,7 @@ func (st *signState) compute(m *Message) {
 	hex.Encode(st.hex, st.sum)
 }
 
-// Sign answers the signature frame of m's four packed parts: lower-case hex.
+// Sign returns the signature frame of m's four packed parts, in lower-case hex.
 func (s *Signer) Sign(m *Message) []byte {
 	if s.states == nil {
 		return []byte{}
@@ -133,7 +133,8 @@ func (s *Signer) Sign(m *Message) []byte {
 	return signature
 }
 
-// Verify checks m.Signature in constant time; ErrUnsigned or ErrBadSignature.
+// Verify checks m.Signature in constant time. It returns ErrUnsigned or
+// ErrBadSignature.
 func (s *Signer) Verify(m *Message) error {
 	if s.states == nil {
 		return nil

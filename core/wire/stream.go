@@ -8,9 +8,9 @@ type Stream struct {
 	Text string
 }
 
-// ViewStream reads the packed content of a "stream" message without reflection.
-// The strings may be views of packed, which must never be changed again. Fields
-// that are absent or null stay empty.
+// ViewStream decodes the packed content of a "stream" message without reflection. The
+// strings may be views of packed, which must not be modified afterwards. Fields that
+// are absent or null stay empty.
 func ViewStream(packed []byte) (Stream, error) {
 	var m Stream
 	packed, err := plain(packed)

@@ -1,6 +1,6 @@
-// Package worker starts the Python process that runs an engine's code and
-// talks to it: framed requests over a socket pair, its standard output and
-// error over pipes, and the reason when it dies.
+// Package worker starts the Python process that runs an engine's code, and
+// communicates with it: framed requests over a socket pair, its standard output and
+// error over pipes. It also reports why the process died.
 //
 // # Channel
 //
@@ -18,18 +18,18 @@
 //	J  msg_id, request type, content JSON
 //	Q  (quit)
 //
-// One request is under way at a time; its R frame ends it. What R holds after
-// "ok" depends on the request: result buffers (A), user_expressions JSON (E),
-// content JSON (J), nothing (C).
+// One request is in progress at a time; its R frame ends it. The parts of R after "ok"
+// depend on the request: result buffers (A), user_expressions JSON (E), content JSON
+// (J), nothing (C).
 //
 // # Output
 //
-// The worker's file descriptors 1 and 2 are pipes that are read all the time,
-// so the output of C code and of child processes is seen too, and a worker
-// that prints while we write to it cannot lock up. A write to a pipe is in the
-// pipe when it returns: reading both until they are empty, on an R or D frame,
-// puts all output before the reply or display that it precedes, without marks
-// in the stream. (What is written right after a display may be read with it,
-// and then comes before it.) The end of the pipes is never waited for, because
-// children of user code may hold them open.
+// The worker's file descriptors 1 and 2 are pipes that are read continuously. So the
+// output of C code and of child processes is captured too, and a worker that prints
+// while a request is being written to it can't deadlock. Data is in a pipe when the
+// write returns: on an R or D frame, both pipes are read until they are empty, which
+// puts all output before the reply or display that it precedes, without marks in the
+// stream. (Output written right after a display may be read with it and then appears
+// before it.) The package never waits for the end of the pipes, because children of
+// user code may hold them open.
 package worker

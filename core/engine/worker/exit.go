@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// Exit tells how a worker ended.
+// Exit describes how a worker ended.
 type Exit struct {
 	Code    int            // exit status; -1 when a signal ended it
 	Signal  syscall.Signal // 0 unless a signal ended it
 	OOM     bool           // the kernel killed it for lack of memory
-	Cause   error          // why we killed it; nil when we did not
+	Cause   error          // why this process killed it, or nil
 	Stack   string         // Python's stack at a fatal signal; often empty
 	Tail    string         // the last lines of its output
-	Ready   bool           // it had answered that it is ready
+	Ready   bool           // it had reported that it was ready
 	Lived   time.Duration
 	Stopped bool // Stop ended it
 }
 
-// String says how the worker ended, as the end of a sentence that begins
-// with its name: "was killed by signal 11 (SIGSEGV)".
+// String describes how the worker ended, as the end of a sentence that begins with its
+// name: "was killed by signal 11 (SIGSEGV)".
 func (e Exit) String() string {
 	switch {
 	case e.Cause != nil:
@@ -38,7 +38,7 @@ func (e Exit) String() string {
 	}
 }
 
-// exit makes the report of a process that cmd.Wait has returned for.
+// exit returns the Exit of a process for which cmd.Wait has returned.
 func (p *Process) exit(waitErr error) Exit {
 	p.mu.Lock()
 	e := Exit{Cause: p.cause, Ready: p.ready, Lived: time.Since(p.started)}
@@ -60,7 +60,7 @@ func (p *Process) exit(waitErr error) Exit {
 	return e
 }
 
-// stack reads what faulthandler wrote at a fatal signal.
+// stack returns the text that faulthandler wrote at a fatal signal.
 func (p *Process) stack() string {
 	if _, err := p.fault.Seek(0, io.SeekStart); err != nil {
 		return ""

@@ -29,18 +29,18 @@ const (
 )
 
 const (
-	// smallFrame is the size up to which a frame is written in one piece, at
-	// once: it fits the socket's buffer, which is empty when no request is
-	// under way, so the write does not block.
+	// smallFrame is the size up to which a frame is written at once: it fits into
+	// the socket's buffer, which is empty while no request is in progress, so the
+	// write does not block.
 	smallFrame = 64 << 10
 
-	// maxFrame bounds the bytes of one frame. It only tells a frame from a
+	// maxFrame limits the size of a frame in bytes. Its only purpose is to detect a
 	// channel that user code wrote into.
 	maxFrame = 1 << 40
 )
 
-// errNotFrame reports bytes on the channel that are not a frame.
-var errNotFrame = errors.New("the worker's channel holds something that is not a frame")
+// errNotFrame means that the bytes on the channel are not a frame.
+var errNotFrame = errors.New("the worker's channel has data that is not a frame")
 
 // frame is one message of the channel.
 type frame struct {
@@ -49,7 +49,7 @@ type frame struct {
 	parts [][]byte
 }
 
-// size is the length of the frame on the channel.
+// size returns the length of the frame on the channel in bytes.
 func (f *frame) size() int {
 	n := 4 + 8*len(f.parts)
 	for _, p := range f.parts {
@@ -58,7 +58,7 @@ func (f *frame) size() int {
 	return n
 }
 
-// appendHead appends what precedes the parts.
+// appendHead appends the head, which precedes the parts.
 func (f *frame) appendHead(dst []byte) []byte {
 	dst = append(dst, f.kind, f.flags)
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(f.parts)))
@@ -77,7 +77,7 @@ func (f *frame) appendAll(dst []byte) []byte {
 	return dst
 }
 
-// buffers answers the frame for one vectored write, without copying the parts.
+// buffers returns the frame for one vectored write, without copying the parts.
 func (f *frame) buffers() net.Buffers {
 	b := make(net.Buffers, 0, 1+len(f.parts))
 	b = append(b, f.appendHead(nil))
@@ -89,8 +89,8 @@ func (f *frame) buffers() net.Buffers {
 	return b
 }
 
-// read reads one frame. Parts of a small frame share one allocation; in a
-// larger one each large part has memory of its own, read without a copy.
+// read reads one frame. Parts of a small frame share one allocation; each large part of
+// a larger frame has its own, and is read without a copy.
 func (f *frame) read(r *bufio.Reader) error {
 	head, err := r.Peek(4)
 	if err != nil {
@@ -143,9 +143,9 @@ func (f *frame) read(r *bufio.Reader) error {
 	return nil
 }
 
-// readLarge reads a part into memory of its own. Memory beyond the first
-// 256 MiB is only taken as the bytes arrive, so that a wrong length in the
-// channel ends as a cut frame and not as an allocation of that size.
+// readLarge reads a part into its own memory. Memory beyond the first 256 MiB is
+// allocated as the bytes arrive, so that a wrong length leads to a truncated frame and
+// not to an allocation of that size.
 func readLarge(r *bufio.Reader, n uint64) ([]byte, error) {
 	const trusted = 256 << 20
 	part := make([]byte, min(n, trusted))
@@ -162,7 +162,7 @@ func readLarge(r *bufio.Reader, n uint64) ([]byte, error) {
 	}
 }
 
-// cut turns an end of stream inside a frame into io.ErrUnexpectedEOF.
+// cut turns an end of the stream inside a frame into io.ErrUnexpectedEOF.
 func cut(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

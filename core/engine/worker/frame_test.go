@@ -19,7 +19,7 @@ func TestFrame(t *testing.T) {
 			t.Errorf("size %d, written %d", want.size(), len(text))
 		}
 		if got := bytes.Join(want.buffers(), nil); !bytes.Equal(got, text) {
-			t.Error("buffers differ from the whole")
+			t.Error("buffers differ from the whole frame")
 		}
 		var got frame
 		r := bufio.NewReader(bytes.NewReader(append(text, text...)))
@@ -42,7 +42,7 @@ func TestFrame(t *testing.T) {
 	}
 }
 
-// A length that is not true costs at most 256 MiB, and those only on paper.
+// A wrong length allocates at most 256 MiB, which are never touched.
 func TestFrameLies(t *testing.T) {
 	text := []byte{kindReply, 0, 1, 0, 0, 0, 0, 0, 0xff, 0, 0, 0, 'x'}
 	var f frame

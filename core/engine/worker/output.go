@@ -13,36 +13,36 @@ import (
 // Stream is one of the worker's two outputs.
 type Stream int
 
-// The streams, by their descriptors less one.
+// The streams; a value is the file descriptor minus one.
 const (
 	Stdout Stream = iota
 	Stderr
 )
 
-// String is the stream's name in messages.
+// String returns the stream's name in messages.
 func (s Stream) String() string { return [...]string{"stdout", "stderr"}[s] }
 
 const (
 	outputDelay = 20 * time.Millisecond // how long output is collected
 	// How much of it is collected: an eighth of what the request has written,
-	// within these bounds. Clients append each message to a text that grows,
-	// so a steady batch would cost them the square of its length.
+	// within these limits. Clients append each message to a growing text, so with
+	// batches of constant size their cost would be quadratic.
 	batchMin = 64 << 10
 	batchMax = 8 << 20
-	pipeSize = 1 << 20 // asked for; the system may give less
-	readStep = 4 << 10 // least room for a read
+	pipeSize = 1 << 20 // requested size; the system may grant less
+	readStep = 4 << 10 // minimum buffer space for a read
 	tailSize = 4 << 10 // kept for the report of an exit
 )
 
-// output reads the two pipes. Its lock is taken inside the caller's locks and
-// never held while the handler is called.
+// output reads the two pipes. Its lock may be taken while the caller's locks are held,
+// and is not held while the handler is called.
 type output struct {
 	mu      sync.Mutex
 	streams [2]outputStream
 	timer   *time.Timer
 	armed   bool
 	closed  bool
-	taken   int    // bytes, since the last time that take drained
+	taken   int    // bytes taken since take last drained the pipes
 	tail    []byte // the last bytes of both streams
 }
 
@@ -52,7 +52,7 @@ type outputStream struct {
 	buf  []byte // read and not taken
 }
 
-// open makes the pipes and answers the worker's ends.
+// open creates the pipes and returns the worker's ends.
 func (o *output) open() (stdout, stderr *os.File, err error) {
 	for i := range o.streams {
 		r, w, err := outputPipe()
@@ -81,8 +81,8 @@ func (o *output) open() (stdout, stderr *os.File, err error) {
 	return stdout, stderr, nil
 }
 
-// pump reads one stream as output comes and calls notify when there is
-// something to take. It ends when the pipe does, or with close.
+// pump reads one stream continuously and calls notify when there is output to take. It
+// ends at the end of the pipe, or with close.
 func (o *output) pump(stream Stream, notify func()) {
 	s := &o.streams[stream]
 	conn, err := s.file.SyscallConn()
@@ -116,8 +116,8 @@ func (o *output) pump(stream Stream, notify func()) {
 	}
 }
 
-// readOnce reads what the pipe gives at once. It answers how much, and false
-// when there will be no more. The lock is held.
+// readOnce reads once from the pipe without waiting. It returns the number of bytes, and
+// false when there will be no more. The caller holds the lock.
 func (o *output) readOnce(s *outputStream) (n int, more bool) {
 	if o.closed || s.file == nil {
 		return 0, false
@@ -143,12 +143,13 @@ func (o *output) readOnce(s *outputStream) (n int, more bool) {
 	}
 }
 
-// drain reads all that was in the pipes when it was called. The lock is held.
+// drain reads everything that was in the pipes when it was called. The caller holds the
+// lock.
 func (o *output) drain() {
 	for i := range o.streams {
 		s := &o.streams[i]
-		// A pipe holds at most pipeSize: what comes beyond was written later,
-		// by something that would never let us finish.
+		// A pipe holds at most pipeSize: anything beyond that was written later, by a
+		// process that might never stop.
 		for read := 0; read < 2*pipeSize; {
 			n, _ := o.readOnce(s)
 			if n == 0 {
@@ -159,9 +160,9 @@ func (o *output) drain() {
 	}
 }
 
-// take hands the collected text to f, first of stdout. An incomplete UTF-8
-// sequence at the end waits for its rest unless the streams are closed. The
-// text is borrowed until f returns; it may hold invalid sequences.
+// take passes the collected text to f, stdout first. An incomplete UTF-8 sequence at the
+// end is kept until its rest arrives, unless the streams are closed. The text is valid
+// until f returns; it may contain invalid sequences.
 func (o *output) take(drain bool, f func(s Stream, text []byte)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -187,7 +188,7 @@ func (o *output) take(drain bool, f func(s Stream, text []byte)) {
 		}
 		s.buf = s.buf[:copy(s.buf, s.buf[n:])]
 		if cap(s.buf) > 4*readStep && (drain || o.taken < 16*batchMin) {
-			s.buf = append([]byte(nil), s.buf...) // little to come
+			s.buf = append([]byte(nil), s.buf...) // only a few bytes
 		}
 	}
 	if drain {
@@ -195,7 +196,7 @@ func (o *output) take(drain bool, f func(s Stream, text []byte)) {
 	}
 }
 
-// wholeRunes is the length of b without an unfinished UTF-8 sequence at its end.
+// wholeRunes returns the length of b without an incomplete UTF-8 sequence at its end.
 func wholeRunes(b []byte) int {
 	for i := 1; i < utf8.UTFMax && i <= len(b); i++ {
 		c := b[len(b)-i]
@@ -209,7 +210,7 @@ func wholeRunes(b []byte) int {
 	return len(b)
 }
 
-// close reads what is left and closes the pipes; take still works.
+// close reads the remaining output and closes the pipes; take still works.
 func (o *output) close() {
 	o.mu.Lock()
 	if !o.closed {
@@ -238,7 +239,7 @@ func (o *output) keepTail(b []byte) {
 	o.tail = append(o.tail, b...)
 }
 
-// lastLines is the end of what the worker wrote on both streams.
+// lastLines returns the end of the worker's output on both streams.
 func (o *output) lastLines() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -251,10 +252,9 @@ func (o *output) lastLines() string {
 	return strings.TrimRight(strings.ToValidUTF8(text, "\uFFFD"), "\n")
 }
 
-// TakeOutput hands f what the worker wrote since the last call, each stream's
-// in order. With drain it first reads all that is in the pipes, so that what
-// was written before a Reply or Display is in it. f must not keep text and
-// must not call p.
+// TakeOutput passes to f the worker's output since the last call, in order for each
+// stream. With drain, it first reads everything in the pipes, so that output written
+// before a Reply or Display is included. f must not retain text and must not call p.
 func (p *Process) TakeOutput(drain bool, f func(s Stream, text []byte)) {
 	p.out.take(drain, f)
 }

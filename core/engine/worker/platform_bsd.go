@@ -8,18 +8,18 @@ import (
 	"syscall"
 )
 
-// processAttributes give the worker a process group of its own, out of reach
-// of the terminal's Ctrl-C. It ends when its channel does.
+// processAttributes give the worker its own process group, so that the terminal's Ctrl-C
+// does not reach it. The worker ends when its channel does.
 func processAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// waitExit answers false: there is no wait here that does not reap.
+// waitExit returns false: these systems have no wait that does not reap.
 func waitExit(int) bool { return false }
 
 func growPipe(int) {}
 
 func oomKills() int64 { return 0 }
 
-// faultFile is where the worker's fault handler writes: a file without a name.
+// faultFile returns the file that the worker's fault handler writes to; it has no name.
 func faultFile() (*os.File, error) {
 	f, err := os.CreateTemp("", "ipcore-fault-")
 	if err != nil {

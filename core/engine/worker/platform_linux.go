@@ -10,15 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processAttributes give the worker a process group of its own, out of reach
-// of the terminal's Ctrl-C, and have it killed when the thread that started
-// it ends.
+// processAttributes give the worker its own process group, so that the terminal's Ctrl-C
+// does not reach it, and have the kernel kill it when the thread that started it ends.
 func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// waitExit waits until a child has ended, without reaping it. It answers
-// false when it could not.
+// waitExit waits until a child has ended, without reaping it. It returns false if that
+// failed.
 func waitExit(pid int) bool {
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -30,7 +29,8 @@ func waitExit(pid int) bool {
 
 func growPipe(fd int) { _, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize) }
 
-// faultFile is where the worker's fault handler writes: memory without a name.
+// faultFile returns the file that the worker's fault handler writes to; it is in memory
+// and has no name.
 func faultFile() (*os.File, error) {
 	fd, err := unix.MemfdCreate("ipcore-fault", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -39,8 +39,8 @@ func faultFile() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "fault report"), nil
 }
 
-// oomKills counts the processes of our control group that were killed for
-// lack of memory; 0 where that is not told.
+// oomKills returns how many processes of this control group were killed for lack of
+// memory, or 0 if the system does not say.
 func oomKills() int64 {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// channelPair makes the channel: our end, and the worker's, which is to be
-// closed here after the start.
+// channelPair creates the channel. It returns this process's end and the worker's, which
+// the caller closes after the start.
 func channelPair() (*net.UnixConn, *os.File, error) {
 	syscall.ForkLock.RLock()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -26,7 +26,7 @@ func channelPair() (*net.UnixConn, *os.File, error) {
 		return nil, nil, fmt.Errorf("worker channel: %w", err)
 	}
 	for _, fd := range fds {
-		// Larger writes at a time for large arrays; the system may refuse.
+		// Larger buffers mean fewer writes for large arrays; the system may refuse.
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20)
 	}
 	theirs := os.NewFile(uintptr(fds[1]), "worker channel")
@@ -38,8 +38,8 @@ func channelPair() (*net.UnixConn, *os.File, error) {
 	return conn.(*net.UnixConn), theirs, nil
 }
 
-// outputPipe makes a pipe whose read end does not block and whose write end,
-// the worker's, does.
+// outputPipe creates a pipe whose read end is non-blocking and whose write end, the
+// worker's, blocks.
 func outputPipe() (r, w *os.File, err error) {
 	var fds [2]int
 	syscall.ForkLock.RLock()
@@ -62,7 +62,7 @@ func outputPipe() (r, w *os.File, err error) {
 
 func readPipe(fd int, b []byte) (int, error) { return unix.Read(fd, b) }
 
-// killGroup ends a worker and the processes it started in its group.
+// killGroup kills a worker and the processes of its process group.
 func killGroup(pid int) { _ = unix.Kill(-pid, unix.SIGKILL) }
 
 func exitSignal(state *os.ProcessState) syscall.Signal {
@@ -79,7 +79,7 @@ func signalName(sig syscall.Signal) string {
 	return "unknown"
 }
 
-// SignalNumber answers the signal of a name like "SIGINT".
+// SignalNumber returns the signal of a name such as "SIGINT".
 func SignalNumber(name string) (syscall.Signal, bool) {
 	sig := unix.SignalNum(name)
 	return sig, sig != 0

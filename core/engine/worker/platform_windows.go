@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// The worker's channel and process group are Unix's: here Start answers
-// ErrUnsupported, from channelPair, before anything else is tried.
+// The worker's channel and process group need Unix. On Windows, Start returns
+// ErrUnsupported, from channelPair, before it does anything else.
 
 func channelPair() (*net.UnixConn, *os.File, error) { return nil, nil, ErrUnsupported }
 func outputPipe() (r, w *os.File, err error)        { return nil, nil, ErrUnsupported }
@@ -20,7 +20,7 @@ func oomKills() int64                               { return 0 }
 func exitSignal(*os.ProcessState) syscall.Signal    { return 0 }
 func signalName(sig syscall.Signal) string          { return sig.String() }
 
-// SignalNumber answers the signal of a name like "SIGINT".
+// SignalNumber returns the signal of a name such as "SIGINT".
 func SignalNumber(name string) (syscall.Signal, bool) {
 	switch name {
 	case "SIGINT":

@@ -16,30 +16,29 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// ErrUnsupported is answered by Start where the native worker does not run.
-var ErrUnsupported = errors.New("the native engine's Python worker needs a Unix system; use --engine-cmd 'python -m ipyparallel.engine' here")
+// ErrUnsupported is returned by Start on systems where the native worker does not run.
+var ErrUnsupported = errors.New("the native engine's Python worker needs a Unix system; use --engine-cmd 'python -m ipyparallel.engine' instead")
 
-// ErrExited is answered when a request is sent to a worker that has ended.
+// ErrExited is returned when a request is sent to a worker that has ended.
 var ErrExited = errors.New("the Python worker has ended")
 
-// Handler is told what the worker does. Ready, Reply, Display and Exited are
-// called one at a time and in order; Output may come at any moment, from
-// other goroutines. TakeOutput, called in Reply, Display or Exited, answers
-// all that the worker wrote before.
+// Handler receives the worker's events. Ready, Reply, Display and Exited are called one at
+// a time and in order; Output may be called at any time, on other goroutines. TakeOutput,
+// called in Reply, Display or Exited, returns all output that the worker wrote before.
 type Handler interface {
 	// Ready is called once, when the worker waits for its first request.
 	// info is the JSON object of its H frame.
 	Ready(p *Process, info []byte)
-	// Reply ends the request under way. Parts of less than 64 KiB share
-	// memory, a larger one has its own; none are written again.
+	// Reply ends the request in progress. Parts of less than 64 KiB share memory, a
+	// larger part has its own; they are not modified afterwards.
 	Reply(p *Process, r Reply)
-	// Display carries a message of the request under way, or, from a thread
-	// that outlived it, of the last one.
+	// Display has a message of the request in progress or, from a thread that
+	// outlived its request, of the last one.
 	Display(p *Process, d Display)
-	// Output is called when output waits for TakeOutput: after a short time
-	// of collecting, or at once when there is much.
+	// Output is called when there is output for TakeOutput: after a short delay, or
+	// at once when there is a lot.
 	Output(p *Process)
-	// Exited is the last call. It is made whatever ended the worker.
+	// Exited is the last call. It is always made, whatever ended the worker.
 	Exited(p *Process, e Exit)
 }
 
@@ -47,7 +46,7 @@ type Handler interface {
 type Reply struct {
 	MsgID []byte
 	OK    bool
-	// Parts are what follows "ok"; empty unless OK.
+	// Parts are the parts after "ok"; empty unless OK.
 	Parts [][]byte
 	// The error's name, text, traceback (lines joined by NUL),
 	// user_expressions JSON and flags JSON; empty if OK.
@@ -62,22 +61,21 @@ type Display struct {
 	Buffers [][]byte
 }
 
-// Options say how to start a worker.
+// Options configure a worker.
 type Options struct {
 	// Command is the program and its arguments, to which the numbers of the
 	// channel's and the fault file's descriptors are added.
 	Command []string
-	// Source are the parts of the S frame (see Source); none is sent when empty.
+	// Source has the parts of the S frame (see Source); empty sends no S frame.
 	Source [][]byte
-	Dir    string // working directory; "" is ours
+	Dir    string // working directory; "" means this process's
 	// Handler must not be nil.
 	Handler Handler
 	Log     hclog.Logger
 }
 
-// Process is a running worker. Its methods are safe for concurrent use. None
-// of them calls the Handler, so they may be called with the locks held that
-// the Handler takes.
+// Process is a running worker. Its methods are safe for concurrent use. They don't call
+// the Handler, so they may be called while locks are held that the Handler takes.
 type Process struct {
 	opts    Options
 	cmd     *exec.Cmd
@@ -85,30 +83,30 @@ type Process struct {
 	out     output
 	fault   *os.File
 	started time.Time
-	oom     int64 // kills by memory limit in our control group at the start
+	oom     int64 // out-of-memory kills in this control group at the start
 
-	wmu  sync.Mutex // guards wbuf and keeps the frames of the channel apart
+	wmu  sync.Mutex // guards wbuf and the writing of frames
 	wbuf []byte
 
-	mu     sync.Mutex // guards what follows; never held with another
+	mu     sync.Mutex // guards the fields below; never held together with another
 	exited bool
-	cause  error // why we ended it, if we did
+	cause  error // why this process ended it, or nil
 	ready  bool
-	lost   *time.Timer // ends a worker whose channel has ended
+	lost   *time.Timer // kills a worker whose channel has ended
 
 	wg   sync.WaitGroup
 	read chan struct{} // closed when the channel's reader has ended
 	done chan struct{} // closed after Handler.Exited
 }
 
-// The descriptors that the worker gets besides the three standard ones.
+// The worker's descriptors in addition to the three standard ones.
 const (
 	channelFD = 3
 	faultFD   = 4
 )
 
-// Start starts a worker. Its goroutines end, and Done is closed, when the
-// process has ended; Stop or Kill see to that.
+// Start starts a worker. Its goroutines end, and Done is closed, when the process has
+// ended; Stop and Kill end it.
 func Start(o Options) (*Process, error) {
 	if len(o.Command) == 0 || o.Handler == nil {
 		return nil, errors.New("worker: no command or no handler")
@@ -125,9 +123,9 @@ func Start(o Options) (*Process, error) {
 	return p, nil
 }
 
-// run starts the process and waits for it, on a thread of its own: the death
-// of that thread is what kills the worker when we die (see processAttributes),
-// so it must live as long as the worker.
+// run starts the process and waits for it on a dedicated thread. The kernel kills the
+// worker when that thread dies (see processAttributes), so the thread must live as long
+// as the worker.
 func (p *Process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -143,7 +141,7 @@ func (p *Process) run(started chan<- error) {
 
 	waitErr := p.wait()
 
-	// What it wrote before it died is still in the channel and in the pipes.
+	// Data that it wrote before it died is still in the channel and in the pipes.
 	_ = p.conn.SetReadDeadline(time.Now().Add(2 * time.Second))
 	<-p.read
 	_ = p.conn.Close()
@@ -154,7 +152,7 @@ func (p *Process) run(started chan<- error) {
 	close(p.done)
 }
 
-// wait waits for the end of the process and kills what is left of its group.
+// wait waits for the end of the process and kills the rest of its process group.
 func (p *Process) wait() error {
 	pid := p.cmd.Process.Pid
 	ended := func() {
@@ -167,7 +165,7 @@ func (p *Process) wait() error {
 		killGroup(pid)
 	}
 	if waitExit(pid) {
-		// Not reaped yet: its id, which is its group's, is nobody else's.
+		// Not reaped yet, so no other process or group can have its id.
 		ended()
 		return p.cmd.Wait()
 	}
@@ -176,7 +174,7 @@ func (p *Process) wait() error {
 	return err
 }
 
-// start makes the channel, the pipes and the process.
+// start creates the channel, the pipes and the process.
 func (p *Process) start() (err error) {
 	conn, channel, err := channelPair()
 	if err != nil {
@@ -215,7 +213,7 @@ func (p *Process) start() (err error) {
 	if len(p.opts.Source) > 0 {
 		f := frame{kind: kindSource, parts: p.opts.Source}
 		p.opts.Source = nil
-		p.wmu.Lock() // for the goroutine: nothing may be written before it
+		p.wmu.Lock() // released by the goroutine: the S frame must be written first
 		p.wg.Go(func() {
 			defer p.wmu.Unlock()
 			p.writeLocked(&f)
@@ -224,7 +222,7 @@ func (p *Process) start() (err error) {
 	return nil
 }
 
-// readChannel hands the worker's frames to the handler until the channel ends.
+// readChannel passes the worker's frames to the handler until the channel ends.
 func (p *Process) readChannel() {
 	defer close(p.read)
 	r := bufio.NewReaderSize(p.conn, 8<<10)
@@ -236,7 +234,7 @@ func (p *Process) readChannel() {
 		}
 		switch {
 		case p.isKilled():
-			return // what it says is of no interest any more
+			return // its frames no longer matter
 		case err == nil:
 		case errors.Is(err, errNotFrame):
 			p.kill(err)
@@ -248,8 +246,8 @@ func (p *Process) readChannel() {
 	}
 }
 
-// lostChannel gives a worker whose channel has ended a moment to end too, and
-// then ends it.
+// lostChannel gives a worker whose channel has ended a moment to end too, and then kills
+// it.
 func (p *Process) lostChannel(err error) {
 	if !errors.Is(err, io.EOF) {
 		p.opts.Log.Debug("worker channel ended", "error", err)
@@ -261,7 +259,7 @@ func (p *Process) lostChannel(err error) {
 	}
 }
 
-// handle takes one frame apart.
+// handle decodes one frame and calls the handler.
 func (p *Process) handle(f *frame) error {
 	switch {
 	case f.kind == kindHello && len(f.parts) >= 1:
@@ -293,10 +291,10 @@ func (p *Process) handle(f *frame) error {
 	return nil
 }
 
-// send writes a frame: a small one before it returns, a larger one from a
-// goroutine, because the worker may take its time. The parts of a larger one
-// must not change until the request has ended. A write that fails means that
-// the worker is ending, which the handler learns by Exited.
+// send writes a frame: a small one before it returns, a larger one on a goroutine, because
+// the worker may read slowly. The parts of a larger frame must not be modified until the
+// request has ended. A failed write means that the worker is ending, which the handler
+// learns from Exited.
 func (p *Process) send(f *frame) error {
 	if f.size() > smallFrame {
 		return p.sendLater(f)
@@ -341,14 +339,14 @@ func (p *Process) writeLocked(f *frame) {
 	}
 }
 
-// Hello tells the worker who it works for: its first request, after which it
-// answers that it is ready. v is a JSON object with engine_id and uuid.
+// Hello sends the worker its first request, after which it reports that it is ready. v is
+// a JSON object with engine_id and uuid.
 func (p *Process) Hello(v []byte) error {
-	// The sources before it may not be read yet.
+	// The worker may not have read the source frame yet.
 	return p.sendLater(&frame{kind: kindHello, parts: [][]byte{v}})
 }
 
-// Apply sends an apply request. session tells client sessions apart.
+// Apply sends an apply request. session identifies the client's session.
 func (p *Process) Apply(msgID string, session int, buffers [][]byte) error {
 	parts := make([][]byte, 0, 2+len(buffers))
 	parts = append(parts, []byte(msgID), strconv.AppendInt(nil, int64(session), 10))
@@ -359,7 +357,7 @@ func (p *Process) Apply(msgID string, session int, buffers [][]byte) error {
 type Execution struct {
 	MsgID           string
 	Code            string
-	Count           int    // the number of the cell
+	Count           int    // the execution count
 	UserExpressions []byte // a JSON object, or empty
 	Silent          bool
 	StoreHistory    bool
@@ -379,7 +377,7 @@ func (p *Process) Execute(e Execution) error {
 	return p.send(&f)
 }
 
-// Clear asks for an empty namespace.
+// Clear sends a request for an empty namespace.
 func (p *Process) Clear(msgID string) error {
 	return p.send(&frame{kind: kindClear, parts: [][]byte{[]byte(msgID)}})
 }
@@ -389,14 +387,14 @@ func (p *Process) Jupyter(msgID, msgType string, content []byte) error {
 	return p.send(&frame{kind: kindJupyter, parts: [][]byte{[]byte(msgID), []byte(msgType), content}})
 }
 
-// Pid is the worker's process id.
+// Pid returns the worker's process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Done is closed after the handler's Exited.
+// Done returns a channel that is closed after the handler's Exited.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Signal sends a signal to the worker. Unless a request is under way the
-// caller must not send SIGINT: it would be lost, or hit the next request.
+// Signal sends a signal to the worker. The caller must not send SIGINT unless a request is
+// in progress: it would be lost, or interrupt the next request.
 func (p *Process) Signal(sig os.Signal) error {
 	if p.hasExited() {
 		return ErrExited
@@ -407,10 +405,9 @@ func (p *Process) Signal(sig os.Signal) error {
 	return nil
 }
 
-// Stop ends the worker: it is asked to quit, so that exit handlers of user
-// code run; after grace, or at once with none, it and its process group are
-// killed. Stop returns after the handler's Exited, so the caller must hold
-// none of the handler's locks.
+// Stop ends the worker. It asks the worker to quit, so that exit handlers of user code run,
+// and kills it and its process group after grace, or at once if grace is 0. Stop returns
+// after the handler's Exited, so the caller must not hold the handler's locks.
 func (p *Process) Stop(grace time.Duration) {
 	if grace > 0 && p.send(&frame{kind: kindQuit}) == nil {
 		t := time.NewTimer(grace)
@@ -425,21 +422,21 @@ func (p *Process) Stop(grace time.Duration) {
 	<-p.done
 }
 
-// Reasons why a worker was killed by us.
+// Causes for which this process kills a worker.
 var (
 	errStopped     = errors.New("was stopped")
 	errLostChannel = errors.New("lost its channel to the engine (was its file descriptor closed?)")
 )
 
-// Kill ends the worker and its process group and does not wait. The handler's
-// Exited gets the first cause given.
+// Kill kills the worker and its process group without waiting. The handler's Exited gets
+// the first cause.
 func (p *Process) Kill(cause error) { p.kill(cause) }
 
-// Alive tells whether the process has not ended. Once it is false, Exited has
-// been called or is about to be.
+// Alive reports whether the process is running. Once it is false, Exited has been called
+// or is about to be.
 func (p *Process) Alive() bool { return !p.hasExited() }
 
-// kill ends the process group; the first cause given is the one reported.
+// kill kills the process group; only the first cause is reported.
 func (p *Process) kill(cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// recorder is a handler that writes down what it is told, in order.
+// recorder is a handler that records its calls in order.
 type recorder struct {
 	t       testing.TB
 	p       *Process
@@ -163,7 +163,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// Output is there before the display or the reply that follows it.
+// Output arrives before the display or the reply that follows it.
 func TestOutputOrder(t *testing.T) {
 	r := start(t, "")
 	for range 50 {
@@ -202,8 +202,8 @@ func TestOutputWhileRunning(t *testing.T) {
 	}
 }
 
-// A worker that floods its outputs before it reads a large request, and a
-// large reply behind a flood, do not lock up.
+// A worker that floods its outputs before it reads a large request, and a large reply
+// after a flood, do not deadlock.
 func TestFlood(t *testing.T) {
 	r := start(t, "")
 	const n = 8 << 20
@@ -219,13 +219,13 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// A character is not cut in two, and what is no UTF-8 is not held back.
+// A character is not split, and bytes that are not UTF-8 are not held back.
 func TestWholeCharacters(t *testing.T) {
 	r := start(t, "")
 	r.apply("bytes e282")
 	r.reply()
 	if got := r.output(Stdout); got != "" {
-		t.Errorf("half a character came: %q", got)
+		t.Errorf("half a character arrived: %q", got)
 	}
 	r.apply("bytes acff41")
 	r.reply()
@@ -240,8 +240,8 @@ func TestWholeCharacters(t *testing.T) {
 	}
 }
 
-// The more a request writes, the larger the pieces: a client pays for each
-// with a copy of what it has.
+// The more a request writes, the larger the pieces, because a client copies all of its
+// text for each piece.
 func TestOutputBatches(t *testing.T) {
 	r := start(t, "")
 	r.apply("flood 33554432")
@@ -262,7 +262,7 @@ func TestDeath(t *testing.T) {
 		{"exit 0", "exited with status 0", "", 0},
 		{"kill 9", "was killed by signal 9 (SIGKILL)", "", syscall.SIGKILL},
 		{"kill 15", "was killed by signal 15 (SIGTERM)", "", syscall.SIGTERM},
-		{"garbage", "the worker's channel holds something that is not a frame (kind 0x70)", "", syscall.SIGKILL},
+		{"garbage", "the worker's channel has data that is not a frame (kind 0x70)", "", syscall.SIGKILL},
 		{"close", "lost its channel to the engine (was its file descriptor closed?)", "", syscall.SIGKILL},
 	} {
 		t.Run(c.script, func(t *testing.T) {
@@ -280,7 +280,7 @@ func TestDeath(t *testing.T) {
 	}
 }
 
-// A worker that dies while a large request is written to it does not hold us.
+// A worker that dies while a large request is written to it does not block the writer.
 func TestDeathWhileWriting(t *testing.T) {
 	r := start(t, "")
 	<-r.ready
@@ -307,7 +307,7 @@ func TestDeathAtStart(t *testing.T) {
 	}
 }
 
-// A worker that takes no notice is killed when its time is over.
+// A worker that ignores the request to quit is killed after the grace period.
 func TestStopBusy(t *testing.T) {
 	r := start(t, "")
 	<-r.ready

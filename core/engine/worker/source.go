@@ -10,15 +10,15 @@ import (
 //go:embed python/*.py
 var python embed.FS
 
-// loaderName is the text that the interpreter is started with.
+// loaderName is the module whose text the interpreter is started with.
 const loaderName = "python/loader.py"
 
-// Command answers the command line of a worker for the given Python.
+// Command returns the command line of a worker for the given Python.
 func Command(interpreter string) []string {
 	return []string{interpreter, "-c", string(embedded(loaderName))}
 }
 
-// Source answers the parts of the S frame: name and text of each module.
+// Source returns the parts of the S frame: name and text of each module.
 func Source() [][]byte {
 	entries, err := python.ReadDir("python")
 	if err != nil {

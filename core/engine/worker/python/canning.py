@@ -1,6 +1,6 @@
-"""The client's canned objects, both directions, and the buffers of apply messages.
+"""The client's canned objects, in both directions, and the buffers of apply messages.
 
-The node's own ipyparallel is never imported for this: the classes below stand for its classes.
+The node's own ipyparallel is never imported for this; the classes below stand in for its classes.
 """
 
 import functools
@@ -8,10 +8,10 @@ import io
 import sys
 import types
 
-from . import helpers, interrupt, pickling
+from . import interrupt, pickling
 from .pickling import CANNING, ForeignCode, Public, PythonVersionMismatch, dumps, loads, publish
 
-THRESHOLD = 1024  # a longer buffer travels beside the pickle
+THRESHOLD = 1024  # a longer buffer is sent separately from the pickle
 ITEMS = 64  # containers below this size are canned item by item
 
 
@@ -22,12 +22,12 @@ def use_pickle():
 
 
 def use_cloudpickle():
-    """Let cloudpickle take care of functions, in both directions."""
+    """Pickle functions with cloudpickle, in both directions."""
     import cloudpickle
 
     class Pickler(cloudpickle.Pickler):
         def reducer_override(self, obj):
-            # It would take classes and functions that it can't find by their name apart, and pickle their code.
+            # cloudpickle would pickle the code of classes and functions that it can't find by name.
             if type(obj) is pickling.Public:
                 return pickling.reduce_public(obj)
             return super().reducer_override(obj)
@@ -44,12 +44,12 @@ def use_cloudpickle():
 
 
 def use_dill():
-    """Let dill take care of functions, in both directions."""
+    """Pickle functions with dill, in both directions."""
     import dill
 
     class DillUnpickler(dill.Unpickler):
         def find_class(self, module, name):
-            found = pickling.public.get((module, name)) or helpers.by_reference(module, name)
+            found = pickling.public.get((module, name)) or pickling.by_reference(module, name)
             return super().find_class(module, name) if found is None else found
 
     class Dill:
@@ -150,7 +150,7 @@ class CannedFunction(CannedObject):
 
     def get_object(self, g=None):
         code = self.code
-        helper = helpers.by_code(self.module, self.__name__, code.co_filename)
+        helper = by_code(self.module, self.__name__, code.co_filename)
         if helper is not None:
             return helper
         if type(code) is ForeignCode:
@@ -189,6 +189,20 @@ def _module_globals(name):
     finally:
         interrupt.leave(before)
     return sys.modules[name].__dict__
+
+
+def by_code(module, name, filename):
+    """Return the helper that replaces a function that was sent as code, or None.
+
+    The client marks some of its functions as interactive. Their module is __main__, so their file decides.
+    """
+    if module.startswith("ipyparallel"):
+        return pickling.helpers.get((module, name))
+    if module == "__main__" and name in pickling.interactive:
+        path, helper = pickling.interactive[name]
+        if filename.replace("\\", "/").endswith("ipyparallel/" + path):
+            return helper
+    return None
 
 
 @publish(CANNING)
@@ -257,7 +271,7 @@ class CannedClass(CannedObject):
 
 @publish(CANNING)
 class CannedArray(CannedObject):
-    """A NumPy array: its type and shape, and its memory as a buffer, or a pickle where memory alone does not tell."""
+    """A NumPy array: its type and shape, and its memory as a buffer, or a pickle if its memory is not enough."""
 
     def __init__(self, obj):
         import numpy
@@ -325,7 +339,9 @@ class dependent(metaclass=Public):
 
     def check_dependency(self):
         if self.df(*self.dargs, **self.dkwargs) is False:
-            raise helpers.unmet_dependency()()
+            from . import errors
+
+            raise errors.error_class("UnmetDependency")()
 
     def __call__(self, *args, **kwargs):
         return self.f(*args, **kwargs)
@@ -370,7 +386,7 @@ _plain = {type(None), bool, int, float, complex, str, bytearray, list, tuple, se
 
 
 def _resolve(mapping):
-    """Replace dotted names of classes whose module is imported by the classes. Report whether there were any."""
+    """Replace dotted names of classes by the classes where their module is imported. Report whether there were any."""
     found = False
     for key in [k for k in mapping if isinstance(k, str)]:
         module, _, name = key.rpartition(".")
@@ -415,7 +431,7 @@ def can(obj):
         return can_map[cls](obj)
     real = _real(CANNING)
     if real is not None:
-        # The node's own package is in use: its map counts where the user added to it.
+        # The node's own package is in use: entries that the user added to its map apply.
         canner = real.can_map.get(cls)
         if canner is None and any(isinstance(k, str) and k not in real._original_can_map for k in real.can_map):
             return real.can(obj)
@@ -487,7 +503,7 @@ def _extract(obj, out, threshold):
 
 
 def _restore(obj, parts, at):
-    """Put raw parts back into the canned object. Return the index behind them."""
+    """Put raw parts back into the canned object. Return the index after them."""
     buffers = _buffers(obj)
     if buffers:
         for i, buf in enumerate(buffers):
@@ -538,7 +554,7 @@ def _deserialize(parts, at, g):
 
 
 def deserialize(buffers, g=None):
-    """Return the object that serialize took apart, and the buffers behind it."""
+    """Return the object that serialize took apart, and the remaining buffers."""
     buffers = list(buffers)
     obj, at = _deserialize(buffers, 0, g)
     return obj, buffers[at:]
@@ -572,8 +588,20 @@ def pack_apply(f, args, kwargs, threshold=THRESHOLD, items=ITEMS):
     return serialize(f) + [pickling.native.dumps(info, pickling.PROTOCOL)] + arg_bufs + kwarg_bufs
 
 
+def publish_data(data):
+    """Send a dict of Python objects to the client while the request runs."""
+    from . import display
+
+    before = interrupt.enter(interrupt.BUSY)
+    try:
+        buffers = serialize(data)
+        display.send("data_message", {"keys": list(data)}, buffers)
+    finally:
+        interrupt.leave(before)
+
+
 class sessions:
-    """The client sessions that sent foreign functions: their later ones are not tried either."""
+    """The client sessions that sent foreign functions, whose later functions are not tried either."""
 
     current = ""
     foreign = set()

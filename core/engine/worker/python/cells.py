@@ -48,14 +48,14 @@ def parse(source, filename):
     """Return the syntax tree and the source as Python. Only a cell that is not Python is looked at for magics."""
     try:
         if source.partition(" ")[0] in _COMMANDS:  # `cd /tmp` is a division
-            from . import magics
+            from . import syntax
 
-            source = magics.transform(source)
+            source = syntax.transform(source)
         return compile(source, filename, "exec", _FLAGS | _future, True), source
     except SyntaxError as e:
-        from . import magics
+        from . import syntax
 
-        changed = magics.transform(source)
+        changed = syntax.transform(source)
         if changed == source:
             raise
         try:

@@ -28,7 +28,9 @@ _rest = b""  # what was read beyond the last frame
 waiting = None
 begun = None
 
-REPLY = 82  # R
+# Kinds of frames; README.md has their parts.
+HELLO, APPLY, EXECUTE, CLEAR, JUPYTER, QUIT = 72, 65, 69, 67, 74, 81  # H, A, E, C, J, Q to the worker
+READY, REPLY, DATA = 72, 82, 68  # H, R, D from the worker
 
 if hasattr(_signal, "pthread_sigmask"):
     _sigmask, _SIG_BLOCK, _SIG_SETMASK = _signal.pthread_sigmask, _signal.SIG_BLOCK, _signal.SIG_SETMASK

@@ -1,8 +1,9 @@
 """Rich display: objects as MIME bundles, and the messages that carry them."""
 
-from . import channel, interrupt, namespace, streams
+from . import channel, failure, interrupt, namespace, streams
 
 WIDTH = 79
+formatter = None  # the format function of IPython's shell once that runs the cells
 
 METHODS = (
     ("text/html", "_repr_html_"),
@@ -20,7 +21,7 @@ _CANARY = "_ipython_canary_method_should_not_exist_"
 
 
 class Printer:
-    """What _repr_pretty_ methods write to."""
+    """The object that _repr_pretty_ methods write to."""
 
     def __init__(self):
         self.parts = []
@@ -88,10 +89,8 @@ def plain(obj):
 
 def bundle(obj, include=None, exclude=None):
     """Return the MIME types of obj and their metadata."""
-    from . import ipython
-
-    if ipython.current() is not None:
-        return ipython.current().display_formatter.format(obj, include, exclude)
+    if formatter is not None:
+        return formatter(obj, include, exclude)
     data, metadata = {}, {}
     if not isinstance(obj, type) and getattr(obj, _CANARY, None) is None:
         method = getattr(obj, "_repr_mimebundle_", None)
@@ -132,7 +131,7 @@ def _split(given):
 
 
 def _call(method, **kwargs):
-    """Call a display method. One that fails is reported and left out, so that the others still show."""
+    """Call a display method. A method that fails is reported and left out, so that the others still show."""
     try:
         return method(**kwargs)
     except NotImplementedError:
@@ -140,14 +139,12 @@ def _call(method, **kwargs):
     except Exception as e:
         import sys
 
-        from . import failure
-
         sys.stderr.write("\n".join(failure.lines(e)) + "\n")
         return None
 
 
 def clean(value):
-    """Return value as something that JSON can hold."""
+    """Return value as a value that JSON can represent."""
     if value is None or value is True or value is False or type(value) in (int, str):
         return value
     if isinstance(value, float):
@@ -177,12 +174,12 @@ def encode(content):
 
 
 def send(kind, content, buffers=()):
-    """Send a data message to the engine; what was printed before goes first."""
+    """Send a data message to the engine, after everything that was printed before."""
     before = interrupt.enter(interrupt.BUSY)
     try:
         data = encode(content)
         streams.flush()
-        channel.send(68, [kind.encode("ascii"), namespace.parent, data, *buffers])  # D
+        channel.send(channel.DATA, [kind.encode("ascii"), namespace.parent, data, *buffers])
     finally:
         interrupt.leave(before)
 
@@ -245,22 +242,10 @@ def display(
 
 
 def update_display(obj, *, display_id, **kwargs):
-    """Replace what was shown under display_id."""
+    """Replace the display with this display_id."""
     display(obj, display_id=display_id, update=True, **kwargs)
 
 
 def clear_output(wait=False):
-    """Clear what the client shows of this request."""
+    """Clear the output that the client shows for this request."""
     send("clear_output", {"wait": bool(wait)})
-
-
-def publish_data(data):
-    """Send a dict of Python objects to the client while the request runs."""
-    from . import canning
-
-    before = interrupt.enter(interrupt.BUSY)
-    try:
-        buffers = canning.serialize(data)
-        send("data_message", {"keys": list(data)}, buffers)
-    finally:
-        interrupt.leave(before)

@@ -1,11 +1,11 @@
-"""The functions that the client library itself ships, replaced by name: their code is never run.
+"""Replacements of the functions that the client library itself sends; the code that it sends is never run.
 
-That makes them work whatever Python the client runs, and independent of what their modules hold on this node.
+So these functions work whatever Python the client runs, and whatever their modules are on this node.
 """
 
 import sys
 
-from . import namespace
+from . import canning, namespace, pickling
 
 
 def push(**values):
@@ -48,28 +48,16 @@ def broadcast_map(f, *names):
     return list(map(f, *[namespace.user_ns.pop(name) for name in names]))
 
 
-def unmet_dependency():
-    """Return the class UnmetDependency: the node's own if user code has imported it."""
-    from . import standins
-
-    return standins.error_class("UnmetDependency")
-
-
-def check_dependency(dep, g=None):
-    """Raise UnmetDependency unless the dependency of a function holds."""
-    dep.check_dependency()
-
-
 def require(*modules, **objects):
     """Import modules into the user's namespace and bind objects there."""
-    from . import canning
+    from . import errors
 
     ns = namespace.user_ns
     for name in modules:
         try:
             exec("import " + name, ns)
         except ImportError:
-            raise unmet_dependency()(name)
+            raise errors.error_class("UnmetDependency")(name)
     for name, obj in objects.items():
         ns[name] = canning.uncan(obj, ns)
     return True
@@ -87,22 +75,16 @@ def remote_import(name, fromlist, level):
 
 def use_pickle():
     """Pickle with the standard library."""
-    from . import canning
-
     canning.use_pickle()
 
 
 def use_cloudpickle():
     """Pickle functions with cloudpickle."""
-    from . import canning
-
     canning.use_cloudpickle()
 
 
 def use_dill():
     """Pickle functions with dill."""
-    from . import canning
-
     canning.use_dill()
 
 
@@ -111,7 +93,7 @@ class _dask:
 
 
 def become_dask_worker(address=None, nanny=False, **kwargs):
-    """Start a worker of dask.distributed in this process, on a thread with a loop of its own."""
+    """Start a worker of dask.distributed in this process, on a thread with its own event loop."""
     if _dask.worker is not None:
         return
     import asyncio
@@ -119,7 +101,7 @@ def become_dask_worker(address=None, nanny=False, **kwargs):
 
     from distributed import Nanny, Worker
 
-    if "ncores" in kwargs:  # the name that old clients send
+    if "ncores" in kwargs:  # the name that older clients send
         kwargs["nthreads"] = kwargs.pop("ncores")
     ready = threading.Event()
     failure = []
@@ -157,45 +139,27 @@ def stop_distributed_worker():
 
 
 def bind_kernel(**kwargs):
-    """Tell that this engine has no Jupyter kernel to bind."""
+    """Raise an error: this engine has no Jupyter kernel to bind."""
     raise RuntimeError(
         "bind_kernel: this engine is not an IPython kernel; start engines with --engine-cmd 'python3 -m ipyparallel.engine' to bind kernels"
     )
 
 
-TABLE = {
+pickling.helpers.update({
     ("ipyparallel.util", "_push"): push,
     ("ipyparallel.util", "_pull"): pull,
     ("ipyparallel.util", "_execute"): execute,
     ("ipyparallel.client.remotefunction", "_map"): map_list,
     ("ipyparallel.client.remotefunction", "<lambda>"): map_list,  # the name that 7.1 ships
     ("ipyparallel.client.view", "_broadcast_map"): broadcast_map,
-    ("ipyparallel.serialize.canning", "_uncan_dependent_hook"): check_dependency,
+    ("ipyparallel.serialize.canning", "_uncan_dependent_hook"): pickling.check_dependency,
     ("ipyparallel.util", "become_dask_worker"): become_dask_worker,
     ("ipyparallel.util", "become_distributed_worker"): become_dask_worker,
     ("ipyparallel.util", "stop_distributed_worker"): stop_distributed_worker,
     ("ipyparallel", "bind_kernel"): bind_kernel,
-}
+})
 for _module in ("ipyparallel.serialize.canning", "ipyparallel.serialize", "ipyparallel"):
-    TABLE[_module, "use_pickle"] = use_pickle
-    TABLE[_module, "use_cloudpickle"] = use_cloudpickle
-    TABLE[_module, "use_dill"] = use_dill
-
-# Helpers that the client marks as interactive: their module is __main__, so their file has to tell.
-_INTERACTIVE = {"_require": ("controller/dependency.py", require), "remote_import": ("client/view.py", remote_import)}
-
-
-def by_code(module, name, filename):
-    """Return what replaces a function that came as code, or None."""
-    if module.startswith("ipyparallel"):
-        return TABLE.get((module, name))
-    if module == "__main__" and name in _INTERACTIVE:
-        path, helper = _INTERACTIVE[name]
-        if filename.replace("\\", "/").endswith("ipyparallel/" + path):
-            return helper
-    return None
-
-
-def by_reference(module, name):
-    """Return what replaces a function that came by its name, or None."""
-    return TABLE.get((module, name.rpartition(".")[2]))
+    pickling.helpers[_module, "use_pickle"] = use_pickle
+    pickling.helpers[_module, "use_cloudpickle"] = use_cloudpickle
+    pickling.helpers[_module, "use_dill"] = use_dill
+pickling.interactive.update(_require=("controller/dependency.py", require), remote_import=("client/view.py", remote_import))

@@ -1,6 +1,6 @@
-"""The node's own IPython, made only when a cell or get_ipython() needs more than the shell here has.
+"""The node's own IPython, created only when a cell or get_ipython() needs more than the worker's shell has.
 
-From then on it runs the cells and formats what they show, on the same module and namespace.
+From then on it runs the cells and formats their output, in the same module and namespace.
 """
 
 import sys
@@ -11,12 +11,12 @@ _shell = []
 
 
 def current():
-    """Return IPython's shell if there is one by now, or None."""
+    """Return IPython's shell if it was created, or None."""
     return _shell[0] if _shell else None
 
 
 def start():
-    """Return IPython's shell, made now if need be, or None if the node has no IPython."""
+    """Return IPython's shell, created if necessary, or None if the node has no IPython."""
     if not _shell:
         before = interrupt.enter(interrupt.BUSY)
         try:
@@ -69,7 +69,7 @@ def _make():
             """Do nothing: an engine runs no event loop of a GUI."""
 
         def ask_exit(self):
-            """Do nothing: leaving is not up to a cell."""
+            """Do nothing: a cell can't end the engine."""
 
     config = Config()
     config.HistoryManager.enabled = False
@@ -86,6 +86,7 @@ def _make():
     history.output_hist.update(results)
     _last_results(shell)
     namespace.after_reset = link
+    display.formatter = shell.display_formatter.format
     _shell.append(shell)
 
 
@@ -94,7 +95,7 @@ def _own_names():
 
 
 def _last_results(shell):
-    """Make the display hook know what _, __ and ___ are: it leaves them alone when they are not its own."""
+    """Tell the display hook the values of _, __ and ___: it does not change variables that it did not set."""
     for name in ("_", "__", "___"):
         setattr(shell.displayhook, name, namespace.user_ns.setdefault(name, ""))
 

@@ -83,11 +83,11 @@ def _inspect(content):
 def _is_complete(content):
     import codeop
 
-    from . import magics
+    from . import syntax
 
     code = content.get("code", "")
     try:
-        if codeop.compile_command(magics.transform(code), "<input>", "exec") is None:
+        if codeop.compile_command(syntax.transform(code), "<input>", "exec") is None:
             last = code.rstrip("\n").split("\n")[-1]
             indent = len(last) - len(last.lstrip()) + (4 if last.rstrip().endswith(":") else 0)
             return {"status": "incomplete", "indent": " " * indent}

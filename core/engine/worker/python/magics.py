@@ -1,136 +1,15 @@
-"""Lines of a cell that are not Python: % and %% magics, ! commands, ? help. The ones that work on engines are here."""
+"""The magics that work on engines: % and %% magics, ! commands, ? help."""
 
 import os
 import sys
 
-from . import namespace, streams
+from . import namespace, streams, syntax
 
 
 class UsageError(Exception):
     """A magic was used wrongly or does not exist."""
 
     __module__ = "ipcore"
-
-
-# Cells to Python
-
-
-def _open_text(source):
-    """Report whether source ends inside brackets or a string of several lines."""
-    import tokenize
-
-    lines = iter(source.splitlines(True))
-    try:
-        for _ in tokenize.generate_tokens(lambda: next(lines, "")):
-            pass
-    except tokenize.TokenError:
-        return True
-    except (SyntaxError, IndentationError):
-        pass
-    return False
-
-
-def _call(method, *args):
-    return "get_ipython().%s(%s)" % (method, ", ".join([repr(a) for a in args]))
-
-
-def _magic(text):
-    name, _, line = text[1:].strip().partition(" ")
-    return _call("run_line_magic", name, line.strip())
-
-
-def _shell_line(text):
-    """Return the Python for a line that begins with one of the special characters, or None."""
-    if text.startswith("!!"):
-        return _call("getoutput", text[2:].strip())
-    if text.startswith("!"):
-        return _call("system", text[1:].strip())
-    if text.startswith("%") and text[1:2] not in ("", "%", "=", " "):
-        return _magic(text)
-    if text.startswith("?") and text.strip("?* "):
-        return _call("run_line_magic", "pinfo2" if text.startswith("??") else "pinfo", text.strip("? "))
-    if text.endswith("?"):
-        word = text.rstrip("?").strip()
-        if word and all(part.isidentifier() for part in word.lstrip("%").split(".")):
-            return _call("run_line_magic", "pinfo2" if text.endswith("??") else "pinfo", word)
-    return None
-
-
-def _assignment(text):
-    """Return the Python for `name = %magic` or `name = !command`, or None."""
-    left, found, right = text.partition("=")
-    right = right.strip()
-    if not found or not right or left.rstrip()[-1:] in "=!<>+-*/%&|^@:(" or right[0] not in "%!":
-        return None
-    if not all(part.strip().replace(".", "_").isidentifier() for part in left.split(",")):
-        return None
-    if right[0] == "!":
-        return "%s= %s" % (left, _call("getoutput", right[1:].strip()))
-    return "%s= %s" % (left, _magic(right)) if len(right) > 1 and right[1] not in " =" else None
-
-
-def _automagic(text):
-    """Return the Python for a line magic without its %, or None."""
-    word, _, rest = text.partition(" ")
-    if word in _AUTOMAGIC and word not in namespace.user_ns and not rest.lstrip().startswith(("=", "(", ".", ",")):
-        return _call("run_line_magic", word, rest.strip())
-    return None
-
-
-def transform(source):
-    """Return a cell as Python. A cell without magics comes back as it is."""
-    stripped = source.lstrip()
-    if stripped.startswith("%%") and stripped[2:3].strip():
-        first, _, body = stripped.partition("\n")
-        name, _, line = first[2:].partition(" ")
-        return _call("run_cell_magic", name.strip(), line.strip(), body)
-    lines = source.split("\n")
-    out = []
-    before = ""
-    at = 0
-    changed = False
-    while at < len(lines):
-        line = lines[at]
-        at += 1
-        text = line.strip()
-        python = None
-        if text and not (before and _open_text(before)):
-            joined, end = text, at
-            while joined.endswith("\\") and end < len(lines):
-                joined, end = joined[:-1] + lines[end].strip(), end + 1
-            python = _shell_line(joined) or _assignment(joined) or _automagic(joined)
-            if python is not None:
-                changed = True
-                line = line[: len(line) - len(line.lstrip())] + python
-                out.append(line)
-                out.extend([""] * (end - at))  # line numbers stay
-                at = end
-                before = ""
-                continue
-            before = ""
-        before += line + "\n"
-        out.append(line)
-    return "\n".join(out) if changed else source
-
-
-def expand(text):
-    """Replace {expression} and $name by their values; what can't be evaluated stays."""
-    import re
-
-    ns = namespace.user_ns
-
-    def value(match):
-        if match.group(0) == "$$":
-            return "$"
-        expression = match.group(1) or match.group(2)
-        if match.group(2) and match.group(2) not in ns:
-            return match.group(0)
-        try:
-            return str(eval(expression, ns))
-        except Exception:
-            return match.group(0)
-
-    return re.sub(r"\$\$|\{([^{}]+)\}|\$([A-Za-z_]\w*)", value, text)
 
 
 # Commands
@@ -156,7 +35,7 @@ def system(command):
     import subprocess
 
     streams.flush()
-    return _wait(subprocess.Popen(expand(command), shell=True, stdin=subprocess.DEVNULL))
+    return _wait(subprocess.Popen(syntax.expand(command), shell=True, stdin=subprocess.DEVNULL))
 
 
 class Lines(list):
@@ -173,7 +52,7 @@ def getoutput(command, split=True):
     import subprocess
 
     process = subprocess.Popen(
-        expand(command), shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        syntax.expand(command), shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     with process.stdout:
         try:
@@ -219,7 +98,7 @@ def _env(shell, line):
         name, found, value = line.partition(" ")
     name = name.strip()
     if found:
-        os.environ[name] = expand(value.strip())
+        os.environ[name] = syntax.expand(value.strip())
         print("env: %s=%s" % (name, os.environ[name]))
         return None
     if name not in os.environ:
@@ -230,7 +109,7 @@ def _env(shell, line):
 def _run(shell, line):
     import shlex
 
-    words = shlex.split(expand(line))
+    words = shlex.split(syntax.expand(line))
     interactive = False
     while words and words[0].startswith("-") and len(words[0]) == 2:
         interactive = interactive or words[0] == "-i"
@@ -274,7 +153,7 @@ def _time(shell, line, cell=None):
 
     from . import cells
 
-    source = expand(line) if cell is None else cell
+    source = syntax.expand(line) if cell is None else cell
     values = []
     start, cpu = time.perf_counter(), os.times()
     try:
@@ -375,7 +254,7 @@ def _system(shell, line):
 
 
 def _nothing(shell, line):
-    """A setting of the terminal or of IPython that means nothing on an engine."""
+    """Do nothing: the setting of a terminal or of IPython has no effect on an engine."""
 
 
 # Cell magics
@@ -483,7 +362,6 @@ _CELL = {
     "python3": _script(sys.executable or "python3"),
     "script": _script(None),
 }
-_AUTOMAGIC = {"cd", "pwd", "ls", "cat", "mkdir", "run", "whos", "who", "env"}
 
 
 def find(shell, kind, name):

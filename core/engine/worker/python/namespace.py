@@ -1,4 +1,7 @@
-"""The user's module: __main__ for everything that looks it up, and the dict that all user code shares."""
+"""The user's module: __main__ for everything that looks it up, and the dict that all user code shares.
+
+This module imports no other of the worker's; install receives the functions that need them.
+"""
 
 import builtins
 import sys
@@ -7,11 +10,12 @@ import types
 user_module = types.ModuleType("__main__", None)
 user_ns = user_module.__dict__
 hello = b"{}"  # JSON: engine_id, uuid
-parent = b""  # msg_id of the last request; what threads send after the end of theirs belongs to it
+parent = b""  # msg_id of the last request; messages of threads that outlive their request belong to it
 
-after_reset = None  # what else to do when the namespace was emptied
+after_reset = None  # called after the namespace was emptied
+_shell = _display = None  # functions: return the shell; show objects at the client
 _last_input = []
-_loader_module = []  # the __main__ of the loader, kept so that its functions keep their globals
+_loader_module = []  # the loader's __main__, kept so that its functions keep their globals
 
 
 class Exit:
@@ -29,20 +33,18 @@ _exit = Exit()
 
 def get_ipython():
     """Return the shell of this engine."""
-    from . import shell
-
-    return shell.instance()
+    return _shell()
 
 
 def display(*objs, **kwargs):
     """Show objects at the client."""
-    from . import display
-
-    return display.display(*objs, **kwargs)
+    return _display(*objs, **kwargs)
 
 
-def install():
-    """Make the user's module __main__."""
+def install(shell, show):
+    """Make the user's module __main__. shell returns the shell, and show shows objects at the client."""
+    global _shell, _display
+    _shell, _display = shell, show
     _loader_module.append(sys.modules["__main__"])
     sys.modules["__main__"] = user_module
     builtins.get_ipython = get_ipython
@@ -51,7 +53,7 @@ def install():
 
 
 def reset():
-    """Empty the namespace. The dict stays the same one: functions hold it."""
+    """Empty the namespace. The dict stays the same object, because functions refer to it."""
     user_ns.clear()
     del _last_input[:]
     fill()
@@ -60,7 +62,7 @@ def reset():
 
 
 def fill():
-    """Bind what every namespace starts with."""
+    """Bind the names that every namespace starts with."""
     from os import getcwd
 
     history, results = [""], {}

@@ -1,7 +1,7 @@
 """The names ipyparallel and IPython.
 
-On a node without them, modules made here answer for the few names that code on engines uses. On a node with them nothing
-is put in their way but a few functions, which are replaced in the real modules when user code imports those.
+On a node without these packages, stand-in modules have the few names that code on engines uses. On a node with them, only
+a few functions are replaced in the real modules, when user code imports those.
 """
 
 import sys
@@ -9,7 +9,7 @@ import types
 from _frozen_importlib import ModuleSpec
 
 MARK = "_ipcore_stand_in"
-VERSION = "9.1.0"  # of the ipyparallel whose names are stood in for
+VERSION = "9.1.0"  # version of ipyparallel that the stand-ins follow
 
 ROOTS = ("ipyparallel", "IPython")
 _LOOKED_FOR = ("ipyparallel", "IPython", "numpy", "pandas", "cloudpickle", "dill", "distributed")
@@ -26,8 +26,13 @@ def _find(name):
     return False
 
 
-def install():
-    """Put the finders in place. Return which packages the node has."""
+def install(names, replacements):
+    """Install the finders. Return which packages the node has.
+
+    names(module) returns the names that a stand-in module has, or None; replacements(module) returns the functions to
+    replace in a module of the real packages.
+    """
+    _stand_ins.names, _bridge.replacements = names, replacements
     found = {name: _find(name) for name in _LOOKED_FOR}
     sys.meta_path.insert(0, _bridge)
     sys.meta_path.append(_stand_ins)
@@ -35,7 +40,7 @@ def install():
 
 
 def stand_in(name):
-    """Make an empty module for a module of ipyparallel that the node has not. Report whether that was done."""
+    """Create an empty module for a module of ipyparallel that the node does not have. Report whether that was done."""
     root = name.partition(".")[0]
     if root != "ipyparallel" or not hasattr(sys.modules.get(root), MARK):
         return False
@@ -55,7 +60,7 @@ def _module(name):
 
     def missing(attribute):
         raise AttributeError(
-            "module %r has no attribute %r: %s is not installed here, and what stands in for it has only what engines need"
+            "module %r has no attribute %r: %s is not installed on this node, and its stand-in has only what engines need"
             % (name, attribute, name.partition(".")[0])
         )
 
@@ -64,7 +69,9 @@ def _module(name):
 
 
 class StandIns:
-    """The last finder: makes modules for packages that no other finder has."""
+    """The last finder: creates modules for packages that no other finder has."""
+
+    names = None
 
     def find_spec(self, name, path=None, target=None):
         root = name.partition(".")[0]
@@ -72,9 +79,7 @@ class StandIns:
             return _renamed(name)
         if root not in ROOTS or (name != root and not hasattr(sys.modules.get(root), MARK)):
             return None
-        from . import standins
-
-        if standins.names(name) is None:
+        if self.names(name) is None:
             return None
         return ModuleSpec(name, self, origin="stand-in", is_package=True)
 
@@ -82,9 +87,7 @@ class StandIns:
         return _module(spec.name)
 
     def exec_module(self, module):
-        from . import standins
-
-        module.__dict__.update(standins.names(module.__name__))
+        module.__dict__.update(self.names(module.__name__))
         if module.__name__ == "IPython":
             __import__("IPython.display")
         if module.__name__ == "ipyparallel":
@@ -93,7 +96,7 @@ class StandIns:
 
 
 class Renamed:
-    """Loads a module that passes everything on to the one of another name."""
+    """Loads a module whose attributes are those of the module of another name."""
 
     def __init__(self, real):
         self.real = real
@@ -106,11 +109,11 @@ class Renamed:
 
         real = import_module(self.real)
         module.__getattr__ = lambda name: getattr(real, name)
-        module.__path__ = []  # its own modules come from here too: none may be loaded twice
+        module.__path__ = []  # submodules are found here too, so that none is loaded twice
 
 
 def _renamed(name):
-    """Find a module of NumPy 2 in NumPy 1: what a client with the one pickles, an engine with the other can read."""
+    """Find a module of NumPy 2 in NumPy 1, so that engines with NumPy 1 can read pickles of clients with NumPy 2."""
     package = "numpy._core"
     if (name != package and not name.startswith(package + ".")) or "numpy" not in sys.modules:
         return None
@@ -121,28 +124,10 @@ def _renamed(name):
 # The real packages
 
 
-def _bridges():
-    """Return, for modules of the real packages, what replaces their functions."""
-    from . import display, namespace
-
-    functions = {
-        "display": display.display,
-        "update_display": display.update_display,
-        "clear_output": display.clear_output,
-        "publish_display_data": display.publish_display_data,
-        "DisplayHandle": display.DisplayHandle,
-    }
-    return {
-        "IPython.core.getipython": {"get_ipython": namespace.get_ipython},
-        "IPython.core.display_functions": functions,
-        "IPython.core.display": functions,
-        "ipyparallel.engine.datapub": {"publish_data": display.publish_data},
-    }
-
-
 class Bridge:
-    """The first finder: lets the real loader of a few modules run, then connects them with this engine."""
+    """The first finder: lets the real loader of a few modules run, and then connects them with this engine."""
 
+    replacements = None
     names = ("IPython.core.getipython", "IPython.core.display_functions", "IPython.core.display", "ipyparallel.engine.datapub")
 
     def find_spec(self, name, path=None, target=None):
@@ -154,16 +139,17 @@ class Bridge:
             spec = finder.find_spec(name, path, target)
             if spec is not None:
                 if spec.loader is not _stand_ins and hasattr(spec.loader, "exec_module"):
-                    spec.loader = Connected(spec.loader)
+                    spec.loader = Connected(spec.loader, self.replacements)
                 return spec
         return None
 
 
 class Connected:
-    """A loader that replaces functions of the module which another one has loaded."""
+    """A loader that replaces functions of a module that another loader has loaded."""
 
-    def __init__(self, loader):
+    def __init__(self, loader, replacements):
         self._loader = loader
+        self._replacements = replacements
 
     def __getattr__(self, name):
         return getattr(self._loader, name)
@@ -174,7 +160,7 @@ class Connected:
     def exec_module(self, module):
         module.__loader__ = module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        for name, value in _bridges()[module.__name__].items():
+        for name, value in self._replacements(module.__name__).items():
             if name in module.__dict__:
                 setattr(module, name, value)
 

@@ -1,7 +1,7 @@
-"""Pickles that name the public classes of ipyparallel, and code objects in them.
+"""Pickles that refer to public classes of ipyparallel, and code objects in them.
 
-The unpickler here maps the public names to what stands for them in the worker, always; what is pickled here names the public
-classes again, whether or not the node has them.
+The unpickler always maps the public names to the worker's stand-ins. Objects pickled here refer to the public classes
+again, whether or not the node has them.
 """
 
 import copyreg
@@ -14,17 +14,27 @@ try:
 except ImportError:  # PyPy
     import pickle as native
 
-from . import helpers
-
 PROTOCOL = 4  # every client from Python 3.4 on reads it
 
 CANNING = "ipyparallel.serialize.canning"
 
-public = {}  # (module, name) that a pickle may hold: the object it stands for here
+public = {}  # (module, name) in a pickle: the object that it stands for here
+helpers = {}  # (module, name) of the client's own functions: the function that replaces it; filled by the module helpers
+interactive = {}  # name of a helper that the client moves to __main__: (end of its file's name, replacement); likewise
+
+
+def by_reference(module, name):
+    """Return the replacement of a function that a pickle refers to by name, or None."""
+    return helpers.get((module, name.rpartition(".")[2]))
+
+
+def check_dependency(dep, g=None):
+    """Raise UnmetDependency unless the dependency of a function holds."""
+    dep.check_dependency()
 
 
 class _Import:
-    """Pickled, the module of that name, imported where it is unpickled."""
+    """An object that is pickled as the module of that name, which is imported where it is unpickled."""
 
     def __init__(self, name):
         self.name = name
@@ -36,7 +46,7 @@ class _Import:
 
 
 class Global:
-    """A callable that is pickled as the public name of something that exists at the other end."""
+    """A callable that is pickled as the public name of an object that exists at the other end."""
 
     def __init__(self, module, name, call):
         self.module, self.name, self.call = module, name, call
@@ -49,7 +59,7 @@ class Global:
 
 
 class Public(type):
-    """The metaclass of classes that are pickled by a public name which may not be importable here."""
+    """The metaclass of classes that are pickled by a public name, which may not be importable on this node."""
 
 
 def reduce_public(cls):
@@ -60,7 +70,7 @@ copyreg.pickle(Public, reduce_public)
 
 
 def publish(module, also=()):
-    """Decorate a class to be known as a class of the public module, and under other names too."""
+    """Decorate a class to be pickled as a class of the public module; also has further names for it."""
 
     def register(cls):
         cls.__module__ = module
@@ -76,14 +86,14 @@ def publish(module, also=()):
 
 
 class ForeignCode:
-    """Stands for a code object that another Python version compiled."""
+    """A stand-in for a code object that another Python version compiled."""
 
     def __init__(self, filename, name, why):
         self.co_filename, self.co_name, self.why = filename, name, why
 
 
 class PythonVersionMismatch(RuntimeError):
-    """A function came as byte code that this Python can't run."""
+    """A function was sent as byte code that this Python can't run."""
 
     __module__ = "ipcore"
 
@@ -92,7 +102,7 @@ _checked = {}  # byte code, numbers of fields and of constants: why it is foreig
 
 
 def make_code(*args):
-    """Build the code object that the client pickled, or a ForeignCode. Never raises: a helper's code is not needed at all."""
+    """Return the code object that the client pickled, or a ForeignCode. Never raises, because a helper's code is not needed."""
     filename, name = (str(args[10]), str(args[11])) if len(args) > 11 else ("?", "?")
     try:
         why = None
@@ -135,7 +145,7 @@ def reduce_code(code):
 
 code_ctor = Global("ipyparallel.serialize.codeutil", "code_ctor", make_code)
 public["ipyparallel.serialize.codeutil", "code_ctor"] = code_ctor
-HOOK = public[CANNING, "_uncan_dependent_hook"] = Global(CANNING, "_uncan_dependent_hook", helpers.check_dependency)
+HOOK = public[CANNING, "_uncan_dependent_hook"] = Global(CANNING, "_uncan_dependent_hook", check_dependency)
 copyreg.pickle(types.CodeType, reduce_code)
 
 
@@ -143,7 +153,7 @@ copyreg.pickle(types.CodeType, reduce_code)
 
 
 class Unpickler(native.Unpickler):
-    """Unpickler maps public names to what stands for them here."""
+    """An unpickler that maps public names to the worker's stand-ins."""
 
     def find_class(self, module, name):
         if name == "import_module" and module == "importlib":
@@ -151,14 +161,14 @@ class Unpickler(native.Unpickler):
         if module.startswith("ipyparallel"):
             found = public.get((module, name))
             if found is None:
-                found = helpers.by_reference(module, name)
+                found = by_reference(module, name)
             if found is not None:
                 return found
         return super().find_class(module, name)
 
 
 class _Module:
-    """The public names of one module of ipyparallel, for pickles that another worker made."""
+    """The public names of one module of ipyparallel, for pickles from another worker."""
 
     def __init__(self, name):
         self.name = name
@@ -174,7 +184,7 @@ def _import(name):
 
 
 def _import_public(name):
-    """Stand for importlib.import_module in pickles: what _Import above made is not imported but looked up."""
+    """Replace importlib.import_module in pickles: modules of ipyparallel are not imported but looked up."""
     return _Module(name) if name.startswith("ipyparallel.") else _import(name)
 
 

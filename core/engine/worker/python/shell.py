@@ -61,7 +61,9 @@ class Publisher:
         display.clear_output(wait)
 
     def publish_data(self, data):
-        display.publish_data(data)
+        from . import canning
+
+        canning.publish_data(data)
 
 
 class Events:
@@ -160,9 +162,9 @@ class Shell:
 
     def transform_cell(self, source):
         """Return a cell as Python."""
-        from . import magics
+        from . import syntax
 
-        return magics.transform(source)
+        return syntax.transform(source)
 
     def showtraceback(self, *args, **kwargs):
         """Print the error that is being handled."""
@@ -180,9 +182,9 @@ class Shell:
 
     def var_expand(self, text, depth=0, formatter=None):
         """Replace {expression} and $name in text."""
-        from . import magics
+        from . import syntax
 
-        return magics.expand(text)
+        return syntax.expand(text)
 
     # Magics
 

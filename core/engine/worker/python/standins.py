@@ -1,82 +1,21 @@
-"""What the stand-ins for ipyparallel and IPython hold."""
+"""The contents of the stand-in modules for ipyparallel and IPython, and the functions to replace in the real ones."""
 
-import sys
 import types
 
 from . import packages
-
-# Errors
-
-_ERRORS = {
-    "IPythonError": "Exception",
-    "KernelError": "IPythonError",
-    "EngineError": "KernelError",
-    "NoEnginesRegistered": "KernelError",
-    "TaskAborted": "KernelError",
-    "TaskTimeout": "KernelError",
-    "TimeoutError": "KernelError",
-    "UnmetDependency": "KernelError",
-    "ImpossibleDependency": "UnmetDependency",
-    "DependencyTimeout": "ImpossibleDependency",
-    "InvalidDependency": "ImpossibleDependency",
-    "RemoteError": "KernelError",
-    "TaskRejectError": "KernelError",
-    "CompositeError": "RemoteError",
-    "AlreadyDisplayedError": "RemoteError",
-}
-_made = {}
-
-
-def error_class(name):
-    """Return a class of ipyparallel.error: the node's own if it is imported."""
-    module = sys.modules.get("ipyparallel.error")
-    if module is not None and not hasattr(module, packages.MARK):
-        return getattr(module, name)
-    return _error(name)
-
-
-def _error(name):
-    if name == "Exception":
-        return Exception
-    if name not in _made:
-        from . import pickling
-
-        body = {"__module__": "ipyparallel.error"}
-        if name == "RemoteError":
-            body.update(__init__=_remote_init, __str__=_remote_text, engine_info=None)
-        elif name == "CompositeError":
-            body.update(__init__=_composite_init)
-        _made[name] = pickling.Public(name, (_error(_ERRORS[name]),), body)
-    return _made[name]
-
-
-def _remote_init(self, ename, evalue, traceback=None, engine_info=None):
-    Exception.__init__(self, ename, evalue, traceback, engine_info)
-    self.ename, self.evalue, self.traceback, self.engine_info = ename, evalue, traceback, engine_info or {}
-
-
-def _remote_text(self):
-    return "%s: %s" % (self.ename, self.evalue)
-
-
-def _composite_init(self, message, elist=()):
-    Exception.__init__(self, message, elist)
-    self.ename, self.evalue, self.traceback, self.engine_info = "CompositeError", message, None, {}
-    self.elist = elist
-
 
 # Modules
 
 
 def names(name):
-    """Return what a stood-in module holds, or None if it is none."""
-    from . import canning, display, helpers, namespace, pickling
+    """Return the names of a stand-in module, or None if there is no stand-in for it."""
+    from . import canning, display, errors, helpers, namespace, pickling
 
     def classes(module):
         return {n: obj for (m, n), obj in pickling.public.items() if m == module}
 
     if name == "ipyparallel":
-        held = {n: _error(n) for n in _ERRORS}
+        held = {n: errors.create(n) for n in errors.BASES}
         held.update(names("ipyparallel.serialize"))
         held.update(names("ipyparallel.controller.dependency"))
         version = tuple([int(n) for n in packages.VERSION.split(".")])
@@ -110,7 +49,7 @@ def names(name):
     if name == "ipyparallel.serialize.codeutil":
         return {"code_ctor": pickling.code_ctor}
     if name == "ipyparallel.error":
-        return {n: _error(n) for n in _ERRORS}
+        return {n: errors.create(n) for n in errors.BASES}
     if name == "ipyparallel.util":
         return {"interactive": _interactive, "_push": helpers.push, "_pull": helpers.pull, "_execute": helpers.execute}
     if name == "ipyparallel.controller.dependency":
@@ -118,7 +57,7 @@ def names(name):
     if name == "ipyparallel.client.remotefunction":
         return {"_map": helpers.map_list}
     if name in ("ipyparallel.datapub", "ipyparallel.engine.datapub"):
-        return {"publish_data": display.publish_data}
+        return {"publish_data": canning.publish_data}
     if name in ("ipyparallel.controller", "ipyparallel.client", "ipyparallel.engine", "ipyparallel.client.view"):
         return {}
     if name == "IPython":
@@ -145,6 +84,23 @@ def names(name):
     if name in ("IPython.utils", "IPython.core.magic"):
         return {} if name == "IPython.utils" else dict(zip(*_magic_decorators()))
     return None
+
+
+def replacements(module):
+    """Return the functions to replace in a module of the real packages, by name."""
+    from . import canning, display, namespace
+
+    if module == "IPython.core.getipython":
+        return {"get_ipython": namespace.get_ipython}
+    if module == "ipyparallel.engine.datapub":
+        return {"publish_data": canning.publish_data}
+    return {
+        "display": display.display,
+        "update_display": display.update_display,
+        "clear_output": display.clear_output,
+        "publish_display_data": display.publish_display_data,
+        "DisplayHandle": display.DisplayHandle,
+    }
 
 
 def _magic_decorators():

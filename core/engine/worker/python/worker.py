@@ -1,15 +1,15 @@
-"""The worker: start, the loop over requests, exactly one reply to each."""
+"""The worker: its start, the loop over requests, and exactly one reply to each."""
 
 import os
 import sys
 
-from . import canning, channel, interrupt, namespace, streams
+from . import canning, channel, helpers, interrupt, namespace, packages, streams  # helpers registers itself
 
 _fault_file = []
 
 
 def run(fd, fault):
-    """Serve the engine at the other end of fd until it says quit or is gone."""
+    """Serve the engine at the other end of fd until it sends quit or is gone."""
     channel.open(fd)
     interrupt.install()
     streams.install()
@@ -18,8 +18,8 @@ def run(fd, fault):
     sys.argv = [""]
     channel.wait()
     kind, _, parts = channel.waiting
-    if kind != 72:  # H
-        channel.lost("a frame of kind %r came before the hello" % chr(kind))
+    if kind != channel.HELLO:
+        channel.lost("a frame of kind %r arrived before the hello" % chr(kind))
     _hello(parts[0])
     channel.waiting = None
     _loop(lambda: _loop(lambda: _loop(_serve)))
@@ -31,7 +31,7 @@ def run(fd, fault):
 
 
 def _loop(step):
-    """Call step until the engine says quit. A handler of the user may raise anywhere, here too: hence one loop in another."""
+    """Call step until the engine sends quit. The loops are nested, because a user's signal handler may raise anywhere, even here."""
     while True:
         try:
             if step():
@@ -43,7 +43,7 @@ def _loop(step):
 
 
 def _watch_faults(fd):
-    """Have the stacks of a crash written to the descriptor, and not inherited by children."""
+    """Have the stacks of a crash written to the descriptor, which children don't inherit."""
     try:
         import faulthandler
 
@@ -55,18 +55,43 @@ def _watch_faults(fd):
 
 
 def _hello(options):
-    from . import packages
-
     namespace.hello = bytes(options)
-    namespace.install()
-    found = packages.install()
+    namespace.install(_shell, _display)
+    found = packages.install(_stand_in_names, _replacements)
     about = '{"pid": %d, "python": "%d.%d.%d", "implementation": "%s", "packages": {%s}}' % (
         (os.getpid(),)
         + sys.version_info[:3]
         + (sys.implementation.cache_tag or sys.implementation.name,)
         + (", ".join(['"%s": %s' % (name, str(there).lower()) for name, there in found.items()]),)
     )
-    channel.send(72, [about.encode("ascii")])
+    channel.send(channel.READY, [about.encode("ascii")])
+
+
+# These modules are imported at their first use.
+
+
+def _shell():
+    from . import shell
+
+    return shell.instance()
+
+
+def _display(*objs, **kwargs):
+    from . import display
+
+    return display.display(*objs, **kwargs)
+
+
+def _stand_in_names(module):
+    from . import standins
+
+    return standins.names(module)
+
+
+def _replacements(module):
+    from . import standins
+
+    return standins.replacements(module)
 
 
 class Quit(BaseException):
@@ -74,17 +99,17 @@ class Quit(BaseException):
 
 
 def _serve():
-    """Answer one request. What an exception from a signal handler of the user interrupted is seen to in the next call."""
+    """Handle one request. If a user's signal handler raises an exception meanwhile, the next call continues."""
     interrupt.end()
     if channel.begun is not None:
         _answer_begun()
         return
     channel.wait()
     kind, flags, parts = channel.waiting
-    if kind == 81:  # Q
+    if kind == channel.QUIT:
         raise Quit
-    answer = _answers.get(kind)
-    if answer is None:
+    handler = _handlers.get(kind)
+    if handler is None:
         channel.waiting = None
         return
     result = error = None
@@ -92,7 +117,7 @@ def _serve():
         interrupt.begin()
         channel.begun = channel.waiting
         namespace.parent = parent = parts[0]
-        result = answer(parts, flags)
+        result = handler(parts, flags)
     except BaseException as e:
         interrupt.end()
         error = e
@@ -104,14 +129,14 @@ def _serve():
         error = None
     streams.flush()
     result.insert(0, parent)
-    channel.send(82, result)
+    channel.send(channel.REPLY, result)
     interrupt.install()
 
 
 def _answer_begun():
-    """Reply to a request whose answer was cut short after user code had ended."""
-    error = RuntimeError("a signal handler raised an exception while the reply was being made")
-    channel.send(82, [channel.begun[2][0]] + _failed(error))
+    """Reply to a request whose reply was interrupted after user code had ended."""
+    error = RuntimeError("a signal handler raised an exception while the reply was being created")
+    channel.send(channel.REPLY, [channel.begun[2][0]] + _failed(error))
 
 
 def _failed(error):
@@ -187,11 +212,11 @@ def _jupyter(parts, flags):
     return [b"ok", display.encode(jupyter.answer(bytes(parts[1]).decode("ascii"), content))]
 
 
-_answers = {65: _apply, 69: _execute, 67: _clear, 74: _jupyter}  # A, E, C, J
+_handlers = {channel.APPLY: _apply, channel.EXECUTE: _execute, channel.CLEAR: _clear, channel.JUPYTER: _jupyter}
 
 
 def _bound_exit():
-    """Bound the time of what runs at exit: the engine waits for the process."""
+    """Limit the time of exit handlers, because the engine waits for the process."""
     import _signal
 
     if hasattr(_signal, "setitimer"):

@@ -293,10 +293,10 @@ class Apply(harness.WorkerCase):
 
     def test_table_of_helpers_is_complete(self):
         for module, name in (("ipyparallel.util", "_push"), ("ipyparallel.client.view", "_broadcast_map")):
-            self.assertIsNotNone(helpers.by_code(module, name, "x.py"))
-            self.assertIsNotNone(helpers.by_reference(module, "C." + name))
-        self.assertIsNone(helpers.by_code("__main__", "_require", "/home/me/my.py"))
-        self.assertIsNotNone(helpers.by_code("__main__", "_require", "/x/ipyparallel/controller/dependency.py"))
+            self.assertIsNotNone(canning.by_code(module, name, "x.py"))
+            self.assertIsNotNone(pickling.by_reference(module, "C." + name))
+        self.assertIsNone(canning.by_code("__main__", "_require", "/home/me/my.py"))
+        self.assertIsNotNone(canning.by_code("__main__", "_require", "/x/ipyparallel/controller/dependency.py"))
 
 
 class End(unittest.TestCase):
