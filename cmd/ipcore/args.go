@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 )
 
 var (
@@ -86,5 +86,5 @@ func (c *command) set(class, trait, value string) {
 			return
 		}
 	}
-	c.settings = append(c.settings, registry.Setting{Class: class, Trait: trait, Words: []string{value}})
+	c.settings = append(c.settings, settings.Setting{Class: class, Trait: trait, Words: []string{value}})
 }

@@ -6,9 +6,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/ipcore/ipcore/core/launch/settings"
 
-	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/spf13/pflag"
 )
 
 // A command is one subcommand. Its constructor binds flags to an options
@@ -31,7 +31,7 @@ type command struct {
 	// launchers tells that settings of launchers are collected: --Class.trait=value
 	// and --name.option=value from the command line, and those of configuration files.
 	launchers bool
-	settings  []registry.Setting
+	settings  []settings.Setting
 	line      []string // the command line without these settings
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/spf13/pflag"
 
 	"github.com/ipcore/ipcore/core/launch/cluster"
@@ -233,7 +235,7 @@ func clusterIDs(line []string) []string {
 	}
 	var ids []string
 	for _, file := range files {
-		if r, err := cluster.ReadRecord(file); err == nil && r.Cluster.ClusterID != "" {
+		if r, err := clusterfile.ReadRecord(file); err == nil && r.Cluster.ClusterID != "" {
 			ids = append(ids, r.Cluster.ClusterID)
 		}
 	}

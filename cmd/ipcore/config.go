@@ -13,7 +13,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/ipcore/ipcore/internal/pyliteral"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -56,13 +57,13 @@ func (s setting) text() string {
 
 // forLauncher answers what the setting says to a launcher; ok is false when its
 // class is none of a launcher.
-func (s setting) forLauncher(path string) (of registry.Setting, ok bool) {
+func (s setting) forLauncher(path string) (of settings.Setting, ok bool) {
 	class, trait, _ := strings.Cut(s.trait, ".")
 	if !launcherClass(class) {
 		return of, false
 	}
 	value, err := json.Marshal(s.value)
-	return registry.Setting{Class: class, Trait: trait, Value: value, Source: path}, err == nil
+	return settings.Setting{Class: class, Trait: trait, Value: value, Source: path}, err == nil
 }
 
 // launcherClass tells whether a configuration class may be a launcher's: it is
@@ -121,7 +122,7 @@ func configFiles(dir, base string) []string {
 
 // launcherSettings answers what the ipcluster_config of a profile's folder says to
 // launchers.
-func (a *app) launcherSettings(dir string) (all []registry.Setting, err error) {
+func (a *app) launcherSettings(dir string) (all []settings.Setting, err error) {
 	for _, path := range configFiles(dir, "ipcluster_config") {
 		settings, err := a.readConfig(path)
 		if err != nil {

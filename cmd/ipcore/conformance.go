@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/plugin"
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/pflag"
 
@@ -39,7 +42,7 @@ func (o *kitOptions) flags(fs *pflag.FlagSet) {
 
 // test runs the conformance kit on a launcher. Its error is silent when the
 // report has said it.
-func (o *launchersOptions) test(ctx context.Context, a *app, name string, settings []registry.Setting) error {
+func (o *launchersOptions) test(ctx context.Context, a *app, name string, settings []settings.Setting) error {
 	search, err := o.search()
 	if err != nil {
 		return err
@@ -104,7 +107,7 @@ func reportLine(r conformance.Result) string {
 }
 
 // cases answers what to run.
-func (o *kitOptions) cases(f *registry.Executable, settings []registry.Setting) ([]conformance.Case, error) {
+func (o *kitOptions) cases(f *registry.Executable, settings []settings.Setting) ([]conformance.Case, error) {
 	options, err := o.launcherOptions(f, settings)
 	if err != nil {
 		return nil, err
@@ -112,7 +115,7 @@ func (o *kitOptions) cases(f *registry.Executable, settings []registry.Setting) 
 	c := conformance.Config{
 		Info: f.Info, Describe: f.Path, Command: f.Command(), Dir: o.dir, Patience: time.Duration(o.patience),
 		Open: func(ctx context.Context) (conformance.Plugin, error) {
-			p, err := registry.Open(ctx, f, registry.OpenOptions{Log: hclog.NewNullLogger(), StartTimeout: time.Duration(o.patience)})
+			p, err := plugin.Open(ctx, f, plugin.OpenOptions{Log: hclog.NewNullLogger(), StartTimeout: time.Duration(o.patience)})
 			if err != nil {
 				return nil, err
 			}
@@ -153,24 +156,24 @@ func (o *kitOptions) wants(c conformance.Check) bool {
 
 // launcherOptions shares the settings out among the launcher's kinds: what --option
 // says is every kind's, and a class reaches those that have it.
-func (o *kitOptions) launcherOptions(f *registry.Executable, given []registry.Setting) (map[sdk.Kind]json.RawMessage, error) {
-	var settings []registry.Setting
+func (o *kitOptions) launcherOptions(f *registry.Executable, given []settings.Setting) (map[sdk.Kind]json.RawMessage, error) {
+	var all []settings.Setting
 	for _, option := range o.options {
 		name, value, ok := strings.Cut(option, "=")
 		if !ok || name == "" {
 			return nil, &usageError{text: fmt.Sprintf("--option: %q is no NAME=VALUE", option)}
 		}
-		s := registry.Setting{Class: f.Info.Name, Trait: name, Words: []string{value}}
+		s := settings.Setting{Class: f.Info.Name, Trait: name, Words: []string{value}}
 		if json.Valid([]byte(value)) && strings.ContainsAny(value[:1], `"[{`) { // other JSON is for the option's type to read
 			s.Words, s.Value = nil, json.RawMessage(value)
 		}
-		settings = append(settings, s)
+		all = append(all, s)
 	}
-	uses := make([]*registry.Selection, len(f.Info.Kinds))
+	uses := make([]*settings.Selection, len(f.Info.Kinds))
 	for i, k := range f.Info.Kinds {
-		uses[i] = &registry.Selection{Executable: f, Kind: k}
+		uses[i] = &settings.Selection{Executable: f, Kind: k}
 	}
-	if _, err := registry.Configure(uses, append(settings, given...)); err != nil {
+	if _, err := settings.Configure(uses, append(all, given...)); err != nil {
 		return nil, err
 	}
 	options := make(map[sdk.Kind]json.RawMessage)

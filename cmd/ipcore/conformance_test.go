@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/conformance"
@@ -96,12 +98,12 @@ func TestKitOptions(t *testing.T) {
 			{Name: "queue", Type: sdk.TypeString}, {Name: "hosts", Type: sdk.TypeList}, {Name: "delay", Type: sdk.TypeFloat, Kinds: []sdk.Kind{sdk.Engine}},
 		},
 	}}
-	class := func(name, trait, word string) registry.Setting {
-		return registry.Setting{Class: name, Trait: trait, Words: []string{word}}
+	class := func(name, trait, word string) settings.Setting {
+		return settings.Setting{Class: name, Trait: trait, Words: []string{word}}
 	}
 	for _, c := range []struct {
 		options            []string
-		settings           []registry.Setting
+		settings           []settings.Setting
 		controller, engine string
 		wrong              string
 	}{
@@ -111,14 +113,14 @@ func TestKitOptions(t *testing.T) {
 		{options: []string{"queue=12", "queue="}, controller: `{"queue":""}`, engine: `{"queue":""}`},
 		{options: []string{"delay=0.5"}, engine: `{"delay":0.5}`},
 		{
-			options: []string{"queue=all"}, settings: []registry.Setting{class("MineControllerLauncher", "queue", "one"), class("MineLauncher", "hosts", "a")},
+			options: []string{"queue=all"}, settings: []settings.Setting{class("MineControllerLauncher", "queue", "one"), class("MineLauncher", "hosts", "a")},
 			controller: `{"hosts":["a"],"queue":"one"}`, engine: `{"hosts":["a"],"queue":"all"}`,
 		},
-		{settings: []registry.Setting{class("MineEngineSetLauncher", "delay", "2")}, engine: `{"delay":2}`},
+		{settings: []settings.Setting{class("MineEngineSetLauncher", "delay", "2")}, engine: `{"delay":2}`},
 		{options: []string{"queue"}, wrong: "no NAME=VALUE"},
 		{options: []string{"queu=x"}, wrong: "no such option"},
-		{settings: []registry.Setting{class("SlurmLauncher", "queue", "x")}, wrong: "reached by SlurmLauncher"},
-		{settings: []registry.Setting{class("mine", "engine_cmd", "x")}, wrong: "the kit runs workloads of its own"},
+		{settings: []settings.Setting{class("SlurmLauncher", "queue", "x")}, wrong: "reached by SlurmLauncher"},
+		{settings: []settings.Setting{class("mine", "engine_cmd", "x")}, wrong: "the kit runs workloads of its own"},
 	} {
 		got, err := (&kitOptions{options: c.options}).launcherOptions(f, c.settings)
 		switch {

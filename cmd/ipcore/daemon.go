@@ -17,8 +17,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/ipcore/ipcore/core/launch/cluster"
-	"github.com/ipcore/ipcore/core/launch/registry"
 )
 
 // reportVariable tells the detached child through which inherited pipe it
@@ -128,8 +131,8 @@ func daemonize(ctx context.Context, a *app, co cluster.Options, line []string) e
 
 // writeSettings answers what the child reads: the settings of the command line.
 // Those of files it finds itself.
-func writeSettings(all []registry.Setting) (io.Reader, error) {
-	given := slices.DeleteFunc(slices.Clone(all), func(s registry.Setting) bool { return s.Source != "" })
+func writeSettings(all []settings.Setting) (io.Reader, error) {
+	given := slices.DeleteFunc(slices.Clone(all), func(s settings.Setting) bool { return s.Source != "" })
 	text, err := json.Marshal(given)
 	if err != nil {
 		return nil, fmt.Errorf("write the settings of launchers: %w", err)
@@ -138,8 +141,8 @@ func writeSettings(all []registry.Setting) (io.Reader, error) {
 }
 
 // readSettings reads what writeSettings wrote.
-func readSettings(r io.Reader) ([]registry.Setting, error) {
-	var given []registry.Setting
+func readSettings(r io.Reader) ([]settings.Setting, error) {
+	var given []settings.Setting
 	if err := json.NewDecoder(r).Decode(&given); err != nil {
 		return nil, fmt.Errorf("read the settings of launchers: %w", err)
 	}
@@ -187,7 +190,7 @@ func daemonLog(co cluster.Options) (*os.File, error) {
 
 // nameLog gives the log the name that belongs to the daemon's pid.
 func nameLog(f *os.File, co cluster.Options, pid int) (string, error) {
-	path := cluster.LogPath(co.Profile, controllersID(co), pid)
+	path := clusterfile.LogPath(co.Profile, controllersID(co), pid)
 	if err := os.Rename(f.Name(), path); err != nil {
 		return "", fmt.Errorf("name the daemon's log: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/spf13/pflag"
 
 	"github.com/ipcore/ipcore/core/launch/cluster"
@@ -66,7 +68,7 @@ func exitCode(err error) int {
 	var running *cluster.RunningError
 	var missing *cluster.NotFoundError
 	var alone *cluster.NoControllerError
-	var setting *registry.SettingError
+	var setting *settings.SettingError
 	switch {
 	case err == nil:
 		return 0

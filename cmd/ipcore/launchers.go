@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -87,7 +89,7 @@ func described(f *registry.Executable) launcher {
 	l := launcher{
 		Name: f.Name, Version: f.Info.Version, Kinds: f.Info.Kinds, Powers: f.Info.Capabilities,
 		Path: f.Path, Place: f.Place, Shadowed: f.Shadowed, Options: f.Info.Options,
-		Common: registry.CommonOptions, Classes: f.Info.Classes, Remote: f.Info.Remote,
+		Common: settings.CommonOptions, Classes: f.Info.Classes, Remote: f.Info.Remote,
 	}
 	if f.Err != nil {
 		l.Error = f.Err.Error()
@@ -178,7 +180,7 @@ func (o *launchersOptions) show(ctx context.Context, a *app, name string) error 
 	}
 	showOptions(a, f.Info.Options)
 	a.outf("\noptions of every launcher:\n")
-	showOptions(a, registry.CommonOptions)
+	showOptions(a, settings.CommonOptions)
 	return nil
 }
 
@@ -217,7 +219,7 @@ func allOptions(ctx context.Context, a *app, of place) error {
 		showOptions(a, f.Info.Options)
 	}
 	a.outf("\nOptions of every launcher:\n")
-	showOptions(a, registry.CommonOptions)
+	showOptions(a, settings.CommonOptions)
 	return nil
 }
 

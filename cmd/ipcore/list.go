@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/core/profile"
 )
@@ -129,8 +131,8 @@ type row struct {
 	Error      string  `json:"error,omitempty"`
 
 	// What the launcher says of each engine set, and how sets ended.
-	Sets  map[string]cluster.WorkloadStatus `json:"sets"`
-	Ended []cluster.WorkloadEnd             `json:"ended"`
+	Sets  map[string]clusterfile.WorkloadStatus `json:"sets"`
+	Ended []clusterfile.WorkloadEnd             `json:"ended"`
 }
 
 // The states of a cluster: upstream's words, and one for what can't be told.
@@ -160,7 +162,7 @@ func rows(all []*cluster.Status) []row {
 		r := row{
 			Profile: s.Profile.Name(), ProfileDir: s.Profile.Dir, File: s.File,
 			State: stateOf(s), Running: s.Running(), Supervised: s.Supervised, Controller: s.Controller,
-			Waiting: waitingEngines(s), Sets: s.Sets, Ended: []cluster.WorkloadEnd{},
+			Waiting: waitingEngines(s), Sets: s.Sets, Ended: []clusterfile.WorkloadEnd{},
 		}
 		r.Engines = s.Alive - r.Waiting
 		if r.Profile == "" {

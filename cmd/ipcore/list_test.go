@@ -4,14 +4,16 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/sdk"
 )
 
 func TestStateOf(t *testing.T) {
 	sets := map[string]sdk.State{"1": sdk.State(`{}`)}
-	record := func(starting []string, sets map[string]sdk.State, ended ...cluster.WorkloadEnd) *cluster.Record {
-		return &cluster.Record{Engines: cluster.EngineSets{Sets: sets}, Extension: cluster.Extension{Starting: starting, Ended: ended}}
+	record := func(starting []string, sets map[string]sdk.State, ended ...clusterfile.WorkloadEnd) *clusterfile.Record {
+		return &clusterfile.Record{Engines: clusterfile.EngineSets{Sets: sets}, Extension: clusterfile.Extension{Starting: starting, Ended: ended}}
 	}
 	for name, c := range map[string]struct {
 		status cluster.Status
@@ -21,7 +23,7 @@ func TestStateOf(t *testing.T) {
 		"the controller runs":             {cluster.Status{Supervised: true, Controller: true, Record: record(nil, nil)}, stateBefore},
 		"the engines are asked for":       {cluster.Status{Supervised: true, Controller: true, Record: record([]string{"1"}, nil)}, stateBefore},
 		"all runs":                        {cluster.Status{Supervised: true, Controller: true, Alive: 2, Record: record(nil, sets)}, stateRunning},
-		"the engines have ended":          {cluster.Status{Supervised: true, Controller: true, Record: record(nil, nil, cluster.WorkloadEnd{Set: "1"})}, stateRunning},
+		"the engines have ended":          {cluster.Status{Supervised: true, Controller: true, Record: record(nil, nil, clusterfile.WorkloadEnd{Set: "1"})}, stateRunning},
 		"nobody watches":                  {cluster.Status{Controller: true, Alive: 2, Record: record(nil, sets)}, stateRunning},
 		"the controller alone is left":    {cluster.Status{Controller: true, Record: record(nil, nil)}, stateRunning},
 		"nothing runs":                    {cluster.Status{Record: record(nil, sets)}, stateAfter},

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 )
 
 type logsOptions struct {
@@ -34,7 +34,7 @@ controller, its engines or its supervisor.`,
 }
 
 // logParts are the words for the parts of a cluster.
-var logParts = map[string]cluster.Part{"controller": cluster.Controllers, "engines": cluster.Engines, "supervisor": cluster.Supervisor}
+var logParts = map[string]clusterfile.Part{"controller": clusterfile.Controllers, "engines": clusterfile.Engines, "supervisor": clusterfile.Supervisor}
 
 func (o *logsOptions) run(a *app, args []string) error {
 	parts := []string{"supervisor", "controller", "engines"}
@@ -46,7 +46,7 @@ func (o *logsOptions) run(a *app, args []string) error {
 		return err
 	}
 	id := o.clusterID
-	if r, err := cluster.ReadRecord(file); err == nil && r.Extension.Joins != nil {
+	if r, err := clusterfile.ReadRecord(file); err == nil && r.Extension.Joins != nil {
 		id = *r.Extension.Joins // the logs have the name of the cluster that the engines have joined
 	}
 	found := 0
@@ -55,7 +55,7 @@ func (o *logsOptions) run(a *app, args []string) error {
 		if !known {
 			return &usageError{text: fmt.Sprintf("unknown part %q", word), hint: "use controller, engines or supervisor"}
 		}
-		files, err := cluster.Logs(p, id, part)
+		files, err := clusterfile.Logs(p, id, part)
 		if err != nil {
 			return err
 		}

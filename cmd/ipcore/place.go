@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/client"
@@ -24,7 +26,7 @@ func (p *place) resolve() (profile.Profile, string, error) {
 	if err != nil {
 		return found, "", err
 	}
-	return found, cluster.Path(found.SecurityDir(), p.clusterID), nil
+	return found, clusterfile.Path(found.SecurityDir(), p.clusterID), nil
 }
 
 // controllersID is the id of the cluster whose controller a start's engines have.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/ipcore/ipcore/core/client"
 	"github.com/ipcore/ipcore/core/launch/cluster"
 )
@@ -135,7 +137,7 @@ func (o *statusOptions) ask(ctx context.Context, report *statusReport) error {
 }
 
 // setWords says what a launcher said of a set.
-func setWords(st cluster.WorkloadStatus) string {
+func setWords(st clusterfile.WorkloadStatus) string {
 	text := st.State
 	if st.Running != nil && st.Total != nil {
 		text += fmt.Sprintf(", %d of %d run", *st.Running, *st.Total)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/launch/cluster"
@@ -64,7 +66,7 @@ func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
 		}
 	case len(ids) > 0:
 		for _, id := range ids {
-			files = append(files, cluster.Path(p.SecurityDir(), id))
+			files = append(files, clusterfile.Path(p.SecurityDir(), id))
 		}
 	default:
 		files = []string{file}

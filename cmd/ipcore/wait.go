@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/launch/cluster"
@@ -91,7 +93,7 @@ func (o *waitOptions) run(ctx context.Context, a *app) error {
 	n := o.n
 	if n <= 0 {
 		n = 1
-		if r, err := cluster.ReadRecord(file); err == nil {
+		if r, err := clusterfile.ReadRecord(file); err == nil {
 			n = r.Cluster.N
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/launch/registry"
@@ -25,10 +27,10 @@ var ErrNothingRuns = errors.New("nothing of the cluster is running")
 // Load reads a cluster file. Nothing is asked of any launcher yet; that is
 // Adopt. NotFoundError: there is no such file.
 func Load(path string, o LoadOptions) (*Cluster, error) {
-	r, err := ReadRecord(path)
+	r, err := clusterfile.ReadRecord(path)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			id, _ := idOf(path)
+			id, _ := clusterfile.ID(path)
 			return nil, &NotFoundError{ID: id, File: path}
 		}
 		return nil, err
@@ -37,7 +39,7 @@ func Load(path string, o LoadOptions) (*Cluster, error) {
 }
 
 // fromRecord makes a cluster of what its file says.
-func fromRecord(path string, r *Record, o LoadOptions) (*Cluster, error) {
+func fromRecord(path string, r *clusterfile.Record, o LoadOptions) (*Cluster, error) {
 	c, err := New(Options{
 		Profile: profile.Profile{Dir: profileOf(path, r)}, ID: r.Cluster.ClusterID, Join: r.Extension.Joins, N: r.Cluster.N,
 		Engines: r.Engines.Class, Log: o.Log,
@@ -54,7 +56,7 @@ func fromRecord(path string, r *Record, o LoadOptions) (*Cluster, error) {
 
 // profileOf answers the profile directory of a cluster file: the folder it lies
 // in, since profiles are moved and copied, and the recorded one otherwise.
-func profileOf(path string, r *Record) string {
+func profileOf(path string, r *clusterfile.Record) string {
 	absolute, err := filepath.Abs(path)
 	if err == nil && filepath.Base(filepath.Dir(absolute)) == "security" {
 		return filepath.Dir(filepath.Dir(absolute))

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/sdk/process"
 )
@@ -23,7 +25,7 @@ func (c *Cluster) claim(ctx context.Context) error {
 	}
 	for c.turn = 1; ; c.turn++ {
 		c.opts.ID = joinedID(*c.opts.Join, c.turn)
-		c.file = Path(c.opts.Profile.SecurityDir(), c.opts.ID)
+		c.file = clusterfile.Path(c.opts.Profile.SecurityDir(), c.opts.ID)
 		err := c.claimFile(ctx)
 		if _, taken := errors.AsType[*RunningError](err); !taken {
 			return err
@@ -41,7 +43,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
-	held, err := lock(limited, c.file)
+	held, err := clusterfile.Lock(limited, c.file)
 	if err != nil {
 		return err
 	}
@@ -58,7 +60,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	if c.opts.Join == nil {
 		r.Extension.Starting = []string{controllerID}
 	}
-	if err := r.create(c.file); err != nil {
+	if err := r.Create(c.file); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			// A file system without locks, and somebody was quicker.
 			return c.runningError()
@@ -66,7 +68,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 		return err
 	}
 	// Behind the cluster file: who takes that over knows the tag, and forgets it.
-	if err := rememberTag(c.tag, c.file); err != nil {
+	if err := clusterfile.RememberTag(c.tag, c.file); err != nil {
 		c.log.Debug("ipcore gc will not know this cluster", "error", err)
 	}
 	c.mu.Lock()
@@ -78,7 +80,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 // clear removes the cluster file of a cluster that has ended, with what it left
 // behind. RunningError: it has not.
 func (c *Cluster) clear(ctx context.Context) error {
-	old, err := ReadRecord(c.file)
+	old, err := clusterfile.ReadRecord(c.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -108,9 +110,28 @@ func (c *Cluster) clear(ctx context.Context) error {
 
 // runningError answers who has the cluster now.
 func (c *Cluster) runningError() error {
-	r, err := ReadRecord(c.file)
+	r, err := clusterfile.ReadRecord(c.file)
 	if err != nil {
 		return &RunningError{ID: c.opts.ID, File: c.file}
 	}
 	return &RunningError{ID: c.opts.ID, File: c.file, Supervisor: r.Extension.Supervisor}
+}
+
+// newRecord returns the record of a cluster of which nothing is running yet.
+func newRecord(o *Options, tag string, self process.State) *clusterfile.Record {
+	return clusterfile.New(
+		clusterfile.Settings{
+			ClusterID:      o.ID,
+			ControllerArgs: append([]string{}, o.ControllerArgs...),
+			Delay:          1,
+			N:              o.N,
+			ProfileDir:     o.Profile.Dir,
+		},
+		clusterfile.Extension{
+			Supervisor: &self,
+			Created:    time.Now().UTC().Format(time.RFC3339),
+			Tag:        tag,
+			Joins:      o.Join,
+			Keep:       o.keepsFiles(),
+		})
 }

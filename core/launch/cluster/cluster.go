@@ -10,6 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/connfile"
@@ -45,13 +49,13 @@ type Cluster struct {
 	hosts map[string]*pluginProcess // by path of the executable; fixed before units start
 
 	mu         sync.Mutex // comes before each unit's mu
-	record     *Record
+	record     *clusterfile.Record
 	written    bool // the cluster file is ours to rewrite and remove
 	controller *workload
 	engines    []*workload
 
 	// What settings make of the launchers; set by find, before anything starts.
-	controllerUse, engineUse *registry.Selection
+	controllerUse, engineUse *settings.Selection
 
 	watchers sync.WaitGroup // of lost engine connections
 	joined   string         // the identity of the controller that engines joined
@@ -68,8 +72,8 @@ func New(o Options) (*Cluster, error) {
 	if err := o.resolve(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{opts: o, log: o.Log, file: Path(o.Profile.SecurityDir(), o.ID), hosts: map[string]*pluginProcess{}}
-	c.tag = newTag(o.Profile.Dir, o.ID)
+	c := &Cluster{opts: o, log: o.Log, file: clusterfile.Path(o.Profile.SecurityDir(), o.ID), hosts: map[string]*pluginProcess{}}
+	c.tag = clusterfile.NewTag(o.Profile.Dir, o.ID)
 	c.watching, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -116,7 +120,7 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 		}
 	}()
 	if c.opts.CleanLogs && c.opts.Join == nil {
-		if err := removeLogs(c.opts.Profile, c.opts.ID); err != nil {
+		if err := clusterfile.RemoveLogs(c.opts.Profile, c.opts.ID); err != nil {
 			c.log.Warn("old logs stay", "error", err)
 		}
 	}
@@ -140,9 +144,9 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 // find resolves the launchers and their settings, before anything runs.
 func (c *Cluster) find(ctx context.Context) error {
 	search := registry.Search{ProfileDir: c.opts.Profile.Dir, Python: c.opts.Python}
-	var uses []*registry.Selection
+	var uses []*settings.Selection
 	var warnings []string
-	use := func(kind sdk.Kind, flag, name string) (*registry.Selection, error) {
+	use := func(kind sdk.Kind, flag, name string) (*settings.Selection, error) {
 		f, err := registry.Find(ctx, kind, name, search)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", flag, err)
@@ -150,7 +154,7 @@ func (c *Cluster) find(ctx context.Context) error {
 		if f.OldName != "" {
 			warnings = append(warnings, fmt.Sprintf("%s=%s is an old name; use %s=%s", flag, f.OldName, flag, f.Name))
 		}
-		uses = append(uses, &registry.Selection{Executable: f, Kind: kind})
+		uses = append(uses, &settings.Selection{Executable: f, Kind: kind})
 		return uses[len(uses)-1], nil
 	}
 	var err error
@@ -162,7 +166,7 @@ func (c *Cluster) find(ctx context.Context) error {
 	if c.engineUse, err = use(sdk.Engine, "--engines", c.opts.Engines); err != nil {
 		return err
 	}
-	more, err := registry.Configure(uses, c.opts.Settings)
+	more, err := settings.Configure(uses, c.opts.Settings)
 	if err != nil {
 		return err
 	}
@@ -295,7 +299,7 @@ func (c *Cluster) engineRequest(id string) (sdk.StartRequest, error) {
 }
 
 // request is what requests of both kinds have.
-func (c *Cluster) request(use *registry.Selection, id string, command []string) (sdk.StartRequest, error) {
+func (c *Cluster) request(use *settings.Selection, id string, command []string) (sdk.StartRequest, error) {
 	env, err := c.opts.environment(use, c.tag)
 	return sdk.StartRequest{
 		Kind: use.Kind, ID: id, ProfileDir: c.opts.Profile.Dir, ClusterID: c.opts.hubID(),
@@ -306,9 +310,9 @@ func (c *Cluster) request(use *registry.Selection, id string, command []string) 
 
 // note writes into the record what has to be known of a unit before it starts.
 // c.mu is held.
-func (c *Cluster) note(u *workload, use *registry.Selection) {
+func (c *Cluster) note(u *workload, use *settings.Selection) {
 	c.record.Extension.Paths[u.id] = u.host.found.Path
-	if public := registry.WithoutSecrets(use.Executable.Info, use.Options); public != nil {
+	if public := settings.WithoutSecrets(use.Executable.Info, use.Options); public != nil {
 		c.record.Extension.Options[u.host.found.Path] = public
 	}
 }
@@ -394,9 +398,9 @@ func (c *Cluster) enter(u *workload) {
 		delete(r.Engines.Sets, u.id)
 		delete(r.Extension.Alive, u.id)
 		delete(r.Extension.Status, u.id)
-		r.addEnded(u.ending())
+		r.AddEnded(u.ending())
 	case u.kind == sdk.Controller:
-		r.Controller = &Workload{Class: u.host.found.Name, State: state}
+		r.Controller = &clusterfile.Workload{Class: u.host.found.Name, State: state}
 	default:
 		r.Engines.Sets[u.id] = state
 		r.Extension.Alive[u.id] = alive
@@ -518,14 +522,14 @@ func (c *Cluster) removeFiles() error {
 	}
 	c.written = false
 	if c.opts.Join != nil { // the files are those of a controller that goes on
-		forgetTag(c.record.Extension.Tag)
+		clusterfile.ForgetTag(c.record.Extension.Tag)
 		return removeIfThere(c.file)
 	}
 	var err error
 	if !c.record.Extension.Keep {
 		err = errors.Join(removeIfThere(c.clientFile()), removeIfThere(c.engineFile()))
 	}
-	forgetTag(c.record.Extension.Tag)
+	clusterfile.ForgetTag(c.record.Extension.Tag)
 	return errors.Join(err, c.removeLock(), removeIfThere(c.file))
 }
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk/process"
 )
@@ -26,7 +28,7 @@ func background(t *testing.T) context.Context {
 func TestStartStop(t *testing.T) {
 	o := testOptions(t)
 	c := started(t, o)
-	r, err := ReadRecord(c.file)
+	r, err := clusterfile.ReadRecord(c.file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +204,7 @@ func TestTwoStarts(t *testing.T) {
 func orphan(t *testing.T, c *Cluster) {
 	t.Helper()
 	c.Close()
-	r, err := ReadRecord(c.file)
+	r, err := clusterfile.ReadRecord(c.file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,11 @@ import (
 	"os"
 	"slices"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
+	"github.com/ipcore/ipcore/core/launch/plugin"
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/launch/registry"
@@ -39,8 +44,8 @@ type DeadCluster struct {
 // from here, and through the eyes of every launcher, which is told its options: those
 // in the files of dead clusters, and what the settings say. Parts that can't be
 // looked at are told by errs and left alone.
-func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search registry.Search, settings []registry.Setting, log hclog.Logger) (strays []DeadCluster, errs []error) {
-	tags, err := rememberedTags()
+func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search registry.Search, given []settings.Setting, log hclog.Logger) (strays []DeadCluster, errs []error) {
+	tags, err := clusterfile.RememberedTags()
 	if err != nil {
 		errs = append(errs, err)
 	}
@@ -53,7 +58,7 @@ func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search re
 	var without []*DeadCluster                // dead, without a tag
 	options := map[string][]json.RawMessage{} // by path
 	for _, file := range files {
-		r, err := ReadRecord(file)
+		r, err := clusterfile.ReadRecord(file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
@@ -82,7 +87,7 @@ func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search re
 			dead[stray.Tag] = stray
 		}
 	}
-	found, launchers, sweepErrs := sweepAll(ctx, search, options, settings, log)
+	found, launchers, sweepErrs := sweepAll(ctx, search, options, given, log)
 	errs = append(errs, sweepErrs...)
 	for _, s := range found {
 		if live[s.Tag] {
@@ -103,7 +108,7 @@ func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search re
 	}
 	for tag := range tags { // nothing is left of it
 		if !live[tag] && dead[tag] == nil && len(sweepErrs) == 0 {
-			forgetTag(tag)
+			clusterfile.ForgetTag(tag)
 		}
 	}
 	for _, s := range dead {
@@ -141,7 +146,7 @@ type swept struct {
 
 // sweepAll asks every launcher that can sweep for everything with a tag of ours.
 func sweepAll(
-	ctx context.Context, search registry.Search, options map[string][]json.RawMessage, settings []registry.Setting, log hclog.Logger,
+	ctx context.Context, search registry.Search, options map[string][]json.RawMessage, given []settings.Setting, log hclog.Logger,
 ) (all []swept, launchers map[string]*registry.Executable, errs []error) {
 	list, err := registry.List(ctx, search)
 	if err != nil {
@@ -154,12 +159,12 @@ func sweepAll(
 			continue
 		}
 		launchers[f.Name] = f
-		set, err := setOptions(f, settings)
+		set, err := setOptions(f, given)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
 		}
 		for _, o := range distinct(append(options[f.Path], set...)) {
-			found, err := sweepThrough(ctx, f, sdk.OrphanQuery{Tag: tagPrefix, Options: o}, log)
+			found, err := sweepThrough(ctx, f, sdk.OrphanQuery{Tag: clusterfile.TagPrefix, Options: o}, log)
 			if err != nil && !errors.Is(err, sdk.ErrUnsupported) {
 				errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
 			}
@@ -174,12 +179,12 @@ func sweepAll(
 }
 
 // setOptions answers what settings make of a launcher's options, for each kind.
-func setOptions(f *registry.Executable, settings []registry.Setting) (all []json.RawMessage, err error) {
-	var uses []*registry.Selection
+func setOptions(f *registry.Executable, given []settings.Setting) (all []json.RawMessage, err error) {
+	var uses []*settings.Selection
 	for _, kind := range f.Info.Kinds {
-		uses = append(uses, &registry.Selection{Executable: f, Kind: kind})
+		uses = append(uses, &settings.Selection{Executable: f, Kind: kind})
 	}
-	if _, err := registry.Configure(uses, settings); err != nil {
+	if _, err := settings.Configure(uses, given); err != nil {
 		return nil, err
 	}
 	for _, u := range uses {
@@ -202,7 +207,7 @@ func distinct(all []json.RawMessage) []json.RawMessage {
 func sweepThrough(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, log hclog.Logger) ([]sdk.Orphan, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
 	defer cancel()
-	p, err := registry.Open(ctx, f, registry.OpenOptions{Log: log})
+	p, err := plugin.Open(ctx, f, plugin.OpenOptions{Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +243,7 @@ func (s *DeadCluster) Remove(ctx context.Context, log hclog.Logger) error {
 		}
 	}
 	if errs == nil {
-		forgetTag(s.Tag)
+		clusterfile.ForgetTag(s.Tag)
 	}
 	return errs
 }
@@ -246,7 +251,7 @@ func (s *DeadCluster) Remove(ctx context.Context, log hclog.Logger) error {
 func removeThrough(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, survivors []sdk.Orphan, log hclog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
-	p, err := registry.Open(ctx, f, registry.OpenOptions{Log: log})
+	p, err := plugin.Open(ctx, f, plugin.OpenOptions{Log: log})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -18,20 +20,20 @@ func TestSweepOptions(t *testing.T) {
 		Classes: map[sdk.Kind][]string{sdk.Controller: {"FarControllerLauncher", "FarLauncher"}, sdk.Engine: {"FarEngineSetLauncher", "FarLauncher"}},
 		Options: []sdk.Option{{Name: "host", Type: sdk.TypeString}, {Name: "key", Type: sdk.TypeString}},
 	}}
-	set := func(class, trait, value string) registry.Setting {
-		return registry.Setting{Class: class, Trait: trait, Value: json.RawMessage(value), Source: "ipcluster_config.json"}
+	set := func(class, trait, value string) settings.Setting {
+		return settings.Setting{Class: class, Trait: trait, Value: json.RawMessage(value), Source: "ipcluster_config.json"}
 	}
 	for _, c := range []struct {
 		dead     []json.RawMessage
-		settings []registry.Setting
+		settings []settings.Setting
 		want     []string
 	}{
 		{want: []string{""}},
-		{settings: []registry.Setting{set("OtherLauncher", "host", `"a"`)}, want: []string{""}},
-		{settings: []registry.Setting{set("FarLauncher", "host", `"a"`)}, want: []string{`{"host":"a"}`}},
+		{settings: []settings.Setting{set("OtherLauncher", "host", `"a"`)}, want: []string{""}},
+		{settings: []settings.Setting{set("FarLauncher", "host", `"a"`)}, want: []string{`{"host":"a"}`}},
 		{
 			dead:     []json.RawMessage{json.RawMessage(`{"host":"d"}`), json.RawMessage(`{"host":"a"}`)},
-			settings: []registry.Setting{set("FarControllerLauncher", "host", `"c"`), set("FarLauncher", "host", `"a"`)},
+			settings: []settings.Setting{set("FarControllerLauncher", "host", `"c"`), set("FarLauncher", "host", `"a"`)},
 			want:     []string{`{"host":"a"}`, `{"host":"c"}`, `{"host":"d"}`},
 		},
 	} {
@@ -47,8 +49,8 @@ func TestSweepOptions(t *testing.T) {
 			t.Errorf("%s and %v: %q, want %q", c.dead, c.settings, got, c.want)
 		}
 	}
-	var bad *registry.SettingError
-	if _, err := setOptions(f, []registry.Setting{set("FarLauncher", "hots", `"a"`)}); !errors.As(err, &bad) {
+	var bad *settings.SettingError
+	if _, err := setOptions(f, []settings.Setting{set("FarLauncher", "hots", `"a"`)}); !errors.As(err, &bad) {
 		t.Errorf("an option that it has not: %v", err)
 	}
 }

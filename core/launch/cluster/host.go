@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"github.com/ipcore/ipcore/core/launch/plugin"
+
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/launch/registry"
@@ -16,13 +18,13 @@ type pluginProcess struct {
 	log   hclog.Logger
 
 	mu     sync.Mutex
-	plugin *registry.Plugin // nil before the first use and after close
+	plugin *plugin.Plugin // nil before the first use and after close
 	closed bool
 }
 
 // process answers the plugin process. It starts one when there is none, or when
 // the last one has ended.
-func (h *pluginProcess) process(ctx context.Context) (*registry.Plugin, error) {
+func (h *pluginProcess) process(ctx context.Context) (*plugin.Plugin, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.plugin != nil {
@@ -37,7 +39,7 @@ func (h *pluginProcess) process(ctx context.Context) (*registry.Plugin, error) {
 	if h.closed {
 		return nil, context.Canceled
 	}
-	p, err := registry.Open(ctx, h.found, registry.OpenOptions{Log: h.log})
+	p, err := plugin.Open(ctx, h.found, plugin.OpenOptions{Log: h.log})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/profile"
@@ -19,7 +21,7 @@ import (
 type Status struct {
 	File    string
 	Profile profile.Profile
-	Record  *Record
+	Record  *clusterfile.Record
 
 	Supervised bool // its supervisor is running
 	Controller bool // the controller is running
@@ -27,7 +29,7 @@ type Status struct {
 	Err        error
 
 	// Sets is what the launchers say of the engine sets, by id.
-	Sets map[string]WorkloadStatus
+	Sets map[string]clusterfile.WorkloadStatus
 }
 
 // Running tells whether anything of the cluster is running.
@@ -42,7 +44,7 @@ func Inspect(ctx context.Context, path string, log hclog.Logger) (*Status, error
 		return nil, err
 	}
 	defer c.Close()
-	s := &Status{File: path, Profile: c.opts.Profile, Record: c.record, Sets: map[string]WorkloadStatus{}}
+	s := &Status{File: path, Profile: c.opts.Profile, Record: c.record, Sets: map[string]clusterfile.WorkloadStatus{}}
 	if supervisorRuns(c.record.Extension.Supervisor) {
 		s.Supervised = true
 		s.Controller = c.record.Controller != nil
@@ -81,7 +83,7 @@ func Files(p profile.Profile) ([]string, error) {
 	}
 	var files []string
 	for _, e := range entries {
-		if _, is := idOf(e.Name()); is {
+		if _, is := clusterfile.ID(e.Name()); is {
 			files = append(files, filepath.Join(p.SecurityDir(), e.Name()))
 		}
 	}
@@ -127,10 +129,10 @@ func List(ctx context.Context, profiles []profile.Profile, log hclog.Logger) ([]
 // work itself when there is none, or when it does not manage. NotFoundError:
 // there is no such cluster. It answers what still carries the cluster's tag.
 func Stop(ctx context.Context, path string, log hclog.Logger) (Leftover, error) {
-	r, err := ReadRecord(path)
+	r, err := clusterfile.ReadRecord(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			id, _ := idOf(path)
+			id, _ := clusterfile.ID(path)
 			return Leftover{}, &NotFoundError{ID: id, File: path}
 		}
 		return Leftover{}, err
@@ -152,7 +154,7 @@ func Stop(ctx context.Context, path string, log hclog.Logger) (Leftover, error) 
 }
 
 // leftOf looks for what is left of a cluster that its supervisor has stopped.
-func leftOf(ctx context.Context, path string, r *Record, log hclog.Logger) (Leftover, error) {
+func leftOf(ctx context.Context, path string, r *clusterfile.Record, log hclog.Logger) (Leftover, error) {
 	r.Extension.Starting = nil // it saw to these
 	c, err := fromRecord(path, r, LoadOptions{Log: log})
 	if err != nil {
@@ -166,7 +168,7 @@ func leftOf(ctx context.Context, path string, r *Record, log hclog.Logger) (Left
 func takeOver(ctx context.Context, path string, log hclog.Logger) (left Leftover, err error) {
 	limited, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
-	held, err := lock(limited, path)
+	held, err := clusterfile.Lock(limited, path)
 	if err != nil {
 		return left, err
 	}

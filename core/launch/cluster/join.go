@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/client"
@@ -142,11 +144,11 @@ func StopOrder(p profile.Profile, files []string) (joined, own []string, err err
 		return nil, nil, err
 	}
 	for _, file := range all {
-		r, err := ReadRecord(file)
+		r, err := clusterfile.ReadRecord(file)
 		if err != nil || r.Extension.Joins == nil {
 			continue // who stops it is told what is wrong with it
 		}
-		if slices.Contains(files, file) || slices.Contains(files, Path(p.SecurityDir(), *r.Extension.Joins)) {
+		if slices.Contains(files, file) || slices.Contains(files, clusterfile.Path(p.SecurityDir(), *r.Extension.Joins)) {
 			joined = append(joined, file)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/ipcore/ipcore/core/connfile"
 )
 
@@ -58,7 +60,7 @@ func TestJoin(t *testing.T) {
 	if last.Have != 3 || last.Stage != StageRunning {
 		t.Errorf("the last progress is %+v, want 3 engines of our own", last)
 	}
-	r, err := ReadRecord(one.File())
+	r, err := clusterfile.ReadRecord(one.File())
 	if err != nil {
 		t.Fatal(err)
 	}

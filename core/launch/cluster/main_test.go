@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/profile"
@@ -84,7 +86,7 @@ func started(t *testing.T, o Options) *Cluster {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
-		r, err := ReadRecord(c.file)
+		r, err := clusterfile.ReadRecord(c.file)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			c.Close()

@@ -12,9 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -38,7 +39,7 @@ type Options struct {
 
 	// Settings are for the launchers, from configuration files and command lines. They
 	// may hold secrets.
-	Settings []registry.Setting
+	Settings []settings.Setting
 
 	// The commands of one controller and one engine: program and arguments. Nil
 	// means this program's own.
@@ -149,7 +150,7 @@ func (o *Options) hubID() string {
 
 // controllerCommand answers the whole command of the controller. reachable tells
 // that engines may be on other machines.
-func (o *Options) controllerCommand(use *registry.Selection, reachable bool) ([]string, error) {
+func (o *Options) controllerCommand(use *settings.Selection, reachable bool) ([]string, error) {
 	command, err := hostCommand(use, "controller_cmd", o.ControllerCommand)
 	if err != nil {
 		return nil, err
@@ -192,7 +193,7 @@ func listens(args []string) bool {
 }
 
 // engineCommand answers the whole command of one engine.
-func (o *Options) engineCommand(use *registry.Selection) ([]string, error) {
+func (o *Options) engineCommand(use *settings.Selection) ([]string, error) {
 	command, err := hostCommand(use, "engine_cmd", o.EngineCommand)
 	if err != nil {
 		return nil, err
@@ -214,7 +215,7 @@ func (o *Options) engineCommand(use *registry.Selection) ([]string, error) {
 
 // hostCommand answers the command that was given, else the one that settings
 // name.
-func hostCommand(use *registry.Selection, name string, given []string) ([]string, error) {
+func hostCommand(use *settings.Selection, name string, given []string) ([]string, error) {
 	if len(given) > 0 {
 		return slices.Clone(given), nil
 	}
@@ -222,7 +223,7 @@ func hostCommand(use *registry.Selection, name string, given []string) ([]string
 }
 
 // hostWords answers a setting of the host that is a list of words.
-func hostWords(use *registry.Selection, name string) ([]string, error) {
+func hostWords(use *settings.Selection, name string) ([]string, error) {
 	var words []string
 	if value := use.Common[name]; value != nil {
 		if err := json.Unmarshal(value, &words); err != nil {
@@ -270,7 +271,7 @@ func (o *Options) keepsFiles() bool {
 
 // environment answers what every process of the cluster finds in its
 // environment beside what this process has: ours, and what settings add.
-func (o *Options) environment(use *registry.Selection, tag string) (map[string]string, error) {
+func (o *Options) environment(use *settings.Selection, tag string) (map[string]string, error) {
 	env := map[string]string{"IPP_CLUSTER_ID": o.hubID(), "IPP_PROFILE_DIR": o.Profile.Dir, sdk.EnvTag: tag}
 	var more map[string]any
 	if value := use.Common["environment"]; value != nil {
@@ -292,7 +293,7 @@ func (o *Options) environment(use *registry.Selection, tag string) (map[string]s
 }
 
 // workDir answers where settings want processes to run, "" for anywhere.
-func workDir(use *registry.Selection) string {
+func workDir(use *settings.Selection) string {
 	var dir string
 	if value := use.Common["work_dir"]; value != nil {
 		_ = json.Unmarshal(value, &dir) // its type was checked

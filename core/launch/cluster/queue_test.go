@@ -12,6 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
@@ -66,7 +70,7 @@ func seen(t *testing.T, dir string, k sdk.Kind) (r struct {
 func TestSettings(t *testing.T) {
 	o, dir := queueOptions(t)
 	o.Controller = "queue"
-	o.Settings = []registry.Setting{
+	o.Settings = []settings.Setting{
 		{Class: "QueueLauncher", Trait: "queue", Value: json.RawMessage(`"debug"`), Source: "f"},
 		{Class: "queue", Trait: "password", Words: []string{"s3cret"}},
 		{Class: "QueueEngineSetLauncher", Trait: "environment", Words: []string{"COLOUR=blue", "IPP_CLUSTER_ID=mine"}},
@@ -107,18 +111,18 @@ func TestSettings(t *testing.T) {
 // A setting that makes no sense ends the start before anything runs.
 func TestBadSetting(t *testing.T) {
 	o, _ := queueOptions(t)
-	o.Settings = []registry.Setting{{Class: "QueueLauncher", Trait: "quue", Words: []string{"a"}}}
+	o.Settings = []settings.Setting{{Class: "QueueLauncher", Trait: "quue", Words: []string{"a"}}}
 	c, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, ok := errors.AsType[*registry.SettingError](c.Start(background(t))); !ok {
+	if _, ok := errors.AsType[*settings.SettingError](c.Start(background(t))); !ok {
 		t.Errorf("got %v", err)
 	}
 	nothingLeft(t, o.Profile)
 
-	o.Settings = []registry.Setting{{Class: "queue", Trait: "queue", Words: []string{"wrong"}}}
+	o.Settings = []settings.Setting{{Class: "queue", Trait: "queue", Words: []string{"wrong"}}}
 	if c, err = New(o); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +148,7 @@ func waiters(slots int) registration {
 func TestFewSlots(t *testing.T) {
 	o, _ := queueOptions(t)
 	o.N, o.Timeout, o.register = 50, 3*time.Second, waiters(2)
-	o.Settings = []registry.Setting{{Class: "queue", Trait: "slots", Words: []string{"2"}}}
+	o.Settings = []settings.Setting{{Class: "queue", Trait: "slots", Words: []string{"2"}}}
 	var mu sync.Mutex
 	var told []Progress
 	o.Progress = func(p Progress) { mu.Lock(); defer mu.Unlock(); told = append(told, p) }
@@ -179,7 +183,7 @@ func TestWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o, _ := queueOptions(t)
 			o.N, o.Wait, o.Timeout, o.register = 5, c.wait, 3*time.Second, waiters(c.slots)
-			o.Settings = []registry.Setting{{Class: "queue", Trait: "slots", Value: json.RawMessage(`1`), Source: "f"}}
+			o.Settings = []settings.Setting{{Class: "queue", Trait: "slots", Value: json.RawMessage(`1`), Source: "f"}}
 			if c.slots == 0 {
 				o.Settings[0].Value = json.RawMessage(`0`)
 			}
@@ -225,7 +229,7 @@ func TestCancelledOutside(t *testing.T) {
 	calm(t, dir, "down")
 	mood(t, dir, "cancelled", "1000")
 	eventually(t, "the end of the set in the cluster file", func() bool {
-		r, err := ReadRecord(c.file)
+		r, err := clusterfile.ReadRecord(c.file)
 		return err == nil && len(r.Extension.Ended) == 1 && r.Extension.Ended[0].Cause == "CANCELLED by 1000" && len(r.Engines.Sets) == 0
 	})
 	calm(t, dir, "cancelled")
@@ -245,7 +249,7 @@ func TestRestoreFromQueue(t *testing.T) {
 	if _, err := Stop(background(t), c.file, o.Log); !errors.Is(err, ErrLeftover) || !errors.Is(err, sdk.ErrUnknownStatus) {
 		t.Errorf("a stop while the system is down: %v", err)
 	}
-	r, err := ReadRecord(c.file)
+	r, err := clusterfile.ReadRecord(c.file)
 	if err != nil || len(r.Engines.Sets) != 1 {
 		t.Fatalf("after that the file says %+v, %v", r, err)
 	}
@@ -262,7 +266,7 @@ func TestRestoreFromQueue(t *testing.T) {
 		t.Errorf("adopted what has ended: %v", err)
 	}
 	again.Close()
-	if r, err = ReadRecord(c.file); err != nil || len(r.Engines.Sets) != 0 {
+	if r, err = clusterfile.ReadRecord(c.file); err != nil || len(r.Engines.Sets) != 0 {
 		t.Errorf("what has ended is still in the file: %+v, %v", r, err)
 	}
 	// The system knows them no more, but they are there: the stop names them.
@@ -304,7 +308,7 @@ func TestBrokenLauncher(t *testing.T) {
 		t.Errorf("adopted: %v", err)
 	}
 	again.Close()
-	if r, err := ReadRecord(c.file); err != nil || len(r.Engines.Sets) != 1 || r.Controller == nil {
+	if r, err := clusterfile.ReadRecord(c.file); err != nil || len(r.Engines.Sets) != 1 || r.Controller == nil {
 		t.Errorf("the file says %+v, %v", r, err)
 	}
 	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
@@ -337,7 +341,7 @@ func removeTagged(t *testing.T, tag string) {
 func TestFarController(t *testing.T) {
 	o, _ := queueOptions(t)
 	o.Controller = "queue"
-	o.Settings = []registry.Setting{{Class: "QueueControllerLauncher", Trait: "far", Words: []string{"true"}}}
+	o.Settings = []settings.Setting{{Class: "QueueControllerLauncher", Trait: "far", Words: []string{"true"}}}
 	o.ControllerCommand = shell(fakeController)
 	c := started(t, o)
 	for _, name := range []string{"ipcontroller-t-client.json", "ipcontroller-t-engine.json"} {
@@ -356,7 +360,7 @@ func TestFarController(t *testing.T) {
 	}
 	nothingLeft(t, profile.Profile{Dir: o.Profile.Dir})
 
-	use := &registry.Selection{Executable: &registry.Executable{}}
+	use := &settings.Selection{Executable: &registry.Executable{}}
 	for name, test := range map[string]struct {
 		o    Options
 		want string
@@ -376,8 +380,8 @@ func TestFarController(t *testing.T) {
 // Commands and arguments can be replaced and added to: by settings, and by what
 // goes before them.
 func TestCommandsOfSettings(t *testing.T) {
-	use := func(host map[string]string) *registry.Selection {
-		u := &registry.Selection{Executable: &registry.Executable{Name: "x"}, Common: map[string]json.RawMessage{}}
+	use := func(host map[string]string) *settings.Selection {
+		u := &settings.Selection{Executable: &registry.Executable{Name: "x"}, Common: map[string]json.RawMessage{}}
 		for name, words := range host {
 			u.Common[name] = json.RawMessage(words)
 		}
@@ -410,7 +414,7 @@ func TestCommandsOfSettings(t *testing.T) {
 
 func TestScriptsOfCluster(t *testing.T) {
 	o, _ := queueOptions(t)
-	o.Settings = []registry.Setting{{Class: "queue", Trait: "queue", Words: []string{"debug"}}}
+	o.Settings = []settings.Setting{{Class: "queue", Trait: "queue", Words: []string{"debug"}}}
 	c, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -467,7 +471,7 @@ func TestStrays(t *testing.T) {
 	if !ok || stray.File != "" || !stray.Known || len(stray.Orphans) != 3 {
 		t.Fatalf("without its file: %+v", stray)
 	}
-	forgetTag(c.tag)
+	clusterfile.ForgetTag(c.tag)
 	if s, ok := find()[c.tag]; !ok || s.Known {
 		t.Errorf("not known here: %+v", s)
 	}

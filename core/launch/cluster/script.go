@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
+
 	"github.com/ipcore/ipcore/sdk"
 )
 
@@ -42,7 +43,7 @@ func (c *Cluster) Scripts(ctx context.Context, check bool, kinds ...sdk.Kind) ([
 	return all, nil
 }
 
-func (c *Cluster) script(ctx context.Context, use *registry.Selection, r sdk.StartRequest, check bool) (sdk.Script, error) {
+func (c *Cluster) script(ctx context.Context, use *settings.Selection, r sdk.StartRequest, check bool) (sdk.Script, error) {
 	if !use.Executable.Info.Has(sdk.CapabilityScript) {
 		return sdk.Script{}, fmt.Errorf("launcher %q can't show what it would submit: %w", use.Executable.Name, sdk.ErrUnsupported)
 	}

@@ -3,9 +3,10 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"time"
+
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -104,13 +105,13 @@ func (u *workload) calm() bool {
 }
 
 // said answers what the launcher said last, or nil.
-func (u *workload) said() *WorkloadStatus {
+func (u *workload) said() *clusterfile.WorkloadStatus {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.status == nil {
 		return nil
 	}
-	return &WorkloadStatus{State: u.status.State, Text: u.status.Text, Running: u.status.Running, Pending: u.status.Pending, Total: u.status.Total}
+	return &clusterfile.WorkloadStatus{State: u.status.State, Text: u.status.Text, Running: u.status.Running, Pending: u.status.Pending, Total: u.status.Total}
 }
 
 // waiting says what is with the engines that are not there yet, "" if nothing is
@@ -118,23 +119,6 @@ func (u *workload) said() *WorkloadStatus {
 func (u *workload) waiting() string {
 	if st := u.said(); st != nil {
 		return st.Waiting()
-	}
-	return ""
-}
-
-// Waiting says how many wait and why, "" if none does.
-func (s WorkloadStatus) Waiting() string {
-	switch {
-	case s.Pending != nil && *s.Pending > 0 && s.Text != "":
-		return fmt.Sprintf("%d wait: %s", *s.Pending, s.Text)
-	case s.Pending != nil && *s.Pending > 0:
-		return fmt.Sprintf("%d wait for their turn", *s.Pending)
-	case s.State == sdk.StatusPending && s.Text != "":
-		return "waiting: " + s.Text
-	case s.State == sdk.StatusPending:
-		return "waiting for their turn"
-	case s.State == sdk.StatusUnknown:
-		return "status not known: " + s.Text
 	}
 	return ""
 }
@@ -152,10 +136,10 @@ func (u *workload) says() string {
 }
 
 // ending answers how the unit ended. When nobody says, it is the last status.
-func (u *workload) ending() WorkloadEnd {
+func (u *workload) ending() clusterfile.WorkloadEnd {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	e := WorkloadEnd{Set: u.id, When: time.Now().UTC().Format(time.RFC3339), Cause: u.exit.String(), Output: tail(u.output)}
+	e := clusterfile.WorkloadEnd{Set: u.id, When: time.Now().UTC().Format(time.RFC3339), Cause: u.exit.String(), Output: tail(u.output)}
 	if u.exit.Code == -1 && u.exit.Signal == "" && u.exit.Reason == "" && u.status != nil && u.status.State == sdk.StatusStopped && u.status.Text != "" {
 		e.Cause = u.status.Text
 	}

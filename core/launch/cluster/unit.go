@@ -9,9 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/plugin"
+
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
 )
 
@@ -44,9 +45,9 @@ type workload struct {
 	recovering sync.Mutex
 
 	mu       sync.Mutex
-	launcher *registry.Workload
-	plugin   *registry.Plugin // that launcher belongs to
-	seq      uint64           // the last event taken from that plugin
+	launcher *plugin.Workload
+	plugin   *plugin.Plugin // that launcher belongs to
+	seq      uint64         // the last event taken from that plugin
 	state    sdk.State
 	begun    bool // watch was started
 	alive    int  // processes that have not ended
@@ -129,7 +130,7 @@ func (u *workload) adopt(ctx, watchCtx context.Context, state sdk.State, alive i
 
 // current answers the launcher in a plugin process that lives, after making a
 // new one take the unit up where that is needed.
-func (u *workload) current(ctx context.Context) (*registry.Workload, error) {
+func (u *workload) current(ctx context.Context) (*plugin.Workload, error) {
 	u.recovering.Lock()
 	defer u.recovering.Unlock()
 	p, err := u.host.process(ctx)
@@ -218,7 +219,7 @@ func (u *workload) watch(ctx context.Context) {
 }
 
 // follow reads the unit's events. Nil means that all of it has ended.
-func (u *workload) follow(ctx context.Context, l *registry.Workload) error {
+func (u *workload) follow(ctx context.Context, l *plugin.Workload) error {
 	u.mu.Lock()
 	after := u.seq
 	u.mu.Unlock()
@@ -252,7 +253,7 @@ func (u *workload) follow(ctx context.Context, l *registry.Workload) error {
 }
 
 // change takes in that a part of the unit changed: mostly an engine that ended.
-func (u *workload) change(ctx context.Context, l *registry.Workload, e sdk.Event) {
+func (u *workload) change(ctx context.Context, l *plugin.Workload, e sdk.Event) {
 	u.mu.Lock()
 	if e.Index >= 0 && u.alive > 0 {
 		u.alive--
@@ -271,7 +272,7 @@ func (u *workload) change(ctx context.Context, l *registry.Workload, e sdk.Event
 }
 
 // takeState asks the launcher for its state.
-func (u *workload) takeState(ctx context.Context, l *registry.Workload) error {
+func (u *workload) takeState(ctx context.Context, l *plugin.Workload) error {
 	state, err := l.ToDict(ctx)
 	if err != nil {
 		return err

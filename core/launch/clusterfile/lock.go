@@ -1,4 +1,4 @@
-package cluster
+package clusterfile
 
 import (
 	"context"
@@ -9,14 +9,14 @@ import (
 	"github.com/ipcore/ipcore/internal/filelock"
 )
 
-// lockPoll is the wait before the next try for a lock that is held.
+// lockPoll is the delay before the next attempt to take a held lock.
 const lockPoll = 2 * time.Millisecond
 
-// lock takes the lock of a cluster file, path + ".lock", waiting while another
-// process holds it. It is held only while the file is examined and claimed, or
-// a cluster without a supervisor is stopped: who owns a cluster is what the
-// file itself says. The lock file is removed by Remove.
-func lock(ctx context.Context, path string) (*filelock.Lock, error) {
+// Lock takes the lock of a cluster file, path + ".lock", and waits while another
+// process holds it. The lock is held only while the file is examined and claimed, or
+// while a cluster without a supervisor is stopped; the owner of a cluster is recorded in
+// the file itself. Remove removes the lock file.
+func Lock(ctx context.Context, path string) (*filelock.Lock, error) {
 	for {
 		l, err := filelock.Try(path + ".lock")
 		if err == nil {

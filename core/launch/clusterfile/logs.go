@@ -1,4 +1,4 @@
-package cluster
+package clusterfile
 
 import (
 	"errors"
@@ -12,37 +12,37 @@ import (
 	"github.com/ipcore/ipcore/core/profile"
 )
 
-// Part is a part of a cluster that writes logs. Its value is how the names of
-// its log files begin.
+// Part is a part of a cluster that writes logs. Its value is the beginning of the names
+// of its log files.
 type Part string
 
-// The parts.
+// The parts of a cluster.
 const (
-	Supervisor  Part = "ipcluster" // of a daemon
+	Supervisor  Part = "ipcluster" // a detached supervisor
 	Controllers Part = "ipcontroller"
 	Engines     Part = "ipengine"
 )
 
-// LogPath is the log file of a supervisor in the background.
+// LogPath returns the path of the log file of a detached supervisor.
 func LogPath(p profile.Profile, id string, pid int) string {
-	return filepath.Join(p.LogDir(), logPrefix(Supervisor, id)+strconv.Itoa(pid)+".log")
+	return filepath.Join(p.LogDir(), LogPrefix(Supervisor, id)+strconv.Itoa(pid)+".log")
 }
 
 // logPrefix is how the names of a part's log files begin; what follows are
 // numbers: the engine set, the engine's index, a pid.
-func logPrefix(part Part, id string) string {
+func LogPrefix(part Part, id string) string {
 	switch {
 	case id != "":
 		return string(part) + "-" + id + "-"
 	case part == Engines:
-		return string(part) + "--" // upstream's form for the cluster without a name
+		return string(part) + "--" // IPython Parallel's form for an empty cluster id
 	}
 	return string(part) + "-"
 }
 
-// Logs answers the log files of one part of a cluster, oldest first.
+// Logs returns the log files of one part of a cluster, oldest first.
 func Logs(p profile.Profile, id string, part Part) ([]string, error) {
-	form := regexp.MustCompile("^" + regexp.QuoteMeta(logPrefix(part, id)) + `[0-9]+(-[0-9]+)*\.log$`)
+	form := regexp.MustCompile("^" + regexp.QuoteMeta(LogPrefix(part, id)) + `[0-9]+(-[0-9]+)*\.log$`)
 	entries, err := os.ReadDir(p.LogDir())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("look for logs: %w", err)
@@ -56,7 +56,7 @@ func Logs(p profile.Profile, id string, part Part) ([]string, error) {
 		if !form.MatchString(e.Name()) {
 			continue
 		}
-		if info, err := e.Info(); err == nil { // else it has just gone
+		if info, err := e.Info(); err == nil { // otherwise it was just removed
 			found = append(found, log{filepath.Join(p.LogDir(), e.Name()), info.ModTime().UnixNano()})
 		}
 	}
@@ -68,16 +68,18 @@ func Logs(p profile.Profile, id string, part Part) ([]string, error) {
 	return paths, nil
 }
 
-// removeLogs removes the logs of earlier runs of a cluster, which belongs to
-// this process now, but not this process's own.
-func removeLogs(p profile.Profile, id string) error {
+// RemoveLogs removes the logs of earlier runs of a cluster, but not the log of this
+// process, which supervises the cluster now.
+func RemoveLogs(p profile.Profile, id string) error {
 	var err error
 	for _, part := range []Part{Supervisor, Controllers, Engines} {
 		files, lookErr := Logs(p, id, part)
 		err = errors.Join(err, lookErr)
 		for _, file := range files {
 			if file != LogPath(p, id, os.Getpid()) {
-				err = errors.Join(err, removeIfThere(file))
+				if removeErr := os.Remove(file); !errors.Is(removeErr, os.ErrNotExist) {
+					err = errors.Join(err, removeErr)
+				}
 			}
 		}
 	}

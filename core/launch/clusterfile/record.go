@@ -1,4 +1,4 @@
-package cluster
+package clusterfile
 
 import (
 	"encoding/json"
@@ -10,26 +10,25 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// fileVersion is the version of our part of the cluster file.
-const fileVersion = 1
+// Version is the current version of the "ipcore" part of a cluster file.
+const Version = 1
 
-// Record is the content of a cluster file: upstream's form, which its Python
-// API can load, and our own part under "ipcore", which it ignores.
+// Record is the content of a cluster file: IPython Parallel's form, which its Python API
+// can load, and ipcore's extension under "ipcore", which it ignores.
 type Record struct {
 	Cluster    Settings   `json:"cluster"`
-	Controller *Workload  `json:"controller,omitempty"` // absent while none runs
+	Controller *Workload  `json:"controller,omitempty"` // absent while none is running
 	Engines    EngineSets `json:"engines"`
 	Extension  Extension  `json:"ipcore"`
 }
 
-// Settings is upstream's "cluster" object.
+// Settings is the "cluster" object of IPython Parallel's form.
 type Settings struct {
 	ClusterID          string   `json:"cluster_id"`
 	ControllerArgs     []string `json:"controller_args"`
@@ -41,59 +40,59 @@ type Settings struct {
 	Class              string   `json:"class,omitempty"`
 }
 
-// Unit is one launched thing: the launcher's name and its state, which only
-// the launcher understands.
+// Workload is one launched workload: the launcher's name and the workload's state, which
+// only the launcher can read.
 type Workload struct {
 	Class string    `json:"class"`
 	State sdk.State `json:"state"`
 }
 
-// EngineSets are the engine sets by id, all of one launcher.
+// EngineSets are the states of the engine sets by id, all of one launcher.
 type EngineSets struct {
 	Class string               `json:"class"`
 	Sets  map[string]sdk.State `json:"sets"`
 }
 
-// Own is what upstream's form has no place for.
+// Extension has the fields that IPython Parallel's form does not have.
 type Extension struct {
 	Version    int            `json:"version"`
 	Supervisor *process.State `json:"supervisor,omitempty"`
 	Created    string         `json:"created"` // RFC 3339
 
-	// Starting names what is about to be started and has no state yet:
-	// controllerID or an engine set id. It is written before the launcher is
-	// asked, so a crash between the two leaves a trace.
+	// Starting has the ids of workloads that are being started and have no state yet:
+	// "controller" or the id of an engine set. It is written before the launcher is
+	// called, so that a crash in between leaves a trace.
 	Starting []string `json:"starting,omitempty"`
 
-	// Paths are the plugin executables by unit id, so that a cluster can be
-	// taken over by a process with another search path.
+	// Paths are the launchers' executables by workload id, so that a process with
+	// another search path can take over the cluster.
 	Paths map[string]string `json:"paths,omitempty"`
 
-	// Alive counts the engines of each set that have not ended, as far as the
-	// supervisor was told.
+	// Alive is the number of engines of each set that have not ended, as far as the
+	// supervisor knows.
 	Alive map[string]int `json:"alive,omitempty"`
 
-	// Tag is what every process and job of this start carries.
+	// Tag is the tag of every process and job of this start.
 	Tag string `json:"tag,omitempty"`
 
-	// Options are those of launchers by the path of the executable, without secrets:
-	// what is needed to ask its system again.
+	// Options are the launchers' options by the path of the executable, without
+	// secrets. They are needed to query the launcher's system later.
 	Options map[string]json.RawMessage `json:"options,omitempty"`
 
-	// Status is what the launcher said last of each set, and Ended how the last sets
-	// ended that nobody stopped.
+	// Status is the last status of each engine set; Ended says how the last sets ended
+	// that were not stopped.
 	Status map[string]WorkloadStatus `json:"status,omitempty"`
 	Ended  []WorkloadEnd             `json:"ended,omitempty"`
 
-	// Joins is the id of the cluster whose controller the engines have joined; nil for
-	// a cluster with a controller of its own.
+	// Joins is the id of the cluster whose controller the engines joined; nil for a
+	// cluster with its own controller.
 	Joins *string `json:"joins,omitempty"`
 
-	// Keep tells that the connection files outlive the controller (--reuse).
+	// Keep reports whether the connection files outlive the controller (--reuse).
 	Keep bool `json:"keep,omitempty"`
 }
 
-// UnitStatus is what a launcher says of an engine set.
+// WorkloadStatus is a launcher's status of an engine set.
 type WorkloadStatus struct {
 	State   string `json:"state"` // "pending", "running", "stopped", "unknown"
 	Text    string `json:"text,omitempty"`
@@ -102,7 +101,24 @@ type WorkloadStatus struct {
 	Total   *int   `json:"total,omitempty"`
 }
 
-// UnitEnd is how an engine set ended.
+// Waiting says how many engines are waiting and why, or returns "" if none are.
+func (s WorkloadStatus) Waiting() string {
+	switch {
+	case s.Pending != nil && *s.Pending > 0 && s.Text != "":
+		return fmt.Sprintf("%d wait: %s", *s.Pending, s.Text)
+	case s.Pending != nil && *s.Pending > 0:
+		return fmt.Sprintf("%d wait for their turn", *s.Pending)
+	case s.State == sdk.StatusPending && s.Text != "":
+		return "waiting: " + s.Text
+	case s.State == sdk.StatusPending:
+		return "waiting for their turn"
+	case s.State == sdk.StatusUnknown:
+		return "status not known: " + s.Text
+	}
+	return ""
+}
+
+// WorkloadEnd says how an engine set ended.
 type WorkloadEnd struct {
 	Set    string `json:"set"`
 	When   string `json:"when"`  // RFC 3339
@@ -110,11 +126,11 @@ type WorkloadEnd struct {
 	Output string `json:"output,omitempty"`
 }
 
-// maxEnds is how many ends of sets are remembered.
+// maxEnds is how many entries Ended has at most.
 const maxEnds = 8
 
-// addEnded remembers the end of a set, once.
-func (r *Record) addEnded(e WorkloadEnd) {
+// AddEnded adds the end of an engine set to Ended, unless it is there already.
+func (r *Record) AddEnded(e WorkloadEnd) {
 	if slices.ContainsFunc(r.Extension.Ended, func(old WorkloadEnd) bool { return old.Set == e.Set }) {
 		return
 	}
@@ -122,12 +138,12 @@ func (r *Record) addEnded(e WorkloadEnd) {
 	r.Extension.Ended = r.Extension.Ended[max(0, len(r.Extension.Ended)-maxEnds):]
 }
 
-// Path answers the cluster file of an id in a security folder.
+// Path returns the path of the cluster file of an id in a security folder.
 func Path(securityDir, id string) string {
 	return filepath.Join(securityDir, "cluster-"+id+".json")
 }
 
-// ReadRecord reads a cluster file. A missing one is fs.ErrNotExist.
+// ReadRecord reads a cluster file. If there is no file, the error is fs.ErrNotExist.
 func ReadRecord(path string) (*Record, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -137,15 +153,15 @@ func ReadRecord(path string) (*Record, error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, fmt.Errorf("read cluster file %s: %w", path, err)
 	}
-	if r.Extension.Version > fileVersion {
-		return nil, fmt.Errorf("cluster file %s was written by a newer ipcore (version %d, this one reads %d)", path, r.Extension.Version, fileVersion)
+	if r.Extension.Version > Version {
+		return nil, fmt.Errorf("cluster file %s was written by a newer ipcore (version %d, this one reads %d)", path, r.Extension.Version, Version)
 	}
-	r.fill()
+	r.init()
 	return &r, nil
 }
 
-// fill makes what may be written to.
-func (r *Record) fill() {
+// init creates the maps that may be written to.
+func (r *Record) init() {
 	if r.Engines.Sets == nil {
 		r.Engines.Sets = map[string]sdk.State{}
 	}
@@ -163,7 +179,7 @@ func (r *Record) fill() {
 	}
 }
 
-// Write replaces the cluster file as a whole, 0600.
+// Write replaces the whole cluster file, with mode 0600.
 func (r *Record) Write(path string) error {
 	text, err := r.text()
 	if err != nil {
@@ -180,11 +196,10 @@ func (r *Record) text() ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// create writes the cluster file only where there is none: of several
-// processes that try, one succeeds, on network file systems too. The others
-// get fs.ErrExist.
-func (r *Record) create(path string) error {
-	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%x.tmp", filepath.Base(path), rand.Uint64())) // as atomicfile.Clean looks for
+// Create writes the cluster file only if there is none: if several processes try, one
+// succeeds, on network file systems too, and the others get fs.ErrExist.
+func (r *Record) Create(path string) error {
+	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%x.tmp", filepath.Base(path), rand.Uint64())) // the form that atomicfile.Clean removes
 	if err := r.Write(temporary); err != nil {
 		return err
 	}
@@ -193,7 +208,7 @@ func (r *Record) create(path string) error {
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// A file system without hard links: the lock has to do.
+	// On a file system without hard links, the lock has to suffice.
 	if _, statErr := os.Lstat(path); statErr == nil {
 		return fs.ErrExist
 	}
@@ -203,32 +218,19 @@ func (r *Record) create(path string) error {
 	return nil
 }
 
-// newRecord is the record of a cluster of which nothing runs yet.
-func newRecord(o *Options, tag string, self process.State) *Record {
-	r := &Record{
-		Cluster: Settings{
-			ClusterID:      o.ID,
-			ControllerArgs: append([]string{}, o.ControllerArgs...),
-			Delay:          1,
-			N:              o.N,
-			ProfileDir:     o.Profile.Dir,
-			Class:          "ipyparallel.cluster.cluster.Cluster",
-		},
-		Extension: Extension{
-			Version:    fileVersion,
-			Supervisor: &self,
-			Created:    time.Now().UTC().Format(time.RFC3339),
-			Tag:        tag,
-			Joins:      o.Join,
-			Keep:       o.keepsFiles(),
-		},
-	}
-	r.fill()
+// New returns the record of a cluster of which nothing is running yet. It sets the class
+// and the version, and creates the maps.
+func New(cluster Settings, extension Extension) *Record {
+	r := &Record{Cluster: cluster, Extension: extension}
+	r.Cluster.Class = "ipyparallel.cluster.cluster.Cluster" // IPython Parallel's API loads the file as this class
+	r.Extension.Version = Version
+	r.init()
 	return r
 }
 
-// idOf answers the cluster id in a cluster file's name.
-func idOf(path string) (id string, ok bool) {
+// ID returns the cluster id in the name of a cluster file. ok is false if it is not the
+// name of a cluster file.
+func ID(path string) (id string, ok bool) {
 	name, ok := strings.CutPrefix(filepath.Base(path), "cluster-")
 	if !ok {
 		return "", false

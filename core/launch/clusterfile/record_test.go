@@ -1,4 +1,4 @@
-package cluster
+package clusterfile
 
 import (
 	"context"
@@ -7,35 +7,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/ipcore/ipcore/core/profile"
-	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
 func record(t *testing.T) *Record {
 	t.Helper()
-	o := Options{Profile: profile.Profile{Dir: t.TempDir()}, ID: "night", N: 2}
-	if err := o.resolve(); err != nil {
-		t.Fatal(err)
-	}
-	return newRecord(&o, "", process.State{PID: 1, CreateTime: 2})
+	return New(Settings{ClusterID: "night", ControllerArgs: []string{}, Delay: 1, N: 2, ProfileDir: t.TempDir()},
+		Extension{Supervisor: &process.State{PID: 1, CreateTime: 2}})
 }
 
-// What nobody says is an engine for each CPU, on this machine, waited for a minute.
-func TestDefaults(t *testing.T) {
-	o := Options{Profile: profile.Profile{Dir: "/p"}}
-	if err := o.resolve(); err != nil || o.N != runtime.NumCPU() || o.Wait != o.N || o.Timeout != 60*time.Second || o.Engines != "local" || o.Controller != "local" {
-		t.Errorf("%+v, %v", o, err)
-	}
-}
-
-// TestRecordForm checks what upstream's Python API reads from the file.
+// TestRecordForm checks the fields that IPython Parallel's API reads from the file.
 func TestRecordForm(t *testing.T) {
 	r := record(t)
 	r.Controller = &Workload{Class: "local", State: sdk.State(`{"pid":7,"later":[1,2]}`)}
@@ -81,7 +67,7 @@ func TestRecordForm(t *testing.T) {
 	}
 }
 
-// TestReadUpstream reads a file as upstream writes it, without our part.
+// TestReadUpstream reads a file as IPython Parallel writes it, without ipcore's extension.
 func TestReadUpstream(t *testing.T) {
 	path := Path(t.TempDir(), "")
 	text := `{"cluster": {"cluster_id": "", "n": 4, "profile_dir": "/p", "class": "ipyparallel.cluster.cluster.Cluster"}, ` +
@@ -114,14 +100,15 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// TestCreateOnce lets many claim one name: one succeeds, no temporary file stays.
+// TestCreateOnce has many processes create one file: one succeeds, and no temporary file
+// is left.
 func TestCreateOnce(t *testing.T) {
 	dir := t.TempDir()
 	path := Path(dir, "x")
 	const n = 16
 	results := make(chan error, n)
 	for range n {
-		go func() { results <- record(t).create(path) }()
+		go func() { results <- record(t).Create(path) }()
 	}
 	won := 0
 	for range n {
@@ -150,7 +137,7 @@ func TestLock(t *testing.T) {
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			held, err := lock(ctx, path)
+			held, err := Lock(ctx, path)
 			if err != nil {
 				t.Error(err)
 				return
@@ -178,13 +165,13 @@ func TestLock(t *testing.T) {
 		t.Errorf("the lock file stayed: %v", err)
 	}
 
-	held, err := lock(ctx, path)
+	held, err := Lock(ctx, path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	short, cancelShort := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancelShort()
-	if _, err := lock(short, path); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Lock(short, path); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a held lock: %v", err)
 	}
 	if err := held.Remove(); err != nil {
@@ -192,86 +179,15 @@ func TestLock(t *testing.T) {
 	}
 }
 
-func TestAwaitFiles(t *testing.T) {
-	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	write := func(name string) {
-		t.Helper()
-		if err := atomicfile.Write(filepath.Join(dir, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("b") // of an earlier controller
-	done := make(chan error, 1)
-	f := filesOf(dir, "a", "b")
-	go func() { done <- f.await(ctx) }()
-	write("a")
-	if f.ready() {
-		t.Error("an old file counts")
-	}
-	write("b")
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	stopped, stop := context.WithCancel(ctx)
-	stop()
-	if err := filesOf(dir, "c").await(stopped); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	old := filesOf(dir, "a", "b")
-	old.forget()
-	if err := old.await(ctx); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestIDOf(t *testing.T) {
+func TestID(t *testing.T) {
 	for name, want := range map[string]string{"cluster-.json": "", "cluster-a-b.json": "a-b", "/p/security/cluster-x.json": "x"} {
-		if id, ok := idOf(name); !ok || id != want {
+		if id, ok := ID(name); !ok || id != want {
 			t.Errorf("%s: %q, %v", name, id, ok)
 		}
 	}
 	for _, name := range []string{"cluster-.json.lock", ".cluster-1.tmp", "ipcontroller-client.json", "cluster.json"} {
-		if _, ok := idOf(name); ok {
+		if _, ok := ID(name); ok {
 			t.Errorf("%s was taken for a cluster file", name)
-		}
-	}
-}
-
-func TestSupervisorRuns(t *testing.T) {
-	me, err := process.Self()
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := me
-	other.CreateTime -= 5000
-	far := me
-	far.Host, far.Boot, far.CreateTime = "elsewhere.example.org", "another", 1
-	if !supervisorRuns(&me) || supervisorRuns(&other) || supervisorRuns(nil) || !supervisorRuns(&far) {
-		t.Error("the supervisor's process was not told from another one")
-	}
-	if elsewhere(&me) || !elsewhere(&far) {
-		t.Error("the supervisor's machine was not told from another one")
-	}
-}
-
-// TestPlaceArgs checks which commands get arguments for profile and cluster.
-func TestPlaceArgs(t *testing.T) {
-	o := Options{Profile: profile.Profile{Dir: "/p"}, ID: "c"}
-	for _, test := range []struct {
-		command []string
-		known   bool
-	}{
-		{[]string{"python3", "-m", "ipyparallel.engine"}, true},
-		{[]string{"/usr/bin/ipengine"}, true},
-		{[]string{"/opt/bin/ipcore", "engine", "--log-level=info"}, true},
-		{[]string{"env", "A=b", "python3", "-m", "ipyparallel.engine"}, true},
-		{[]string{"my-engine", "engine"}, false},
-		{[]string{"sleep", "10"}, false},
-	} {
-		if got := len(o.placeArgs(test.command)) > 0; got != test.known {
-			t.Errorf("%q: %v, want %v", test.command, got, test.known)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package cluster
+package clusterfile
 
 import (
 	"crypto/rand"
@@ -16,19 +16,19 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// tagPrefix begins every tag.
-const tagPrefix = "ipcore"
+// TagPrefix begins every tag.
+const TagPrefix = "ipcore"
 
-// newTag makes the tag of one start of a cluster.
-func newTag(profileDir, id string) string {
+// NewTag returns a new tag for one start of a cluster.
+func NewTag(profileDir, id string) string {
 	sum := sha256.Sum256([]byte(profileDir + "\x00" + id))
 	start := make([]byte, 4)
 	_, _ = rand.Read(start) // never fails
-	return tagPrefix + "-" + hex.EncodeToString(sum[:4]) + "-" + hex.EncodeToString(start)
+	return TagPrefix + "-" + hex.EncodeToString(sum[:4]) + "-" + hex.EncodeToString(start)
 }
 
-// tagDir is the folder with one file for each tag in use, which names the
-// cluster file: so what is found by a tag can be told from somebody else's.
+// tagDir returns the folder with one file for each tag in use, which has the path of the
+// cluster file. It distinguishes this account's tags from those of others.
 func tagDir() (string, error) {
 	state := process.Getenv("XDG_STATE_HOME")
 	if runtime.GOOS == "windows" {
@@ -44,8 +44,8 @@ func tagDir() (string, error) {
 	return filepath.Join(state, "ipcore", "tags"), nil
 }
 
-// rememberTag writes down which cluster file a tag belongs to.
-func rememberTag(tag, clusterFile string) error {
+// RememberTag records which cluster file a tag belongs to.
+func RememberTag(tag, clusterFile string) error {
 	dir, err := tagDir()
 	if err != nil {
 		return err
@@ -56,22 +56,22 @@ func rememberTag(tag, clusterFile string) error {
 	return atomicfile.Write(filepath.Join(dir, tag), []byte(clusterFile+"\n"), 0o600)
 }
 
-// forgetTag removes what rememberTag wrote. That it is gone already is as good.
-func forgetTag(tag string) {
+// ForgetTag removes the file that RememberTag wrote, if it exists.
+func ForgetTag(tag string) {
 	dir, err := tagDir()
 	if err != nil || tag == "" || filepath.Base(tag) != tag {
 		return
 	}
 	_ = os.Remove(filepath.Join(dir, tag))
-	_ = atomicfile.Clean(filepath.Join(dir, tag)) // of a writer that was killed
+	_ = atomicfile.Clean(filepath.Join(dir, tag)) // temporary files of a killed writer
 }
 
-// rememberedTags answers the cluster files by tag.
-func rememberedTags() (map[string]string, error) {
+// RememberedTags returns the paths of cluster files by tag.
+func RememberedTags() (map[string]string, error) {
 	files := map[string]string{}
 	dir, err := tagDir()
 	if err != nil {
-		return files, nil //nolint:nilerr // nothing can have been written then
+		return files, nil //nolint:nilerr // without a folder, nothing was written
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -79,7 +79,7 @@ func rememberedTags() (map[string]string, error) {
 	}
 	for _, e := range entries {
 		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err == nil && strings.HasPrefix(e.Name(), tagPrefix+"-") {
+		if err == nil && strings.HasPrefix(e.Name(), TagPrefix+"-") {
 			files[e.Name()] = strings.TrimSuffix(string(text), "\n")
 		}
 	}

@@ -1,4 +1,4 @@
-package registry
+package plugin
 
 import (
 	"context"
@@ -14,9 +14,10 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-plugin"
+	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/hostcert"
 	"github.com/ipcore/ipcore/sdk/process"
@@ -37,15 +38,15 @@ type OpenOptions struct {
 
 // Plugin is a running plugin process.
 type Plugin struct {
-	Executable Executable
+	Executable registry.Executable
 
 	log    hclog.Logger
-	client *plugin.Client
+	client *goplugin.Client
 	rpc    *sdk.Client
 	pid    int
 	killed context.CancelFunc // kills the process and what it started
 	folder *socketDir         // of its socket
-	words  *limitedBuffer
+	words  *process.TailBuffer
 	lines  *quietLogger
 
 	once sync.Once
@@ -53,17 +54,17 @@ type Plugin struct {
 
 // Open starts the plugin process and makes sure that it answers. ctx bounds the
 // start only. The caller has to Close the plugin, whatever became of it.
-func Open(ctx context.Context, f *Executable, o OpenOptions) (*Plugin, error) {
+func Open(ctx context.Context, f *registry.Executable, o OpenOptions) (*Plugin, error) {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
 	if o.StartTimeout <= 0 {
 		o.StartTimeout = startTimeout
 	}
-	p := &Plugin{Executable: *f, log: o.Log, words: &limitedBuffer{limit: 4 << 10}}
+	p := &Plugin{Executable: *f, log: o.Log, words: &process.TailBuffer{Max: 4 << 10}}
 	if err := p.open(ctx, o.StartTimeout); err != nil {
 		p.kill() // and with it the rest of its stderr is read
-		return nil, fmt.Errorf("launcher %q (%s): %w%s", f.Name, f.Path, err, lastWords(p.words.String()))
+		return nil, fmt.Errorf("launcher %q (%s): %w%s", f.Name, f.Path, err, registry.StderrSuffix(p.words.String()))
 	}
 	return p, nil
 }
@@ -71,7 +72,7 @@ func Open(ctx context.Context, f *Executable, o OpenOptions) (*Plugin, error) {
 func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	switch {
 	case p.Executable.Info.Speaks == sdk.SpeaksScript && p.Executable.Bridge == "":
-		return fmt.Errorf("it is a script that speaks verbs, and the bridge for those, %s%s, was not found beside the other launchers", prefix, bridgeName)
+		return fmt.Errorf("it is a script that speaks verbs, and the bridge for those, %s%s, was not found beside the other launchers", registry.Prefix, registry.BridgeName)
 	case p.Executable.Info.Speaks != sdk.SpeaksGRPC && p.Executable.Info.Speaks != sdk.SpeaksScript:
 		return fmt.Errorf("it speaks %q; this ipcore starts launchers that speak %s or %s", p.Executable.Info.Speaks, sdk.SpeaksGRPC, sdk.SpeaksScript)
 	case !slices.Contains(p.Executable.Info.Protocol, sdk.Protocol):
@@ -82,7 +83,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	}
 	command := p.Executable.Command()
 	for _, path := range command {
-		if err := p.Executable.check(path); err != nil {
+		if err := p.Executable.Verify(path); err != nil {
 			return err
 		}
 	}
@@ -103,24 +104,24 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	running, kill := context.WithCancel(context.Background())
 	p.killed = kill
 	cmd := exec.CommandContext(running, command[0], command[1:]...)
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	cmd.Cancel = func() error { return process.KillGroup(cmd.Process) }
 	cmd.Env = process.Environ(map[string]string{
 		"PLUGIN_UNIX_SOCKET_DIR": dir,
 		"PLUGIN_CLIENT_CERT":     string(certs.CA),
 		sdk.EnvTLSDir:            dir,
 		sdk.EnvLogLevel:          p.log.GetLevel().String(),
 	})
-	ownGroup(cmd)
+	process.SetGroup(cmd)
 	p.lines = newQuietLogger(p.log)
 	var dial peerDialer
-	p.client = plugin.NewClient(&plugin.ClientConfig{
+	p.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:     sdk.Handshake(),
 		VersionedPlugins:    sdk.HostPlugins(),
 		Cmd:                 cmd,
 		SkipHostEnv:         true, // the list above is all
 		TLSConfig:           certs.Client(),
 		AutoMTLS:            false,
-		AllowedProtocols:    []plugin.Protocol{plugin.ProtocolGRPC},
+		AllowedProtocols:    []goplugin.Protocol{goplugin.ProtocolGRPC},
 		StartTimeout:        limit,
 		MinPort:             10000,
 		MaxPort:             25000,

@@ -1,6 +1,6 @@
 //go:build unix
 
-package registry
+package plugin
 
 import (
 	"bufio"
@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/hostcert"
 	"github.com/ipcore/ipcore/sdk/process"
@@ -104,14 +105,14 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 }
 
-// bare starts the built plugin without the registry.
-func bare(t *testing.T, env map[string]string) (*exec.Cmd, *bufio.Reader, *limitedBuffer) {
+// startBare starts the built plugin without the registry.
+func startBare(t *testing.T, env map[string]string) (*exec.Cmd, *bufio.Reader, *process.TailBuffer) {
 	t.Helper()
-	stderr := &limitedBuffer{limit: 64 << 10}
+	stderr := &process.TailBuffer{Max: 64 << 10}
 	cmd := exec.Command(filepath.Join(binDir, "ipcore-launcher-local"))
 	cmd.Env = process.Environ(env)
 	cmd.Stderr = stderr
-	ownGroup(cmd)
+	process.SetGroup(cmd)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +128,7 @@ func bare(t *testing.T, env map[string]string) (*exec.Cmd, *bufio.Reader, *limit
 }
 
 func TestWithoutCookie(t *testing.T) {
-	cmd, out, stderr := bare(t, nil)
+	cmd, out, stderr := startBare(t, nil)
 	text, err := io.ReadAll(out)
 	if err != nil || len(text) > 0 {
 		t.Errorf("stdout: %q, %v", text, err)
@@ -136,7 +137,7 @@ func TestWithoutCookie(t *testing.T) {
 	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() < 1 {
 		t.Errorf("exit: %v", err)
 	}
-	if !strings.Contains(stderr.String(), "started by ipcore") {
+	if !strings.Contains(stderr.String(), "ipcore starts it") {
 		t.Errorf("stderr: %q", stderr)
 	}
 }
@@ -154,7 +155,7 @@ func TestFirstLine(t *testing.T) {
 		sdk.EnvCookie: sdk.Cookie, "PLUGIN_PROTOCOL_VERSIONS": "7,1", "PLUGIN_UNIX_SOCKET_DIR": dir,
 		"PLUGIN_CLIENT_CERT": string(certs.CA), sdk.EnvTLSDir: dir,
 	}
-	cmd, out, _ := bare(t, env)
+	cmd, out, _ := startBare(t, env)
 	line, err := out.ReadString('\n')
 	f := strings.Split(strings.TrimSpace(line), "|")
 	if err != nil || len(f) != 6 || f[0] != "1" || f[1] != "1" || f[2] != "unix" || filepath.Dir(f[3]) != dir || f[4] != "grpc" || f[5] != "" {
@@ -182,12 +183,12 @@ func TestFirstLine(t *testing.T) {
 	dir = t.TempDir()
 	env["PLUGIN_UNIX_SOCKET_DIR"] = dir
 	delete(env, sdk.EnvTLSDir)
-	_, out, _ = bare(t, env)
+	_, out, _ = startBare(t, env)
 	if line, err = out.ReadString('\n'); err != nil || strings.Count(line, "|") != 5 || len(line) < 300 || strings.HasSuffix(strings.TrimSpace(line), "=") {
 		t.Errorf("own certificate: %q, %v", line, err)
 	}
 	delete(env, "PLUGIN_CLIENT_CERT")
-	cmd, out, _ = bare(t, env)
+	cmd, out, _ = startBare(t, env)
 	if text, err := io.ReadAll(out); err != nil || len(text) > 0 {
 		t.Errorf("without any certificate: %q, %v", text, err)
 	}
@@ -199,7 +200,7 @@ func TestFirstLine(t *testing.T) {
 // TestHostKilled runs this test binary as a host, kills it, and sees to it that
 // the plugin ends and the workload does not.
 func TestHostKilled(t *testing.T) {
-	if os.Getenv("REGISTRY_TEST_HOST") != "" {
+	if os.Getenv("PLUGIN_TEST_HOST") != "" {
 		beHost(t, true)
 		return
 	}
@@ -209,7 +210,7 @@ func TestHostKilled(t *testing.T) {
 // TestHostKilledInStart kills a host that has not named the workload again: it
 // may not have written the state down, so the workload ends too.
 func TestHostKilledInStart(t *testing.T) {
-	if os.Getenv("REGISTRY_TEST_HOST") != "" {
+	if os.Getenv("PLUGIN_TEST_HOST") != "" {
 		beHost(t, false)
 		return
 	}
@@ -220,7 +221,7 @@ func testHostKilled(t *testing.T, known bool) {
 	t.Helper()
 	runtimeDir := t.TempDir()
 	host := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	host.Env = process.Environ(map[string]string{"REGISTRY_TEST_HOST": binDir, "XDG_RUNTIME_DIR": runtimeDir, "TMPDIR": t.TempDir()})
+	host.Env = process.Environ(map[string]string{"PLUGIN_TEST_HOST": binDir, "XDG_RUNTIME_DIR": runtimeDir, "TMPDIR": t.TempDir()})
 	out, err := host.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -333,7 +334,7 @@ func TestBadPlugins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := testContext(t)
-			f, err := Find(ctx, sdk.Engine, script(t, filepath.Join(t.TempDir(), "bad"), head+c.script), Search{})
+			f, err := registry.Find(ctx, sdk.Engine, script(t, filepath.Join(t.TempDir(), "bad"), head+c.script), registry.Search{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -367,7 +368,7 @@ func TestWrappers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := testContext(t)
-			f, err := Find(ctx, sdk.Engine, script(t, filepath.Join(t.TempDir(), "wrapper"), "#!/bin/sh\n"+text+"\n"), Search{})
+			f, err := registry.Find(ctx, sdk.Engine, script(t, filepath.Join(t.TempDir(), "wrapper"), "#!/bin/sh\n"+text+"\n"), registry.Search{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -390,7 +391,7 @@ func TestWrappers(t *testing.T) {
 func TestOpenCancelled(t *testing.T) {
 	path := script(t, filepath.Join(t.TempDir(), "bad"),
 		"#!/bin/sh\n[ \"$1\" = describe ] && { echo '{\"name\":\"bad\",\"version\":\"1\",\"kinds\":[\"engine\"],\"protocol\":[1]}'; exit; }\nsleep 60\n")
-	f, err := Find(testContext(t), sdk.Engine, path, Search{})
+	f, err := registry.Find(testContext(t), sdk.Engine, path, registry.Search{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package registry
+package plugin
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
 )
 
@@ -115,16 +116,13 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	}
 }
 
-func BenchmarkFindAndOpen(b *testing.B) {
+func BenchmarkOpen(b *testing.B) {
 	ctx := testContext(b)
+	f, err := registry.Find(ctx, sdk.Engine, "local", onlyBin(b))
+	if err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
-		described.Lock()
-		clear(described.byFile)
-		described.Unlock()
-		f, err := Find(ctx, sdk.Engine, "local", onlyBin(b))
-		if err != nil {
-			b.Fatal(err)
-		}
 		p, err := Open(ctx, f, OpenOptions{})
 		if err != nil {
 			b.Fatal(err)

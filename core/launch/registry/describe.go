@@ -59,14 +59,13 @@ func describe(ctx context.Context, path string) (sdk.Info, error) {
 func runDescribe(ctx context.Context, path string) (sdk.Info, error) {
 	limited, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
-	var out, errs limitedBuffer
-	out.limit, errs.limit = describeLimit, 4<<10
+	out, errs := process.TailBuffer{Max: describeLimit}, process.TailBuffer{Max: 4 << 10}
 	cmd := exec.CommandContext(limited, path, "describe")
 	cmd.Env = process.Environ(nil)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	cmd.WaitDelay = 500 * time.Millisecond // a child that holds the output is not waited for
-	ownGroup(cmd)
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	process.SetGroup(cmd)
+	cmd.Cancel = func() error { return process.KillGroup(cmd.Process) }
 	err := cmd.Run()
 	switch {
 	case ctx.Err() != nil:
@@ -74,22 +73,23 @@ func runDescribe(ctx context.Context, path string) (sdk.Info, error) {
 	case limited.Err() != nil:
 		return sdk.Info{}, fmt.Errorf("%s describe: no answer within %v", path, describeTimeout)
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
-		return sdk.Info{}, fmt.Errorf("%s describe: %w%s%s", path, err, lastWords(errs.String()), whyNoStart(path, err))
+		return sdk.Info{}, fmt.Errorf("%s describe: %w%s%s", path, err, StderrSuffix(errs.String()), whyNoStart(path, err))
 	}
-	info, err := sdk.ParseInfo(out.Bytes())
+	info, err := sdk.ParseInfo([]byte(out.String()))
 	if err != nil {
-		return sdk.Info{}, fmt.Errorf("%s describe: %w%s", path, err, lastWords(errs.String()))
+		return sdk.Info{}, fmt.Errorf("%s describe: %w%s", path, err, StderrSuffix(errs.String()))
 	}
 	return info, nil
 }
 
-// lastWords puts what a plugin wrote to stderr behind an error.
-func lastWords(stderr string) string {
+// StderrSuffix returns the end of a plugin's standard error in the form in which it is
+// appended to an error message, or "" if there is none.
+func StderrSuffix(stderr string) string {
 	stderr = strings.ToValidUTF8(strings.TrimSpace(stderr), "\uFFFD")
 	if stderr == "" {
 		return ""
 	}
-	return "\nits last words:\n  " + strings.ReplaceAll(stderr, "\n", "\n  ")
+	return "\nits last output:\n  " + strings.ReplaceAll(stderr, "\n", "\n  ")
 }
 
 // whyNoStart names the usual reason why a script can't be started: the
@@ -115,29 +115,3 @@ func whyNoStart(path string, err error) string {
 	}
 	return ""
 }
-
-// limitedBuffer keeps the last bytes written to it, and fails no write.
-type limitedBuffer struct {
-	mu    sync.Mutex
-	b     []byte
-	limit int
-}
-
-func (l *limitedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b = append(l.b, p...)
-	if over := len(l.b) - l.limit; over > 0 {
-		l.b = append(l.b[:0], l.b[over:]...)
-	}
-	return len(p), nil
-}
-
-// Bytes answers a copy of what is kept.
-func (l *limitedBuffer) Bytes() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Clone(l.b)
-}
-
-func (l *limitedBuffer) String() string { return string(l.Bytes()) }

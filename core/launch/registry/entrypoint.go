@@ -69,7 +69,7 @@ func EntryPoints(ctx context.Context, s Search) (python string, all []EntryPoint
 	}
 	bridge := s.bridge()
 	if bridge == "" {
-		return "", nil, fmt.Errorf("%s%s, which runs the launchers of Python packages, was not found beside the other launchers", prefix, bridgeName)
+		return "", nil, fmt.Errorf("%s%s, which runs the launchers of Python packages, was not found beside the other launchers", Prefix, BridgeName)
 	}
 	out, err := askBridge(ctx, bridge, "entry-points", python)
 	if err == nil {
@@ -85,14 +85,13 @@ func askBridge(ctx context.Context, bridge string, args ...string) (string, erro
 	}
 	limited, cancel := context.WithTimeout(ctx, entryPointTimeout)
 	defer cancel()
-	var out, errs limitedBuffer
-	out.limit, errs.limit = describeLimit, 4<<10
+	out, errs := process.TailBuffer{Max: describeLimit}, process.TailBuffer{Max: 4 << 10}
 	cmd := exec.CommandContext(limited, bridge, args...)
 	cmd.Env = process.Environ(nil)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	cmd.WaitDelay = 500 * time.Millisecond
-	ownGroup(cmd)
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	process.SetGroup(cmd)
+	cmd.Cancel = func() error { return process.KillGroup(cmd.Process) }
 	err := cmd.Run()
 	exit, ended := errors.AsType[*exec.ExitError](err)
 	switch text := strings.TrimSpace(errs.String()); {

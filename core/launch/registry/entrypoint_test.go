@@ -27,8 +27,8 @@ esac
 
 // A name that no executable has is looked for among Python's entry points.
 func TestEntryPoint(t *testing.T) {
-	h, s := newHouse(t)
-	bridge := script(t, filepath.Join(h.bin, prefix+bridgeName), pythonBridge)
+	h, s := newSearchDirs(t)
+	bridge := script(t, filepath.Join(h.bin, Prefix+BridgeName), pythonBridge)
 	calls := func() string {
 		text, err := os.ReadFile(filepath.Join(h.bin, "calls"))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -38,7 +38,7 @@ func TestEntryPoint(t *testing.T) {
 	}
 	s.Python = script(t, filepath.Join(h.data, "python"), "#!/bin/sh\n")
 
-	describer(t, filepath.Join(h.libexec, prefix+"other"), "1")
+	describer(t, filepath.Join(h.libexec, Prefix+"other"), "1")
 	if _, err := Find(t.Context(), sdk.Engine, "other", s); err != nil || calls() != "" {
 		t.Errorf("an executable's name: %v; the bridge was asked %q", err, calls())
 	}
@@ -73,8 +73,8 @@ func TestEntryPoint(t *testing.T) {
 }
 
 func TestEntryPointThatIsNone(t *testing.T) {
-	h, s := newHouse(t)
-	script(t, filepath.Join(h.bin, prefix+bridgeName), pythonBridge)
+	h, s := newSearchDirs(t)
+	script(t, filepath.Join(h.bin, Prefix+BridgeName), pythonBridge)
 	s.Python = script(t, filepath.Join(h.data, "python"), "#!/bin/sh\n")
 	if _, err := Find(t.Context(), sdk.Engine, "nothing", s); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), s.Python+" has no entry point of that name") {
 		t.Errorf("no such entry point: %v", err)
@@ -90,7 +90,7 @@ func TestEntryPointThatIsNone(t *testing.T) {
 	if _, err := Find(t.Context(), sdk.Engine, "mine", s); !errors.Is(err, ErrNotFound) {
 		t.Errorf("no profile: %v", err)
 	}
-	if err := os.Remove(filepath.Join(h.bin, prefix+bridgeName)); err != nil {
+	if err := os.Remove(filepath.Join(h.bin, Prefix+BridgeName)); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := EntryPoints(t.Context(), s); err == nil {

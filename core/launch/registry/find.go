@@ -16,8 +16,8 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// prefix begins the name of every launcher's executable.
-const prefix = "ipcore-launcher-"
+// Prefix begins the name of every launcher's executable.
+const Prefix = "ipcore-launcher-"
 
 // ErrNotFound tells that no launcher of a name was found.
 var ErrNotFound = errors.New("launcher not found")
@@ -60,15 +60,15 @@ func (f *Executable) Command() []string {
 	return []string{f.Path}
 }
 
-// bridgeName is the launcher that serves scripts. It is none by itself.
-const bridgeName = "exec"
+// BridgeName is the launcher that serves scripts. It is none by itself.
+const BridgeName = "exec"
 
 // look finds out what the executable is, and whether it can be used.
 func (s Search) look(ctx context.Context, f *Executable) {
 	if f.pins, f.Err = s.pins(); f.Err != nil {
 		return
 	}
-	if f.Err = f.check(f.Path); f.Err != nil {
+	if f.Err = f.Verify(f.Path); f.Err != nil {
 		return
 	}
 	if f.Info, f.Err = describe(ctx, f.Path); f.Err == nil && f.Info.Speaks == sdk.SpeaksScript {
@@ -79,7 +79,7 @@ func (s Search) look(ctx context.Context, f *Executable) {
 // bridge answers the executable that serves scripts, "" if it is not there.
 func (s Search) bridge() string {
 	for _, place := range s.Dirs() {
-		path := filepath.Join(place.Dir, executableName(bridgeName))
+		path := filepath.Join(place.Dir, executableName(BridgeName))
 		if i, err := os.Stat(path); err == nil && executable(i, path) {
 			return path
 		}
@@ -96,13 +96,13 @@ func (s Search) getenv() func(string) string {
 
 // check tells whether an executable may be run: nobody else could have put it
 // there, and it is what the profile pins.
-func (f *Executable) check(path string) error {
+func (f *Executable) Verify(path string) error {
 	if err := checkSafe(path); err != nil {
 		return err
 	}
 	name := f.Name
 	if path == f.Bridge {
-		name = bridgeName
+		name = BridgeName
 	}
 	return checkPin(path, f.pins[name])
 }
@@ -110,9 +110,9 @@ func (f *Executable) check(path string) error {
 // executableName is the file name of a launcher's executable.
 func executableName(name string) string {
 	if runtime.GOOS == "windows" {
-		return prefix + name + ".exe"
+		return Prefix + name + ".exe"
 	}
-	return prefix + name
+	return Prefix + name
 }
 
 // Places answers where a search looks, in order. Folders need not exist.
@@ -296,7 +296,7 @@ func scan(places []SearchDir) ([]*Executable, []error) {
 		}
 		for _, e := range entries {
 			name, ok := launcherName(e.Name())
-			if !ok || name == bridgeName {
+			if !ok || name == BridgeName {
 				continue
 			}
 			path := filepath.Join(place.Dir, e.Name())
@@ -326,7 +326,7 @@ func launcherName(file string) (string, bool) {
 		}
 		file = base
 	}
-	name, ok := strings.CutPrefix(file, prefix)
+	name, ok := strings.CutPrefix(file, Prefix)
 	return name, ok && sdk.ValidName(name)
 }
 
@@ -343,7 +343,7 @@ func notFound(name string, all []*Executable, places []SearchDir, errs []error) 
 	} else {
 		b.WriteString("; none was found at all")
 	}
-	fmt.Fprintf(&b, "\nlooked for %s%s in:", prefix, strings.ToLower(name))
+	fmt.Fprintf(&b, "\nlooked for %s%s in:", Prefix, strings.ToLower(name))
 	for _, p := range places {
 		fmt.Fprintf(&b, "\n  %s (%s)", p.Dir, p.Why)
 	}

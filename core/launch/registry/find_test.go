@@ -36,17 +36,17 @@ func script(t testing.TB, path, text string) string {
 
 func describer(t testing.TB, path, version string) string {
 	t.Helper()
-	name := strings.TrimPrefix(filepath.Base(path), prefix)
+	name := strings.TrimPrefix(filepath.Base(path), Prefix)
 	return script(t, path, strings.NewReplacer("NAME", name, "VERSION", version).Replace(describing))
 }
 
-// house makes folders for every place of the search.
-type house struct{ first, second, profile, data, libexec, bin string }
+// searchDirs has folders for every place of the search.
+type searchDirs struct{ first, second, profile, data, libexec, bin string }
 
-func newHouse(t testing.TB) (house, Search) {
+func newSearchDirs(t testing.TB) (searchDirs, Search) {
 	t.Helper()
 	root := t.TempDir()
-	h := house{
+	h := searchDirs{
 		first: filepath.Join(root, "first"), second: filepath.Join(root, "second"),
 		profile: filepath.Join(root, "profile"),
 		data:    filepath.Join(root, "data"), libexec: filepath.Join(root, "inst", "libexec", "ipcore"),
@@ -68,7 +68,7 @@ func newHouse(t testing.TB) (house, Search) {
 	}
 }
 
-func (h house) places() []string {
+func (h searchDirs) places() []string {
 	return []string{
 		h.first, h.second, filepath.Join(h.profile, "launchers"),
 		filepath.Join(h.data, "ipcore", "launchers"), h.libexec, h.bin,
@@ -76,7 +76,7 @@ func (h house) places() []string {
 }
 
 func TestPlacesInOrder(t *testing.T) {
-	h, s := newHouse(t)
+	h, s := newSearchDirs(t)
 	var got []string
 	for _, p := range s.Dirs() {
 		got = append(got, p.Dir)
@@ -87,7 +87,7 @@ func TestPlacesInOrder(t *testing.T) {
 }
 
 func TestFirstPlaceWins(t *testing.T) {
-	h, s := newHouse(t)
+	h, s := newSearchDirs(t)
 	ctx := testContext(t)
 	var paths []string
 	for i, dir := range h.places() {
@@ -120,7 +120,7 @@ func TestFirstPlaceWins(t *testing.T) {
 }
 
 func TestNotFoundListsWhatThereIs(t *testing.T) {
-	h, s := newHouse(t)
+	h, s := newSearchDirs(t)
 	describer(t, filepath.Join(h.first, "ipcore-launcher-one"), "1")
 	describer(t, filepath.Join(h.bin, "ipcore-launcher-two"), "1")
 	_, err := Find(testContext(t), sdk.Engine, "three", s)
@@ -130,7 +130,7 @@ func TestNotFoundListsWhatThereIs(t *testing.T) {
 }
 
 func TestPathInsteadOfName(t *testing.T) {
-	h, s := newHouse(t)
+	h, s := newSearchDirs(t)
 	ctx := testContext(t)
 	path := describer(t, filepath.Join(h.data, "any name"), "1")
 	script(t, path, strings.ReplaceAll(describing, "NAME", "other"))
@@ -154,7 +154,7 @@ func TestPathInsteadOfName(t *testing.T) {
 }
 
 func TestKindNotOffered(t *testing.T) {
-	h, s := newHouse(t)
+	h, s := newSearchDirs(t)
 	describer(t, filepath.Join(h.first, "ipcore-launcher-mine"), "1")
 	_, err := Find(testContext(t), sdk.Controller, "mine", s)
 	if err == nil || !strings.Contains(err.Error(), "it starts: engine") {
@@ -163,7 +163,7 @@ func TestKindNotOffered(t *testing.T) {
 }
 
 func TestWritableByOthersRefused(t *testing.T) {
-	h, s := newHouse(t)
+	h, s := newSearchDirs(t)
 	ctx := testContext(t)
 	path := describer(t, filepath.Join(h.first, "ipcore-launcher-mine"), "1")
 	chmod := func(p string, mode os.FileMode) {
@@ -206,7 +206,7 @@ func TestWritableByOthersRefused(t *testing.T) {
 }
 
 func TestListTellsWhatIsWrong(t *testing.T) {
-	h, s := newHouse(t)
+	h, s := newSearchDirs(t)
 	describer(t, filepath.Join(h.first, "ipcore-launcher-good"), "2")
 	describer(t, filepath.Join(h.bin, "ipcore-launcher-good"), "1")
 	script(t, filepath.Join(h.first, "ipcore-launcher-garbage"), "#!/bin/sh\necho hello; echo oh no >&2\n")
@@ -242,7 +242,7 @@ func TestListTellsWhatIsWrong(t *testing.T) {
 
 func TestDescribeHangs(t *testing.T) {
 	t.Parallel() // it waits for the whole limit
-	h, s := newHouse(t)
+	h, s := newSearchDirs(t)
 	script(t, filepath.Join(h.first, "ipcore-launcher-slow"), "#!/bin/sh\nsleep 60\n")
 	start := time.Now()
 	_, err := Find(testContext(t), sdk.Engine, "slow", s)
@@ -252,12 +252,24 @@ func TestDescribeHangs(t *testing.T) {
 }
 
 func TestNewerBuildIsDescribedAgain(t *testing.T) {
-	h, s := newHouse(t)
+	h, s := newSearchDirs(t)
 	path := filepath.Join(h.first, "ipcore-launcher-mine")
 	for _, version := range []string{"1", "22"} {
 		describer(t, path, version)
 		if f, err := Find(testContext(t), sdk.Engine, "mine", s); err != nil || f.Info.Version != version {
 			t.Errorf("version %s: %+v, %v", version, f, err)
+		}
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	ctx := testContext(b)
+	for b.Loop() {
+		described.Lock()
+		clear(described.byFile)
+		described.Unlock()
+		if _, err := Find(ctx, sdk.Engine, "local", onlyBin(b)); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

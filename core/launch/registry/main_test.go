@@ -10,17 +10,12 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-
-	"github.com/ipcore/ipcore/sdk"
 )
 
 // binDir holds the launchers that the tests start, built once.
 var binDir string
 
 func TestMain(m *testing.M) {
-	if binDir = os.Getenv("REGISTRY_TEST_HOST"); binDir != "" { // a host that a test started
-		os.Exit(m.Run())
-	}
 	code := func() int {
 		dir, err := os.MkdirTemp("", "ipcore-registry-test")
 		if err != nil {
@@ -67,19 +62,4 @@ func (w testWriter) Write(b []byte) (int, error) {
 		w.t.Log(string(b))
 	}
 	return len(b), nil
-}
-
-func openLocal(t testing.TB) *Plugin {
-	t.Helper()
-	ctx := testContext(t)
-	f, err := Find(ctx, sdk.Engine, "local", onlyBin(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := Open(ctx, f, OpenOptions{Log: testLog(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return p
 }

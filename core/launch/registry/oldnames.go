@@ -47,9 +47,9 @@ func newName(old string) (name string, kind sdk.Kind) {
 	return oldNames[strings.ToLower(old)], ""
 }
 
-// newClass answers what a former name of a configuration class, or of a launcher
-// in its place, is called now; any other as it is.
-func newClass(class string) string {
+// NewClass returns the current name of a configuration class, or of a launcher used in
+// its place, for a former name. It returns any other name unchanged.
+func NewClass(class string) string {
 	if name, ok := oldNames[strings.ToLower(class)]; ok {
 		return name
 	}

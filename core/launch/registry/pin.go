@@ -53,7 +53,7 @@ func (s Search) pins() (map[string][]string, error) {
 		}
 		name, ok := launcherName(filepath.Base(form[2]))
 		if !ok {
-			return nil, fmt.Errorf("%s, line %d: %s is no launcher's file name (%sNAME)", path, n, form[2], prefix)
+			return nil, fmt.Errorf("%s, line %d: %s is no launcher's file name (%sNAME)", path, n, form[2], Prefix)
 		}
 		pins[name] = append(pins[name], strings.ToLower(form[1]))
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestPinnedLaunchers(t *testing.T) {
-	h, s := newHouse(t)
+	h, s := newSearchDirs(t)
 	path := describer(t, filepath.Join(h.first, "ipcore-launcher-x"), "1")
 	describer(t, filepath.Join(h.first, "ipcore-launcher-y"), "1")
 	text, err := os.ReadFile(path)
@@ -43,9 +43,9 @@ func TestPinnedLaunchers(t *testing.T) {
 	}
 }
 
-// TestPinIsCheckedAgain replaces a launcher between Find and Open.
+// TestPinIsCheckedAgain replaces a launcher after Find.
 func TestPinIsCheckedAgain(t *testing.T) {
-	h, s := newHouse(t)
+	h, s := newSearchDirs(t)
 	path := describer(t, filepath.Join(h.first, "ipcore-launcher-x"), "1")
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -57,7 +57,7 @@ func TestPinIsCheckedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	describer(t, path, "2")
-	if _, err := Open(testContext(t), f, OpenOptions{}); err == nil || !strings.Contains(err.Error(), "pins another") {
-		t.Errorf("opened after it was replaced: %v", err)
+	if err := f.Verify(path); err == nil || !strings.Contains(err.Error(), "pins another") {
+		t.Errorf("accepted after it was replaced: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package registry
+package settings
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/internal/pyliteral"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -48,7 +49,7 @@ func (e *SettingError) Hint() string { return e.hint }
 
 // Use is a launcher that a cluster uses for a kind, and what settings make of it.
 type Selection struct {
-	Executable *Executable
+	Executable *registry.Executable
 	Kind       sdk.Kind
 
 	Options json.RawMessage            // the launcher's own options; nil for none
@@ -82,7 +83,7 @@ func Configure(uses []*Selection, settings []Setting) (warnings []string, err er
 	}
 	for order, s := range settings {
 		given := s.Name()
-		s.Class = newClass(s.Class)
+		s.Class = registry.NewClass(s.Class)
 		reached, has := false, false
 		for i, u := range uses {
 			specificity, ok := u.reach(s.Class)
@@ -307,7 +308,7 @@ func unknownTrait(uses []*Selection, s Setting) error {
 		}
 	}
 	e := &SettingError{text: fmt.Sprintf("%s: there is no such option", s.Name())}
-	if near := Nearest(s.Trait, names); near != "" {
+	if near := registry.Nearest(s.Trait, names); near != "" {
 		e.hint = fmt.Sprintf("did you mean %s.%s?", s.Class, near)
 	} else {
 		e.hint = "options: " + strings.Join(names, ", ")
@@ -324,7 +325,7 @@ func unknownClass(uses []*Selection, s Setting) error {
 		used = append(used, fmt.Sprintf("%s for the %s", u.Executable.Name, u.Kind))
 	}
 	e := &SettingError{text: fmt.Sprintf("%s: no launcher of this cluster is reached by %s; they are %s", s.Name(), s.Class, strings.Join(used, ", "))}
-	if near := Nearest(s.Class, names); near != "" {
+	if near := registry.Nearest(s.Class, names); near != "" {
 		e.hint = fmt.Sprintf("did you mean --%s.%s?", near, s.Trait)
 	}
 	return e

@@ -1,4 +1,4 @@
-package registry
+package settings
 
 import (
 	"encoding/json"
@@ -6,11 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
 )
 
 // slurmLike is a launcher with classes, both kinds, and options of all types.
-var slurmLike = &Executable{Name: "slurm", Info: sdk.Info{
+var slurmLike = &registry.Executable{Name: "slurm", Info: sdk.Info{
 	Name: "slurm", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
 	Classes: map[sdk.Kind][]string{
 		sdk.Controller: {"SlurmControllerLauncher", "SlurmLauncher", "BatchSystemLauncher"},
@@ -119,7 +120,7 @@ func TestConfigureRefuses(t *testing.T) {
 // Settings by former names of classes work and are told of; a file's for launchers
 // that are not used say nothing.
 func TestOldClasses(t *testing.T) {
-	mpi := &Executable{Name: "mpi", Info: sdk.Info{
+	mpi := &registry.Executable{Name: "mpi", Info: sdk.Info{
 		Name: "mpi", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
 		Classes: map[sdk.Kind][]string{sdk.Controller: {"MPIControllerLauncher", "MPILauncher"}, sdk.Engine: {"MPIEngineSetLauncher", "MPILauncher"}},
 		Options: []sdk.Option{{Name: "mpi_cmd", Type: sdk.TypeList}},
@@ -144,40 +145,5 @@ func TestPublicOptions(t *testing.T) {
 	}
 	if got := WithoutSecrets(slurmLike.Info, json.RawMessage(`{"token":"s"}`)); got != nil {
 		t.Errorf("%s", got)
-	}
-}
-
-func TestOldNames(t *testing.T) {
-	for old, want := range map[string]string{
-		"MPIExec": "mpi", "MPIExecEngineSetLauncher": "mpi", "MPIEngineSetLauncher": "mpi", "WindowsHPC": "winhpc", "WindowsHPCControllerLauncher": "winhpc",
-		"SlurmEngineSetLauncher": "slurm", "SSHProxyEngineSetLauncher": "sshproxy", "BatchEngineSetLauncher": "batch",
-		"ipyparallel.cluster.launcher.SlurmEngineSetLauncher": "slurm", "ipyparallel.apps.launcher.MPIExecControllerLauncher": "mpi",
-		"IPython.parallel.apps.launcher.LocalControllerLauncher": "local", "slurm": "", "mine": "", "Launcher": "", "my.pkg.MyThing": "",
-	} {
-		if got, _ := newName(old); got != want {
-			t.Errorf("%q stands for %q, want %q", old, got, want)
-		}
-	}
-	for abbreviation, want := range map[string]string{
-		"Local": "local", "MPI": "mpi", "SSH": "ssh", "SGE": "sge", "PBS": "pbs", "LSF": "lsf", "HTCondor": "htcondor", "Slurm": "slurm", "WindowsHPC": "winhpc", "Batch": "batch",
-	} {
-		for suffix, kind := range map[string]sdk.Kind{"EngineSetLauncher": sdk.Engine, "ControllerLauncher": sdk.Controller, "Launcher": ""} {
-			for _, module := range []string{"", "ipyparallel.cluster.launcher."} {
-				if got, of := newName(module + abbreviation + suffix); got != want || of != kind {
-					t.Errorf("%s%s%s stands for %q of a %q", module, abbreviation, suffix, got, of)
-				}
-			}
-		}
-	}
-	ctx := testContext(t)
-	f, err := Find(ctx, sdk.Engine, "ipyparallel.cluster.launcher.LocalEngineSetLauncher", onlyBin(t))
-	if err != nil || f.Name != "local" || f.OldName != "ipyparallel.cluster.launcher.LocalEngineSetLauncher" {
-		t.Errorf("%+v, %v", f, err)
-	}
-	if _, err := Find(ctx, sdk.Engine, "LocalControllerLauncher", onlyBin(t)); err == nil || !strings.Contains(err.Error(), `class of a controller`) {
-		t.Errorf("a controller's class for engines: %v", err)
-	}
-	if f, err := Find(ctx, sdk.Engine, "Local", onlyBin(t)); err != nil || f.OldName != "" {
-		t.Errorf("%+v, %v", f, err)
 	}
 }

@@ -1,4 +1,4 @@
-package registry
+package plugin
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
 )
 
@@ -51,7 +52,7 @@ func TestExampleFromOutside(t *testing.T) {
 		t.Errorf("the example needs more than the sdk:\n%s", deps)
 	}
 
-	s := Search{Getenv: func(k string) string {
+	s := registry.Search{Getenv: func(k string) string {
 		if k == "IPCORE_LAUNCHER_PATH" {
 			return filepath.Dir(out)
 		}
@@ -61,7 +62,7 @@ func TestExampleFromOutside(t *testing.T) {
 	var state sdk.State
 	for _, version := range []string{"1.0.0", "1.1.0"} {
 		build(version)
-		f, err := Find(ctx, sdk.Engine, "mine", s)
+		f, err := registry.Find(ctx, sdk.Engine, "mine", s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +91,7 @@ func TestExampleFromOutside(t *testing.T) {
 	if err := os.Remove(out); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Find(ctx, sdk.Engine, "mine", s); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), filepath.Dir(out)) {
+	if _, err := registry.Find(ctx, sdk.Engine, "mine", s); !errors.Is(err, registry.ErrNotFound) || !strings.Contains(err.Error(), filepath.Dir(out)) {
 		t.Errorf("after it was deleted: %v", err)
 	}
 }

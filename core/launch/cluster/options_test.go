@@ -1,0 +1,93 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/internal/atomicfile"
+	"github.com/ipcore/ipcore/sdk/process"
+)
+
+// The default is one engine for each CPU, on this machine, and a minute to wait.
+func TestDefaults(t *testing.T) {
+	o := Options{Profile: profile.Profile{Dir: "/p"}}
+	if err := o.resolve(); err != nil || o.N != runtime.NumCPU() || o.Wait != o.N || o.Timeout != 60*time.Second || o.Engines != "local" || o.Controller != "local" {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+func TestAwaitFiles(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	write := func(name string) {
+		t.Helper()
+		if err := atomicfile.Write(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("b") // of an earlier controller
+	done := make(chan error, 1)
+	f := filesOf(dir, "a", "b")
+	go func() { done <- f.await(ctx) }()
+	write("a")
+	if f.ready() {
+		t.Error("an old file counts")
+	}
+	write("b")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	stopped, stop := context.WithCancel(ctx)
+	stop()
+	if err := filesOf(dir, "c").await(stopped); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	old := filesOf(dir, "a", "b")
+	old.forget()
+	if err := old.await(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSupervisorRuns(t *testing.T) {
+	me, err := process.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := me
+	other.CreateTime -= 5000
+	far := me
+	far.Host, far.Boot, far.CreateTime = "elsewhere.example.org", "another", 1
+	if !supervisorRuns(&me) || supervisorRuns(&other) || supervisorRuns(nil) || !supervisorRuns(&far) {
+		t.Error("the supervisor's process was not told from another one")
+	}
+	if elsewhere(&me) || !elsewhere(&far) {
+		t.Error("the supervisor's machine was not told from another one")
+	}
+}
+
+// TestPlaceArgs checks which commands get arguments for profile and cluster.
+func TestPlaceArgs(t *testing.T) {
+	o := Options{Profile: profile.Profile{Dir: "/p"}, ID: "c"}
+	for _, test := range []struct {
+		command []string
+		known   bool
+	}{
+		{[]string{"python3", "-m", "ipyparallel.engine"}, true},
+		{[]string{"/usr/bin/ipengine"}, true},
+		{[]string{"/opt/bin/ipcore", "engine", "--log-level=info"}, true},
+		{[]string{"env", "A=b", "python3", "-m", "ipyparallel.engine"}, true},
+		{[]string{"my-engine", "engine"}, false},
+		{[]string{"sleep", "10"}, false},
+	} {
+		if got := len(o.placeArgs(test.command)) > 0; got != test.known {
+			t.Errorf("%q: %v, want %v", test.command, got, test.known)
+		}
+	}
+}
