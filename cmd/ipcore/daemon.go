@@ -257,6 +257,7 @@ func (r *report) failed(err error) {
 	if err == nil {
 		err = errors.New("the cluster was stopped while it started")
 	}
+	err = explain(err)
 	f := &failedMessage{Text: err.Error(), Code: exitCode(err)}
 	var h hinter
 	if errors.As(err, &h) {

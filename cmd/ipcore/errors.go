@@ -87,6 +87,7 @@ func exitCode(err error) int {
 // report prints an error as an "error:" and perhaps a "hint:" line, and answers
 // the exit code.
 func (a *app) report(err error) int {
+	err = explain(err)
 	code := exitCode(err)
 	var silent *exitError
 	if err == nil || errors.As(err, &silent) && silent.err == nil {
@@ -95,7 +96,9 @@ func (a *app) report(err error) int {
 	a.errf("error: %s\n", strings.TrimRight(err.Error(), "\n"))
 	var h hinter
 	if errors.As(err, &h) && h.Hint() != "" {
-		a.errf("hint: %s\n", h.Hint())
+		for line := range strings.Lines(h.Hint()) {
+			a.errf("hint: %s\n", strings.TrimSuffix(line, "\n"))
+		}
 	}
 	return code
 }

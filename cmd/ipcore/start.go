@@ -133,7 +133,7 @@ func (o *startOptions) waitFor() (int, error) {
 	}
 	n, err := strconv.Atoi(o.wait)
 	if err != nil || n < 1 {
-		return 0, &usageError{text: fmt.Sprintf("--wait: %q is no number of engines", o.wait), hint: "use a number, all or none"}
+		return 0, &usageError{text: fmt.Sprintf("--wait: %q is not a valid number of engines", o.wait), hint: "use a number, all or none"}
 	}
 	return n, nil
 }
@@ -143,9 +143,6 @@ func (o *startOptions) clusterOptions(args []string) (cluster.Options, error) {
 	p, _, err := o.place.resolve()
 	if err != nil {
 		return cluster.Options{}, err
-	}
-	if o.n < 0 {
-		return cluster.Options{}, &usageError{text: fmt.Sprintf("-n: %d engines make no sense", o.n)}
 	}
 	engine, err := splitWords(o.engineCmd)
 	if err != nil {

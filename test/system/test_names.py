@@ -39,5 +39,5 @@ class Names(Case):
         done = c.run(IPCORE, "script", "engines", "-n", "2", "--engines=MPIExec", "--mpi.mpi=mpich", "--MPIExecEngineSetLauncher.mpi_cmd=/bin/true",
                      f"--profile-dir={c.profile}")
         self.assertRegex(done.stdout, r"^/bin/true -n 2 \S*ipcore engine .* --mpi\n$")
-        self.assertRegex(done.stderr, "(?m)^warning: --engines=MPIExec is an old name; use --engines=mpi$")
+        self.assertRegex(done.stderr, "(?m)^warning: the launcher MPIExec has a new name: mpi$")
         self.assertRegex(done.stderr, "(?m)^warning: --MPIExecEngineSetLauncher.mpi_cmd: an old name; it is MPIEngineSetLauncher.mpi_cmd now$")

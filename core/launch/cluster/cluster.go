@@ -146,24 +146,24 @@ func (c *Cluster) find(ctx context.Context) error {
 	search := registry.Search{ProfileDir: c.opts.Profile.Dir, Python: c.opts.Python}
 	var uses []*settings.Selection
 	var warnings []string
-	use := func(kind sdk.Kind, flag, name string) (*settings.Selection, error) {
+	use := func(kind sdk.Kind, name string) (*settings.Selection, error) {
 		f, err := registry.Find(ctx, kind, name, search)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", flag, err)
+			return nil, &LauncherError{kind, err}
 		}
 		if f.OldName != "" {
-			warnings = append(warnings, fmt.Sprintf("%s=%s is an old name; use %s=%s", flag, f.OldName, flag, f.Name))
+			warnings = append(warnings, fmt.Sprintf("the launcher %s has a new name: %s", f.OldName, f.Name))
 		}
 		uses = append(uses, &settings.Selection{Executable: f, Kind: kind})
 		return uses[len(uses)-1], nil
 	}
 	var err error
 	if c.opts.Join == nil {
-		if c.controllerUse, err = use(sdk.Controller, "--controller", c.opts.Controller); err != nil {
+		if c.controllerUse, err = use(sdk.Controller, c.opts.Controller); err != nil {
 			return err
 		}
 	}
-	if c.engineUse, err = use(sdk.Engine, "--engines", c.opts.Engines); err != nil {
+	if c.engineUse, err = use(sdk.Engine, c.opts.Engines); err != nil {
 		return err
 	}
 	more, err := settings.Configure(uses, c.opts.Settings)
@@ -242,8 +242,7 @@ func (c *Cluster) awaitController(ctx context.Context, u *workload, written file
 			}
 		case err := <-ready:
 			if errors.Is(err, context.DeadlineExceeded) {
-				return fmt.Errorf("the controller wrote no connection files within %v%s; look at its log in %s, or give it longer with --timeout",
-					c.opts.Timeout, u.says(), c.opts.Profile.LogDir())
+				return &ControllerTimeoutError{Timeout: c.opts.Timeout, Status: u.says(), LogDir: c.opts.Profile.LogDir()}
 			}
 			return err
 		}

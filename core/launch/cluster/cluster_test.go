@@ -83,7 +83,7 @@ func TestFailedStarts(t *testing.T) {
 			o.EngineCommand, o.register, o.Timeout = shell("echo waiting; exec sleep 1000"), never, 500*time.Millisecond
 		}, []string{"none of 2 engines has registered within 500ms", "waiting"}},
 		"no such program":  {func(o *Options) { o.EngineCommand = []string{"/nonexistent/engine"} }, []string{"start the engines", "/nonexistent/engine"}},
-		"no such launcher": {func(o *Options) { o.Engines = "nonesuch" }, []string{"--engines", "nonesuch", "local"}},
+		"no such launcher": {func(o *Options) { o.Engines = "nonesuch" }, []string{"launcher of the engine", "nonesuch", "local"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions(t)

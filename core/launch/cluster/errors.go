@@ -15,6 +15,58 @@ import (
 // cluster may still run, and the cluster file is still there.
 var ErrLeftover = errors.New("a part of the cluster may still be running")
 
+// OptionError means that a field of Options has a value that is not valid.
+type OptionError struct {
+	Field  string // "N", "Wait", "ID" or "Profile"
+	Value  any
+	Reason string // what is valid: "must be at least 1"
+}
+
+func (e *OptionError) Error() string {
+	return fmt.Sprintf("option %s: %s, got %v", e.Field, e.Reason, quoted(e.Value))
+}
+
+// quoted returns strings with quotes and other values unchanged.
+func quoted(v any) any {
+	if s, ok := v.(string); ok {
+		return fmt.Sprintf("%q", s)
+	}
+	return v
+}
+
+// LauncherError means that the launcher of a workload can't be used.
+type LauncherError struct {
+	Kind sdk.Kind // sdk.Controller or sdk.Engine
+	Err  error
+}
+
+func (e *LauncherError) Error() string { return fmt.Sprintf("launcher of the %s: %v", e.Kind, e.Err) }
+
+// Unwrap returns the cause.
+func (e *LauncherError) Unwrap() error { return e.Err }
+
+// ElsewhereError means that a cluster can't be stopped from this machine, because its
+// supervisor runs on another one.
+type ElsewhereError struct {
+	PID  int
+	Host string
+}
+
+func (e *ElsewhereError) Error() string {
+	return fmt.Sprintf("the cluster's supervisor is process %d on host %s", e.PID, e.Host)
+}
+
+// ControllerTimeoutError means that the controller wrote no connection files in time.
+type ControllerTimeoutError struct {
+	Timeout time.Duration
+	Status  string // the launcher's status of the controller, or ""
+	LogDir  string
+}
+
+func (e *ControllerTimeoutError) Error() string {
+	return fmt.Sprintf("the controller wrote no connection files within %v%s; its log is in %s", e.Timeout, e.Status, e.LogDir)
+}
+
 // RunningError is a start that was refused because the cluster runs.
 type RunningError struct {
 	ID         string
@@ -114,7 +166,7 @@ func (e Exit) String() string {
 	return fmt.Sprintf("exit code %d", e.Code)
 }
 
-// LateError says that no engine registered in time.
+// RegistrationTimeoutError means that no engine registered in time.
 type RegistrationTimeoutError struct {
 	N       int
 	Timeout time.Duration
@@ -129,6 +181,3 @@ func (e *RegistrationTimeoutError) Error() string {
 	}
 	return text
 }
-
-// Hint is the next step.
-func (e *RegistrationTimeoutError) Hint() string { return "give slow engines longer with --timeout" }

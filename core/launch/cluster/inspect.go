@@ -139,7 +139,7 @@ func Stop(ctx context.Context, path string, log hclog.Logger) (Leftover, error) 
 	}
 	if p := r.Extension.Supervisor; supervisorRuns(p) {
 		if elsewhere(p) {
-			return Leftover{}, fmt.Errorf("the cluster's supervisor is process %d on host %s; run ipcore stop there", p.PID, p.Host)
+			return Leftover{}, &ElsewhereError{PID: p.PID, Host: p.Host}
 		}
 		limited, cancel := context.WithTimeout(ctx, stopLimit)
 		defer cancel()

@@ -63,8 +63,8 @@ func (c *Cluster) meet(ctx context.Context) error {
 	}
 	c.joined = identity(there)
 	if c.engineUse.Executable.Info.Remote && strings.HasPrefix(there.Interface, "tcp://127.") {
-		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: the controller listens on its own machine alone (" + there.Interface +
-			"): engines on others do not reach it without a tunnel; start it with: ipcore start ... -- --ip='*'"})
+		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: the controller listens only on its own machine (" + there.Interface +
+			"): engines on other machines can't reach it without a tunnel, unless it is started to listen on all addresses"})
 	}
 	if _, err := os.Stat(c.clientFile()); errors.Is(err, fs.ErrNotExist) {
 		c.opts.Wait, c.opts.lost = WaitNone, nil

@@ -3,7 +3,6 @@ package cluster
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -91,23 +90,23 @@ const (
 // resolve checks o and fills in defaults.
 func (o *Options) resolve() error {
 	if o.Profile.Dir == "" {
-		return errors.New("no profile directory given")
+		return &OptionError{"Profile", "", "must have a directory"}
 	}
 	if o.N < 0 {
-		return fmt.Errorf("-n: %d engines make no sense", o.N)
+		return &OptionError{"N", o.N, "must be at least 1, or 0 for one engine for each CPU"}
 	}
 	if o.N == 0 {
 		o.N = runtime.NumCPU()
 	}
 	if o.Wait > o.N || o.Wait < WaitNone {
-		return fmt.Errorf("--wait: %d of %d engines make no sense", o.Wait, o.N)
+		return &OptionError{"Wait", o.Wait, fmt.Sprintf("must be at most the number of engines, %d", o.N)}
 	}
 	if o.Wait == 0 {
 		o.Wait = o.N
 	}
 	for _, id := range []string{o.ID, o.hubID()} {
 		if strings.ContainsAny(id, "/\\\x00\n") || id == "." || id == ".." {
-			return fmt.Errorf("--cluster-id: %q can't be part of a file name", id)
+			return &OptionError{"ID", id, "must be valid as a part of a file name"}
 		}
 	}
 	if o.Timeout == 0 {

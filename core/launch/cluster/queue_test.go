@@ -197,7 +197,8 @@ func TestWait(t *testing.T) {
 	}
 	o := testOptions(t)
 	o.Wait = 3
-	if _, err := New(o); err == nil || !strings.Contains(err.Error(), "--wait") {
+	_, err := New(o)
+	if invalid, ok := errors.AsType[*OptionError](err); !ok || invalid.Field != "Wait" {
 		t.Errorf("waiting for more than there are: %v", err)
 	}
 }

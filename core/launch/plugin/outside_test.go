@@ -91,7 +91,8 @@ func TestExampleFromOutside(t *testing.T) {
 	if err := os.Remove(out); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := registry.Find(ctx, sdk.Engine, "mine", s); !errors.Is(err, registry.ErrNotFound) || !strings.Contains(err.Error(), filepath.Dir(out)) {
+	_, err = registry.Find(ctx, sdk.Engine, "mine", s)
+	if missing, ok := errors.AsType[*registry.NotFoundError](err); !ok || !strings.Contains(missing.Hint(), filepath.Dir(out)) {
 		t.Errorf("after it was deleted: %v", err)
 	}
 }

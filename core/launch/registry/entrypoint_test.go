@@ -76,14 +76,14 @@ func TestEntryPointThatIsNone(t *testing.T) {
 	h, s := newSearchDirs(t)
 	script(t, filepath.Join(h.bin, Prefix+BridgeName), pythonBridge)
 	s.Python = script(t, filepath.Join(h.data, "python"), "#!/bin/sh\n")
-	if _, err := Find(t.Context(), sdk.Engine, "nothing", s); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), s.Python+" has no entry point of that name") {
+	if _, err := Find(t.Context(), sdk.Engine, "nothing", s); !errors.Is(err, ErrNotFound) || !strings.Contains(hint(err), s.Python+" has no entry point of that name") {
 		t.Errorf("no such entry point: %v", err)
 	}
 	if _, err := Find(t.Context(), sdk.Engine, "broken", s); err == nil || !strings.Contains(err.Error(), "No module named 'ipyparallel'") || errors.Is(err, ErrNotFound) {
 		t.Errorf("a Python that can't tell: %v", err)
 	}
 	s.Python = filepath.Join(h.data, "nothing")
-	if _, err := Find(t.Context(), sdk.Engine, "mine", s); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "no Python was asked") {
+	if _, err := Find(t.Context(), sdk.Engine, "mine", s); !errors.Is(err, ErrNotFound) || !strings.Contains(hint(err), "no Python was asked") {
 		t.Errorf("no Python: %v", err)
 	}
 	s.ProfileDir = ""
@@ -96,4 +96,13 @@ func TestEntryPointThatIsNone(t *testing.T) {
 	if _, _, err := EntryPoints(t.Context(), s); err == nil {
 		t.Error("EntryPoints without a bridge succeeded")
 	}
+}
+
+// hint returns the hint of a NotFoundError.
+func hint(err error) string {
+	missing, ok := errors.AsType[*NotFoundError](err)
+	if !ok {
+		return ""
+	}
+	return missing.Hint()
 }

@@ -217,8 +217,9 @@ func findAny(ctx context.Context, kind sdk.Kind, name string, s Search) (*Execut
 		return nil, pythonErr
 	case f != nil:
 		return f, nil
-	case asked != "":
-		return nil, fmt.Errorf("%w\n%s", err, asked)
+	}
+	if missing, ok := errors.AsType[*NotFoundError](err); ok {
+		missing.Python = asked
 	}
 	return nil, err
 }
@@ -239,7 +240,11 @@ func find(name string, s Search) (*Executable, error) {
 			return f, nil
 		}
 	}
-	return nil, notFound(name, all, places, errs)
+	names := make([]string, len(all))
+	for i, f := range all {
+		names[i] = f.Name
+	}
+	return nil, &NotFoundError{Name: name, Found: names, Dirs: places, Errs: errs}
 }
 
 // isPath tells whether a launcher is given by its path.
@@ -330,34 +335,45 @@ func launcherName(file string) (string, bool) {
 	return name, ok && sdk.ValidName(name)
 }
 
-// notFound says what was found instead, and where.
-func notFound(name string, all []*Executable, places []SearchDir, errs []error) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "no launcher is called %q", name)
-	if len(all) > 0 {
-		names := make([]string, len(all))
-		for i, f := range all {
-			names[i] = f.Name
-		}
-		fmt.Fprintf(&b, "; found: %s", strings.Join(names, ", "))
-	} else {
-		b.WriteString("; none was found at all")
-	}
-	fmt.Fprintf(&b, "\nlooked for %s%s in:", Prefix, strings.ToLower(name))
-	for _, p := range places {
-		fmt.Fprintf(&b, "\n  %s (%s)", p.Dir, p.Why)
-	}
-	for _, err := range errs {
-		fmt.Fprintf(&b, "\n%v", err)
-	}
-	b.WriteString("\nput it into one of these folders, or give its path instead of its name")
-	return &notFoundError{b.String()}
+// NotFoundError means that no launcher has a name. It wraps ErrNotFound.
+type NotFoundError struct {
+	Name   string
+	Found  []string    // names of the launchers that were found
+	Dirs   []SearchDir // searched folders, in order
+	Errs   []error     // folders that could not be read
+	Python string      // which Python was asked for entry points, "" if none was
 }
 
-type notFoundError struct{ text string }
+func (e *NotFoundError) Error() string {
+	if len(e.Found) == 0 {
+		return fmt.Sprintf("no launcher is called %q; no launcher was found", e.Name)
+	}
+	return fmt.Sprintf("no launcher is called %q; found: %s", e.Name, strings.Join(e.Found, ", "))
+}
 
-func (e *notFoundError) Error() string { return e.text }
-func (e *notFoundError) Unwrap() error { return ErrNotFound }
+// Hint returns what to do next, in one or more lines.
+func (e *NotFoundError) Hint() string {
+	var lines []string
+	if near := Nearest(strings.ToLower(e.Name), e.Found); near != "" {
+		lines = append(lines, fmt.Sprintf("did you mean %s?", near))
+	}
+	dirs := make([]string, len(e.Dirs))
+	for i, d := range e.Dirs {
+		dirs[i] = fmt.Sprintf("%s (%s)", d.Dir, d.Why)
+	}
+	lines = append(lines, fmt.Sprintf("put %s%s into one of the searched folders, or give its path instead of its name: %s",
+		Prefix, strings.ToLower(e.Name), strings.Join(dirs, ", ")))
+	if e.Python != "" {
+		lines = append(lines, e.Python)
+	}
+	for _, err := range e.Errs {
+		lines = append(lines, err.Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns ErrNotFound.
+func (e *NotFoundError) Unwrap() error { return ErrNotFound }
 
 func kinds(i sdk.Info) string {
 	words := make([]string, len(i.Kinds))

@@ -109,12 +109,13 @@ func TestFirstPlaceWins(t *testing.T) {
 		}
 	}
 	_, err := Find(ctx, sdk.Engine, "mine", s)
-	if !errors.Is(err, ErrNotFound) {
+	missing, ok := errors.AsType[*NotFoundError](err)
+	if !ok || !errors.Is(err, ErrNotFound) {
 		t.Fatalf("got %v", err)
 	}
 	for _, dir := range h.places() {
-		if !strings.Contains(err.Error(), dir+" (") {
-			t.Errorf("the error does not name %s:\n%v", dir, err)
+		if !strings.Contains(missing.Hint(), dir+" (") {
+			t.Errorf("the hint does not name %s:\n%s", dir, missing.Hint())
 		}
 	}
 }
@@ -124,7 +125,11 @@ func TestNotFoundListsWhatThereIs(t *testing.T) {
 	describer(t, filepath.Join(h.first, "ipcore-launcher-one"), "1")
 	describer(t, filepath.Join(h.bin, "ipcore-launcher-two"), "1")
 	_, err := Find(testContext(t), sdk.Engine, "three", s)
-	if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "found: one, two\n") {
+	if !errors.Is(err, ErrNotFound) || !strings.HasSuffix(err.Error(), "found: one, two") {
+		t.Errorf("got %v", err)
+	}
+	_, err = Find(testContext(t), sdk.Engine, "tow", s)
+	if missing, ok := errors.AsType[*NotFoundError](err); !ok || !strings.HasPrefix(missing.Hint(), "did you mean two?\n") {
 		t.Errorf("got %v", err)
 	}
 }
