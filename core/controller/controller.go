@@ -16,6 +16,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/metrics"
 	"github.com/ipcore/ipcore/core/controller/relay"
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -33,7 +34,7 @@ type controller struct {
 	log     hclog.Logger
 	files   *files
 	session *wire.Session
-	curve   *sockets.Curve // nil: nothing is encrypted
+	curve   *curve.Config // nil: nothing is encrypted
 
 	query   *sockets.Socket // ROUTER: registration and requests
 	notify  *sockets.Socket // PUB: notifications

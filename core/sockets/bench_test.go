@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
 // benchMessage is a typical task: a delimiter, a signature, four packed parts
@@ -28,7 +30,7 @@ func BenchmarkForward(b *testing.B) {
 		curve            bool
 	}{{1, 1, false}, {1, 16, false}, {4, 16, false}, {8, 128, false}, {4, 16, true}} {
 		b.Run(fmt.Sprintf("clients=%d/engines=%d/curve=%v", n.clients, n.engines, n.curve), func(b *testing.B) {
-			var server, client *Curve
+			var server, client *curve.Config
 			if n.curve {
 				server, client = curves()
 			}
@@ -51,7 +53,7 @@ func BenchmarkForward(b *testing.B) {
 			var left atomic.Int64
 			left.Store(int64(b.N))
 			var done sync.WaitGroup
-			var clients []*Socket
+			clients := make(chan *Conn, n.clients)
 			for range n.clients {
 				next := 0
 				send := func(c *Conn, m [][]byte) {
@@ -64,18 +66,19 @@ func BenchmarkForward(b *testing.B) {
 					_ = c.Enqueue(m...)
 				}
 				ready.Add(1)
-				s := open(b, Dealer, Options{Curve: client, Connected: connected, Handler: send})
-				dial(b, s, clientEnd)
-				clients = append(clients, s)
+				dial(b, open(b, Dealer, Options{Curve: client, Handler: send, Connected: func(c *Conn) {
+					clients <- c
+					ready.Done()
+				}}), clientEnd)
 			}
 			ready.Wait()
 			b.ReportAllocs()
 			b.ResetTimer()
 			done.Add(n.clients * underWay)
-			for _, s := range clients {
-				m := benchMessage(fmt.Sprintf("%036d", 0))
+			for range n.clients {
+				c, m := <-clients, benchMessage(fmt.Sprintf("%036d", 0))
 				for range underWay {
-					_ = s.Conns()[0].Enqueue(m...)
+					_ = c.Enqueue(m...)
 				}
 			}
 			FlushAll()
@@ -110,7 +113,7 @@ func BenchmarkLarge(b *testing.B) {
 	server, client := curves()
 	for _, n := range []struct {
 		size           int
-		server, client *Curve
+		server, client *curve.Config
 	}{{1 << 20, nil, nil}, {100 << 20, nil, nil}, {1 << 20, server, client}, {100 << 20, server, client}} {
 		b.Run(fmt.Sprintf("%dMiB/curve=%v", n.size>>20, n.server != nil), func(b *testing.B) {
 			in, out := relays(b, n.server)

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 var (
@@ -110,7 +112,7 @@ func (c *Conn) put(mark bool, frames ...[]byte) error {
 	for i, f := range frames {
 		flags := byte(0)
 		if i < last {
-			flags = flagMore
+			flags = zmtp.FlagMore
 		}
 		c.out.frame(flags, f)
 		size += len(f)
@@ -141,7 +143,7 @@ func (c *Conn) overMark() {
 	c.out.refused++
 	if c.out.refused == 1 {
 		c.s.log.Warn("peer does not read: its messages are refused until it does",
-			"peer", c.RemoteAddr().String(), "identity", printable(c.id), "queued", c.out.bytes)
+			"peer", c.RemoteAddr().String(), "identity", zmtp.Printable(c.id), "queued", c.out.bytes)
 	}
 	if c.out.watched {
 		return
@@ -169,7 +171,7 @@ func (c *Conn) caughtUp() {
 
 // tellRefused logs how many messages a peer was not sent. The caller holds c.mu.
 func (c *Conn) tellRefused(until string) {
-	c.s.log.Warn("peer did not read: messages were not sent to it", "peer", c.RemoteAddr().String(), "identity", printable(c.id),
+	c.s.log.Warn("peer did not read: messages were not sent to it", "peer", c.RemoteAddr().String(), "identity", zmtp.Printable(c.id),
 		"messages", c.out.refused, "queued", c.out.bytes, "until", until)
 	c.out.refused = 0
 }

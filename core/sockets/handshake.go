@@ -1,7 +1,6 @@
 package sockets
 
 import (
-	"bytes"
 	"container/list"
 	"errors"
 	"fmt"
@@ -11,17 +10,14 @@ import (
 	"time"
 
 	"github.com/go-zeromq/zmq4"
-)
 
-const (
-	greetingSize = 64
-	signature    = 0xff // first byte of a greeting
-	maxIdentity  = 255
+	"github.com/ipcore/ipcore/core/sockets/curve"
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // guard is the net.Conn that zmq4 sees during the handshake. It reads through
 // the connection's own buffer and hands a frame on only when its head has been
-// seen: after the greeting come commands of at most maxCommand bytes, so zmq4
+// seen: after the greeting come commands of at most zmtp.MaxCommand bytes, so zmq4
 // never allocates what a peer merely claims. zmq4 reads exactly what it needs;
 // what follows the handshake stays in the buffer. What zmq4 writes in pieces is
 // written when it waits for an answer, or has finished.
@@ -104,24 +100,24 @@ func (g *guard) admit() error {
 		if len(b) == 0 {
 			return nil
 		}
-		if b[0] != signature {
+		if b[0] != zmtp.Signature {
 			return fmt.Errorf("not ZeroMQ: first byte is %#02x", b[0])
 		}
-		if len(b) < greetingSize {
+		if len(b) < zmtp.GreetingSize {
 			return nil
 		}
-		if theirs := mechanism(b); theirs != g.mechanism {
-			return fmt.Errorf("the peer speaks %s, this socket %s", printable([]byte(theirs)), g.mechanism)
+		if theirs := zmtp.Mechanism(b); theirs != g.mechanism {
+			return fmt.Errorf("the peer speaks %s, this socket %s", zmtp.Printable([]byte(theirs)), g.mechanism)
 		}
-		g.greeting, g.allowed = true, greetingSize
+		g.greeting, g.allowed = true, zmtp.GreetingSize
 		return nil
 	}
-	flags, size, head := parseHeader(b)
+	flags, size, head := zmtp.ParseHeader(b)
 	switch {
 	case head == 0:
-	case flags&^flagLong != flagCommand:
+	case flags&^zmtp.FlagLong != zmtp.FlagCommand:
 		return fmt.Errorf("frame with flags %#x within the handshake", flags)
-	case size > maxCommand:
+	case size > zmtp.MaxCommand:
 		return fmt.Errorf("command of %d bytes within the handshake", size)
 	default:
 		g.allowed = head + int(size)
@@ -129,20 +125,13 @@ func (g *guard) admit() error {
 	return nil
 }
 
-// mechanism answers the name of the security mechanism in a greeting; of
-// version 3, the first that has one.
-func mechanism(greeting []byte) string {
-	name, _, _ := bytes.Cut(greeting[12:32], []byte{0})
-	return string(name)
-}
-
 // newSecurity answers the mechanism of one connection.
 func (s *Socket) newSecurity() zmq4.Security {
-	ours := properties(s.kind, s.o.Identity)
+	ours := zmtp.Properties(string(s.kind), s.o.Identity)
 	if s.curve == nil {
-		return nullSecurity{ours}
+		return zmtp.NullMechanism{Properties: ours}
 	}
-	return &curveSecurity{keys: s.curve, ours: ours}
+	return curve.NewMechanism(s.curve, ours)
 }
 
 // handshake makes a connection of tcp. When it fails the caller closes tcp.
@@ -169,12 +158,12 @@ func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err erro
 	if err != nil {
 		return nil, err
 	}
-	if keys, ok := security.(*curveSecurity); ok {
-		c.out.sealer, c.in.opener = keys.sealer, keys.opener
+	if m, ok := security.(*curve.Mechanism); ok {
+		c.out.sealer, c.in.opener = m.Sealer(), m.Opener()
 	}
-	c.id = []byte(z.Peer.Meta[propertyIdentity])
-	if len(c.id) > maxIdentity {
-		return nil, fmt.Errorf("identity of %d bytes: at most %d", len(c.id), maxIdentity)
+	c.id = []byte(z.Peer.Meta[zmtp.PropertyIdentity])
+	if len(c.id) > zmtp.MaxIdentity {
+		return nil, fmt.Errorf("identity of %d bytes: at most %d", len(c.id), zmtp.MaxIdentity)
 	}
 	return c, tcp.SetDeadline(time.Time{})
 }

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // wantServed checks that a good peer gets an echo at once: well before any
@@ -21,7 +24,7 @@ func wantServed(t *testing.T, endpoint string) {
 	wantServedOver(t, nil, endpoint)
 }
 
-func wantServedOver(t *testing.T, curve *Curve, endpoint string) {
+func wantServedOver(t *testing.T, curve *curve.Config, endpoint string) {
 	t.Helper()
 	r := newRecorder()
 	o := r.options()
@@ -68,20 +71,20 @@ func TestBadHandshakesAreClosedAndLoggedOnce(t *testing.T) {
 		"plain":                 string(greeting("PLAIN")),
 		"curve":                 string(greeting("CURVE")),
 		"version 2":             "\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x01" + strings.Repeat("\x00", 53),
-		"no metadata":           head + string(rawFrame(flagCommand, "\x05READY")),
+		"no metadata":           head + string(rawFrame(zmtp.FlagCommand, "\x05READY")),
 		"unknown type":          head + string(ready("STREAM", "")),
 		"wrong type":            head + string(ready(Sub, "")),
-		"metadata out of range": head + string(rawFrame(flagCommand, "\x05READY\x0aSocket-Ty")),
-		"value out of range":    head + string(rawFrame(flagCommand, "\x05READY\x0bSocket-Type\xff\xff\xff\xff")),
+		"metadata out of range": head + string(rawFrame(zmtp.FlagCommand, "\x05READY\x0aSocket-Ty")),
+		"value out of range":    head + string(rawFrame(zmtp.FlagCommand, "\x05READY\x0bSocket-Type\xff\xff\xff\xff")),
 		"not a command":         head + string(rawFrame(0, "\x05READY")),
-		"command and more":      head + string(rawFrame(flagCommand|flagMore, "\x05READY")),
-		"reserved flags":        head + string(rawFrame(flagCommand|0x80, "\x05READY")),
-		"empty command":         head + string(rawFrame(flagCommand, "")),
-		"ERROR":                 head + string(rawFrame(flagCommand, "\x05ERROR\x03bad")),
-		"4 EiB":                 head + string(claim(flagCommand, 1<<62)),
-		"1 TiB":                 head + string(claim(flagCommand, 1<<40)),
-		"8 KiB":                 head + string(claim(flagCommand, 8<<10)),
-		"all ones":              head + string(claim(flagCommand, ^uint64(0))),
+		"command and more":      head + string(rawFrame(zmtp.FlagCommand|zmtp.FlagMore, "\x05READY")),
+		"reserved flags":        head + string(rawFrame(zmtp.FlagCommand|0x80, "\x05READY")),
+		"empty command":         head + string(rawFrame(zmtp.FlagCommand, "")),
+		"ERROR":                 head + string(rawFrame(zmtp.FlagCommand, "\x05ERROR\x03bad")),
+		"4 EiB":                 head + string(claim(zmtp.FlagCommand, 1<<62)),
+		"1 TiB":                 head + string(claim(zmtp.FlagCommand, 1<<40)),
+		"8 KiB":                 head + string(claim(zmtp.FlagCommand, 8<<10)),
+		"all ones":              head + string(claim(zmtp.FlagCommand, ^uint64(0))),
 		"long identity":         head + string(ready(Dealer, long)),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +120,7 @@ func TestSilentPeersDoNotHoldOthersUp(t *testing.T) {
 	router := open(t, Router, Options{Handler: echo, Log: warnings(&log), Limits: Limits{HandshakeTimeout: 200 * time.Millisecond}})
 	var silent []*rawPeer
 	for _, endpoint := range []string{listen(t, patient), listen(t, router)} {
-		for _, b := range [][]byte{nil, greeting("NULL")[:11], append(greeting("NULL"), flagCommand)} {
+		for _, b := range [][]byte{nil, greeting("NULL")[:11], append(greeting("NULL"), zmtp.FlagCommand)} {
 			p := rawDial(t, endpoint)
 			p.write(b)
 			silent = append(silent, p)
@@ -162,13 +165,13 @@ func TestGarbageCannotFloodTheLog(t *testing.T) {
 
 func TestBadFramesEndTheConnection(t *testing.T) {
 	limits := Limits{MaxFrame: 1 << 20, MaxFrames: 1000, MaxMessage: 2 << 20}
-	more := func(n int, body string) []byte { return bytes.Repeat(rawFrame(flagMore, body), n) }
+	more := func(n int, body string) []byte { return bytes.Repeat(rawFrame(zmtp.FlagMore, body), n) }
 	for name, b := range map[string][]byte{
 		"reserved flags":  rawFrame(0x40, "x"),
-		"command of 5 KB": rawFrame(flagCommand, strings.Repeat("x", 5<<10)),
-		"command, more":   rawFrame(flagCommand|flagMore, "\x04PING\x00\x00"),
-		"short PING":      rawFrame(flagCommand, "\x04PING\x00"),
-		"long PING":       rawFrame(flagCommand, "\x04PING\x00\x00"+strings.Repeat("x", 17)),
+		"command of 5 KB": rawFrame(zmtp.FlagCommand, strings.Repeat("x", 5<<10)),
+		"command, more":   rawFrame(zmtp.FlagCommand|zmtp.FlagMore, "\x04PING\x00\x00"),
+		"short PING":      rawFrame(zmtp.FlagCommand, "\x04PING\x00"),
+		"long PING":       rawFrame(zmtp.FlagCommand, "\x04PING\x00\x00"+strings.Repeat("x", 17)),
 		"4 EiB":           claim(0, 1<<62),
 		"over MaxFrame":   claim(0, 1<<20+1),
 		"over MaxFrames":  more(1001, ""),
@@ -231,7 +234,7 @@ func TestEmptyFramesStayBounded(t *testing.T) {
 	before := heap()
 	p := rawDial(t, endpoint)
 	p.shake(Dealer, "")
-	_, _ = p.Write(bytes.Repeat(rawFrame(flagMore, ""), 10<<20)) // 20 MiB
+	_, _ = p.Write(bytes.Repeat(rawFrame(zmtp.FlagMore, ""), 10<<20)) // 20 MiB
 	p.wantClosed()
 	wantServed(t, endpoint)
 	if held := int64(heap()) - int64(before); held > 16<<20 {
@@ -278,17 +281,17 @@ func TestPingIsAnsweredWithItsContext(t *testing.T) {
 	router := open(t, Router, r.options())
 	p := rawDial(t, listen(t, router))
 	p.shake(Dealer, "pinger")
-	p.write(rawFrame(flagCommand, "\x04PING\x00\x64context"))
-	if flags, body := p.frame(); flags != flagCommand || string(body) != "\x04PONGcontext" {
+	p.write(rawFrame(zmtp.FlagCommand, "\x04PING\x00\x64context"))
+	if flags, body := p.frame(); flags != zmtp.FlagCommand || string(body) != "\x04PONGcontext" {
 		t.Fatalf("flags %#x, body %q", flags, body)
 	}
 	// In the middle of a message, which stays whole.
-	p.write(rawFrame(flagMore, "one"))
-	p.write(rawFrame(flagCommand, "\x04PING\x00\x64"))
+	p.write(rawFrame(zmtp.FlagMore, "one"))
+	p.write(rawFrame(zmtp.FlagCommand, "\x04PING\x00\x64"))
 	if _, body := p.frame(); string(body) != "\x04PONG" {
 		t.Fatalf("body %q", body)
 	}
-	p.write(rawFrame(flagCommand, "\x07UNKNOWN"))
+	p.write(rawFrame(zmtp.FlagCommand, "\x07UNKNOWN"))
 	p.write(rawFrame(0, "two"))
 	wantFrames(t, await(t, r.messages, "message").frames, frames("one", "two"))
 }
@@ -299,15 +302,15 @@ func TestPublisherSurvivesPings(t *testing.T) {
 	endpoint := listen(t, pub)
 	pinger := rawDial(t, endpoint)
 	pinger.shake(Sub, "")
-	pinger.write(bytes.Repeat(rawFrame(flagCommand, "\x04PING\x00\x00"), 12))
-	pinger.write(rawFrame(flagCommand, "\x09SUBSCRIBEa"))
+	pinger.write(bytes.Repeat(rawFrame(zmtp.FlagCommand, "\x04PING\x00\x00"), 12))
+	pinger.write(rawFrame(zmtp.FlagCommand, "\x09SUBSCRIBEa"))
 	await(t, subscribed, "subscription by command")
 	other := rawDial(t, endpoint)
 	other.shake("XSUB", "")
 	other.write(rawFrame(0, "\x01a"))
 	await(t, subscribed, "subscription by message")
 	other.write(rawFrame(0, "\x02what is this"))
-	other.write(append(rawFrame(flagMore, "\x01"), rawFrame(0, "x")...))
+	other.write(append(rawFrame(zmtp.FlagMore, "\x01"), rawFrame(0, "x")...))
 	_ = pub.Send([]byte("abc"))
 	if _, body := other.frame(); string(body) != "abc" {
 		t.Fatalf("body %q", body)
@@ -320,8 +323,10 @@ func TestPublisherSurvivesPings(t *testing.T) {
 	if _, body := pinger.frame(); string(body) != "abc" {
 		t.Fatalf("body %q", body)
 	}
-	pinger.write(rawFrame(flagCommand, "\x06CANCELa"))
+	pinger.write(rawFrame(zmtp.FlagCommand, "\x06CANCELa"))
 	await(t, subscribed, "cancellation by command")
+	other.write(rawFrame(0, "\x00a"))
+	await(t, subscribed, "cancellation by message")
 }
 
 func TestSubscriptionsAreBounded(t *testing.T) {
@@ -463,7 +468,7 @@ func TestPingsOfAPeerThatNeverReadsAreBounded(t *testing.T) {
 	router := open(t, Router, Options{Handler: echo})
 	p := rawDial(t, listen(t, router))
 	p.shake(Dealer, "")
-	pings := bytes.Repeat(rawFrame(flagCommand, "\x04PING\x00\x000123456789abcdef"), 1<<14)
+	pings := bytes.Repeat(rawFrame(zmtp.FlagCommand, "\x04PING\x00\x000123456789abcdef"), 1<<14)
 	for range 40 { // 15 MiB of them
 		p.write(pings)
 	}
@@ -518,7 +523,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 }
 
 func TestCloseWritesWhatIsQueued(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		r, d := newRecorder(), newRecorder()
 		atServer, atClient := r.options(), d.options()
 		atServer.Curve, atClient.Curve = server, client

@@ -1,11 +1,13 @@
 package sockets
 
 import (
-	"fmt"
 	"io"
 	"runtime"
 	"strings"
 	"unsafe"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // Read side. One goroutine per connection cuts messages out of a buffer and
@@ -26,9 +28,6 @@ const (
 	firstClaim   = 1 << 20
 	trustedClaim = 256 << 20 // the same of a peer that is trusted
 	claimGrowth  = 16
-	// maxCommand bounds a command: PING has at most 22 bytes; a subscription
-	// may be as long as its topic.
-	maxCommand = 4 << 10
 	// readAhead is the number of messages after which they are flushed although
 	// there may be more to read at once, which may be for the same peers.
 	readAhead = 512
@@ -60,7 +59,7 @@ type inbox struct {
 	full   bool // the last read took all that there was room for
 	// trusted: see Conn.Trust.
 	trusted bool
-	opener  *opener
+	opener  *curve.Opener
 	total   Traffic
 }
 
@@ -124,9 +123,9 @@ func (in *inbox) loop() error {
 		in.buf = make([]byte, readIdle)
 	}
 	for {
-		flags, size, head := parseHeader(in.buf[in.pos:in.end])
+		flags, size, head := zmtp.ParseHeader(in.buf[in.pos:in.end])
 		if head == 0 {
-			if err := in.more(longHeader); err != nil {
+			if err := in.more(zmtp.LongHeader); err != nil {
 				return err
 			}
 			continue
@@ -157,36 +156,28 @@ func (in *inbox) loop() error {
 	}
 }
 
-// violation is what a peer did against the protocol or the limits.
-type violation string
-
-// Error implements error.
-func (v violation) Error() string { return string(v) }
-
-func violationf(format string, args ...any) error { return violation(fmt.Sprintf(format, args...)) }
-
 // check refuses a frame by its head, before anything is allocated for it.
 func (in *inbox) check(flags byte, size uint64) error {
 	l := &in.c.s.o.Limits
 	if in.opener != nil {
-		if flags&^flagLong != 0 || size < uint64(curveOverhead) {
-			return errNotSealed
+		if flags&^zmtp.FlagLong != 0 || size < uint64(curve.Overhead) {
+			return curve.ErrNotSealed
 		}
-		size -= uint64(curveOverhead)
+		size -= uint64(curve.Overhead)
 	}
 	switch {
-	case flags&^flagsKnown != 0:
-		return violationf("frame with reserved flags %#x", flags)
-	case flags&flagCommand != 0 && flags&flagMore != 0:
-		return violation("command with a frame to follow")
-	case flags&flagCommand != 0 && size > maxCommand:
-		return violationf("command of %d bytes: at most %d", size, maxCommand)
+	case flags&^zmtp.FlagsKnown != 0:
+		return zmtp.Errorf("frame with reserved flags %#x", flags)
+	case flags&zmtp.FlagCommand != 0 && flags&zmtp.FlagMore != 0:
+		return zmtp.ProtocolError("command with a frame to follow")
+	case flags&zmtp.FlagCommand != 0 && size > zmtp.MaxCommand:
+		return zmtp.Errorf("command of %d bytes: at most %d", size, zmtp.MaxCommand)
 	case size > uint64(l.MaxFrame):
-		return violationf("frame of %d bytes: at most %d", size, l.MaxFrame)
+		return zmtp.Errorf("frame of %d bytes: at most %d", size, l.MaxFrame)
 	case in.bytes+int64(size) > l.MaxMessage:
-		return violationf("message of more than %d bytes", l.MaxMessage)
-	case len(in.frames) >= l.MaxFrames && flags&flagCommand == 0:
-		return violationf("message of more than %d frames", l.MaxFrames)
+		return zmtp.Errorf("message of more than %d bytes", l.MaxMessage)
+	case len(in.frames) >= l.MaxFrames && flags&zmtp.FlagCommand == 0:
+		return zmtp.Errorf("message of more than %d frames", l.MaxFrames)
 	}
 	return nil
 }
@@ -201,20 +192,20 @@ func (in *inbox) frame(flags byte, p place) error {
 	}
 	if in.opener != nil {
 		var err error
-		if flags, err = in.opener.open(body); err != nil {
+		if flags, err = in.opener.Open(body); err != nil {
 			return err
 		}
-		body = body[curveOverhead:]
+		body = body[curve.Overhead:]
 		if p.own != nil {
 			p.own = body
 		} else {
-			p.off, p.n = p.off+curveOverhead, len(body)
+			p.off, p.n = p.off+curve.Overhead, len(body)
 		}
-		if flags == flagCommand && len(body) > maxCommand {
-			return violationf("command of %d bytes: at most %d", len(body), maxCommand)
+		if flags == zmtp.FlagCommand && len(body) > zmtp.MaxCommand {
+			return zmtp.Errorf("command of %d bytes: at most %d", len(body), zmtp.MaxCommand)
 		}
 	}
-	if flags&flagCommand != 0 {
+	if flags&zmtp.FlagCommand != 0 {
 		err := in.c.command(body)
 		if len(in.frames) == 0 {
 			in.start = in.pos
@@ -223,7 +214,7 @@ func (in *inbox) frame(flags byte, p place) error {
 	}
 	in.frames = append(in.frames, p)
 	in.bytes += int64(len(body))
-	if flags&flagMore == 0 {
+	if flags&zmtp.FlagMore == 0 {
 		in.deliver()
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // pieces reads b in pieces of the given sizes, again and again.
@@ -48,14 +50,14 @@ func parseWhole(b []byte) (messages [][][]byte, bad bool) {
 	var m [][]byte
 	total := int64(0)
 	for {
-		flags, size, head := parseHeader(b)
+		flags, size, head := zmtp.ParseHeader(b)
 		if head == 0 {
 			return messages, false
 		}
-		command := flags&flagCommand != 0
+		command := flags&zmtp.FlagCommand != 0
 		switch {
-		case flags&^flagsKnown != 0,
-			command && (flags&flagMore != 0 || size > maxCommand),
+		case flags&^zmtp.FlagsKnown != 0,
+			command && (flags&zmtp.FlagMore != 0 || size > zmtp.MaxCommand),
 			size > uint64(fuzzLimits.MaxFrame),
 			total+int64(size) > fuzzLimits.MaxMessage,
 			!command && len(m) == fuzzLimits.MaxFrames:
@@ -67,14 +69,14 @@ func parseWhole(b []byte) (messages [][][]byte, bad bool) {
 		body := b[head : head+int(size)]
 		b = b[head+int(size):]
 		if command {
-			rest, isPing := bytes.CutPrefix(body, ping)
-			if isPing && (len(rest) < pingTTL || len(rest) > pingTTL+pingContext) {
+			rest, isPing := bytes.CutPrefix(body, []byte("\x04PING"))
+			if isPing && (len(rest) < 2 || len(rest) > 2+16) {
 				return messages, true
 			}
 			continue
 		}
 		m, total = append(m, body), total+int64(size)
-		if flags&flagMore == 0 {
+		if flags&zmtp.FlagMore == 0 {
 			messages, m, total = append(messages, m), nil, 0
 		}
 	}
@@ -100,9 +102,9 @@ func checkParseOf(t *testing.T, b, sizes []byte, trusted bool) {
 	c.in.c, c.in.r, c.in.trusted = c, &pieces{b: b, sizes: sizes}, trusted
 	err := c.in.loop()
 	want, bad := parseWhole(b)
-	var v violation
-	if isBad := errors.As(err, &v); isBad != bad {
-		t.Fatalf("ended with %v, wanted a violation: %t", err, bad)
+	var broken zmtp.ProtocolError
+	if isBad := errors.As(err, &broken); isBad != bad {
+		t.Fatalf("ended with %v, wanted a zmtp.ProtocolError: %t", err, bad)
 	}
 	if len(got) != len(want) {
 		t.Fatalf("got %d messages, want %d", len(got), len(want))
@@ -128,11 +130,11 @@ func TestMessagesInPieces(t *testing.T) {
 				body[i] = byte(rng.Uint32())
 			}
 			if rng.IntN(5) == 0 {
-				b = append(b, rawFrame(flagCommand, "\x04PING\x00\x00context")...)
+				b = append(b, rawFrame(zmtp.FlagCommand, "\x04PING\x00\x00context")...)
 			}
 			flags := byte(0)
 			if rng.IntN(3) > 0 {
-				flags = flagMore
+				flags = zmtp.FlagMore
 			}
 			b = append(b, rawFrame(flags, string(body))...)
 		}
@@ -148,11 +150,11 @@ func TestMessagesInPieces(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add(rawFrame(0, "hello"), []byte{1})
-	f.Add(append(rawFrame(flagMore, "one"), rawFrame(0, "two")...), []byte{0})
-	f.Add(append(rawFrame(flagMore, "one"), rawFrame(flagCommand, "\x04PING\x00\x00")...), []byte{0, 255})
+	f.Add(append(rawFrame(zmtp.FlagMore, "one"), rawFrame(0, "two")...), []byte{0})
+	f.Add(append(rawFrame(zmtp.FlagMore, "one"), rawFrame(zmtp.FlagCommand, "\x04PING\x00\x00")...), []byte{0, 255})
 	f.Add(claim(0, 1<<62), []byte{3})
-	f.Add(append(claim(flagMore, 20<<10), make([]byte, 30<<10)...), []byte{9, 200})
-	f.Add(bytes.Repeat(rawFrame(flagMore, ""), 300), []byte{7})
+	f.Add(append(claim(zmtp.FlagMore, 20<<10), make([]byte, 30<<10)...), []byte{9, 200})
+	f.Add(bytes.Repeat(rawFrame(zmtp.FlagMore, ""), 300), []byte{7})
 	f.Fuzz(checkParse)
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
 // python is the interpreter whose pyzmq is the other side.
@@ -24,7 +26,7 @@ type libzmq struct {
 }
 
 // startLibzmq starts a peer whose sockets have these keys, unless they are nil.
-func startLibzmq(t *testing.T, curve *Curve, mode string, endpoints ...string) *libzmq {
+func startLibzmq(t *testing.T, curve *curve.Config, mode string, endpoints ...string) *libzmq {
 	t.Helper()
 	if exec.Command(python, "-c", "import zmq").Run() != nil {
 		t.Skip("needs pyzmq of " + python + " (package python3-ipyparallel): `make deps` installs it")
@@ -103,7 +105,7 @@ func relay(to *Socket) func(*Conn, [][]byte) {
 }
 
 // relays answers two listening ROUTERs that forward to each other.
-func relays(t testing.TB, curve *Curve) (in, out *Socket) {
+func relays(t testing.TB, curve *curve.Config) (in, out *Socket) {
 	ready := make(chan struct{})
 	in = open(t, Router, Options{Identity: []byte("mux_in"), Curve: curve, Handler: func(c *Conn, f [][]byte) {
 		<-ready
@@ -115,13 +117,13 @@ func relays(t testing.TB, curve *Curve) (in, out *Socket) {
 }
 
 // curves answers the two sides of an encrypted connection.
-func curves() (server, client *Curve) {
-	server = &Curve{Server: true, SecretKey: NewKey()}
-	return server, &Curve{SecretKey: NewKey(), ServerKey: server.SecretKey.Public()}
+func curves() (server, client *curve.Config) {
+	server = &curve.Config{Server: true, SecretKey: curve.NewKey()}
+	return server, &curve.Config{SecretKey: curve.NewKey(), ServerKey: server.SecretKey.Public()}
 }
 
 // eachMechanism runs a test with plain sockets and with encrypted ones.
-func eachMechanism(t *testing.T, test func(t *testing.T, server, client *Curve)) {
+func eachMechanism(t *testing.T, test func(t *testing.T, server, client *curve.Config)) {
 	t.Run("NULL", func(t *testing.T) { test(t, nil, nil) })
 	t.Run("CURVE", func(t *testing.T) {
 		server, client := curves()
@@ -130,7 +132,7 @@ func eachMechanism(t *testing.T, test func(t *testing.T, server, client *Curve))
 }
 
 func TestLibzmqThroughARelay(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		in, out := relays(t, server)
 		p := startLibzmq(t, client, "relay", listen(t, in), listen(t, out))
 		p.wantOK()
@@ -138,7 +140,7 @@ func TestLibzmqThroughARelay(t *testing.T) {
 }
 
 func TestLibzmqSubscriber(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		changes := make(chan string, 10)
 		pub := open(t, Pub, Options{Curve: server, Subscribed: func(_ *Conn, topic []byte, on bool) { changes <- fmt.Sprint(string(topic), on) }})
 		p := startLibzmq(t, client, "subscriber", listen(t, pub))
@@ -161,7 +163,7 @@ func TestLibzmqSubscriber(t *testing.T) {
 }
 
 func TestLibzmqPublishers(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		r := newRecorder()
 		o := r.options()
 		o.Curve = server
@@ -181,7 +183,7 @@ func TestLibzmqPublishers(t *testing.T) {
 }
 
 func TestLibzmqIsDialled(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		p := startLibzmq(t, server, "server")
 		var port, pubPort int
 		if _, err := fmt.Sscan(p.line(), &port, &pubPort); err != nil {

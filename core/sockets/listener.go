@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // Pauses after a failed accept, doubling.
@@ -122,11 +124,11 @@ func (s *Socket) cannotAccept(l net.Listener, err error, full bool) {
 // ended logs why a connection ended: as a refusal when the peer did what it
 // may not.
 func (s *Socket) ended(c *Conn, err error) {
-	if _, ok := errors.AsType[violation](err); ok {
+	if _, ok := errors.AsType[zmtp.ProtocolError](err); ok {
 		s.refuse(c.tcp, err)
 		return
 	}
-	s.log.Debug("connection ended", "peer", c.RemoteAddr().String(), "identity", printable(c.id), "reason", err)
+	s.log.Debug("connection ended", "peer", c.RemoteAddr().String(), "identity", zmtp.Printable(c.id), "reason", err)
 }
 
 // wait pauses; false when the socket is closed.

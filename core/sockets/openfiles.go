@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // spare is an open file that is given up when this process may have no more, so
@@ -84,12 +86,7 @@ const noFiles = "too many open files: the controller is at its limit (ulimit -n)
 func farewell(conn *net.TCPConn) {
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(100 * time.Millisecond))
-	message := make([]byte, 64, 256)
-	message[0], message[9], message[10] = 0xff, 0x7f, 3
-	copy(message[12:], "NULL")
-	message = append(message, 4, byte(7+len(noFiles)), 5)
-	message = append(append(append(message, "ERROR"...), byte(len(noFiles))), noFiles...)
-	if _, err := conn.Write(message); err != nil {
+	if _, err := conn.Write(zmtp.AppendError(zmtp.Greeting(zmtp.Null), noFiles)); err != nil {
 		return
 	}
 	_ = conn.CloseWrite()

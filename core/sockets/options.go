@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
 // LargeFrame is the size in bytes from which a received frame has memory of
@@ -110,7 +112,7 @@ type Options struct {
 	Recall time.Duration
 	// Curve encrypts the socket; nil does not. New panics when its keys are
 	// missing.
-	Curve  *Curve
+	Curve  *curve.Config
 	Limits Limits
 	Log    hclog.Logger // nil discards
 }

@@ -6,6 +6,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // Write side. Each connection has a queue of byte segments: small pieces are
@@ -62,7 +65,7 @@ type outbox struct {
 	head     int   // segments before it are written
 	bytes    int64 // waiting, that is not known to be in the kernel
 	written  int64 // ever
-	sealer   *sealer
+	sealer   *curve.Sealer
 	sent     Traffic
 	writing  bool   // someone is writing: leave it to them
 	refused  uint64 // messages, since the queue was last nearly empty
@@ -85,8 +88,8 @@ func (o *outbox) frame(flags byte, body []byte) {
 		o.seal(flags, body)
 		return
 	}
-	var h [longHeader]byte
-	o.copy(header(&h, flags, len(body)))
+	var h [zmtp.LongHeader]byte
+	o.copy(zmtp.PutHeader(&h, flags, len(body)))
 	if len(body) >= LargeFrame {
 		o.segments = append(o.segments, segment{b: body})
 		o.grew(len(body))
@@ -98,15 +101,15 @@ func (o *outbox) frame(flags byte, body []byte) {
 // command queues a command whose body is the parts in a row; it is short.
 func (o *outbox) command(parts ...[]byte) {
 	if o.sealer != nil {
-		o.seal(flagCommand, slices.Concat(parts...))
+		o.seal(zmtp.FlagCommand, slices.Concat(parts...))
 		return
 	}
 	n := 0
 	for _, p := range parts {
 		n += len(p)
 	}
-	var h [longHeader]byte
-	o.copy(header(&h, flagCommand, n))
+	var h [zmtp.LongHeader]byte
+	o.copy(zmtp.PutHeader(&h, zmtp.FlagCommand, n))
 	for _, p := range parts {
 		o.copy(p)
 	}
@@ -114,27 +117,26 @@ func (o *outbox) command(parts ...[]byte) {
 
 // seal queues one sealed frame.
 func (o *outbox) seal(flags byte, body []byte) {
-	var h [longHeader]byte
-	counter, head := o.sealer.next(), header(&h, 0, len(body)+curveOverhead)
-	n := len(head) + len(body) + curveOverhead
-	flags = flagsInside(flags)
+	var h [zmtp.LongHeader]byte
+	counter, head := o.sealer.Next(), zmtp.PutHeader(&h, 0, len(body)+curve.Overhead)
+	n := len(head) + len(body) + curve.Overhead
 	if len(body) >= LargeFrame {
 		o.segments = append(o.segments, segment{b: body, counter: counter, flags: flags})
 		o.grew(n)
 		return
 	}
 	if room := o.room(n); room != nil {
-		o.sealer.seal(room[copy(room, head):], counter, flags, body)
+		o.sealer.Seal(room[copy(room, head):], counter, flags, body)
 		return
 	}
 	s := sealings.Get().(*sealing)
-	o.sealer.seal(s[copy(s[:], head):n], counter, flags, body)
+	o.sealer.Seal(s[copy(s[:], head):n], counter, flags, body)
 	o.copy(s[:n])
 	sealings.Put(s)
 }
 
 // sealing is where a frame is sealed that is then divided among chunks.
-type sealing [LargeFrame + longHeader + curveOverhead]byte
+type sealing [LargeFrame + zmtp.LongHeader + curve.Overhead]byte
 
 var sealings = sync.Pool{New: func() any { return new(sealing) }}
 
@@ -146,10 +148,10 @@ func (c *Conn) sealFirst() {
 		return
 	}
 	c.mu.Unlock()
-	var h [longHeader]byte
-	head := header(&h, 0, len(s.b)+curveOverhead)
-	sealed := make([]byte, len(head)+len(s.b)+curveOverhead)
-	c.out.sealer.seal(sealed[copy(sealed, head):], s.counter, s.flags, s.b)
+	var h [zmtp.LongHeader]byte
+	head := zmtp.PutHeader(&h, 0, len(s.b)+curve.Overhead)
+	sealed := make([]byte, len(head)+len(s.b)+curve.Overhead)
+	c.out.sealer.Seal(sealed[copy(sealed, head):], s.counter, s.flags, s.b)
 	c.mu.Lock()
 	c.out.segments[c.out.head] = segment{b: sealed}
 }

@@ -6,12 +6,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // Many goroutines send to one peer that reads slowly, so that writes are cut
 // anywhere; what arrives must be whole and in each sender's order.
 func TestConcurrentSenders(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		const senders, each = 8, 150
 		sizes := []int{0, 10, 255, 256, 5000, chunkSize - 1, chunkSize + 1, LargeFrame - 1, LargeFrame, 300_000}
 		var mu sync.Mutex
@@ -83,7 +86,7 @@ func TestConcurrentSenders(t *testing.T) {
 
 // A connection may end at any moment of a write; nothing stays counted.
 func TestConnectionsThatEndWhileWritten(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		r := newRecorder()
 		o := r.options()
 		o.Curve = server
@@ -94,7 +97,7 @@ func TestConnectionsThatEndWhileWritten(t *testing.T) {
 			if client == nil {
 				p.shake(Dealer, "")
 			} else {
-				p.shakeCurve(client, Dealer, "")
+				p.curveHandshake(client, Dealer, "")
 			}
 			c := await(t, r.connected, "connection")
 			var writers sync.WaitGroup
@@ -130,11 +133,13 @@ func TestConnectionsThatEndWhileWritten(t *testing.T) {
 // every size: the chunks of the queue are full, so that hardly more memory is held
 // than is counted.
 func TestQueuesAreFull(t *testing.T) {
+	server, client := curves()
+	p := rawDial(t, listen(t, open(t, Router, Options{Curve: server}))).curveHandshake(client, Dealer, "")
 	for size := 0; size < 2*LargeFrame; size += 1021 {
-		for name, s := range map[string]*sealer{"NULL": nil, "CURVE": newSealer("0123456789abcdef", new([32]byte), 0)} {
+		for name, s := range map[string]*curve.Sealer{"NULL": nil, "CURVE": p.sealer} {
 			o := outbox{sealer: s}
 			for range 100 {
-				o.frame(flagMore, make([]byte, 100))
+				o.frame(zmtp.FlagMore, make([]byte, 100))
 				o.frame(0, make([]byte, size))
 			}
 			held := int64(0)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // rawPeer speaks ZMTP by hand, well or badly.
@@ -42,35 +44,36 @@ func greeting(mechanism string) []byte {
 	return g
 }
 
-func property(name, value string) string {
-	v := binary.BigEndian.AppendUint32(append([]byte{byte(len(name))}, name...), uint32(len(value)))
-	return string(v) + value
-}
-
 // rawFrame answers one frame with these flags.
 func rawFrame(flags byte, body string) []byte {
-	var h [longHeader]byte
-	return append(bytes.Clone(header(&h, flags, len(body))), body...)
+	var h [zmtp.LongHeader]byte
+	return append(bytes.Clone(zmtp.PutHeader(&h, flags, len(body))), body...)
 }
 
 func claim(flags byte, size uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{flags | flagLong}, size)
+	return binary.BigEndian.AppendUint64([]byte{flags | zmtp.FlagLong}, size)
 }
 
 func ready(kind Kind, identity string) []byte {
-	return rawFrame(flagCommand, "\x05READY"+property("Socket-Type", string(kind))+property("Identity", identity))
+	return rawFrame(zmtp.FlagCommand, "\x05READY"+string(zmtp.Properties(string(kind), []byte(identity))))
 }
 
 // shake does a good handshake and reads the other side's.
 func (p *rawPeer) shake(kind Kind, identity string) {
 	p.t.Helper()
 	p.write(append(greeting("NULL"), ready(kind, identity)...))
-	_ = p.SetReadDeadline(time.Now().Add(patience))
-	if _, err := io.CopyN(io.Discard, p, 64); err != nil {
-		p.t.Fatalf("greeting: %v", err)
-	}
-	if flags, _ := p.frame(); flags != flagCommand {
+	p.readGreeting()
+	if flags, _ := p.frame(); flags != zmtp.FlagCommand {
 		p.t.Fatalf("READY has flags %#x", flags)
+	}
+}
+
+// readGreeting reads the other side's greeting.
+func (p *rawPeer) readGreeting() {
+	p.t.Helper()
+	_ = p.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.CopyN(io.Discard, p, zmtp.GreetingSize); err != nil {
+		p.t.Fatalf("greeting: %v", err)
 	}
 }
 
@@ -78,16 +81,16 @@ func (p *rawPeer) shake(kind Kind, identity string) {
 func (p *rawPeer) frame() (byte, []byte) {
 	p.t.Helper()
 	_ = p.SetReadDeadline(time.Now().Add(patience))
-	var h [longHeader]byte
+	var h [zmtp.LongHeader]byte
 	if _, err := io.ReadFull(p, h[:2]); err != nil {
 		p.t.Fatalf("read: %v", err)
 	}
-	if h[0]&flagLong != 0 {
+	if h[0]&zmtp.FlagLong != 0 {
 		if _, err := io.ReadFull(p, h[2:]); err != nil {
 			p.t.Fatalf("read: %v", err)
 		}
 	}
-	_, size, _ := parseHeader(h[:])
+	_, size, _ := zmtp.ParseHeader(h[:])
 	body := make([]byte, size)
 	if _, err := io.ReadFull(p, body); err != nil {
 		p.t.Fatalf("read: %v", err)

@@ -1,8 +1,9 @@
 package sockets
 
 import (
-	"bytes"
 	"errors"
+
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // Bounds of what one subscriber may subscribe to.
@@ -11,7 +12,7 @@ const (
 	maxTopicBytes = 1 << 20
 )
 
-const errTooManyTopics = violation("too many subscriptions")
+const errTooManyTopics = zmtp.ProtocolError("too many subscriptions")
 
 // topicSet is what one peer of a PUB has subscribed to. Its Conn.mu guards it.
 type topicSet struct {
@@ -110,42 +111,21 @@ func (c *Conn) subscribe(topic []byte, on bool) {
 	}
 }
 
-// subscribeMessage reads a subscription in the form of ZMTP 3.0: a message of
-// one frame, 1 or 0 and the topic.
+// subscribeMessage reads a subscription in the form of ZMTP 3.0.
 func (c *Conn) subscribeMessage(frames [][]byte) {
-	if len(frames) != 1 || len(frames[0]) == 0 || frames[0][0] > 1 {
-		return
+	if topic, on, ok := zmtp.ParseSubscription(frames); ok {
+		c.subscribe(topic, on)
 	}
-	c.subscribe(frames[0][1:], frames[0][0] == 1)
 }
 
-// subscription answers the message that starts or ends a subscription.
-func subscription(on bool, topic string) []byte {
-	if on {
-		return append([]byte{1}, topic...)
-	}
-	return append([]byte{0}, topic...)
-}
-
-// Subscribe (SUB) wants messages whose first frame begins with topic.
-func (s *Socket) Subscribe(topic []byte) { s.changeTopic(bytes.Clone(topic), 1) }
-
-// Unsubscribe (SUB) ends one Subscribe of the same topic.
-func (s *Socket) Unsubscribe(topic []byte) { s.changeTopic(bytes.Clone(topic), -1) }
-
-func (s *Socket) changeTopic(topic []byte, by int) {
+// Subscribe (SUB) asks for the messages whose first frame begins with topic.
+func (s *Socket) Subscribe(topic []byte) {
 	t := string(topic)
 	s.mu.Lock()
-	before := s.topics[t]
-	after := max(before+by, 0)
-	if after == 0 {
-		delete(s.topics, t)
-	} else {
-		s.topics[t] = after
-	}
-	if (before == 0) != (after == 0) {
+	if _, had := s.topics[t]; !had {
+		s.topics[t] = struct{}{}
 		for _, c := range s.conns {
-			if err := c.put(true, subscription(after > 0, t)); err != nil {
+			if err := c.put(true, zmtp.SubscribeMessage(t)); err != nil {
 				c.fail(err) // the next connection repeats all subscriptions
 			}
 		}

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // Socket is a ZeroMQ socket: any number of listeners and dialled endpoints of
@@ -21,7 +24,7 @@ type Socket struct {
 	kind   Kind
 	o      Options
 	log    hclog.Logger
-	curve  *curveKeys      // or nil
+	curve  *curve.Keys     // or nil
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // every goroutine of the socket
@@ -31,9 +34,9 @@ type Socket struct {
 	closed    bool
 	listeners []net.Listener
 	conns     []*Conn
-	byID      map[string]*Conn // ROUTER: newest connection of an identity
-	topics    map[string]int   // SUB: subscriptions, with their count
-	backlog   backlog          // DEALER: messages that wait for a peer
+	byID      map[string]*Conn    // ROUTER: newest connection of an identity
+	topics    map[string]struct{} // SUB: its subscriptions
+	backlog   backlog             // DEALER: messages that wait for a peer
 
 	turns    atomic.Uint32 // DEALER: whose turn it is
 	recall   *recall       // PUB with Options.Recall
@@ -52,7 +55,7 @@ func New(kind Kind, o Options) *Socket {
 		panic(fmt.Sprintf("sockets: unknown kind %q", kind))
 	}
 	o.Limits = o.Limits.withDefaults()
-	s := &Socket{kind: kind, o: o, log: o.Log, byID: make(map[string]*Conn), topics: make(map[string]int)}
+	s := &Socket{kind: kind, o: o, log: o.Log, byID: make(map[string]*Conn), topics: make(map[string]struct{})}
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
 	}
@@ -60,7 +63,7 @@ func New(kind Kind, o Options) *Socket {
 		s.recall = &recall{keep: o.Recall}
 	}
 	if o.Curve != nil {
-		s.curve = o.Curve.keys()
+		s.curve = o.Curve.Keys()
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
@@ -151,13 +154,6 @@ func (s *Socket) Lookup(identity []byte) *Conn {
 	return c
 }
 
-// Conns answers the connections that exist now.
-func (s *Socket) Conns() []*Conn {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Clone(s.conns)
-}
-
 // Dropped answers how many messages a PUB has dropped because a subscriber
 // was over its mark.
 func (s *Socket) Dropped() uint64 { return s.dropped.Load() }
@@ -171,7 +167,7 @@ func (s *Socket) add(c *Conn) error {
 		return ErrClosed
 	}
 	for topic := range s.topics {
-		if err := c.put(false, subscription(true, topic)); err != nil {
+		if err := c.put(false, zmtp.SubscribeMessage(topic)); err != nil {
 			return err
 		}
 	}
@@ -301,7 +297,7 @@ func (b *backlog) push(frames [][]byte, limit int64) bool {
 	if b.bytes >= limit {
 		return false
 	}
-	b.bytes += wireSize(frames)
+	b.bytes += zmtp.WireSize(frames)
 	b.messages = append(b.messages, Own(frames))
 	return true
 }

@@ -151,7 +151,9 @@ func TestRouterDialsRouters(t *testing.T) {
 
 func TestSubscriptions(t *testing.T) {
 	subscribed := make(chan string, 10)
-	pub := open(t, Pub, Options{Subscribed: func(_ *Conn, topic []byte, on bool) {
+	var subscriber *Conn // written before subscribed is
+	pub := open(t, Pub, Options{Subscribed: func(c *Conn, topic []byte, on bool) {
+		subscriber = c
 		subscribed <- fmt.Sprint(string(topic), on)
 	}})
 	endpoint := listen(t, pub)
@@ -171,12 +173,8 @@ func TestSubscriptions(t *testing.T) {
 	}
 	wantFrames(t, await(t, r.messages, "message").frames, frames("engine.1.stdout", "text"))
 	wantFrames(t, await(t, r.messages, "message").frames, frames("x", "text"))
-	sub.Unsubscribe([]byte("engine.1"))
-	if got := await(t, subscribed, "cancellation"); got != "engine.1false" {
-		t.Fatal(got)
-	}
 	// One subscriber alone, whatever it wants.
-	if err := pub.Conns()[0].Send([]byte("ping")); err != nil {
+	if err := subscriber.Send([]byte("ping")); err != nil {
 		t.Fatal(err)
 	}
 	wantFrames(t, await(t, r.messages, "ping").frames, frames("ping"))

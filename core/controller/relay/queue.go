@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/controller/hub"
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 	"github.com/ipcore/ipcore/internal/lograte"
 )
@@ -39,7 +40,7 @@ type Options struct {
 	// is told of while there is one. Either may be nil.
 	Connected    func(uuid string)
 	Disconnected func(uuid string)
-	Curve        *sockets.Curve // nil: not encrypted
+	Curve        *curve.Config // nil: not encrypted
 	Limits       sockets.Limits
 	Log          hclog.Logger
 

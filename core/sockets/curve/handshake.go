@@ -1,18 +1,15 @@
-package sockets
+package curve
 
 import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
-	"runtime"
 	"slices"
-	"syscall"
 
-	"github.com/go-zeromq/zmq4"
 	"golang.org/x/crypto/nacl/secretbox"
+
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
 // The four commands of a CURVE handshake, after their names:
@@ -24,333 +21,215 @@ import (
 //
 // S and C are the keys of server and client, S' and C' those of this one
 // connection. The vouch is a box of C' and S from C to S'. A cookie would let a
-// server forget a handshake until the INITIATE; ours remembers it in the
-// connection, so its cookie is random, says nothing, and must come back.
+// server forget a handshake until the INITIATE. Ours keeps the handshake in the
+// connection, so its cookie is random, contains nothing, and must come back unchanged.
 const (
-	curveBox      = secretbox.Overhead // a box is this much longer than what is in it
-	curveCounter  = 8
-	curveCookie   = 96
-	helloSize     = 2 + 72 + 32 + curveCounter + 64 + curveBox
-	welcomeSize   = 16 + 32 + curveCookie + curveBox
-	vouchSize     = 32 + 32 + curveBox
-	initiateLeast = curveCookie + curveCounter + curveBox + 32 + 16 + vouchSize
-	readyLeast    = curveCounter + curveBox
+	boxOverhead   = secretbox.Overhead // a box is this much longer than its content
+	counterSize   = 8
+	cookieSize    = 96
+	helloSize     = 2 + 72 + 32 + counterSize + 64 + boxOverhead
+	welcomeSize   = 16 + 32 + cookieSize + boxOverhead
+	vouchSize     = 32 + 32 + boxOverhead
+	minInitiate   = cookieSize + counterSize + boxOverhead + 32 + 16 + vouchSize
+	minReady      = counterSize + boxOverhead
 	helloKeyAt    = 2 + 72
 	helloCountAt  = helloKeyAt + 32
-	helloBoxAt    = helloCountAt + curveCounter
+	helloBoxAt    = helloCountAt + counterSize
+	maxInsideSize = zmtp.MaxCommand - 512 // of the box of an INITIATE, so that the command stays short enough
 )
 
-// Why handshakes fail.
+// The reasons why handshakes fail.
 var (
-	errHello     = errors.New("CURVE: the peer does not know this server's key, or sends a malformed HELLO")
-	errWelcome   = errors.New("CURVE: WELCOME does not open: this server has another key than expected")
+	errHello     = errors.New("CURVE: the peer does not know this server's key, or sent a malformed HELLO")
+	errWelcome   = errors.New("CURVE: WELCOME does not open: the server's key is not the expected one")
 	errCookie    = errors.New("CURVE: INITIATE with a wrong cookie")
 	errInitiate  = errors.New("CURVE: INITIATE does not open")
 	errVouch     = errors.New("CURVE: INITIATE with a wrong vouch")
 	errReadyBox  = errors.New("CURVE: READY does not open")
-	errRepeated  = errors.New("CURVE: a counter does not grow")
-	errMetadata  = errors.New("CURVE: metadata too long")
-	errServerKey = errors.New("closed by the peer within the CURVE handshake: is its server key still the one that is known here?")
+	errRepeated  = errors.New("CURVE: a counter did not increase")
+	errMetadata  = errors.New("CURVE: the metadata is too long")
+	errServerKey = errors.New("the peer closed the connection during the CURVE handshake: check that its server key is still the one known here")
 )
 
-// nonce answers a long nonce of one of the prefixes and what makes it unique.
-func nonce(prefix string, rest []byte) *[24]byte {
+// longNonce returns a nonce that consists of one of the prefixes and of what makes it
+// unique.
+func longNonce(prefix string, rest []byte) *[24]byte {
 	var n [24]byte
 	copy(n[copy(n[:], prefix):], rest)
 	return &n
 }
 
-// counted is nonce with a counter.
-func counted(prefix string, counter uint64) *[24]byte {
-	return nonce(prefix, binary.BigEndian.AppendUint64(nil, counter))
+// counterNonce returns a nonce that consists of a prefix and a counter.
+func counterNonce(prefix string, counter uint64) *[24]byte {
+	return longNonce(prefix, binary.BigEndian.AppendUint64(nil, counter))
 }
 
-// random answers n random bytes.
+// random returns n random bytes.
 func random(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // never fails; the program ends when there is no randomness
 	return b
 }
 
-// curvePeer is what both roles of a handshake know.
-type curvePeer struct {
-	keys    *curveKeys
-	short   pair   // C' or S'
-	counter uint64 // the last that was sent
-	seen    uint64 // the last that came
-	shared  *[32]byte
+// handshake is the state that both roles of a handshake have.
+type handshake struct {
+	keys     *Keys
+	short    pair   // C' or S', of this connection alone
+	sent     uint64 // the last counter that was sent
+	received uint64 // the last counter that was received
+	shared   *[32]byte
 }
 
-// grow takes the counter of a command that came.
-func (p *curvePeer) grow(b []byte) (uint64, error) {
+// acceptCounter reads the counter of a received command, which must be larger than the
+// one before.
+func (h *handshake) acceptCounter(b []byte) (uint64, error) {
 	n := binary.BigEndian.Uint64(b)
-	if n <= p.seen {
+	if n <= h.received {
 		return 0, errRepeated
 	}
-	p.seen = n
+	h.received = n
 	return n, nil
 }
 
-// curveServer is the server's side of one handshake. Its methods are called in
-// their order; an error ends it.
-type curveServer struct {
-	curvePeer
+// serverHandshake is the server's side of one handshake. Its methods are called in
+// the order in which they stand here; an error ends the handshake.
+type serverHandshake struct {
+	handshake
 	peer   Key // C'
 	cookie []byte
 }
 
-// hello takes a HELLO and answers the WELCOME.
-func (p *curveServer) hello(b []byte) ([]byte, error) {
+// hello reads a HELLO and returns the WELCOME.
+func (h *serverHandshake) hello(b []byte) ([]byte, error) {
 	if len(b) != helloSize || b[0] != 1 || b[1] != 0 {
 		return nil, errHello
 	}
-	p.peer = Key(b[helloKeyAt:helloCountAt])
-	counter, err := p.grow(b[helloCountAt:])
+	h.peer = Key(b[helloKeyAt:helloCountAt])
+	counter, err := h.acceptCounter(b[helloCountAt:])
 	if err != nil {
 		return nil, err
 	}
-	known, err := p.keys.own.share(p.peer)
+	shared, err := h.keys.own.shared(h.peer)
 	if err != nil {
 		return nil, err
 	}
-	zeros, ok := secretbox.Open(nil, b[helloBoxAt:], counted("CurveZMQHELLO---", counter), known)
+	zeros, ok := secretbox.Open(nil, b[helloBoxAt:], counterNonce("CurveZMQHELLO---", counter), shared)
 	if !ok || subtle.ConstantTimeCompare(zeros, make([]byte, 64)) != 1 {
 		return nil, errHello
 	}
-	p.short, p.cookie = newPair(NewKey()), random(curveCookie)
+	h.short, h.cookie = newPair(NewKey()), random(cookieSize)
 	welcome := random(16)
-	return secretbox.Seal(welcome, slices.Concat(p.short.public[:], p.cookie), nonce("WELCOME-", welcome), known), nil
+	return secretbox.Seal(welcome, slices.Concat(h.short.public[:], h.cookie), longNonce("WELCOME-", welcome), shared), nil
 }
 
-// initiate takes an INITIATE and answers the client's metadata.
-func (p *curveServer) initiate(b []byte) (metadata []byte, err error) {
-	if len(b) < initiateLeast {
+// initiate reads an INITIATE and returns the client's metadata.
+func (h *serverHandshake) initiate(b []byte) (metadata []byte, err error) {
+	if len(b) < minInitiate {
 		return nil, errInitiate
 	}
-	if subtle.ConstantTimeCompare(b[:curveCookie], p.cookie) != 1 {
+	if subtle.ConstantTimeCompare(b[:cookieSize], h.cookie) != 1 {
 		return nil, errCookie
 	}
-	counter, err := p.grow(b[curveCookie:])
+	counter, err := h.acceptCounter(b[cookieSize:])
 	if err != nil {
 		return nil, err
 	}
-	if p.shared, err = p.short.share(p.peer); err != nil {
+	if h.shared, err = h.short.shared(h.peer); err != nil {
 		return nil, err
 	}
-	inside, ok := secretbox.Open(nil, b[curveCookie+curveCounter:], counted("CurveZMQINITIATE", counter), p.shared)
+	inside, ok := secretbox.Open(nil, b[cookieSize+counterSize:], counterNonce("CurveZMQINITIATE", counter), h.shared)
 	if !ok {
 		return nil, errInitiate
 	}
 	client := Key(inside)
 	vouch := inside[32+16 : 32+16+vouchSize]
-	known, err := p.short.share(client)
+	shared, err := h.short.shared(client)
 	if err != nil {
 		return nil, err
 	}
-	said, ok := secretbox.Open(nil, vouch, nonce("VOUCH---", inside[32:32+16]), known)
-	if !ok || subtle.ConstantTimeCompare(said, slices.Concat(p.peer[:], p.keys.own.public[:])) != 1 {
+	vouched, ok := secretbox.Open(nil, vouch, longNonce("VOUCH---", inside[32:32+16]), shared)
+	if !ok || subtle.ConstantTimeCompare(vouched, slices.Concat(h.peer[:], h.keys.own.public[:])) != 1 {
 		return nil, errVouch
 	}
 	return inside[32+16+vouchSize:], nil
 }
 
-// ready answers the READY with our metadata.
-func (p *curveServer) ready(metadata []byte) []byte {
-	p.counter++
-	b := binary.BigEndian.AppendUint64(nil, p.counter)
-	return secretbox.Seal(b, metadata, counted("CurveZMQREADY---", p.counter), p.shared)
+// ready returns the READY with our metadata.
+func (h *serverHandshake) ready(metadata []byte) []byte {
+	h.sent++
+	b := binary.BigEndian.AppendUint64(nil, h.sent)
+	return secretbox.Seal(b, metadata, counterNonce("CurveZMQREADY---", h.sent), h.shared)
 }
 
-// traffic answers what seals and opens frames after the handshake.
-func (p *curveServer) traffic() (*sealer, *opener) {
-	return newSealer("CurveZMQMESSAGES", p.shared, p.counter), newOpener("CurveZMQMESSAGEC", p.shared, p.seen)
+// streams returns the two directions of the connection after the handshake.
+func (h *serverHandshake) streams() (*Sealer, *Opener) {
+	return newSealer("CurveZMQMESSAGES", h.shared, h.sent), newOpener("CurveZMQMESSAGEC", h.shared, h.received)
 }
 
-// curveClient is the client's side of one handshake.
-type curveClient struct{ curvePeer }
+// clientHandshake is the client's side of one handshake.
+type clientHandshake struct{ handshake }
 
-// hello answers a HELLO.
-func (p *curveClient) hello() ([]byte, error) {
-	p.short = newPair(NewKey())
-	known, err := p.short.share(p.keys.serverKey)
+// hello returns the HELLO.
+func (h *clientHandshake) hello() ([]byte, error) {
+	h.short = newPair(NewKey())
+	shared, err := h.short.shared(h.keys.serverKey)
 	if err != nil {
 		return nil, err
 	}
-	p.counter++
+	h.sent++
 	b := make([]byte, helloKeyAt, helloSize)
 	b[0] = 1
-	b = binary.BigEndian.AppendUint64(append(b, p.short.public[:]...), p.counter)
-	p.shared = known // until WELCOME
-	return secretbox.Seal(b, make([]byte, 64), counted("CurveZMQHELLO---", p.counter), known), nil
+	b = binary.BigEndian.AppendUint64(append(b, h.short.public[:]...), h.sent)
+	h.shared = shared // until WELCOME
+	return secretbox.Seal(b, make([]byte, 64), counterNonce("CurveZMQHELLO---", h.sent), shared), nil
 }
 
-// welcome takes a WELCOME and answers an INITIATE with our metadata.
-func (p *curveClient) welcome(b, metadata []byte) ([]byte, error) {
+// welcome reads a WELCOME and returns the INITIATE with our metadata.
+func (h *clientHandshake) welcome(b, metadata []byte) ([]byte, error) {
 	if len(b) != welcomeSize {
 		return nil, errWelcome
 	}
-	inside, ok := secretbox.Open(nil, b[16:], nonce("WELCOME-", b[:16]), p.shared)
+	inside, ok := secretbox.Open(nil, b[16:], longNonce("WELCOME-", b[:16]), h.shared)
 	if !ok {
 		return nil, errWelcome
 	}
 	server, cookie := Key(inside), inside[32:]
-	vouching, err := p.keys.own.share(server)
+	vouchKey, err := h.keys.own.shared(server)
 	if err != nil {
 		return nil, err
 	}
-	if p.shared, err = p.short.share(server); err != nil {
+	if h.shared, err = h.short.shared(server); err != nil {
 		return nil, err
 	}
 	unique := random(16)
-	said := slices.Concat(p.keys.own.public[:], unique)
-	said = secretbox.Seal(said, slices.Concat(p.short.public[:], p.keys.serverKey[:]), nonce("VOUCH---", unique), vouching)
-	said = append(said, metadata...)
-	if len(said) > maxCommand-512 {
+	inside = slices.Concat(h.keys.own.public[:], unique)
+	inside = secretbox.Seal(inside, slices.Concat(h.short.public[:], h.keys.serverKey[:]), longNonce("VOUCH---", unique), vouchKey)
+	inside = append(inside, metadata...)
+	if len(inside) > maxInsideSize {
 		return nil, errMetadata
 	}
-	p.counter++
-	initiate := binary.BigEndian.AppendUint64(cookie[:curveCookie:curveCookie], p.counter)
-	return secretbox.Seal(initiate, said, counted("CurveZMQINITIATE", p.counter), p.shared), nil
+	h.sent++
+	initiate := binary.BigEndian.AppendUint64(cookie[:cookieSize:cookieSize], h.sent)
+	return secretbox.Seal(initiate, inside, counterNonce("CurveZMQINITIATE", h.sent), h.shared), nil
 }
 
-// ready takes a READY and answers the server's metadata.
-func (p *curveClient) ready(b []byte) ([]byte, error) {
-	if len(b) < readyLeast {
+// ready reads a READY and returns the server's metadata.
+func (h *clientHandshake) ready(b []byte) ([]byte, error) {
+	if len(b) < minReady {
 		return nil, errReadyBox
 	}
-	counter, err := p.grow(b)
+	counter, err := h.acceptCounter(b)
 	if err != nil {
 		return nil, err
 	}
-	metadata, ok := secretbox.Open(nil, b[curveCounter:], counted("CurveZMQREADY---", counter), p.shared)
+	metadata, ok := secretbox.Open(nil, b[counterSize:], counterNonce("CurveZMQREADY---", counter), h.shared)
 	if !ok {
 		return nil, errReadyBox
 	}
 	return metadata, nil
 }
 
-// traffic is as that of a curveServer.
-func (p *curveClient) traffic() (*sealer, *opener) {
-	return newSealer("CurveZMQMESSAGEC", p.shared, p.counter), newOpener("CurveZMQMESSAGES", p.shared, p.seen)
-}
-
-// curveSecurity runs the handshake of one connection within zmq4.Open.
-type curveSecurity struct {
-	keys   *curveKeys
-	ours   []byte // properties
-	sealer *sealer
-	opener *opener
-}
-
-var _ zmq4.Security = (*curveSecurity)(nil)
-
-// Type implements zmq4.Security.
-func (s *curveSecurity) Type() zmq4.SecurityType { return zmq4.CurveSecurity }
-
-// Encrypt and Decrypt only see the commands of the handshake, which are sealed
-// by themselves.
-func (s *curveSecurity) Encrypt(w io.Writer, data []byte) (int, error) { return w.Write(data) }
-
-// Decrypt implements zmq4.Security.
-func (s *curveSecurity) Decrypt(w io.Writer, data []byte) (int, error) { return w.Write(data) }
-
-// arithmetic admits half the processors to the arithmetic of handshakes, four
-// multiplications each: a crowd of peers, or of attackers, leaves the other
-// half to those who are served already.
-var arithmetic = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
-
-// compute runs one step of a handshake when its turn has come.
-func compute(step func() ([]byte, error)) ([]byte, error) {
-	arithmetic <- struct{}{}
-	defer func() { <-arithmetic }()
-	return step()
-}
-
-// Handshake implements zmq4.Security.
-func (s *curveSecurity) Handshake(conn *zmq4.Conn, _ bool) error {
-	shake := s.join
-	if s.keys.server {
-		shake = s.serve
-	}
-	theirs, err := shake(conn, s.ours)
-	if err != nil {
-		return err
-	}
-	return readProperties(theirs, conn.Peer.Meta)
-}
-
-// serve is the handshake of a server; it answers the client's metadata.
-func (s *curveSecurity) serve(conn *zmq4.Conn, ours []byte) ([]byte, error) {
-	p := &curveServer{curvePeer: curvePeer{keys: s.keys}}
-	hello, err := receive(conn, zmq4.CmdHello)
-	if err != nil {
-		return nil, err
-	}
-	welcome, err := compute(func() ([]byte, error) { return p.hello(hello) })
-	if err != nil {
-		return nil, err
-	}
-	if err := conn.SendCmd(zmq4.CmdWelcome, welcome); err != nil {
-		return nil, err
-	}
-	initiate, err := receive(conn, zmq4.CmdInitiate)
-	if err != nil {
-		return nil, err
-	}
-	theirs, err := compute(func() ([]byte, error) { return p.initiate(initiate) })
-	if err != nil {
-		return nil, err
-	}
-	if err := conn.SendCmd(zmq4.CmdReady, p.ready(ours)); err != nil {
-		return nil, err
-	}
-	s.sealer, s.opener = p.traffic()
-	return theirs, nil
-}
-
-// join is the handshake of a client; it answers the server's metadata.
-func (s *curveSecurity) join(conn *zmq4.Conn, ours []byte) ([]byte, error) {
-	p := &curveClient{curvePeer{keys: s.keys}}
-	hello, err := compute(p.hello)
-	if err != nil {
-		return nil, err
-	}
-	if err := conn.SendCmd(zmq4.CmdHello, hello); err != nil {
-		return nil, err
-	}
-	welcome, err := receive(conn, zmq4.CmdWelcome)
-	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-		return nil, errServerKey
-	} else if err != nil {
-		return nil, err
-	}
-	initiate, err := compute(func() ([]byte, error) { return p.welcome(welcome, ours) })
-	if err != nil {
-		return nil, err
-	}
-	if err := conn.SendCmd(zmq4.CmdInitiate, initiate); err != nil {
-		return nil, err
-	}
-	ready, err := receive(conn, zmq4.CmdReady)
-	if err != nil {
-		return nil, err
-	}
-	theirs, err := p.ready(ready)
-	if err != nil {
-		return nil, err
-	}
-	s.sealer, s.opener = p.traffic()
-	return theirs, nil
-}
-
-// receive reads one command of the handshake.
-func receive(conn *zmq4.Conn, name string) ([]byte, error) {
-	cmd, err := conn.RecvCmd()
-	if err != nil {
-		return nil, err
-	}
-	if cmd.Name != name {
-		return nil, fmt.Errorf("command %.20s in place of %s", printable([]byte(cmd.Name)), name)
-	}
-	return cmd.Body, nil
+// streams returns the two directions of the connection after the handshake.
+func (h *clientHandshake) streams() (*Sealer, *Opener) {
+	return newSealer("CurveZMQMESSAGEC", h.shared, h.sent), newOpener("CurveZMQMESSAGES", h.shared, h.received)
 }

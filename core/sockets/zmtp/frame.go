@@ -1,63 +1,70 @@
-package sockets
+package zmtp
 
 import (
 	"encoding/binary"
 	"strconv"
 )
 
-// A ZMTP frame is one byte of flags, the length of the body in one byte, or
-// in eight with flagLong, and the body.
+// A frame is one byte of flags, the length of the body in one byte, or in eight with
+// FlagLong, and the body.
 const (
-	flagMore    = 1 << 0 // another frame of the message follows
-	flagLong    = 1 << 1 // the length has eight bytes
-	flagCommand = 1 << 2 // a command, never with flagMore
-	flagsKnown  = flagMore | flagLong | flagCommand
+	FlagMore    = 1 << 0 // another frame of the message follows
+	FlagLong    = 1 << 1 // the length has eight bytes
+	FlagCommand = 1 << 2 // a command, never together with FlagMore
+	FlagsKnown  = FlagMore | FlagLong | FlagCommand
 
 	shortHeader = 2
-	longHeader  = 9
+	LongHeader  = 9   // bytes of the longest header
 	maxShort    = 255 // longest body with a short header
+
+	// MaxCommand bounds the body of a command in bytes. A PING has at most 22; a
+	// subscription is as long as its topic.
+	MaxCommand = 4 << 10
 )
 
-// header answers the head of a frame whose body has n bytes, in h.
-func header(h *[longHeader]byte, flags byte, n int) []byte {
+// PutHeader writes the header of a frame whose body has n bytes into h, and returns
+// the part of h that it fills.
+func PutHeader(h *[LongHeader]byte, flags byte, n int) []byte {
 	if n <= maxShort {
 		h[0], h[1] = flags, byte(n)
 		return h[:shortHeader]
 	}
-	h[0] = flags | flagLong
+	h[0] = flags | FlagLong
 	binary.BigEndian.PutUint64(h[1:], uint64(n))
 	return h[:]
 }
 
-// parseHeader reads the head of a frame; size is 0 while b is too short.
-func parseHeader(b []byte) (flags byte, body uint64, size int) {
+// ParseHeader reads the header at the beginning of b: the frame's flags, the bytes of
+// its body and the bytes of the header itself, which are 0 if b is too short to hold it.
+func ParseHeader(b []byte) (flags byte, body uint64, size int) {
 	if len(b) < shortHeader {
 		return 0, 0, 0
 	}
-	if b[0]&flagLong == 0 {
+	if b[0]&FlagLong == 0 {
 		return b[0], uint64(b[1]), shortHeader
 	}
-	if len(b) < longHeader {
+	if len(b) < LongHeader {
 		return 0, 0, 0
 	}
-	return b[0], binary.BigEndian.Uint64(b[1:]), longHeader
+	return b[0], binary.BigEndian.Uint64(b[1:]), LongHeader
 }
 
-// wireSize is the number of bytes that frames have on the wire, at most.
-func wireSize(frames [][]byte) int64 {
+// WireSize returns the number of bytes that frames take on the wire, at most.
+func WireSize(frames [][]byte) int64 {
 	n := int64(0)
 	for _, f := range frames {
-		n += int64(len(f)) + longHeader
+		n += int64(len(f)) + LongHeader
 	}
 	return n
 }
 
-// printable answers an identity for the log.
-func printable(id []byte) string {
-	for _, b := range id {
-		if b < ' ' || b > '~' {
-			return strconv.Quote(string(id))
+// Printable returns bytes that a peer sent, such as its identity, in a form that is
+// safe in a log: quoted, unless all of them are printable ASCII.
+func Printable(b []byte) string {
+	for _, c := range b {
+		if c < ' ' || c > '~' {
+			return strconv.Quote(string(b))
 		}
 	}
-	return string(id)
+	return string(b)
 }

@@ -1,23 +1,26 @@
-package sockets
+package zmtp
 
 import (
 	"encoding/binary"
 	"errors"
-	"io"
 	"strings"
 
 	"github.com/go-zeromq/zmq4"
 )
 
-// What peers tell of themselves at the end of a handshake: properties, each a
-// name behind its length in one byte and a value behind its length in four (RFC
-// 23). Names are compared without case.
+// Peers describe themselves at the end of a handshake with properties. Each is a name
+// behind its length in one byte and a value behind its length in four (RFC 23). Names
+// are compared without case. zmq4 reads and writes them too, but more slowly: it passes
+// each name through a library that knows the capital letters of all languages.
 const (
-	propertyType     = "Socket-Type"
-	propertyIdentity = "Identity"
+	PropertyType     = "Socket-Type"
+	PropertyIdentity = "Identity"
+
+	// MaxIdentity bounds the value of PropertyIdentity in bytes.
+	MaxIdentity = 255
 )
 
-var errProperty = errors.New("property that goes beyond the metadata")
+var errProperty = errors.New("a property extends past the end of the metadata")
 
 func appendProperty(b []byte, name, value string) []byte {
 	b = append(append(b, byte(len(name))), name...)
@@ -25,13 +28,14 @@ func appendProperty(b []byte, name, value string) []byte {
 	return append(b, value...)
 }
 
-// properties answers what a socket tells its peers.
-func properties(kind Kind, identity []byte) []byte {
-	return appendProperty(appendProperty(nil, propertyType, string(kind)), propertyIdentity, string(identity))
+// Properties returns what a socket of this type and identity sends about itself.
+func Properties(socketType string, identity []byte) []byte {
+	return appendProperty(appendProperty(nil, PropertyType, socketType), PropertyIdentity, string(identity))
 }
 
-// readProperties enters those of a peer that matter here under their names.
-func readProperties(b []byte, meta zmq4.Metadata) error {
+// ReadProperties reads the properties of a peer and puts PropertyType and
+// PropertyIdentity into meta; others are skipped.
+func ReadProperties(b []byte, meta zmq4.Metadata) error {
 	for len(b) > 0 {
 		n := int(b[0])
 		if len(b) < 1+n+4 {
@@ -42,7 +46,7 @@ func readProperties(b []byte, meta zmq4.Metadata) error {
 		if uint64(size) > uint64(len(rest)) {
 			return errProperty
 		}
-		for _, known := range [...]string{propertyType, propertyIdentity} {
+		for _, known := range [...]string{PropertyType, PropertyIdentity} {
 			if strings.EqualFold(string(name), known) {
 				meta[known] = string(rest[:size])
 			}
@@ -51,27 +55,3 @@ func readProperties(b []byte, meta zmq4.Metadata) error {
 	}
 	return nil
 }
-
-// nullSecurity is the mechanism NULL: each side tells its properties.
-type nullSecurity struct{ ours []byte }
-
-// Type implements zmq4.Security.
-func (nullSecurity) Type() zmq4.SecurityType { return zmq4.NullSecurity }
-
-// Handshake implements zmq4.Security.
-func (s nullSecurity) Handshake(conn *zmq4.Conn, _ bool) error {
-	if err := conn.SendCmd(zmq4.CmdReady, s.ours); err != nil {
-		return err
-	}
-	ready, err := receive(conn, zmq4.CmdReady)
-	if err != nil {
-		return err
-	}
-	return readProperties(ready, conn.Peer.Meta)
-}
-
-// Encrypt implements zmq4.Security.
-func (nullSecurity) Encrypt(w io.Writer, data []byte) (int, error) { return w.Write(data) }
-
-// Decrypt implements zmq4.Security.
-func (nullSecurity) Decrypt(w io.Writer, data []byte) (int, error) { return w.Write(data) }

@@ -1,4 +1,4 @@
-package sockets
+package zmtp
 
 import (
 	"bytes"
@@ -8,12 +8,12 @@ import (
 	"github.com/go-zeromq/zmq4"
 )
 
-// Our properties are what zmq4 reads, and we read what it writes.
+// zmq4 must read the properties that we write, and we those that it writes.
 func TestProperties(t *testing.T) {
-	want := zmq4.Metadata{propertyType: "ROUTER", propertyIdentity: "id"}
+	want := zmq4.Metadata{PropertyType: "ROUTER", PropertyIdentity: "id"}
 	theirs := zmq4.Metadata{}
-	if err := theirs.UnmarshalZMTP(properties(Router, []byte("id"))); err != nil || !maps.Equal(theirs, want) {
-		t.Errorf("%v, %v", theirs, err)
+	if err := theirs.UnmarshalZMTP(Properties("ROUTER", []byte("id"))); err != nil || !maps.Equal(theirs, want) {
+		t.Errorf("zmq4 reads %v, %v; want %v", theirs, err, want)
 	}
 	written, err := want.MarshalZMTP()
 	if err != nil {
@@ -21,15 +21,15 @@ func TestProperties(t *testing.T) {
 	}
 	written = appendProperty(written, "X-other", "value")
 	ours := zmq4.Metadata{}
-	if err := readProperties(written, ours); err != nil || !maps.Equal(ours, want) {
-		t.Errorf("%v, %v", ours, err)
+	if err := ReadProperties(written, ours); err != nil || !maps.Equal(ours, want) {
+		t.Errorf("read %v, %v; want %v", ours, err, want)
 	}
-	if err := readProperties(bytes.ToUpper(written), ours); err != nil || ours[propertyIdentity] != "ID" {
+	if err := ReadProperties(bytes.ToUpper(written), ours); err != nil || ours[PropertyIdentity] != "ID" {
 		t.Errorf("names in capitals: %v, %v", ours, err)
 	}
 	for n := range written {
 		got := zmq4.Metadata{}
-		err := readProperties(written[:n], got)
+		err := ReadProperties(written[:n], got)
 		if whole := n == 0 || len(got) > 0 && err == nil; !whole && err == nil {
 			t.Errorf("%d bytes of %d: %v", n, len(written), got)
 		}
@@ -37,12 +37,12 @@ func TestProperties(t *testing.T) {
 }
 
 func FuzzProperties(f *testing.F) {
-	f.Add(properties(Dealer, nil))
+	f.Add(Properties("DEALER", nil))
 	f.Add([]byte("\x08Identity\xff\xff\xff\xffx"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got := zmq4.Metadata{}
-		if readProperties(b, got) == nil && len(got) > 2 {
-			t.Errorf("%v", got)
+		if ReadProperties(b, got) == nil && len(got) > 2 {
+			t.Errorf("read %v: only the type and the identity are known", got)
 		}
 	})
 }
