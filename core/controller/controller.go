@@ -186,7 +186,7 @@ func (c *controller) buildHub(stop func()) error {
 		},
 		Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("hub"),
 	})
-	c.notify = sockets.New(sockets.Pub, sockets.Options{Recall: lateNotices, Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("hub")})
+	c.notify = sockets.New(sockets.Pub, sockets.Options{Replay: lateNotices, Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("hub")})
 	c.hub, err = hub.New(hub.Options{
 		Log: c.log.Named("hub"), Session: c.session, DB: c.base,
 		HeartbeatPeriod: c.o.HeartbeatPeriod, RegistrationTimeout: c.o.RegistrationTimeout,

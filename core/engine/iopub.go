@@ -123,7 +123,7 @@ func (p *iopub) hold(frames [][]byte) {
 		}
 		return
 	}
-	p.held = append(p.held, sockets.Own(frames))
+	p.held = append(p.held, sockets.Retain(frames))
 	p.heldBytes += size
 }
 

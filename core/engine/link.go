@@ -85,7 +85,7 @@ func (l *link) send(endpoint string, frames [][]byte) {
 		return
 	}
 	l.bytes += size
-	l.held[endpoint] = append(l.held[endpoint], sockets.Own(frames))
+	l.held[endpoint] = append(l.held[endpoint], sockets.Retain(frames))
 	l.flush(endpoint)
 }
 

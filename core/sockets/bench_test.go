@@ -32,7 +32,7 @@ func BenchmarkForward(b *testing.B) {
 		b.Run(fmt.Sprintf("clients=%d/engines=%d/curve=%v", n.clients, n.engines, n.curve), func(b *testing.B) {
 			var server, client *curve.Config
 			if n.curve {
-				server, client = curves()
+				server, client = curveConfigs()
 			}
 			in, out := relays(b, server)
 			clientEnd, engineEnd := listen(b, in), listen(b, out)
@@ -110,7 +110,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 
 // BenchmarkLarge measures arrays through the relay.
 func BenchmarkLarge(b *testing.B) {
-	server, client := curves()
+	server, client := curveConfigs()
 	for _, n := range []struct {
 		size           int
 		server, client *curve.Config
@@ -152,7 +152,7 @@ func BenchmarkPublish(b *testing.B) {
 	for range subscribers {
 		select {
 		case <-ready:
-		case <-time.After(patience):
+		case <-time.After(timeout):
 			b.Fatal("no subscription")
 		}
 	}

@@ -11,14 +11,14 @@ import (
 
 const (
 	// patientFrom is how many messages a peer awaits that can wait for one.
-	patientFrom = 64
+	coalesceFrom = 64
 	// gatherFor is the least time between two writes to such a peer.
-	gatherFor = 500 * time.Microsecond
+	coalesceDelay = 500 * time.Microsecond
 )
 
 // postponed is for the whole process: when what waits on the list of FlushAll is
 // looked at again.
-var postponed struct {
+var delayedFlush struct {
 	armed atomic.Bool
 	once  sync.Once
 	timer *time.Timer
@@ -27,24 +27,24 @@ var postponed struct {
 // Await tells that the peer awaits n more messages, or fewer when n is
 // negative. FlushAll lets a peer that awaits many wait for at most half a
 // millisecond since the last write.
-func (c *Conn) Await(n int) { c.awaited.Add(int64(n)) }
+func (c *Conn) ExpectReplies(n int) { c.expected.Add(int64(n)) }
 
 // patient reports whether c can wait.
-func (c *Conn) patient() bool {
-	return c.awaited.Load() >= patientFrom && time.Since(epoch)-time.Duration(c.flushed.Load()) < gatherFor
+func (c *Conn) mayCoalesce() bool {
+	return c.expected.Load() >= coalesceFrom && time.Since(epoch)-time.Duration(c.lastFlush.Load()) < coalesceDelay
 }
 
 // postpone has the list looked at again soon. What is to be seen then has to be on
 // it before: a timer that is armed may be about to fire.
-func postpone() {
-	if !postponed.armed.Swap(true) {
-		postponed.once.Do(func() {
-			postponed.timer = time.AfterFunc(time.Hour, func() {
-				postponed.armed.Store(false)
+func flushLater() {
+	if !delayedFlush.armed.Swap(true) {
+		delayedFlush.once.Do(func() {
+			delayedFlush.timer = time.AfterFunc(time.Hour, func() {
+				delayedFlush.armed.Store(false)
 				FlushAll()
 			})
 		})
-		postponed.timer.Reset(gatherFor)
+		delayedFlush.timer.Reset(coalesceDelay)
 	}
 }
 

@@ -8,12 +8,12 @@ import (
 
 // listener answers the connection of a peer, and a channel of n that has something
 // for each message that the peer gets.
-func listener(t *testing.T, n int) (c *Conn, got chan struct{}) {
+func connectedPeer(t *testing.T, n int) (c *Conn, got chan struct{}) {
 	t.Helper()
 	got = make(chan struct{}, n)
 	s := open(t, Router, Options{})
 	dial(t, open(t, Dealer, Options{Identity: []byte("peer"), Handler: func(*Conn, [][]byte) { got <- struct{}{} }}), listen(t, s))
-	for deadline := time.Now().Add(patience); c == nil; c = s.Lookup([]byte("peer")) {
+	for deadline := time.Now().Add(timeout); c == nil; c = s.Lookup([]byte("peer")) {
 		if time.Now().After(deadline) {
 			t.Fatal("no peer")
 		}
@@ -24,9 +24,9 @@ func listener(t *testing.T, n int) (c *Conn, got chan struct{}) {
 
 // A peer that awaits many messages gets all of them in few writes, and the last
 // one soon although nothing else is written.
-func TestPatientPeer(t *testing.T) {
+func TestWritesAreCoalesced(t *testing.T) {
 	const n = 1000
-	c, got := listener(t, n)
+	c, got := connectedPeer(t, n)
 	// What others of the process write in between is not seen, so there may be more.
 	send := func() (writes int) {
 		for range n {
@@ -46,33 +46,33 @@ func TestPatientPeer(t *testing.T) {
 		for range n {
 			select {
 			case <-got:
-			case <-time.After(patience):
+			case <-time.After(timeout):
 				t.Fatal("a message is missing")
 			}
 		}
 		return writes
 	}
-	if c.patient() {
+	if c.mayCoalesce() {
 		t.Error("a peer that awaits nothing waits")
 	}
 	send()
-	c.Await(patientFrom + n)
+	c.ExpectReplies(coalesceFrom + n)
 	began := time.Now()
 	writes := send()
 	// Two who flush at the same moment may both write.
-	if most := 2*int(time.Since(began)/gatherFor) + 4; writes > most {
+	if most := 2*int(time.Since(began)/coalesceDelay) + 4; writes > most {
 		t.Errorf("%d writes for a patient peer, at most %d fit in the time", writes, most)
 	}
-	c.Await(-n - 1)
-	if c.patient() {
+	c.ExpectReplies(-n - 1)
+	if c.mayCoalesce() {
 		t.Error("a peer that awaits few waits")
 	}
 }
 
 // What is put off just when the timer fires that looks after it is not forgotten.
-func TestPatientPeerAtTheTimer(t *testing.T) {
-	c, got := listener(t, 2)
-	c.Await(1 << 30)
+func TestFlushLaterForgetsNothing(t *testing.T) {
+	c, got := connectedPeer(t, 2)
+	c.ExpectReplies(1 << 30)
 	put := func() {
 		if err := c.Enqueue([]byte("m")); err != nil {
 			t.Fatal(err)
@@ -81,14 +81,14 @@ func TestPatientPeerAtTheTimer(t *testing.T) {
 	}
 	for i := range 2000 {
 		put()
-		for began := time.Now(); time.Since(began) < gatherFor-time.Duration(i%100)*time.Microsecond; {
+		for began := time.Now(); time.Since(began) < coalesceDelay-time.Duration(i%100)*time.Microsecond; {
 			runtime.Gosched()
 		}
 		put()
 		for range 2 {
 			select {
 			case <-got:
-			case <-time.After(patience):
+			case <-time.After(timeout):
 				t.Fatalf("round %d: a message is missing", i)
 			}
 		}

@@ -31,16 +31,16 @@ type Conn struct {
 	topics  topicSet
 	drained chan struct{} // non-nil while finish waits for an empty queue
 
-	received seen // by the reader goroutine
+	received sharedTraffic // by the reader goroutine
 	// taken is what of the traffic the socket has in its totals. Socket.mu
 	// guards it.
-	taken struct{ received, sent Traffic }
+	counted struct{ received, sent Traffic }
 
 	// dirty connections are linked into the process-wide list of FlushAll.
 	dirty     atomic.Bool
 	nextDirty *Conn
-	awaited   atomic.Int64 // messages, by the peer
-	flushed   atomic.Int64 // when that was done last; kept while it matters
+	expected  atomic.Int64 // messages, by the peer
+	lastFlush atomic.Int64 // when that was done last; kept while it matters
 
 	discard atomic.Bool // Close has begun: messages that arrive are dropped
 	readEnd chan struct{}
@@ -102,8 +102,8 @@ func (c *Conn) put(mark bool, frames ...[]byte) error {
 		c.mu.Unlock()
 		return ErrNoPeer
 	}
-	if !c.out.admits(c.s.o.Limits.SendQueue) {
-		c.overMark()
+	if !c.out.accepts(c.s.o.Limits.SendQueue) {
+		c.countRefused()
 		c.mu.Unlock()
 		c.s.totals.full.Add(1)
 		return ErrFull
@@ -114,13 +114,13 @@ func (c *Conn) put(mark bool, frames ...[]byte) error {
 		if i < last {
 			flags = zmtp.FlagMore
 		}
-		c.out.frame(flags, f)
+		c.out.putFrame(flags, f)
 		size += len(f)
 	}
 	c.out.sent.count(int64(size))
 	c.mu.Unlock()
 	if mark {
-		c.mark()
+		c.markDirty()
 	}
 	return nil
 }
@@ -132,14 +132,14 @@ func (c *Conn) putCommand(parts ...[]byte) {
 	if c.err != nil || c.out.bytes > 1<<20 {
 		return
 	}
-	c.out.command(parts...)
-	c.mark()
+	c.out.putCommand(parts...)
+	c.markDirty()
 }
 
 // overMark counts a message that is refused because the peer is over its mark,
 // and begins the watch over it: when it takes nothing at all for StuckAfter, it
 // is dropped. The caller holds c.mu.
-func (c *Conn) overMark() {
+func (c *Conn) countRefused() {
 	c.out.refused++
 	if c.out.refused == 1 {
 		c.s.log.Warn("peer does not read: its messages are refused until it does",
@@ -163,14 +163,14 @@ func (c *Conn) overMark() {
 
 // caughtUp tells how many messages were refused once the peer has taken nearly
 // all that waited. The caller holds c.mu.
-func (c *Conn) caughtUp() {
-	if c.out.refused > 0 && c.out.bytes <= min(c.s.o.Limits.SendQueue, queueFair)/2 {
-		c.tellRefused("it had caught up")
+func (c *Conn) checkCaughtUp() {
+	if c.out.refused > 0 && c.out.bytes <= min(c.s.o.Limits.SendQueue, fairShare)/2 {
+		c.logRefused("it had caught up")
 	}
 }
 
 // tellRefused logs how many messages a peer was not sent. The caller holds c.mu.
-func (c *Conn) tellRefused(until string) {
+func (c *Conn) logRefused(until string) {
 	c.s.log.Warn("peer did not read: messages were not sent to it", "peer", c.RemoteAddr().String(), "identity", zmtp.Printable(c.id),
 		"messages", c.out.refused, "queued", c.out.bytes, "until", until)
 	c.out.refused = 0
@@ -186,7 +186,7 @@ func (c *Conn) fail(err error) {
 	}
 	c.err = err
 	if c.out.refused > 0 {
-		c.tellRefused(err.Error())
+		c.logRefused(err.Error())
 	}
 	if c.out.watch != nil {
 		c.out.watch.Stop()
@@ -199,7 +199,7 @@ func (c *Conn) fail(err error) {
 func (c *Conn) run() {
 	if err := c.s.add(c); err != nil {
 		c.fail(err)
-		c.s.ended(c, c.discardQueue())
+		c.s.logEnded(c, c.discardQueue())
 		return
 	}
 	c.Flush() // subscriptions and messages that waited
@@ -207,12 +207,12 @@ func (c *Conn) run() {
 		c.s.o.Connected(c)
 		FlushAll()
 	}
-	c.fail(c.in.loop())
+	c.fail(c.in.readLoop())
 	close(c.readEnd)
 	c.in.flush()
 	c.s.remove(c)
 	err := c.discardQueue()
-	c.s.ended(c, err)
+	c.s.logEnded(c, err)
 	if c.s.o.Disconnected != nil {
 		c.s.o.Disconnected(c, err)
 	}

@@ -33,7 +33,7 @@ func rawCommand(name string, body []byte) []byte {
 func (p *rawPeer) curveHandshake(client *curve.Config, kind Kind, identity string) *rawCurvePeer {
 	p.t.Helper()
 	m := curve.NewMechanism(client.Keys(), zmtp.Properties(string(kind), []byte(identity)))
-	_ = p.SetDeadline(time.Now().Add(patience))
+	_ = p.SetDeadline(time.Now().Add(timeout))
 	if _, err := zmq4.Open(p.TCPConn, m, zmq4.SocketType(kind), zmq4.SocketIdentity(identity), false, nil); err != nil {
 		p.t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func (p *rawPeer) curveHandshake(client *curve.Config, kind Kind, identity strin
 }
 
 // helloTo returns the body of a HELLO that client sends.
-func helloTo(t *testing.T, client *curve.Config) []byte {
+func helloOf(t *testing.T, client *curve.Config) []byte {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -67,9 +67,9 @@ func helloTo(t *testing.T, client *curve.Config) []byte {
 
 // The layout of a sealed frame, and the size of the shortest INITIATE that is read.
 const (
-	sealedName = "\x07MESSAGE"
-	countAt    = 2 + len(sealedName) // in a frame with a short header
-	initiate   = 248
+	sealedName  = "\x07MESSAGE"
+	counterAt   = 2 + len(sealedName) // in a frame with a short header
+	minInitiate = 248
 )
 
 // sealed returns a sealed frame with these flags inside.
@@ -94,10 +94,10 @@ func (p *rawCurvePeer) opened() (flags byte, body []byte) {
 }
 
 func TestBadCurveHandshakesAreClosedAndLoggedOnce(t *testing.T) {
-	server, client := curves()
+	server, client := curveConfigs()
 	stranger := curve.NewKey().Public()
-	hello := helloTo(t, client)
-	wrongHello := helloTo(t, &curve.Config{ServerKey: stranger})
+	hello := helloOf(t, client)
+	wrongHello := helloOf(t, &curve.Config{ServerKey: stranger})
 	head := string(greeting("CURVE"))
 	good := string(rawCommand("HELLO", hello))
 	for name, bytes := range map[string]string{
@@ -111,12 +111,12 @@ func TestBadCurveHandshakesAreClosedAndLoggedOnce(t *testing.T) {
 		"other server":      head + string(rawCommand("HELLO", wrongHello)),
 		"two HELLOs":        head + good + good,
 		"READY":             head + good + string(ready(Dealer, "")),
-		"garbage INITIATE":  head + good + string(rawCommand("INITIATE", make([]byte, initiate+40))),
+		"garbage INITIATE":  head + good + string(rawCommand("INITIATE", make([]byte, minInitiate+40))),
 		"short INITIATE":    head + good + string(rawCommand("INITIATE", make([]byte, 20))),
 		"MESSAGE":           head + good + string(rawFrame(0, sealedName+strings.Repeat("x", 40))),
-		"4 EiB":             head + string(claim(zmtp.FlagCommand, 1<<62)),
-		"4 EiB after HELLO": head + good + string(claim(zmtp.FlagCommand, 1<<62)),
-		"8 KiB":             head + good + string(claim(zmtp.FlagCommand, 8<<10)),
+		"4 EiB":             head + string(claimedHeader(zmtp.FlagCommand, 1<<62)),
+		"4 EiB after HELLO": head + good + string(claimedHeader(zmtp.FlagCommand, 1<<62)),
+		"8 KiB":             head + good + string(claimedHeader(zmtp.FlagCommand, 8<<10)),
 		"ERROR":             head + good + string(rawFrame(zmtp.FlagCommand, "\x05ERROR\x03bad")),
 		"empty command":     head + string(rawFrame(zmtp.FlagCommand, "")),
 	} {
@@ -136,7 +136,7 @@ func TestBadCurveHandshakesAreClosedAndLoggedOnce(t *testing.T) {
 			if grown := after.TotalAlloc - before.TotalAlloc; grown > 2<<20 {
 				t.Errorf("%d bytes were allocated", grown)
 			}
-			wantServedOver(t, client, endpoint)
+			wantServedWith(t, client, endpoint)
 			_ = router.Close(0)
 			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, first.LocalAddr().String()) {
 				t.Errorf("log:\n%s", text)
@@ -147,8 +147,8 @@ func TestBadCurveHandshakesAreClosedAndLoggedOnce(t *testing.T) {
 
 // TestWrongMechanismIsNamed looks at what the log says on both sides.
 func TestWrongMechanismIsNamed(t *testing.T) {
-	server, client := curves()
-	other, _ := curves()
+	server, client := curveConfigs()
+	other, _ := curveConfigs()
 	for name, test := range map[string]struct {
 		client     *curve.Config
 		here, dial string
@@ -167,7 +167,7 @@ func TestWrongMechanismIsNamed(t *testing.T) {
 		if test.here == "" {
 			await(t, r.connected, "connection")
 		}
-		for limit := time.Now().Add(patience); !strings.Contains(here.String(), test.here) || !strings.Contains(dialling.String(), test.dial); time.Sleep(time.Millisecond) {
+		for limit := time.Now().Add(timeout); !strings.Contains(here.String(), test.here) || !strings.Contains(dialling.String(), test.dial); time.Sleep(time.Millisecond) {
 			if time.Now().After(limit) {
 				t.Fatalf("%s: listening:\n%s\ndialling:\n%s", name, here.String(), dialling.String())
 			}
@@ -178,7 +178,7 @@ func TestWrongMechanismIsNamed(t *testing.T) {
 }
 
 func TestBadSealedFramesEndTheConnection(t *testing.T) {
-	server, client := curves()
+	server, client := curveConfigs()
 	limits := Limits{MaxFrame: 1 << 20, MaxFrames: 1000, MaxMessage: 2 << 20}
 	for name, bad := range map[string]func(p *rawCurvePeer) []byte{
 		"not sealed":   func(*rawCurvePeer) []byte { return rawFrame(0, "x") },
@@ -201,10 +201,10 @@ func TestBadSealedFramesEndTheConnection(t *testing.T) {
 			b := p.sealed(zmtp.FlagMore, "one")
 			return append(p.sealed(zmtp.FlagMore, "two"), b...)
 		},
-		"counter 0": func(p *rawCurvePeer) []byte { b := p.sealed(0, "x"); clear(b[countAt : countAt+8]); return b },
+		"counter 0": func(p *rawCurvePeer) []byte { b := p.sealed(0, "x"); clear(b[counterAt : counterAt+8]); return b },
 		"counter's end": func(p *rawCurvePeer) []byte {
 			b := p.sealed(0, "x")
-			binary.BigEndian.PutUint64(b[countAt:], 1<<63)
+			binary.BigEndian.PutUint64(b[counterAt:], 1<<63)
 			return b
 		},
 		"outer MORE":      func(p *rawCurvePeer) []byte { b := p.sealed(zmtp.FlagMore, "x"); b[0] = zmtp.FlagMore; return b },
@@ -212,9 +212,9 @@ func TestBadSealedFramesEndTheConnection(t *testing.T) {
 		"command, more":   func(p *rawCurvePeer) []byte { return p.sealed(zmtp.FlagCommand|zmtp.FlagMore, "\x04PING\x00\x00") },
 		"command of 5 KB": func(p *rawCurvePeer) []byte { return p.sealed(zmtp.FlagCommand, strings.Repeat("x", 5<<10)) },
 		"short PING":      func(p *rawCurvePeer) []byte { return p.sealed(zmtp.FlagCommand, "\x04PING\x00") },
-		"4 EiB":           func(*rawCurvePeer) []byte { return claim(0, 1<<62) },
-		"all ones":        func(*rawCurvePeer) []byte { return claim(0, ^uint64(0)) },
-		"over MaxFrame":   func(*rawCurvePeer) []byte { return claim(0, uint64(1<<20+curve.Overhead+1)) },
+		"4 EiB":           func(*rawCurvePeer) []byte { return claimedHeader(0, 1<<62) },
+		"all ones":        func(*rawCurvePeer) []byte { return claimedHeader(0, ^uint64(0)) },
+		"over MaxFrame":   func(*rawCurvePeer) []byte { return claimedHeader(0, uint64(1<<20+curve.Overhead+1)) },
 		"over MaxFrames": func(p *rawCurvePeer) (b []byte) {
 			for range 1001 {
 				b = append(b, p.sealed(zmtp.FlagMore, "")...)
@@ -247,7 +247,7 @@ func TestBadSealedFramesEndTheConnection(t *testing.T) {
 			_, _ = p.Write(bad(p))
 			p.wantClosed()
 			await(t, r.disconnected, "report of the end")
-			wantServedOver(t, client, endpoint)
+			wantServedWith(t, client, endpoint)
 			_ = router.Close(0)
 			if n := strings.Count(log.String(), p.LocalAddr().String()); n != 1 {
 				t.Errorf("%d lines in the log:\n%s", n, log.String())
@@ -257,27 +257,27 @@ func TestBadSealedFramesEndTheConnection(t *testing.T) {
 }
 
 func TestSealedClaimsCostNothing(t *testing.T) {
-	server, client := curves()
+	server, client := curveConfigs()
 	r := newRecorder()
 	o := r.options()
 	o.Handler, o.Curve = echo, server
 	endpoint := listen(t, open(t, Router, o))
-	before := heap()
+	before := heapInUse()
 	for i := range 16 {
 		p := rawDial(t, endpoint).curveHandshake(client, Dealer, fmt.Sprint("claim", i))
-		p.write(claim(0, 8<<30))
+		p.write(claimedHeader(0, 8<<30))
 		p.write(make([]byte, 100))
 		await(t, r.connected, "connection")
 		defer runtime.KeepAlive(p)
 	}
-	wantServedOver(t, client, endpoint)
-	if held := int64(heap()) - int64(before); held > 24<<20 {
+	wantServedWith(t, client, endpoint)
+	if held := int64(heapInUse()) - int64(before); held > 24<<20 {
 		t.Errorf("16 claims of 8 GiB hold %d MiB", held>>20)
 	}
 }
 
 func TestSealedPingsAndSubscriptions(t *testing.T) {
-	server, client := curves()
+	server, client := curveConfigs()
 	changes := make(chan string, 10)
 	pub := open(t, Pub, Options{Curve: server, Subscribed: func(_ *Conn, topic []byte, on bool) { changes <- fmt.Sprint(string(topic), on) }})
 	p := rawDial(t, listen(t, pub)).curveHandshake(client, Sub, "")
@@ -308,7 +308,7 @@ func TestSealedPingsAndSubscriptions(t *testing.T) {
 // TestLargeFramesMayBeKept keeps a large frame and forwards it, as a database
 // and a relay do.
 func TestLargeFramesMayBeKept(t *testing.T) {
-	server, client := curves()
+	server, client := curveConfigs()
 	kept := make(chan []byte, 2)
 	router := open(t, Router, Options{Curve: server, Handler: func(c *Conn, f [][]byte) {
 		kept <- f[0]

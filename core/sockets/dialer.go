@@ -22,14 +22,14 @@ func (s *Socket) Dial(endpoint string) error {
 	if err != nil {
 		return err
 	}
-	if !s.start(func() { s.keepDialling(endpoint, addr) }) {
+	if !s.start(func() { s.keepDialing(endpoint, addr) }) {
 		return fmt.Errorf("dial %s: %w", endpoint, ErrClosed)
 	}
 	return nil
 }
 
 // keepDialling holds one connection to an endpoint, one after the other.
-func (s *Socket) keepDialling(endpoint, addr string) {
+func (s *Socket) keepDialing(endpoint, addr string) {
 	pause := dialPause
 	for {
 		c, err := s.dialOnce(endpoint, addr)
@@ -41,7 +41,7 @@ func (s *Socket) keepDialling(endpoint, addr string) {
 		} else if s.ctx.Err() == nil {
 			s.log.Debug("cannot connect yet", "endpoint", endpoint, "error", err)
 		}
-		if !s.wait(pause) {
+		if !s.pause(pause) {
 			return
 		}
 		pause = min(2*pause, dialPauseMax)
@@ -56,8 +56,8 @@ func (s *Socket) dialOnce(endpoint, addr string) (*Conn, error) {
 		return nil, err
 	}
 	tcp := conn.(*net.TCPConn)
-	e := s.pending.enter(tcp, 1<<30) // so that Close ends it
-	defer s.pending.leave(e)
+	e := s.pending.add(tcp, 1<<30) // so that Close ends it
+	defer s.pending.remove(e)
 	c, err := s.handshake(tcp, endpoint)
 	if err != nil {
 		s.refuse(tcp, err)

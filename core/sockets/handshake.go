@@ -21,7 +21,7 @@ import (
 // never allocates what a peer merely claims. zmq4 reads exactly what it needs;
 // what follows the handshake stays in the buffer. What zmq4 writes in pieces is
 // written when it waits for an answer, or has finished.
-type guard struct {
+type handshakeConn struct {
 	net.Conn
 	out       []byte
 	in        *inbox
@@ -31,11 +31,11 @@ type guard struct {
 }
 
 // Read implements net.Conn.
-func (g *guard) Read(p []byte) (int, error) {
+func (g *handshakeConn) Read(p []byte) (int, error) {
 	in := g.in
 	for g.allowed == 0 || in.pos == in.end {
 		if g.allowed == 0 {
-			if err := g.admit(); err != nil {
+			if err := g.checkNext(); err != nil {
 				_ = g.flush() // our greeting tells the peer why, if it is still there
 				return 0, err
 			}
@@ -49,7 +49,7 @@ func (g *guard) Read(p []byte) (int, error) {
 			in.start = in.pos
 			in.shift(in.pos)
 		}
-		if err := g.more(); err != nil {
+		if err := g.readMore(); err != nil {
 			return 0, err
 		}
 	}
@@ -63,8 +63,8 @@ func (g *guard) Read(p []byte) (int, error) {
 // more reads once. What is to be written waits while the peer's next part is
 // there: one that connects has sent its greeting at once, and gets ours with what
 // follows it.
-func (g *guard) more() error {
-	if ahead, ok := g.in.r.(aheadReader); ok && len(g.out) > 0 {
+func (g *handshakeConn) readMore() error {
+	if ahead, ok := g.in.r.(nonblockingReader); ok && len(g.out) > 0 {
 		n, err := ahead.tryRead(g.in.buf[g.in.end:])
 		g.in.end += n
 		if n > 0 || err != nil {
@@ -78,12 +78,12 @@ func (g *guard) more() error {
 }
 
 // Write implements net.Conn.
-func (g *guard) Write(p []byte) (int, error) {
+func (g *handshakeConn) Write(p []byte) (int, error) {
 	g.out = append(g.out, p...)
 	return len(p), nil
 }
 
-func (g *guard) flush() error {
+func (g *handshakeConn) flush() error {
 	if len(g.out) == 0 {
 		return nil
 	}
@@ -94,7 +94,7 @@ func (g *guard) flush() error {
 
 // admit looks at what comes next and sets how much of it may be handed on;
 // that stays 0 while too little is there to tell.
-func (g *guard) admit() error {
+func (g *handshakeConn) checkNext() error {
 	b := g.in.buf[g.in.pos:g.in.end]
 	if !g.greeting {
 		if len(b) == 0 {
@@ -147,9 +147,9 @@ func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err erro
 	if c, err = newConn(s, tcp, endpoint); err != nil {
 		return nil, err
 	}
-	c.in.buf = make([]byte, readIdle)
+	c.in.buf = make([]byte, idleBuffer)
 	security := s.newSecurity()
-	g := &guard{Conn: tcp, in: &c.in, mechanism: string(security.Type())}
+	g := &handshakeConn{Conn: tcp, in: &c.in, mechanism: string(security.Type())}
 	z, err := zmq4.Open(g, security, zmq4.SocketType(s.kind),
 		zmq4.SocketIdentity(s.o.Identity), endpoint == "", nil)
 	if err == nil {
@@ -175,10 +175,10 @@ type handshakes struct {
 	closed bool
 }
 
-var errCrowded = errors.New("too many handshakes in progress")
+var errTooManyHandshakes = errors.New("too many handshakes in progress")
 
 // enter adds one and closes the oldest beyond limit.
-func (h *handshakes) enter(tcp *net.TCPConn, limit int) *list.Element {
+func (h *handshakes) add(tcp *net.TCPConn, limit int) *list.Element {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -194,7 +194,7 @@ func (h *handshakes) enter(tcp *net.TCPConn, limit int) *list.Element {
 }
 
 // leave takes one out; false when it had been closed to make room.
-func (h *handshakes) leave(e *list.Element) bool {
+func (h *handshakes) remove(e *list.Element) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n := h.list.Len()

@@ -21,10 +21,10 @@ import (
 // deadline of the socket's could have helped it.
 func wantServed(t *testing.T, endpoint string) {
 	t.Helper()
-	wantServedOver(t, nil, endpoint)
+	wantServedWith(t, nil, endpoint)
 }
 
-func wantServedOver(t *testing.T, curve *curve.Config, endpoint string) {
+func wantServedWith(t *testing.T, curve *curve.Config, endpoint string) {
 	t.Helper()
 	r := newRecorder()
 	o := r.options()
@@ -81,10 +81,10 @@ func TestBadHandshakesAreClosedAndLoggedOnce(t *testing.T) {
 		"reserved flags":        head + string(rawFrame(zmtp.FlagCommand|0x80, "\x05READY")),
 		"empty command":         head + string(rawFrame(zmtp.FlagCommand, "")),
 		"ERROR":                 head + string(rawFrame(zmtp.FlagCommand, "\x05ERROR\x03bad")),
-		"4 EiB":                 head + string(claim(zmtp.FlagCommand, 1<<62)),
-		"1 TiB":                 head + string(claim(zmtp.FlagCommand, 1<<40)),
-		"8 KiB":                 head + string(claim(zmtp.FlagCommand, 8<<10)),
-		"all ones":              head + string(claim(zmtp.FlagCommand, ^uint64(0))),
+		"4 EiB":                 head + string(claimedHeader(zmtp.FlagCommand, 1<<62)),
+		"1 TiB":                 head + string(claimedHeader(zmtp.FlagCommand, 1<<40)),
+		"8 KiB":                 head + string(claimedHeader(zmtp.FlagCommand, 8<<10)),
+		"all ones":              head + string(claimedHeader(zmtp.FlagCommand, ^uint64(0))),
 		"long identity":         head + string(ready(Dealer, long)),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestSilentPeersDoNotHoldOthersUp(t *testing.T) {
 	}
 }
 
-func TestOldestHandshakeMakesRoom(t *testing.T) {
+func TestOldestHandshakeIsClosed(t *testing.T) {
 	router := open(t, Router, Options{Handler: echo, Limits: Limits{MaxHandshakes: 3}})
 	endpoint := listen(t, router)
 	var silent []*rawPeer
@@ -146,7 +146,7 @@ func TestOldestHandshakeMakesRoom(t *testing.T) {
 	silent[0].wantClosed()
 	wantServed(t, endpoint) // closes silent[1]
 	silent[1].wantClosed()
-	silent[3].shake(Dealer, "") // the youngest still may
+	silent[3].handshake(Dealer, "") // the youngest still may
 }
 
 func TestGarbageCannotFloodTheLog(t *testing.T) {
@@ -172,8 +172,8 @@ func TestBadFramesEndTheConnection(t *testing.T) {
 		"command, more":   rawFrame(zmtp.FlagCommand|zmtp.FlagMore, "\x04PING\x00\x00"),
 		"short PING":      rawFrame(zmtp.FlagCommand, "\x04PING\x00"),
 		"long PING":       rawFrame(zmtp.FlagCommand, "\x04PING\x00\x00"+strings.Repeat("x", 17)),
-		"4 EiB":           claim(0, 1<<62),
-		"over MaxFrame":   claim(0, 1<<20+1),
+		"4 EiB":           claimedHeader(0, 1<<62),
+		"over MaxFrame":   claimedHeader(0, 1<<20+1),
 		"over MaxFrames":  more(1001, ""),
 		"over MaxMessage": more(70, strings.Repeat("x", 30<<10)),
 		"inside message":  append(more(2, "x"), rawFrame(0x08, "")...),
@@ -186,7 +186,7 @@ func TestBadFramesEndTheConnection(t *testing.T) {
 			router := open(t, Router, o)
 			endpoint := listen(t, router)
 			p := rawDial(t, endpoint)
-			p.shake(Dealer, "bad")
+			p.handshake(Dealer, "bad")
 			await(t, r.connected, "connection")
 			_, _ = p.Write(b)
 			p.wantClosed()
@@ -200,7 +200,7 @@ func TestBadFramesEndTheConnection(t *testing.T) {
 	}
 }
 
-func heap() uint64 {
+func heapInUse() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
@@ -213,17 +213,17 @@ func TestClaimsCostNothing(t *testing.T) {
 	o.Handler = echo
 	router := open(t, Router, o)
 	endpoint := listen(t, router)
-	before := heap()
+	before := heapInUse()
 	for i := range 16 {
 		p := rawDial(t, endpoint)
-		p.shake(Dealer, fmt.Sprint("claim", i))
-		p.write(claim(0, 8<<30))
+		p.handshake(Dealer, fmt.Sprint("claim", i))
+		p.write(claimedHeader(0, 8<<30))
 		p.write(make([]byte, 100))
 		await(t, r.connected, "connection")
 		defer runtime.KeepAlive(p)
 	}
 	wantServed(t, endpoint)
-	if held := int64(heap()) - int64(before); held > 24<<20 {
+	if held := int64(heapInUse()) - int64(before); held > 24<<20 {
 		t.Errorf("16 claims of 8 GiB hold %d MiB", held>>20)
 	}
 }
@@ -231,13 +231,13 @@ func TestClaimsCostNothing(t *testing.T) {
 func TestEmptyFramesStayBounded(t *testing.T) {
 	router := open(t, Router, Options{Handler: echo})
 	endpoint := listen(t, router)
-	before := heap()
+	before := heapInUse()
 	p := rawDial(t, endpoint)
-	p.shake(Dealer, "")
+	p.handshake(Dealer, "")
 	_, _ = p.Write(bytes.Repeat(rawFrame(zmtp.FlagMore, ""), 10<<20)) // 20 MiB
 	p.wantClosed()
 	wantServed(t, endpoint)
-	if held := int64(heap()) - int64(before); held > 16<<20 {
+	if held := int64(heapInUse()) - int64(before); held > 16<<20 {
 		t.Errorf("they hold %d MiB", held>>20)
 	}
 }
@@ -280,7 +280,7 @@ func TestPingIsAnsweredWithItsContext(t *testing.T) {
 	r := newRecorder()
 	router := open(t, Router, r.options())
 	p := rawDial(t, listen(t, router))
-	p.shake(Dealer, "pinger")
+	p.handshake(Dealer, "pinger")
 	p.write(rawFrame(zmtp.FlagCommand, "\x04PING\x00\x64context"))
 	if flags, body := p.frame(); flags != zmtp.FlagCommand || string(body) != "\x04PONGcontext" {
 		t.Fatalf("flags %#x, body %q", flags, body)
@@ -296,17 +296,17 @@ func TestPingIsAnsweredWithItsContext(t *testing.T) {
 	wantFrames(t, await(t, r.messages, "message").frames, frames("one", "two"))
 }
 
-func TestPublisherSurvivesPings(t *testing.T) {
+func TestPublisherHandlesPings(t *testing.T) {
 	subscribed := make(chan *Conn, 10)
 	pub := open(t, Pub, Options{Subscribed: func(c *Conn, _ []byte, _ bool) { subscribed <- c }})
 	endpoint := listen(t, pub)
 	pinger := rawDial(t, endpoint)
-	pinger.shake(Sub, "")
+	pinger.handshake(Sub, "")
 	pinger.write(bytes.Repeat(rawFrame(zmtp.FlagCommand, "\x04PING\x00\x00"), 12))
 	pinger.write(rawFrame(zmtp.FlagCommand, "\x09SUBSCRIBEa"))
 	await(t, subscribed, "subscription by command")
 	other := rawDial(t, endpoint)
-	other.shake("XSUB", "")
+	other.handshake("XSUB", "")
 	other.write(rawFrame(0, "\x01a"))
 	await(t, subscribed, "subscription by message")
 	other.write(rawFrame(0, "\x02what is this"))
@@ -332,7 +332,7 @@ func TestPublisherSurvivesPings(t *testing.T) {
 func TestSubscriptionsAreBounded(t *testing.T) {
 	pub := open(t, Pub, Options{})
 	p := rawDial(t, listen(t, pub))
-	p.shake(Sub, "")
+	p.handshake(Sub, "")
 	var b []byte
 	for i := range maxTopics + 1 {
 		b = append(b, rawFrame(0, fmt.Sprint("\x01", i))...)
@@ -345,12 +345,12 @@ func TestGeneratedIdentitiesCannotBeClaimed(t *testing.T) {
 	r := newRecorder()
 	router := open(t, Router, r.options())
 	endpoint := listen(t, router)
-	rawDial(t, endpoint).shake(Dealer, "")
+	rawDial(t, endpoint).handshake(Dealer, "")
 	first := await(t, r.connected, "connection")
 	if id := first.Identity(); len(id) != 5 || id[0] != 0 {
 		t.Fatalf("identity %q", id)
 	}
-	rawDial(t, endpoint).shake(Dealer, string(first.Identity()))
+	rawDial(t, endpoint).handshake(Dealer, string(first.Identity()))
 	second := await(t, r.connected, "connection")
 	if bytes.Equal(first.Identity(), second.Identity()) {
 		t.Fatal("a peer claimed a generated identity")
@@ -362,9 +362,9 @@ func TestIdentityMovesToTheNewestConnection(t *testing.T) {
 	router := open(t, Router, r.options())
 	endpoint := listen(t, router)
 	first, second := rawDial(t, endpoint), rawDial(t, endpoint)
-	first.shake(Dealer, "engine")
+	first.handshake(Dealer, "engine")
 	old := await(t, r.connected, "first connection")
-	second.shake(Dealer, "engine") // as if the first were stopped
+	second.handshake(Dealer, "engine") // as if the first were stopped
 	now := await(t, r.connected, "second connection")
 	if err := router.SendTo([]byte("engine"), []byte("task")); err != nil {
 		t.Fatal(err)
@@ -393,7 +393,7 @@ func TestPeerThatNeverReads(t *testing.T) {
 	router := open(t, Router, o)
 	endpoint := listen(t, router)
 	stuck := rawDial(t, endpoint)
-	stuck.shake(Dealer, "stuck")
+	stuck.handshake(Dealer, "stuck")
 	c := await(t, r.connected, "connection")
 	part := make([]byte, 40<<10)
 	var err error
@@ -415,7 +415,7 @@ func TestPeerThatNeverReads(t *testing.T) {
 	if text := log.String(); strings.Count(text, "were not sent to it") != 1 || !strings.Contains(text, "messages=1 ") || strings.Contains(text, "queued=0 ") || !strings.Contains(text, errStuck.Error()) {
 		t.Errorf("the log does not tell of the one message that was refused, and until when:\n%s", text)
 	}
-	if n := queued.Load(); n != 0 {
+	if n := queuedTotal.Load(); n != 0 {
 		t.Errorf("%d bytes are still counted as queued", n)
 	}
 }
@@ -430,7 +430,7 @@ func TestSubscriberThatNeverReads(t *testing.T) {
 	})
 	endpoint := listen(t, pub)
 	stuck := rawDial(t, endpoint)
-	stuck.shake(Sub, "")
+	stuck.handshake(Sub, "")
 	stuck.write(rawFrame(0, "\x01"))
 	await(t, subscribed, "subscription")
 	r := newRecorder()
@@ -452,7 +452,7 @@ func TestSubscriberThatNeverReads(t *testing.T) {
 			t.Fatalf("a message of %d bytes", len(body))
 		}
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(timeout)
 	for !strings.Contains(log.String(), `messages=7 `) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log does not tell of 7 messages:\n%s", log.String())
@@ -467,12 +467,12 @@ func TestSubscriberThatNeverReads(t *testing.T) {
 func TestPingsOfAPeerThatNeverReadsAreBounded(t *testing.T) {
 	router := open(t, Router, Options{Handler: echo})
 	p := rawDial(t, listen(t, router))
-	p.shake(Dealer, "")
+	p.handshake(Dealer, "")
 	pings := bytes.Repeat(rawFrame(zmtp.FlagCommand, "\x04PING\x00\x000123456789abcdef"), 1<<14)
 	for range 40 { // 15 MiB of them
 		p.write(pings)
 	}
-	if n := queued.Load(); n > 2<<20 {
+	if n := queuedTotal.Load(); n > 2<<20 {
 		t.Errorf("%d bytes of answers are queued", n)
 	}
 }
@@ -489,7 +489,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	dial(t, dealer, endpoint)
 	for range 20 {
 		p := rawDial(t, endpoint)
-		p.shake(Dealer, "")
+		p.handshake(Dealer, "")
 		p.write(rawFrame(0, "fill my queue")) // which p never reads
 		rawDial(t, endpoint)                  // says nothing
 	}
@@ -538,7 +538,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := dealer.Close(patience); err != nil {
+		if err := dealer.Close(timeout); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {

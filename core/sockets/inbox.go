@@ -17,17 +17,17 @@ import (
 // between the frames of a message and are obeyed where they stand.
 
 const (
-	readIdle  = 1 << 10 // buffer of a new connection; most never need more
-	readSmall = 4 << 10
-	readLarge = 32 << 10
+	idleBuffer  = 1 << 10 // buffer of a new connection; most never need more
+	smallBuffer = 4 << 10
+	largeBuffer = 32 << 10
 	// ownFrom is the size from which a frame that is not wholly in the buffer
 	// gets memory of its own.
-	ownFrom = readLarge / 2
+	separateFrom = largeBuffer / 2
 	// firstClaim is the memory taken for a large frame before any of it has
 	// come; afterwards it is at most claimGrowth times what has come.
-	firstClaim   = 1 << 20
-	trustedClaim = 256 << 20 // the same of a peer that is trusted
-	claimGrowth  = 16
+	firstAllocation   = 1 << 20
+	trustedAllocation = 256 << 20 // the same of a peer that is trusted
+	allocationGrowth  = 16
 	// readAhead is the number of messages after which they are flushed although
 	// there may be more to read at once, which may be for the same peers.
 	readAhead = 512
@@ -37,45 +37,45 @@ const (
 )
 
 // place says where one frame of the message that is being read lies.
-type place struct {
-	own    []byte // memory of its own, or nil
-	off, n int    // else within the buffer, or within the spill
-	spill  bool
+type frameRef struct {
+	separate []byte // memory of its own, or nil
+	off, n   int    // else within the buffer, or within the spill
+	spilled  bool
 }
 
 // inbox is the read side of a connection. Its reader goroutine owns it.
 type inbox struct {
-	c      *Conn
-	r      io.Reader // the connection
-	buf    []byte
-	start  int // first byte of the message that is being read
-	pos    int // first byte that is not yet parsed
-	end    int // bytes in buf
-	frames []place
-	spill  []byte
-	bytes  int64 // of the message so far
-	views  [][]byte
-	done   int  // messages handed on since the last flush
-	full   bool // the last read took all that there was room for
+	c         *Conn
+	r         io.Reader // the connection
+	buf       []byte
+	start     int // first byte of the message that is being read
+	pos       int // first byte that is not yet parsed
+	end       int // bytes in buf
+	frames    []frameRef
+	spill     []byte
+	bytes     int64 // of the message so far
+	views     [][]byte
+	delivered int  // messages handed on since the last flush
+	filled    bool // the last read took all that there was room for
 	// trusted: see Conn.Trust.
 	trusted bool
 	opener  *curve.Opener
-	total   Traffic
+	traffic Traffic
 }
 
 // aheadReader is a reader that can tell that there is nothing to read now.
-type aheadReader interface {
+type nonblockingReader interface {
 	// tryRead reads what there is now, possibly nothing.
 	tryRead(b []byte) (int, error)
 }
 
 // fill reads once into the buffer, which must have room.
 func (in *inbox) fill() error {
-	in.c.received.set(in.total)
+	in.c.received.set(in.traffic)
 	room := in.buf[in.end:]
 	n, err := 0, error(nil)
-	if in.full && in.done < readAhead {
-		if ahead, ok := in.r.(aheadReader); ok {
+	if in.filled && in.delivered < readAhead {
+		if ahead, ok := in.r.(nonblockingReader); ok {
 			n, err = ahead.tryRead(room)
 		}
 	}
@@ -83,7 +83,7 @@ func (in *inbox) fill() error {
 		in.flush()
 		n, err = in.r.Read(room)
 	}
-	in.full = n == len(room)
+	in.filled = n == len(room)
 	in.end += n
 	if n > 0 {
 		return nil
@@ -96,15 +96,15 @@ func (in *inbox) fill() error {
 
 // flush writes what the handler has enqueued since the last read.
 func (in *inbox) flush() {
-	if in.done == 0 {
+	if in.delivered == 0 {
 		if dirtyList.Load() != nil {
 			FlushAll() // an answer to a command
 		}
 		return
 	}
-	few := in.done <= yieldBelow
-	in.done = 0
-	settle := in.c.s.o.Settle
+	few := in.delivered <= yieldBelow
+	in.delivered = 0
+	settle := in.c.s.o.AfterRead
 	if settle == nil && dirtyList.Load() == nil {
 		return
 	}
@@ -118,14 +118,14 @@ func (in *inbox) flush() {
 }
 
 // loop reads until the connection ends and answers why.
-func (in *inbox) loop() error {
+func (in *inbox) readLoop() error {
 	if in.buf == nil {
-		in.buf = make([]byte, readIdle)
+		in.buf = make([]byte, idleBuffer)
 	}
 	for {
 		flags, size, head := zmtp.ParseHeader(in.buf[in.pos:in.end])
 		if head == 0 {
-			if err := in.more(zmtp.LongHeader); err != nil {
+			if err := in.readMore(zmtp.LongHeader); err != nil {
 				return err
 			}
 			continue
@@ -135,22 +135,22 @@ func (in *inbox) loop() error {
 		}
 		body := in.pos + head
 		if size <= uint64(in.end-body) {
-			if err := in.frame(flags, place{off: body, n: int(size)}); err != nil {
+			if err := in.addFrame(flags, frameRef{off: body, n: int(size)}); err != nil {
 				return err
 			}
 			continue
 		}
-		if size < ownFrom {
-			if err := in.more(head + int(size)); err != nil {
+		if size < separateFrom {
+			if err := in.readMore(head + int(size)); err != nil {
 				return err
 			}
 			continue
 		}
-		own, err := in.readOwn(int(size), body)
+		own, err := in.readSeparate(int(size), body)
 		if err != nil {
 			return err
 		}
-		if err := in.frame(flags, place{own: own}); err != nil {
+		if err := in.addFrame(flags, frameRef{separate: own}); err != nil {
 			return err
 		}
 	}
@@ -184,8 +184,8 @@ func (in *inbox) check(flags byte, size uint64) error {
 
 // frame takes in one complete frame. A place without memory of its own is in
 // the buffer and ends the parsed part of it.
-func (in *inbox) frame(flags byte, p place) error {
-	body := p.own
+func (in *inbox) addFrame(flags byte, p frameRef) error {
+	body := p.separate
 	if body == nil {
 		body = in.buf[p.off : p.off+p.n]
 		in.pos = p.off + p.n
@@ -196,8 +196,8 @@ func (in *inbox) frame(flags byte, p place) error {
 			return err
 		}
 		body = body[curve.Overhead:]
-		if p.own != nil {
-			p.own = body
+		if p.separate != nil {
+			p.separate = body
 		} else {
 			p.off, p.n = p.off+curve.Overhead, len(body)
 		}
@@ -225,22 +225,22 @@ func (in *inbox) deliver() {
 	in.views = in.views[:0]
 	for _, p := range in.frames {
 		switch {
-		case p.own != nil:
-			in.views = append(in.views, p.own)
-		case p.spill:
+		case p.separate != nil:
+			in.views = append(in.views, p.separate)
+		case p.spilled:
 			in.views = append(in.views, in.spill[p.off:p.off+p.n:p.off+p.n])
 		default:
 			in.views = append(in.views, in.buf[p.off:p.off+p.n:p.off+p.n])
 		}
 	}
-	in.done++
-	in.total.count(in.bytes)
+	in.delivered++
+	in.traffic.count(in.bytes)
 	in.c.receive(in.views)
 	clear(in.views)
 	clear(in.frames)
 	in.frames, in.start, in.bytes = in.frames[:0], in.pos, 0
 	in.spill = in.spill[:0]
-	if cap(in.spill) > readLarge || cap(in.views) > 256 {
+	if cap(in.spill) > largeBuffer || cap(in.views) > 256 {
 		in.spill, in.views, in.frames = nil, nil, nil
 	}
 }
@@ -258,7 +258,7 @@ func (c *Conn) receive(frames [][]byte) {
 
 // more reads until at least need bytes from pos on could be in the buffer;
 // one read may bring fewer.
-func (in *inbox) more(need int) error {
+func (in *inbox) readMore(need int) error {
 	if in.pos+need > len(in.buf) || in.end == len(in.buf) {
 		in.makeRoom(need)
 	}
@@ -266,7 +266,7 @@ func (in *inbox) more(need int) error {
 	if err := in.fill(); err != nil {
 		return err
 	}
-	if len(in.buf) < readLarge && full > 0 && in.end == len(in.buf) {
+	if len(in.buf) < largeBuffer && full > 0 && in.end == len(in.buf) {
 		in.grow(in.end + 1) // a busy connection
 	}
 	return nil
@@ -277,7 +277,7 @@ func (in *inbox) makeRoom(need int) {
 	if in.start > 0 {
 		in.shift(in.start)
 	}
-	if in.pos+need > len(in.buf) && len(in.buf) < readLarge {
+	if in.pos+need > len(in.buf) && len(in.buf) < largeBuffer {
 		in.grow(in.pos + need)
 	}
 	if in.pos+need <= len(in.buf) && in.end < len(in.buf) {
@@ -286,10 +286,10 @@ func (in *inbox) makeRoom(need int) {
 	// The buffer is full of frames of one message.
 	for i := range in.frames {
 		p := &in.frames[i]
-		if p.own == nil && !p.spill {
+		if p.separate == nil && !p.spilled {
 			off := len(in.spill)
 			in.spill = append(in.spill, in.buf[p.off:p.off+p.n]...)
-			p.off, p.spill = off, true
+			p.off, p.spilled = off, true
 		}
 	}
 	in.start = in.pos
@@ -301,7 +301,7 @@ func (in *inbox) shift(n int) {
 	copy(in.buf, in.buf[n:in.end])
 	in.start, in.pos, in.end = in.start-n, in.pos-n, in.end-n
 	for i := range in.frames {
-		if p := &in.frames[i]; p.own == nil && !p.spill {
+		if p := &in.frames[i]; p.separate == nil && !p.spilled {
 			p.off -= n
 		}
 	}
@@ -309,9 +309,9 @@ func (in *inbox) shift(n int) {
 
 // grow makes room for need bytes in all, or for as many as a buffer has.
 func (in *inbox) grow(need int) {
-	size := readLarge
-	if need <= readSmall {
-		size = readSmall
+	size := largeBuffer
+	if need <= smallBuffer {
+		size = smallBuffer
 	}
 	buf := make([]byte, size)
 	copy(buf, in.buf[:in.end])
@@ -331,13 +331,13 @@ func unzeroed(n int) []byte {
 // readOwn reads a frame of size bytes, whose body begins at off in the buffer,
 // into memory of its own. From a peer that is not trusted it takes memory as bytes
 // arrive: what such a one only claims costs next to nothing.
-func (in *inbox) readOwn(size, off int) ([]byte, error) {
+func (in *inbox) readSeparate(size, off int) ([]byte, error) {
 	have := min(in.end-off, size)
 	var own []byte
 	if in.trusted {
-		own = unzeroed(min(size, max(trustedClaim, have)))
+		own = unzeroed(min(size, max(trustedAllocation, have)))
 	} else {
-		own = make([]byte, min(size, max(firstClaim, have)))
+		own = make([]byte, min(size, max(firstAllocation, have)))
 	}
 	copy(own, in.buf[off:in.end])
 	in.pos = in.end
@@ -351,7 +351,7 @@ func (in *inbox) readOwn(size, off int) ([]byte, error) {
 		if have == size {
 			break
 		}
-		larger := unzeroed(int(min(int64(size), int64(have)*claimGrowth)))
+		larger := unzeroed(int(min(int64(size), int64(have)*allocationGrowth)))
 		copy(larger, own)
 		own = larger
 	}

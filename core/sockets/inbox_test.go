@@ -14,13 +14,13 @@ import (
 )
 
 // pieces reads b in pieces of the given sizes, again and again.
-type pieces struct {
+type pieceReader struct {
 	b     []byte
 	sizes []byte
 	next  int
 }
 
-func (p *pieces) Read(to []byte) (int, error) {
+func (p *pieceReader) Read(to []byte) (int, error) {
 	if len(p.b) == 0 {
 		return 0, io.EOF
 	}
@@ -35,7 +35,7 @@ func (p *pieces) Read(to []byte) (int, error) {
 }
 
 // tryRead implements aheadReader; sometimes there is nothing yet.
-func (p *pieces) tryRead(to []byte) (int, error) {
+func (p *pieceReader) tryRead(to []byte) (int, error) {
 	if p.next++; p.next%3 == 0 {
 		return 0, nil
 	}
@@ -90,7 +90,7 @@ func checkParseOf(t *testing.T, b, sizes []byte, trusted bool) {
 	var got [][][]byte
 	s := New(Router, Options{Limits: fuzzLimits, Handler: func(_ *Conn, f [][]byte) {
 		for i := range f {
-			if len(f[i]) >= LargeFrame && &f[i][0] == &Own(f)[i][0] {
+			if len(f[i]) >= LargeFrame && &f[i][0] == &Retain(f)[i][0] {
 				continue // may be kept as it is
 			}
 			f[i] = bytes.Clone(f[i])
@@ -99,8 +99,8 @@ func checkParseOf(t *testing.T, b, sizes []byte, trusted bool) {
 	}})
 	c := &Conn{s: s}
 	c.err = ErrClosed // there is nobody to answer
-	c.in.c, c.in.r, c.in.trusted = c, &pieces{b: b, sizes: sizes}, trusted
-	err := c.in.loop()
+	c.in.c, c.in.r, c.in.trusted = c, &pieceReader{b: b, sizes: sizes}, trusted
+	err := c.in.readLoop()
 	want, bad := parseWhole(b)
 	var broken zmtp.ProtocolError
 	if isBad := errors.As(err, &broken); isBad != bad {
@@ -114,10 +114,10 @@ func checkParseOf(t *testing.T, b, sizes []byte, trusted bool) {
 	}
 }
 
-func TestMessagesInPieces(t *testing.T) {
+func TestMessagesReadInPieces(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	interesting := []int{0, 1, 254, 255, 256, ownFrom - 10, ownFrom - 1, ownFrom, ownFrom + 1, readSmall - 9, readSmall,
-		readLarge - 9, readLarge - 2, readLarge, readLarge + 1, LargeFrame - 1, LargeFrame, firstClaim - 1, firstClaim, firstClaim + 1, 2 << 20}
+	interesting := []int{0, 1, 254, 255, 256, separateFrom - 10, separateFrom - 1, separateFrom, separateFrom + 1, smallBuffer - 9, smallBuffer,
+		largeBuffer - 9, largeBuffer - 2, largeBuffer, largeBuffer + 1, LargeFrame - 1, LargeFrame, firstAllocation - 1, firstAllocation, firstAllocation + 1, 2 << 20}
 	for range 40 {
 		var b []byte
 		for range rng.IntN(30) {
@@ -152,8 +152,8 @@ func FuzzRead(f *testing.F) {
 	f.Add(rawFrame(0, "hello"), []byte{1})
 	f.Add(append(rawFrame(zmtp.FlagMore, "one"), rawFrame(0, "two")...), []byte{0})
 	f.Add(append(rawFrame(zmtp.FlagMore, "one"), rawFrame(zmtp.FlagCommand, "\x04PING\x00\x00")...), []byte{0, 255})
-	f.Add(claim(0, 1<<62), []byte{3})
-	f.Add(append(claim(zmtp.FlagMore, 20<<10), make([]byte, 30<<10)...), []byte{9, 200})
+	f.Add(claimedHeader(0, 1<<62), []byte{3})
+	f.Add(append(claimedHeader(zmtp.FlagMore, 20<<10), make([]byte, 30<<10)...), []byte{9, 200})
 	f.Add(bytes.Repeat(rawFrame(zmtp.FlagMore, ""), 300), []byte{7})
 	f.Fuzz(checkParse)
 }
@@ -186,7 +186,7 @@ func TestManyConnections(t *testing.T) {
 	if each > 64<<10 {
 		t.Errorf("an idle connection costs %d bytes", each)
 	}
-	if took > patience {
+	if took > timeout {
 		t.Errorf("%d handshakes took %s", n, took)
 	}
 	if err := router.SendTo([]byte("engine-999"), []byte("task")); err != nil {
@@ -196,9 +196,9 @@ func TestManyConnections(t *testing.T) {
 }
 
 // flood is a peer of which there is always more to read.
-type flood struct{ b []byte }
+type floodReader struct{ b []byte }
 
-func (f *flood) Read(to []byte) (int, error) {
+func (f *floodReader) Read(to []byte) (int, error) {
 	if len(f.b) == 0 {
 		return 0, io.EOF
 	}
@@ -207,7 +207,7 @@ func (f *flood) Read(to []byte) (int, error) {
 	return n, nil
 }
 
-func (f *flood) tryRead(to []byte) (int, error) { return f.Read(to) }
+func (f *floodReader) tryRead(to []byte) (int, error) { return f.Read(to) }
 
 // Messages that have come already are handed on before the flush, so that a peer's
 // are written together; but nobody waits for the end of a flood.
@@ -215,16 +215,16 @@ func TestReadAhead(t *testing.T) {
 	one := append([]byte{0, 100}, make([]byte, 100)...)
 	handled, flushed := 0, []int{}
 	s := New(Router, Options{
-		Handler: func(*Conn, [][]byte) { handled++ },
-		Settle:  func() { flushed = append(flushed, handled) },
+		Handler:   func(*Conn, [][]byte) { handled++ },
+		AfterRead: func() { flushed = append(flushed, handled) },
 	})
 	c := &Conn{s: s}
-	c.in.c, c.in.r = c, &flood{bytes.Repeat(one, 20*readAhead)}
-	if err := c.in.loop(); !errors.Is(err, io.EOF) {
+	c.in.c, c.in.r = c, &floodReader{bytes.Repeat(one, 20*readAhead)}
+	if err := c.in.readLoop(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	c.in.flush()
-	before, perRead := 0, readLarge/len(one)
+	before, perRead := 0, largeBuffer/len(one)
 	for i, n := range flushed {
 		if batch := n - before; batch > readAhead+perRead || batch < readAhead && i < len(flushed)-1 {
 			t.Errorf("flush %d: after %d messages", i, batch)

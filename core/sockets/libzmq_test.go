@@ -18,7 +18,7 @@ import (
 const python = "/usr/bin/python3"
 
 // libzmq is a running peer of testdata/peer.py.
-type libzmq struct {
+type libzmqPeer struct {
 	t      *testing.T
 	stdin  io.Writer
 	lines  chan string
@@ -26,12 +26,12 @@ type libzmq struct {
 }
 
 // startLibzmq starts a peer whose sockets have these keys, unless they are nil.
-func startLibzmq(t *testing.T, curve *curve.Config, mode string, endpoints ...string) *libzmq {
+func startLibzmq(t *testing.T, curve *curve.Config, mode string, endpoints ...string) *libzmqPeer {
 	t.Helper()
 	if exec.Command(python, "-c", "import zmq").Run() != nil {
 		t.Skip("needs pyzmq of " + python + " (package python3-ipyparallel): `make deps` installs it")
 	}
-	p := &libzmq{t: t, lines: make(chan string, 10)}
+	p := &libzmqPeer{t: t, lines: make(chan string, 10)}
 	cmd := exec.Command(python, append([]string{"testdata/peer.py", mode}, endpoints...)...)
 	cmd.Stderr = &p.stderr
 	if curve != nil {
@@ -70,7 +70,7 @@ func startLibzmq(t *testing.T, curve *curve.Config, mode string, endpoints ...st
 	return p
 }
 
-func (p *libzmq) line() string {
+func (p *libzmqPeer) line() string {
 	p.t.Helper()
 	select {
 	case l, ok := <-p.lines:
@@ -84,9 +84,9 @@ func (p *libzmq) line() string {
 	}
 }
 
-func (p *libzmq) proceed() { _, _ = io.WriteString(p.stdin, "\n") }
+func (p *libzmqPeer) proceed() { _, _ = io.WriteString(p.stdin, "\n") }
 
-func (p *libzmq) wantOK() {
+func (p *libzmqPeer) wantOK() {
 	p.t.Helper()
 	if l := p.line(); l != "ok" {
 		p.t.Fatal(l)
@@ -117,7 +117,7 @@ func relays(t testing.TB, curve *curve.Config) (in, out *Socket) {
 }
 
 // curves answers the two sides of an encrypted connection.
-func curves() (server, client *curve.Config) {
+func curveConfigs() (server, client *curve.Config) {
 	server = &curve.Config{Server: true, SecretKey: curve.NewKey()}
 	return server, &curve.Config{SecretKey: curve.NewKey(), ServerKey: server.SecretKey.Public()}
 }
@@ -126,7 +126,7 @@ func curves() (server, client *curve.Config) {
 func eachMechanism(t *testing.T, test func(t *testing.T, server, client *curve.Config)) {
 	t.Run("NULL", func(t *testing.T) { test(t, nil, nil) })
 	t.Run("CURVE", func(t *testing.T) {
-		server, client := curves()
+		server, client := curveConfigs()
 		test(t, server, client)
 	})
 }
@@ -182,7 +182,7 @@ func TestLibzmqPublishers(t *testing.T) {
 	})
 }
 
-func TestLibzmqIsDialled(t *testing.T) {
+func TestLibzmqIsDialed(t *testing.T) {
 	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		p := startLibzmq(t, server, "server")
 		var port, pubPort int

@@ -57,7 +57,7 @@ func (s *Socket) Listen(endpoint string) (port int, err error) {
 		_ = l.Close()
 		return 0, ErrClosed
 	}
-	openSpare()
+	reserveFD()
 	s.listeners = append(s.listeners, l)
 	s.wg.Go(func() { s.accept(l) })
 	return l.Addr().(*net.TCPAddr).Port, nil
@@ -69,7 +69,7 @@ func (s *Socket) accept(l net.Listener) {
 	for {
 		accept := l.Accept
 		if pause > 0 {
-			accept = func() (net.Conn, error) { return acceptAgain(l) }
+			accept = func() (net.Conn, error) { return acceptAfterShortage(l) }
 		}
 		conn, err := accept()
 		if pause > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -82,24 +82,24 @@ func (s *Socket) accept(l net.Listener) {
 			}
 			full := outOfFiles(err)
 			if pause == 0 {
-				s.cannotAccept(l, err, full)
+				s.logAcceptError(l, err, full)
 			}
 			if full {
-				turnAway(l)
+				rejectNewcomer(l)
 			}
 			pause = min(max(2*pause, acceptPause), acceptPauseMax)
-			if !s.wait(pause) {
+			if !s.pause(pause) {
 				return
 			}
 			continue
 		}
 		pause = 0
 		tcp := conn.(*net.TCPConn)
-		e := s.pending.enter(tcp, s.o.Limits.MaxHandshakes)
+		e := s.pending.add(tcp, s.o.Limits.MaxHandshakes)
 		s.wg.Go(func() {
 			c, err := s.handshake(tcp, "")
-			if !s.pending.leave(e) && err != nil {
-				err = errCrowded
+			if !s.pending.remove(e) && err != nil {
+				err = errTooManyHandshakes
 			}
 			if err != nil {
 				s.refuse(tcp, err)
@@ -111,7 +111,7 @@ func (s *Socket) accept(l net.Listener) {
 }
 
 // cannotAccept logs why newcomers are not served.
-func (s *Socket) cannotAccept(l net.Listener, err error, full bool) {
+func (s *Socket) logAcceptError(l net.Listener, err error, full bool) {
 	if !full {
 		s.log.Error("cannot accept connections: trying again", "address", l.Addr().String(), "error", err)
 		return
@@ -123,7 +123,7 @@ func (s *Socket) cannotAccept(l net.Listener, err error, full bool) {
 
 // ended logs why a connection ended: as a refusal when the peer did what it
 // may not.
-func (s *Socket) ended(c *Conn, err error) {
+func (s *Socket) logEnded(c *Conn, err error) {
 	if _, ok := errors.AsType[zmtp.ProtocolError](err); ok {
 		s.refuse(c.tcp, err)
 		return
@@ -132,7 +132,7 @@ func (s *Socket) ended(c *Conn, err error) {
 }
 
 // wait pauses; false when the socket is closed.
-func (s *Socket) wait(d time.Duration) bool {
+func (s *Socket) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

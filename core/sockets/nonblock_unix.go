@@ -50,23 +50,23 @@ func (t *tryWriter) write(b []byte) (int, error) {
 
 // reader reads what there is into small buffers. Large ones are left to the
 // connection itself: see readNow.
-type reader struct {
+type connReader struct {
 	*net.TCPConn
-	raw  syscall.RawConn
-	call func(fd uintptr) bool
-	b    []byte
-	n    int
-	err  error
-	once bool // do not wait
+	raw    syscall.RawConn
+	call   func(fd uintptr) bool
+	b      []byte
+	n      int
+	err    error
+	noWait bool // do not wait
 }
 
 func newReader(tcp *net.TCPConn, raw syscall.RawConn) io.Reader {
-	r := &reader{TCPConn: tcp, raw: raw}
+	r := &connReader{TCPConn: tcp, raw: raw}
 	r.call = func(fd uintptr) bool {
 		for {
-			r.n, r.err = readNow(fd, r.b)
+			r.n, r.err = tryRead(fd, r.b)
 			if !errors.Is(r.err, syscall.EINTR) {
-				return r.once || !errors.Is(r.err, syscall.EAGAIN) // wait until there is something
+				return r.noWait || !errors.Is(r.err, syscall.EAGAIN) // wait until there is something
 			}
 		}
 	}
@@ -74,13 +74,13 @@ func newReader(tcp *net.TCPConn, raw syscall.RawConn) io.Reader {
 }
 
 // tryRead implements aheadReader.
-func (r *reader) tryRead(b []byte) (int, error) {
-	if len(b) == 0 || len(b) > readLarge {
+func (r *connReader) tryRead(b []byte) (int, error) {
+	if len(b) == 0 || len(b) > largeBuffer {
 		return 0, nil
 	}
-	r.once = true
+	r.noWait = true
 	n, err := r.Read(b)
-	r.once = false
+	r.noWait = false
 	if errors.Is(err, syscall.EAGAIN) {
 		return 0, nil
 	}
@@ -88,8 +88,8 @@ func (r *reader) tryRead(b []byte) (int, error) {
 }
 
 // Read implements io.Reader.
-func (r *reader) Read(b []byte) (int, error) {
-	if len(b) == 0 || len(b) > readLarge {
+func (r *connReader) Read(b []byte) (int, error) {
+	if len(b) == 0 || len(b) > largeBuffer {
 		return r.TCPConn.Read(b)
 	}
 	r.b = b

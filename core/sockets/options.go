@@ -94,7 +94,7 @@ type Options struct {
 	// when Handler was called, after other readers that can run had their turn:
 	// a Handler that gathers messages has them handled
 	// there, those of many readers at once.
-	Settle func()
+	AfterRead func()
 	// Connected is called when a peer has finished its handshake and can be
 	// sent to, before its first message; Disconnected exactly once after it
 	// and after its last message. Either may be nil. When a second connection
@@ -109,7 +109,7 @@ type Options struct {
 	// remembered for peers that subscribe later: they get those first. A client
 	// whose subscription is still under way when its request has been answered
 	// misses nothing then. Zero remembers nothing.
-	Recall time.Duration
+	Replay time.Duration
 	// Curve encrypts the socket; nil does not. New panics when its keys are
 	// missing.
 	Curve  *curve.Config

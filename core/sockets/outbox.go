@@ -21,27 +21,27 @@ const (
 	// writeBatch bounds what one write is given, so that progress is seen.
 	writeBatch = 4 << 20
 	// tryMost bounds what one write that does not block is given.
-	tryMost = 64 << 10
+	maxTryWrite = 64 << 10
 	// queueTotal is the high-water mark of the process: over it, peers that
 	// have more than queueFair bytes waiting are refused more.
-	queueTotal = 8 << 30
-	queueFair  = 1 << 20
+	maxQueuedTotal = 8 << 30
+	fairShare      = 1 << 20
 )
 
 type (
 	chunk [chunkSize]byte
 	// scrap is a chunk for the head of a message behind a large frame: there is
 	// another large frame next, and no more to put into a chunk.
-	scrap [4 << 10]byte
+	smallChunk [4 << 10]byte
 )
 
 var (
-	chunks = sync.Pool{New: func() any { return new(chunk) }}
-	scraps = sync.Pool{New: func() any { return new(scrap) }}
+	chunks      = sync.Pool{New: func() any { return new(chunk) }}
+	smallChunks = sync.Pool{New: func() any { return new(smallChunk) }}
 )
 
 // queued counts the bytes that wait in the whole process.
-var queued atomic.Int64
+var queuedTotal atomic.Int64
 
 // segment is a run of bytes to write: part of a pooled chunk or scrap, or a frame
 // that is shared with others. A large frame of an encrypted connection is sealed
@@ -50,13 +50,13 @@ var queued atomic.Int64
 type segment struct {
 	b       []byte
 	chunk   *chunk
-	scrap   *scrap
+	small   *smallChunk
 	counter uint64 // to seal b with
 	flags   byte   // to seal with b
 }
 
 // pooled reports whether bytes can be appended while there is room.
-func (s *segment) pooled() bool { return s.chunk != nil || s.scrap != nil }
+func (s *segment) pooled() bool { return s.chunk != nil || s.small != nil }
 
 // outbox is the send queue of a connection. Conn.mu guards it; the bytes of
 // segments that are being written are read without it.
@@ -78,30 +78,30 @@ type outbox struct {
 }
 
 // admits reports whether the queue takes another message.
-func (o *outbox) admits(limit int64) bool {
-	return o.bytes < limit && (o.bytes < queueFair || queued.Load() < queueTotal)
+func (o *outbox) accepts(limit int64) bool {
+	return o.bytes < limit && (o.bytes < fairShare || queuedTotal.Load() < maxQueuedTotal)
 }
 
 // frame queues one frame.
-func (o *outbox) frame(flags byte, body []byte) {
+func (o *outbox) putFrame(flags byte, body []byte) {
 	if o.sealer != nil {
-		o.seal(flags, body)
+		o.putSealed(flags, body)
 		return
 	}
 	var h [zmtp.LongHeader]byte
-	o.copy(zmtp.PutHeader(&h, flags, len(body)))
+	o.putBytes(zmtp.PutHeader(&h, flags, len(body)))
 	if len(body) >= LargeFrame {
 		o.segments = append(o.segments, segment{b: body})
-		o.grew(len(body))
+		o.addBytes(len(body))
 		return
 	}
-	o.copy(body)
+	o.putBytes(body)
 }
 
 // command queues a command whose body is the parts in a row; it is short.
-func (o *outbox) command(parts ...[]byte) {
+func (o *outbox) putCommand(parts ...[]byte) {
 	if o.sealer != nil {
-		o.seal(zmtp.FlagCommand, slices.Concat(parts...))
+		o.putSealed(zmtp.FlagCommand, slices.Concat(parts...))
 		return
 	}
 	n := 0
@@ -109,40 +109,40 @@ func (o *outbox) command(parts ...[]byte) {
 		n += len(p)
 	}
 	var h [zmtp.LongHeader]byte
-	o.copy(zmtp.PutHeader(&h, zmtp.FlagCommand, n))
+	o.putBytes(zmtp.PutHeader(&h, zmtp.FlagCommand, n))
 	for _, p := range parts {
-		o.copy(p)
+		o.putBytes(p)
 	}
 }
 
 // seal queues one sealed frame.
-func (o *outbox) seal(flags byte, body []byte) {
+func (o *outbox) putSealed(flags byte, body []byte) {
 	var h [zmtp.LongHeader]byte
 	counter, head := o.sealer.Next(), zmtp.PutHeader(&h, 0, len(body)+curve.Overhead)
 	n := len(head) + len(body) + curve.Overhead
 	if len(body) >= LargeFrame {
 		o.segments = append(o.segments, segment{b: body, counter: counter, flags: flags})
-		o.grew(n)
+		o.addBytes(n)
 		return
 	}
-	if room := o.room(n); room != nil {
+	if room := o.reserve(n); room != nil {
 		o.sealer.Seal(room[copy(room, head):], counter, flags, body)
 		return
 	}
-	s := sealings.Get().(*sealing)
+	s := sealBuffers.Get().(*sealBuffer)
 	o.sealer.Seal(s[copy(s[:], head):n], counter, flags, body)
-	o.copy(s[:n])
-	sealings.Put(s)
+	o.putBytes(s[:n])
+	sealBuffers.Put(s)
 }
 
 // sealing is where a frame is sealed that is then divided among chunks.
-type sealing [LargeFrame + zmtp.LongHeader + curve.Overhead]byte
+type sealBuffer [LargeFrame + zmtp.LongHeader + curve.Overhead]byte
 
-var sealings = sync.Pool{New: func() any { return new(sealing) }}
+var sealBuffers = sync.Pool{New: func() any { return new(sealBuffer) }}
 
 // sealFirst seals the first segment if that has not been done, without the
 // lock. Only who is writing may call it.
-func (c *Conn) sealFirst() {
+func (c *Conn) sealHead() {
 	s := c.out.segments[c.out.head]
 	if s.counter == 0 {
 		return
@@ -157,36 +157,36 @@ func (c *Conn) sealFirst() {
 }
 
 // worthFilling is the least rest of a chunk that a frame is divided for.
-const worthFilling = 1 << 10
+const minSplit = 1 << 10
 
 // room appends n bytes in a row, for the caller to fill in. It answers nil when
 // they don't fit into a chunk, or too much of the last one would be left empty:
 // what waits for a peer must not take more memory than is counted.
-func (o *outbox) room(n int) []byte {
+func (o *outbox) reserve(n int) []byte {
 	if n > chunkSize {
 		return nil
 	}
 	if end := len(o.segments); end > o.head {
 		s := &o.segments[end-1]
-		if rest := cap(s.b) - len(s.b); s.pooled() && rest >= worthFilling && rest < n {
+		if rest := cap(s.b) - len(s.b); s.pooled() && rest >= minSplit && rest < n {
 			return nil
 		}
 	}
-	o.grew(n)
-	last := o.last(n)
+	o.addBytes(n)
+	last := o.lastSegment(n)
 	begin := len(last.b)
 	last.b = last.b[:begin+n]
 	return last.b[begin:]
 }
 
 // last answers the last segment if it has n bytes left, or a new one.
-func (o *outbox) last(n int) *segment {
+func (o *outbox) lastSegment(n int) *segment {
 	if end := len(o.segments); end > o.head {
 		s := &o.segments[end-1]
 		switch {
-		case !s.pooled() && n <= len(scrap{}):
-			k := scraps.Get().(*scrap)
-			o.segments = append(o.segments, segment{b: k[:0], scrap: k})
+		case !s.pooled() && n <= len(smallChunk{}):
+			k := smallChunks.Get().(*smallChunk)
+			o.segments = append(o.segments, segment{b: k[:0], small: k})
 			return &o.segments[end]
 		case s.pooled() && cap(s.b)-len(s.b) >= n:
 			return s
@@ -198,26 +198,26 @@ func (o *outbox) last(n int) *segment {
 }
 
 // copy appends bytes to the last chunk, and to new ones when it is full.
-func (o *outbox) copy(p []byte) {
-	o.grew(len(p))
+func (o *outbox) putBytes(p []byte) {
+	o.addBytes(len(p))
 	for len(p) > 0 {
-		last := o.last(1)
+		last := o.lastSegment(1)
 		n := min(len(p), cap(last.b)-len(last.b))
 		last.b = append(last.b, p[:n]...)
 		p = p[n:]
 	}
 }
 
-func (o *outbox) grew(n int) {
+func (o *outbox) addBytes(n int) {
 	o.bytes += int64(n)
-	queued.Add(int64(n))
+	queuedTotal.Add(int64(n))
 }
 
 // consume takes n written bytes off the queue.
 func (o *outbox) consume(n int) {
 	o.bytes -= int64(n)
 	o.written += int64(n)
-	queued.Add(int64(-n))
+	queuedTotal.Add(int64(-n))
 	for n > 0 {
 		s := &o.segments[o.head]
 		if n < len(s.b) {
@@ -225,17 +225,17 @@ func (o *outbox) consume(n int) {
 			return
 		}
 		n -= len(s.b)
-		o.drop()
+		o.dropHead()
 	}
 }
 
 // drop takes the first segment off.
-func (o *outbox) drop() {
+func (o *outbox) dropHead() {
 	switch s := &o.segments[o.head]; {
 	case s.chunk != nil:
 		chunks.Put(s.chunk)
-	case s.scrap != nil:
-		scraps.Put(s.scrap)
+	case s.small != nil:
+		smallChunks.Put(s.small)
 	}
 	o.segments[o.head] = segment{}
 	o.head++
@@ -257,10 +257,10 @@ func (o *outbox) discard() {
 	if o.writing {
 		return
 	}
-	queued.Add(-o.bytes)
+	queuedTotal.Add(-o.bytes)
 	o.bytes = 0
 	for o.head < len(o.segments) {
-		o.drop()
+		o.dropHead()
 	}
 	o.segments, o.buffers = nil, nil
 }
@@ -274,12 +274,12 @@ func (c *Conn) Flush() {
 		return
 	}
 	c.out.writing = true
-	if c.awaited.Load() >= patientFrom {
-		c.flushed.Store(int64(time.Since(epoch)))
+	if c.expected.Load() >= coalesceFrom {
+		c.lastFlush.Store(int64(time.Since(epoch)))
 	}
 	for round := 0; c.err == nil && c.out.bytes > 0; round++ {
 		b := c.out.segments[c.out.head].b
-		b = b[:min(len(b), tryMost)]
+		b = b[:min(len(b), maxTryWrite)]
 		if round == 8 || c.out.segments[c.out.head].counter != 0 {
 			c.startWriter()
 			return
@@ -295,7 +295,7 @@ func (c *Conn) Flush() {
 			return
 		}
 		c.out.consume(n)
-		c.caughtUp()
+		c.checkCaughtUp()
 		if n < len(b) {
 			c.startWriter()
 			return
@@ -326,7 +326,7 @@ func (c *Conn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.err == nil && c.out.bytes > 0 {
-		c.sealFirst()
+		c.sealHead()
 		all, size := c.out.buffers[:0], 0
 		for i := c.out.head; i < len(c.out.segments) && size < writeBatch && len(all) < 64; i++ {
 			if c.out.segments[i].counter != 0 {
@@ -341,7 +341,7 @@ func (c *Conn) drain() {
 		n, err := all.WriteTo(c.tcp)
 		c.mu.Lock()
 		c.out.consume(int(n))
-		c.caughtUp()
+		c.checkCaughtUp()
 		clear(c.out.buffers)
 		if err != nil {
 			c.mu.Unlock()
@@ -356,14 +356,14 @@ func (c *Conn) drain() {
 var dirtyList atomic.Pointer[Conn]
 
 // mark puts a connection on the list of FlushAll unless it is there.
-func (c *Conn) mark() {
+func (c *Conn) markDirty() {
 	if !c.dirty.Swap(true) {
-		c.list()
+		c.pushDirty()
 	}
 }
 
 // list puts a connection that is dirty on the list.
-func (c *Conn) list() {
+func (c *Conn) pushDirty() {
 	for {
 		head := dirtyList.Load()
 		c.nextDirty = head
@@ -380,9 +380,9 @@ func FlushAll() {
 	c := dirtyList.Swap(nil)
 	for c != nil {
 		next := c.nextDirty
-		if c.patient() {
-			c.list()
-			postpone()
+		if c.mayCoalesce() {
+			c.pushDirty()
+			flushLater()
 		} else {
 			c.nextDirty = nil
 			c.dirty.Store(false)

@@ -72,7 +72,7 @@ func TestConcurrentSenders(t *testing.T) {
 		go func() { all.Wait(); close(done) }()
 		select {
 		case <-done:
-		case <-time.After(patience):
+		case <-time.After(timeout):
 			mu.Lock()
 			t.Fatalf("%d of %d messages came", received, senders*each)
 		}
@@ -95,7 +95,7 @@ func TestConnectionsThatEndWhileWritten(t *testing.T) {
 		for i := range 30 {
 			p := rawDial(t, endpoint)
 			if client == nil {
-				p.shake(Dealer, "")
+				p.handshake(Dealer, "")
 			} else {
 				p.curveHandshake(client, Dealer, "")
 			}
@@ -121,9 +121,9 @@ func TestConnectionsThatEndWhileWritten(t *testing.T) {
 			writers.Wait()
 		}
 		_ = router.Close(0)
-		for deadline := time.Now().Add(patience); queued.Load() != 0; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(timeout); queuedTotal.Load() != 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%d bytes are still counted as queued", queued.Load())
+				t.Fatalf("%d bytes are still counted as queued", queuedTotal.Load())
 			}
 		}
 	})
@@ -132,15 +132,15 @@ func TestConnectionsThatEndWhileWritten(t *testing.T) {
 // TestQueuesAreFull fills the queue of a peer that does not read, with frames of
 // every size: the chunks of the queue are full, so that hardly more memory is held
 // than is counted.
-func TestQueuesAreFull(t *testing.T) {
-	server, client := curves()
+func TestQueuedChunksAreFilled(t *testing.T) {
+	server, client := curveConfigs()
 	p := rawDial(t, listen(t, open(t, Router, Options{Curve: server}))).curveHandshake(client, Dealer, "")
 	for size := 0; size < 2*LargeFrame; size += 1021 {
 		for name, s := range map[string]*curve.Sealer{"NULL": nil, "CURVE": p.sealer} {
 			o := outbox{sealer: s}
 			for range 100 {
-				o.frame(zmtp.FlagMore, make([]byte, 100))
-				o.frame(0, make([]byte, size))
+				o.putFrame(zmtp.FlagMore, make([]byte, 100))
+				o.putFrame(0, make([]byte, size))
 			}
 			held := int64(0)
 			for _, s := range o.segments {

@@ -31,7 +31,7 @@ func rawDial(t *testing.T, endpoint string) *rawPeer {
 
 func (p *rawPeer) write(b []byte) {
 	p.t.Helper()
-	_ = p.SetWriteDeadline(time.Now().Add(patience))
+	_ = p.SetWriteDeadline(time.Now().Add(timeout))
 	if _, err := p.Write(b); err != nil {
 		p.t.Fatalf("write: %v", err)
 	}
@@ -50,7 +50,7 @@ func rawFrame(flags byte, body string) []byte {
 	return append(bytes.Clone(zmtp.PutHeader(&h, flags, len(body))), body...)
 }
 
-func claim(flags byte, size uint64) []byte {
+func claimedHeader(flags byte, size uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{flags | zmtp.FlagLong}, size)
 }
 
@@ -59,7 +59,7 @@ func ready(kind Kind, identity string) []byte {
 }
 
 // shake does a good handshake and reads the other side's.
-func (p *rawPeer) shake(kind Kind, identity string) {
+func (p *rawPeer) handshake(kind Kind, identity string) {
 	p.t.Helper()
 	p.write(append(greeting("NULL"), ready(kind, identity)...))
 	p.readGreeting()
@@ -71,7 +71,7 @@ func (p *rawPeer) shake(kind Kind, identity string) {
 // readGreeting reads the other side's greeting.
 func (p *rawPeer) readGreeting() {
 	p.t.Helper()
-	_ = p.SetReadDeadline(time.Now().Add(patience))
+	_ = p.SetReadDeadline(time.Now().Add(timeout))
 	if _, err := io.CopyN(io.Discard, p, zmtp.GreetingSize); err != nil {
 		p.t.Fatalf("greeting: %v", err)
 	}
@@ -80,7 +80,7 @@ func (p *rawPeer) readGreeting() {
 // frame reads one frame.
 func (p *rawPeer) frame() (byte, []byte) {
 	p.t.Helper()
-	_ = p.SetReadDeadline(time.Now().Add(patience))
+	_ = p.SetReadDeadline(time.Now().Add(timeout))
 	var h [zmtp.LongHeader]byte
 	if _, err := io.ReadFull(p, h[:2]); err != nil {
 		p.t.Fatalf("read: %v", err)
@@ -101,7 +101,7 @@ func (p *rawPeer) frame() (byte, []byte) {
 // wantClosed waits until the other side has closed.
 func (p *rawPeer) wantClosed() {
 	p.t.Helper()
-	_ = p.SetReadDeadline(time.Now().Add(patience))
+	_ = p.SetReadDeadline(time.Now().Add(timeout))
 	_, err := io.Copy(io.Discard, p)
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {

@@ -70,10 +70,10 @@ func (s *Socket) publish(frames [][]byte) error {
 	if s.closed {
 		return ErrClosed
 	}
-	if s.recall != nil && len(frames) > 0 {
-		s.recall.mu.Lock()
-		defer s.recall.mu.Unlock()
-		s.recall.add(frames)
+	if s.replay != nil && len(frames) > 0 {
+		s.replay.mu.Lock()
+		defer s.replay.mu.Unlock()
+		s.replay.add(frames)
 	}
 	for _, c := range s.conns {
 		if c.wants(first) && errors.Is(c.put(true, frames...), ErrFull) {
@@ -95,8 +95,8 @@ func (c *Conn) wants(first []byte) bool {
 func (c *Conn) subscribe(topic []byte, on bool) {
 	var changed bool
 	var err error
-	if on && c.s.recall != nil {
-		changed, err = c.s.recall.subscribe(c, topic)
+	if on && c.s.replay != nil {
+		changed, err = c.s.replay.subscribe(c, topic)
 	} else {
 		c.mu.Lock()
 		changed, err = c.topics.set(topic, on)

@@ -7,13 +7,13 @@ import (
 )
 
 // recallBytes bounds what a PUB remembers; the oldest go first.
-const recallBytes = 1 << 20
+const replayBytes = 1 << 20
 
 // recall is what a PUB has published of late (Options.Recall), for peers whose
 // subscription is still under way. A lock held over both publishing and
 // subscribing makes each message reach a subscriber once, in order. Lock order:
 // Socket.mu, then recall.mu, then Conn.mu.
-type recall struct {
+type replay struct {
 	keep time.Duration
 
 	mu       sync.Mutex
@@ -29,9 +29,9 @@ type published struct {
 
 // add remembers a message and forgets what is too old or too much. The caller
 // holds r.mu.
-func (r *recall) add(frames [][]byte) {
+func (r *replay) add(frames [][]byte) {
 	now := time.Now()
-	p := published{at: now, frames: Own(frames)}
+	p := published{at: now, frames: Retain(frames)}
 	for _, f := range frames {
 		p.bytes += len(f)
 	}
@@ -41,9 +41,9 @@ func (r *recall) add(frames [][]byte) {
 }
 
 // forget drops what is too old or too much. The caller holds r.mu.
-func (r *recall) forget(now time.Time) {
+func (r *replay) forget(now time.Time) {
 	old := 0
-	for old < len(r.messages) && (r.bytes > recallBytes || now.Sub(r.messages[old].at) > r.keep) {
+	for old < len(r.messages) && (r.bytes > replayBytes || now.Sub(r.messages[old].at) > r.keep) {
 		r.bytes -= r.messages[old].bytes
 		r.messages[old] = published{}
 		old++
@@ -54,7 +54,7 @@ func (r *recall) forget(now time.Time) {
 // subscribe begins a peer's subscription to topic and queues for it the
 // messages that it has just missed: those that match and matched nothing the
 // peer had subscribed to before.
-func (r *recall) subscribe(c *Conn, topic []byte) (changed bool, err error) {
+func (r *replay) subscribe(c *Conn, topic []byte) (changed bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget(time.Now())

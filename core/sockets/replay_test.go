@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-func TestRecallGivesWhatWasJustMissed(t *testing.T) {
-	pub := open(t, Pub, Options{Recall: time.Minute})
+func TestReplaySendsMissedMessages(t *testing.T) {
+	pub := open(t, Pub, Options{Replay: time.Minute})
 	endpoint := listen(t, pub)
 	send := func(topic, text string) {
 		if err := pub.Send(frames(topic, text)...); err != nil {
@@ -32,10 +32,10 @@ func TestRecallGivesWhatWasJustMissed(t *testing.T) {
 	wantFrames(t, await(t, r.messages, "message").frames, frames("c", "four"))
 }
 
-func TestRecallForgets(t *testing.T) {
-	r := recall{keep: time.Minute}
+func TestReplayForgets(t *testing.T) {
+	r := replay{keep: time.Minute}
 	for i := range 3 {
-		r.add([][]byte{{byte(i)}, make([]byte, recallBytes/2)})
+		r.add([][]byte{{byte(i)}, make([]byte, replayBytes/2)})
 	}
 	if len(r.messages) != 1 || r.messages[0].frames[0][0] != 2 {
 		t.Errorf("%d messages are kept, want the last of three", len(r.messages))
@@ -48,9 +48,9 @@ func TestRecallForgets(t *testing.T) {
 
 // TestRecallHasNoSeam joins while messages are published: each subscriber must
 // see every one exactly once and in order.
-func TestRecallHasNoSeam(t *testing.T) {
+func TestReplayDeliversOnce(t *testing.T) {
 	const publishers, each, joins = 3, 300, 8
-	pub := open(t, Pub, Options{Recall: time.Minute})
+	pub := open(t, Pub, Options{Replay: time.Minute})
 	endpoint := listen(t, pub)
 	var wg sync.WaitGroup
 	for p := range publishers {

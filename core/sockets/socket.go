@@ -36,15 +36,15 @@ type Socket struct {
 	conns     []*Conn
 	byID      map[string]*Conn    // ROUTER: newest connection of an identity
 	topics    map[string]struct{} // SUB: its subscriptions
-	backlog   backlog             // DEALER: messages that wait for a peer
+	waiting   messageQueue        // DEALER: messages that wait for a peer
 
-	turns    atomic.Uint32 // DEALER: whose turn it is
-	recall   *recall       // PUB with Options.Recall
-	pending  handshakes
-	refusals refusals
-	lastID   atomic.Uint32
-	dropped  atomic.Uint64
-	totals   totals
+	peerIndex    atomic.Uint32 // DEALER: whose turn it is
+	replay       *replay       // PUB with Options.Recall
+	pending      handshakes
+	refusals     refusals
+	lastIdentity atomic.Uint32
+	dropped      atomic.Uint64
+	totals       totals
 }
 
 // New makes a socket of the given kind. It panics for a kind that is none.
@@ -59,8 +59,8 @@ func New(kind Kind, o Options) *Socket {
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
 	}
-	if kind == Pub && o.Recall > 0 {
-		s.recall = &recall{keep: o.Recall}
+	if kind == Pub && o.Replay > 0 {
+		s.replay = &replay{keep: o.Replay}
 	}
 	if o.Curve != nil {
 		s.curve = o.Curve.Keys()
@@ -90,7 +90,7 @@ func (s *Socket) Enqueue(frames ...[]byte) error {
 		return fmt.Errorf("send on a %s socket: use SendTo", s.kind)
 	}
 	for {
-		c := s.turn()
+		c := s.nextPeer()
 		if c == nil {
 			sent, err := s.queueForPeer(frames)
 			if sent || err != nil {
@@ -106,13 +106,13 @@ func (s *Socket) Enqueue(frames ...[]byte) error {
 }
 
 // turn answers the next connection of a DEALER, or nil.
-func (s *Socket) turn() *Conn {
+func (s *Socket) nextPeer() *Conn {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if len(s.conns) == 0 {
 		return nil
 	}
-	return s.conns[int(s.turns.Add(1))%len(s.conns)]
+	return s.conns[int(s.peerIndex.Add(1))%len(s.conns)]
 }
 
 // queueForPeer keeps a message until a peer connects; false when one has.
@@ -125,7 +125,7 @@ func (s *Socket) queueForPeer(frames [][]byte) (bool, error) {
 	if len(s.conns) > 0 {
 		return false, nil
 	}
-	if !s.backlog.push(frames, s.o.Limits.SendQueue) {
+	if !s.waiting.push(frames, s.o.Limits.SendQueue) {
 		return false, ErrFull
 	}
 	return true, nil
@@ -171,15 +171,15 @@ func (s *Socket) add(c *Conn) error {
 			return err
 		}
 	}
-	for _, m := range s.backlog.messages {
+	for _, m := range s.waiting.messages {
 		if err := c.put(false, m...); err != nil {
 			return err
 		}
 	}
-	s.backlog = backlog{}
+	s.waiting = messageQueue{}
 	if s.kind == Router {
 		if len(c.id) == 0 || c.id[0] == 0 {
-			c.id = s.inventID()
+			c.id = s.newIdentity()
 		}
 		if old := s.byID[string(c.id)]; old != nil {
 			old.fail(errTakenOver)
@@ -193,9 +193,9 @@ func (s *Socket) add(c *Conn) error {
 
 // inventID answers an identity that no peer can claim: zero and a counter.
 // The caller holds s.mu.
-func (s *Socket) inventID() []byte {
+func (s *Socket) newIdentity() []byte {
 	for {
-		id := binary.BigEndian.AppendUint32(make([]byte, 1, 5), s.lastID.Add(1))
+		id := binary.BigEndian.AppendUint32(make([]byte, 1, 5), s.lastIdentity.Add(1))
 		if s.byID[string(id)] == nil {
 			return id
 		}
@@ -215,7 +215,7 @@ func (s *Socket) remove(c *Conn) {
 	if s.byID[string(c.id)] == c {
 		delete(s.byID, string(c.id))
 	}
-	s.takeOver(c)
+	s.addTotals(c)
 }
 
 // start runs f as a goroutine of the socket; false once it is closed.
@@ -238,7 +238,7 @@ func (s *Socket) Close(linger time.Duration) error {
 	first := !s.closed
 	s.closed = true
 	listeners, conns := s.listeners, slices.Clone(s.conns)
-	s.listeners, s.backlog = nil, backlog{}
+	s.listeners, s.waiting = nil, messageQueue{}
 	s.mu.Unlock()
 	if first {
 		s.cancel()
@@ -287,24 +287,24 @@ func finish(conns []*Conn, deadline time.Time) {
 const finishGrace = 250 * time.Millisecond
 
 // backlog is a bounded queue of whole messages.
-type backlog struct {
+type messageQueue struct {
 	messages [][][]byte
 	bytes    int64
 }
 
 // push keeps a copy of a message, unless the bytes kept reach limit.
-func (b *backlog) push(frames [][]byte, limit int64) bool {
+func (b *messageQueue) push(frames [][]byte, limit int64) bool {
 	if b.bytes >= limit {
 		return false
 	}
 	b.bytes += zmtp.WireSize(frames)
-	b.messages = append(b.messages, Own(frames))
+	b.messages = append(b.messages, Retain(frames))
 	return true
 }
 
 // Own answers a copy of frames that outlives the handler: small frames are
 // copied into one allocation, large ones shared.
-func Own(frames [][]byte) [][]byte {
+func Retain(frames [][]byte) [][]byte {
 	n := 0
 	for _, f := range frames {
 		if len(f) < LargeFrame {

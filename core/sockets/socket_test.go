@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-const patience = 10 * time.Second
+const timeout = 10 * time.Second
 
 // message is what a recorder's handler got.
 type message struct {
@@ -31,7 +31,7 @@ func newRecorder() *recorder {
 // options answers Options whose callbacks feed r.
 func (r *recorder) options() Options {
 	return Options{
-		Handler:      func(c *Conn, f [][]byte) { r.messages <- message{c, Own(f)} },
+		Handler:      func(c *Conn, f [][]byte) { r.messages <- message{c, Retain(f)} },
 		Connected:    func(c *Conn) { r.connected <- c },
 		Disconnected: func(c *Conn, _ error) { r.disconnected <- c },
 	}
@@ -43,8 +43,8 @@ func await[T any](t *testing.T, ch <-chan T, what string) T {
 	select {
 	case v := <-ch:
 		return v
-	case <-time.After(patience):
-		t.Fatalf("no %s within %s", what, patience)
+	case <-time.After(timeout):
+		t.Fatalf("no %s within %s", what, timeout)
 		panic("not reached")
 	}
 }

@@ -45,14 +45,14 @@ func (t *Traffic) count(bytes int64) {
 
 // seen is the Traffic of one goroutine for others to see. The two numbers
 // may be of slightly different moments.
-type seen struct{ messages, bytes atomic.Uint64 }
+type sharedTraffic struct{ messages, bytes atomic.Uint64 }
 
-func (s *seen) set(t Traffic) {
+func (s *sharedTraffic) set(t Traffic) {
 	s.messages.Store(t.Messages)
 	s.bytes.Store(t.Bytes)
 }
 
-func (s *seen) get() Traffic {
+func (s *sharedTraffic) get() Traffic {
 	return Traffic{Messages: s.messages.Load(), Bytes: s.bytes.Load()}
 }
 
@@ -73,11 +73,11 @@ func (s *Socket) Stats() Stats {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	st.Connections = len(s.conns)
-	st.Received, st.Sent, st.Queued = s.totals.received, s.totals.sent, s.backlog.bytes
+	st.Received, st.Sent, st.Queued = s.totals.received, s.totals.sent, s.waiting.bytes
 	for _, c := range s.conns {
 		received, sent, queued := c.traffic()
-		st.Received = st.Received.plus(received.minus(c.taken.received))
-		st.Sent = st.Sent.plus(sent.minus(c.taken.sent))
+		st.Received = st.Received.plus(received.minus(c.counted.received))
+		st.Sent = st.Sent.plus(sent.minus(c.counted.sent))
 		st.Queued += queued
 	}
 	return st
@@ -92,11 +92,11 @@ func (c *Conn) traffic() (received, sent Traffic, queued int64) {
 
 // takeOver adds the traffic of a connection that is going to the socket's. The
 // caller holds s.mu.
-func (s *Socket) takeOver(c *Conn) {
+func (s *Socket) addTotals(c *Conn) {
 	received, sent, _ := c.traffic()
-	s.totals.received = s.totals.received.plus(received.minus(c.taken.received))
-	s.totals.sent = s.totals.sent.plus(sent.minus(c.taken.sent))
-	c.taken.received, c.taken.sent = received, sent
+	s.totals.received = s.totals.received.plus(received.minus(c.counted.received))
+	s.totals.sent = s.totals.sent.plus(sent.minus(c.counted.sent))
+	c.counted.received, c.counted.sent = received, sent
 }
 
 // count answers how many handshakes are in progress.

@@ -12,7 +12,7 @@ import (
 // and when the machine is busy it gives the processor of a caller who is just
 // being delayed to another thread. So b must be short.
 
-func readNow(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_READ, fd, b) }
+func tryRead(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_READ, fd, b) }
 
 func tryWrite(fd uintptr, b []byte) (int, error) { return call(syscall.SYS_WRITE, fd, b) }
 

@@ -7,6 +7,6 @@ import "syscall"
 // tryRead and tryWrite read and write without blocking. The race detector
 // sees what goes through these.
 
-func readNow(fd uintptr, b []byte) (int, error) { return syscall.Read(int(fd), b) }
+func tryRead(fd uintptr, b []byte) (int, error) { return syscall.Read(int(fd), b) }
 
 func tryWrite(fd uintptr, b []byte) (int, error) { return syscall.Write(int(fd), b) }

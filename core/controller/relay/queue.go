@@ -62,7 +62,7 @@ func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*socke
 				o.Disconnected(string(c.Identity()))
 			}
 		},
-		Settle: o.settle,
+		AfterRead: o.settle,
 		Curve:  o.Curve,
 		Limits: o.Limits,
 		Log:    o.Log,
@@ -72,7 +72,7 @@ func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*socke
 // clientSocket makes the ROUTER that clients connect to.
 func (o *Options) clientSocket(id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
 	return sockets.New(sockets.Router, sockets.Options{
-		Identity: []byte(id), Handler: handler, Settle: o.settle, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
+		Identity: []byte(id), Handler: handler, AfterRead: o.settle, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 	})
 }
 
