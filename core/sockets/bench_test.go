@@ -11,8 +11,8 @@ import (
 	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
-// benchMessage is a typical task: a delimiter, a signature, four packed parts
-// and two buffers; its first frame names the engine.
+// benchMessage returns a typical task: the engine's identity, a delimiter, a signature,
+// four packed parts and two buffers.
 func benchMessage(engine string) [][]byte {
 	m := frames(engine, "<IDS|MSG>")
 	for _, n := range []int{64, 250, 250, 100, 20, 300, 100} {
@@ -21,9 +21,9 @@ func benchMessage(engine string) [][]byte {
 	return m
 }
 
-// BenchmarkForward measures a relay of two ROUTERs between clients and echoing
-// engines in this process: one operation is one message there and back, that
-// is two forwards, and the peers' own work.
+// BenchmarkForward measures a relay of two ROUTERs between clients and echoing engines in
+// this process. One operation is one message there and back: two forwards, and the work
+// of the peers.
 func BenchmarkForward(b *testing.B) {
 	for _, n := range []struct {
 		clients, engines int
@@ -49,7 +49,7 @@ func BenchmarkForward(b *testing.B) {
 					runtime.Gosched()
 				}
 			}
-			const underWay = 128
+			const inFlight = 128
 			var left atomic.Int64
 			left.Store(int64(b.N))
 			var done sync.WaitGroup
@@ -74,10 +74,10 @@ func BenchmarkForward(b *testing.B) {
 			ready.Wait()
 			b.ReportAllocs()
 			b.ResetTimer()
-			done.Add(n.clients * underWay)
+			done.Add(n.clients * inFlight)
 			for range n.clients {
 				c, m := <-clients, benchMessage(fmt.Sprintf("%036d", 0))
-				for range underWay {
+				for range inFlight {
 					_ = c.Enqueue(m...)
 				}
 			}
@@ -91,12 +91,12 @@ func BenchmarkForward(b *testing.B) {
 func BenchmarkRoundTrip(b *testing.B) {
 	in, out := relays(b, nil)
 	replies := make(chan struct{})
-	dialled := make(chan *Conn, 2)
-	connected := func(c *Conn) { dialled <- c }
+	dialed := make(chan *Conn, 2)
+	connected := func(c *Conn) { dialed <- c }
 	dial(b, open(b, Router, Options{Identity: []byte("engine"), Handler: echo, Connected: connected}), listen(b, out))
-	<-dialled
+	<-dialed
 	dial(b, open(b, Dealer, Options{Connected: connected, Handler: func(*Conn, [][]byte) { replies <- struct{}{} }}), listen(b, in))
-	c := <-dialled
+	c := <-dialed
 	for out.Lookup([]byte("engine")) == nil {
 		runtime.Gosched()
 	}
@@ -108,7 +108,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 }
 
-// BenchmarkLarge measures arrays through the relay.
+// BenchmarkLarge measures large arrays through the relay.
 func BenchmarkLarge(b *testing.B) {
 	server, client := curveConfigs()
 	for _, n := range []struct {
@@ -118,12 +118,12 @@ func BenchmarkLarge(b *testing.B) {
 		b.Run(fmt.Sprintf("%dMiB/curve=%v", n.size>>20, n.server != nil), func(b *testing.B) {
 			in, out := relays(b, n.server)
 			replies := make(chan struct{})
-			dialled := make(chan *Conn, 2)
-			connected := func(c *Conn) { dialled <- c }
+			dialed := make(chan *Conn, 2)
+			connected := func(c *Conn) { dialed <- c }
 			dial(b, open(b, Router, Options{Identity: []byte("engine"), Curve: n.client, Handler: echo, Connected: connected}), listen(b, out))
-			<-dialled
+			<-dialed
 			dial(b, open(b, Dealer, Options{Curve: n.client, Connected: connected, Handler: func(*Conn, [][]byte) { replies <- struct{}{} }}), listen(b, in))
-			c := <-dialled
+			c := <-dialed
 			for out.Lookup([]byte("engine")) == nil {
 				runtime.Gosched()
 			}

@@ -6,36 +6,36 @@ import (
 	"time"
 )
 
-// A write costs more than what is done for the message that it carries. So a
-// peer that awaits many messages gets what comes within a short time in one.
+// A write costs more than the work on the message that it carries. So for a peer that
+// expects many messages, those of a short time are written together.
 
 const (
-	// patientFrom is how many messages a peer awaits that can wait for one.
+	// coalesceFrom is how many messages a peer must expect for its writes to be delayed.
 	coalesceFrom = 64
-	// gatherFor is the least time between two writes to such a peer.
+	// coalesceDelay is the least time between two writes to such a peer.
 	coalesceDelay = 500 * time.Microsecond
 )
 
-// postponed is for the whole process: when what waits on the list of FlushAll is
-// looked at again.
+// delayedFlush is the timer of the process that calls FlushAll again for connections
+// whose writes were delayed.
 var delayedFlush struct {
 	armed atomic.Bool
 	once  sync.Once
 	timer *time.Timer
 }
 
-// Await tells that the peer awaits n more messages, or fewer when n is
-// negative. FlushAll lets a peer that awaits many wait for at most half a
-// millisecond since the last write.
+// ExpectReplies adds n, which may be negative, to the number of messages that the peer
+// expects. While a peer expects 64 or more, FlushAll delays its messages until half a
+// millisecond has passed since the last write to it.
 func (c *Conn) ExpectReplies(n int) { c.expected.Add(int64(n)) }
 
-// patient reports whether c can wait.
+// mayCoalesce reports whether a write to c may be delayed.
 func (c *Conn) mayCoalesce() bool {
 	return c.expected.Load() >= coalesceFrom && time.Since(epoch)-time.Duration(c.lastFlush.Load()) < coalesceDelay
 }
 
-// postpone has the list looked at again soon. What is to be seen then has to be on
-// it before: a timer that is armed may be about to fire.
+// flushLater arms the timer. The caller must have put its connection on the list of
+// FlushAll before: a timer that is armed already may be about to fire.
 func flushLater() {
 	if !delayedFlush.armed.Swap(true) {
 		delayedFlush.once.Do(func() {
@@ -48,5 +48,5 @@ func flushLater() {
 	}
 }
 
-// epoch is what Conn.flushed counts from.
+// epoch is the time from which Conn.lastFlush counts.
 var epoch = time.Now()

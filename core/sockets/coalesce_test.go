@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// listener answers the connection of a peer, and a channel of n that has something
-// for each message that the peer gets.
+// connectedPeer returns the connection of a peer, and a channel that gets a value for each
+// message that the peer receives; n of them fit.
 func connectedPeer(t *testing.T, n int) (c *Conn, got chan struct{}) {
 	t.Helper()
 	got = make(chan struct{}, n)
@@ -15,19 +15,19 @@ func connectedPeer(t *testing.T, n int) (c *Conn, got chan struct{}) {
 	dial(t, open(t, Dealer, Options{Identity: []byte("peer"), Handler: func(*Conn, [][]byte) { got <- struct{}{} }}), listen(t, s))
 	for deadline := time.Now().Add(timeout); c == nil; c = s.Lookup([]byte("peer")) {
 		if time.Now().After(deadline) {
-			t.Fatal("no peer")
+			t.Fatal("the peer does not connect")
 		}
 		time.Sleep(time.Millisecond)
 	}
 	return c, got
 }
 
-// A peer that awaits many messages gets all of them in few writes, and the last
-// one soon although nothing else is written.
+// A peer that expects many messages gets all of them in few writes, and the last one soon
+// although no other message follows.
 func TestWritesAreCoalesced(t *testing.T) {
 	const n = 1000
 	c, got := connectedPeer(t, n)
-	// What others of the process write in between is not seen, so there may be more.
+	// Writes of other goroutines in between are not counted, so there may be more.
 	send := func() (writes int) {
 		for range n {
 			if err := c.Enqueue([]byte("m")); err != nil {
@@ -53,23 +53,23 @@ func TestWritesAreCoalesced(t *testing.T) {
 		return writes
 	}
 	if c.mayCoalesce() {
-		t.Error("a peer that awaits nothing waits")
+		t.Error("writes to a peer that expects nothing are delayed")
 	}
 	send()
 	c.ExpectReplies(coalesceFrom + n)
 	began := time.Now()
 	writes := send()
-	// Two who flush at the same moment may both write.
+	// Two goroutines that flush at the same moment may both write.
 	if most := 2*int(time.Since(began)/coalesceDelay) + 4; writes > most {
-		t.Errorf("%d writes for a patient peer, at most %d fit in the time", writes, most)
+		t.Errorf("%d writes to a peer that expects many messages, want at most %d", writes, most)
 	}
 	c.ExpectReplies(-n - 1)
 	if c.mayCoalesce() {
-		t.Error("a peer that awaits few waits")
+		t.Error("writes to a peer that expects few messages are delayed")
 	}
 }
 
-// What is put off just when the timer fires that looks after it is not forgotten.
+// A write that is delayed just when the timer fires is not forgotten.
 func TestFlushLaterForgetsNothing(t *testing.T) {
 	c, got := connectedPeer(t, 2)
 	c.ExpectReplies(1 << 30)

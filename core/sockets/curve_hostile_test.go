@@ -24,7 +24,7 @@ type rawCurvePeer struct {
 	opener *curve.Opener
 }
 
-// rawCommand answers a command frame.
+// rawCommand returns a command frame.
 func rawCommand(name string, body []byte) []byte {
 	return rawFrame(zmtp.FlagCommand, string(rune(len(name)))+name+string(body))
 }
@@ -40,7 +40,7 @@ func (p *rawPeer) curveHandshake(client *curve.Config, kind Kind, identity strin
 	return &rawCurvePeer{p, m.Sealer(), m.Opener()}
 }
 
-// helloTo returns the body of a HELLO that client sends.
+// helloOf returns the body of a HELLO that client sends.
 func helloOf(t *testing.T, client *curve.Config) []byte {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,7 +65,7 @@ func helloOf(t *testing.T, client *curve.Config) []byte {
 	return hello
 }
 
-// The layout of a sealed frame, and the size of the shortest INITIATE that is read.
+// The layout of a sealed frame, and the size of the shortest INITIATE.
 const (
 	sealedName  = "\x07MESSAGE"
 	counterAt   = 2 + len(sealedName) // in a frame with a short header
@@ -145,7 +145,7 @@ func TestBadCurveHandshakesAreClosedAndLoggedOnce(t *testing.T) {
 	}
 }
 
-// TestWrongMechanismIsNamed looks at what the log says on both sides.
+// TestWrongMechanismIsNamed checks the log of both sides.
 func TestWrongMechanismIsNamed(t *testing.T) {
 	server, client := curveConfigs()
 	other, _ := curveConfigs()
@@ -153,23 +153,23 @@ func TestWrongMechanismIsNamed(t *testing.T) {
 		client     *curve.Config
 		here, dial string
 	}{
-		"NULL client":     {nil, "the peer speaks NULL, this socket CURVE", "the peer speaks CURVE, this socket NULL"},
-		"another's key":   {&curve.Config{ServerKey: other.SecretKey.Public()}, "does not know this server's key", "check that its server key"},
-		"the very server": {client, "", ""},
+		"NULL client":   {nil, "the peer speaks NULL, this socket CURVE", "the peer speaks CURVE, this socket NULL"},
+		"another's key": {&curve.Config{ServerKey: other.SecretKey.Public()}, "does not know this server's key", "check that its server key"},
+		"the right key": {client, "", ""},
 	} {
-		var here, dialling syncBuffer
-		router := New(Router, Options{Curve: server, Log: warnings(&here), Handler: echo})
+		var listening, dialing syncBuffer
+		router := New(Router, Options{Curve: server, Log: warnings(&listening), Handler: echo})
 		r := newRecorder()
 		o := r.options()
-		o.Curve, o.Log = test.client, warnings(&dialling)
+		o.Curve, o.Log = test.client, warnings(&dialing)
 		dealer := New(Dealer, o)
 		dial(t, dealer, listen(t, router))
 		if test.here == "" {
 			await(t, r.connected, "connection")
 		}
-		for limit := time.Now().Add(timeout); !strings.Contains(here.String(), test.here) || !strings.Contains(dialling.String(), test.dial); time.Sleep(time.Millisecond) {
+		for limit := time.Now().Add(timeout); !strings.Contains(listening.String(), test.here) || !strings.Contains(dialing.String(), test.dial); time.Sleep(time.Millisecond) {
 			if time.Now().After(limit) {
-				t.Fatalf("%s: listening:\n%s\ndialling:\n%s", name, here.String(), dialling.String())
+				t.Fatalf("%s: listening:\n%s\ndialing:\n%s", name, listening.String(), dialing.String())
 			}
 		}
 		_ = dealer.Close(0)
@@ -235,7 +235,7 @@ func TestBadSealedFramesEndTheConnection(t *testing.T) {
 			o.Limits, o.Log, o.Curve = limits, warnings(&log), server
 			o.Handler = func(c *Conn, f [][]byte) {
 				if string(c.Identity()) == "bad" {
-					t.Errorf("a handler got %q", f)
+					t.Errorf("the Handler got %q", f)
 				}
 				echo(c, f)
 			}
@@ -246,7 +246,7 @@ func TestBadSealedFramesEndTheConnection(t *testing.T) {
 			await(t, r.connected, "connection")
 			_, _ = p.Write(bad(p))
 			p.wantClosed()
-			await(t, r.disconnected, "report of the end")
+			await(t, r.disconnected, "call of Disconnected")
 			wantServedWith(t, client, endpoint)
 			_ = router.Close(0)
 			if n := strings.Count(log.String(), p.LocalAddr().String()); n != 1 {
@@ -305,8 +305,8 @@ func TestSealedPingsAndSubscriptions(t *testing.T) {
 	}
 }
 
-// TestLargeFramesMayBeKept keeps a large frame and forwards it, as a database
-// and a relay do.
+// TestLargeFramesMayBeKept keeps a large frame and forwards it, as a database and a relay
+// do.
 func TestLargeFramesMayBeKept(t *testing.T) {
 	server, client := curveConfigs()
 	kept := make(chan []byte, 2)

@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -15,31 +14,33 @@ import (
 	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// guard is the net.Conn that zmq4 sees during the handshake. It reads through
-// the connection's own buffer and hands a frame on only when its head has been
-// seen: after the greeting come commands of at most zmtp.MaxCommand bytes, so zmq4
-// never allocates what a peer merely claims. zmq4 reads exactly what it needs;
-// what follows the handshake stays in the buffer. What zmq4 writes in pieces is
-// written when it waits for an answer, or has finished.
+// handshakeConn is the net.Conn that zmq4 sees during the handshake.
+//
+// It reads through the connection's own buffer and passes a frame on only after it has
+// checked the frame's header: the greeting is followed by commands of at most
+// zmtp.MaxCommand bytes. So zmq4 never allocates memory for a size that a peer merely
+// claims. zmq4 reads exactly what it needs, so bytes after the handshake stay in the
+// buffer. zmq4 writes in small pieces, which are collected and written when it waits for
+// the peer, or has finished.
 type handshakeConn struct {
 	net.Conn
-	out       []byte
+	out       []byte // collected to be written
 	in        *inbox
-	mechanism string // the only one that is welcome
-	greeting  bool   // the greeting has come
-	allowed   int    // bytes that may be handed on
+	mechanism string // the only security mechanism that is accepted
+	greeting  bool   // the greeting has been received
+	allowed   int    // bytes that may be passed on
 }
 
 // Read implements net.Conn.
-func (g *handshakeConn) Read(p []byte) (int, error) {
-	in := g.in
-	for g.allowed == 0 || in.pos == in.end {
-		if g.allowed == 0 {
-			if err := g.checkNext(); err != nil {
-				_ = g.flush() // our greeting tells the peer why, if it is still there
+func (h *handshakeConn) Read(p []byte) (int, error) {
+	in := h.in
+	for h.allowed == 0 || in.pos == in.end {
+		if h.allowed == 0 {
+			if err := h.checkNext(); err != nil {
+				_ = h.flush() // our greeting shows the peer why, if it is still connected
 				return 0, err
 			}
-			if g.allowed > 0 {
+			if h.allowed > 0 {
 				continue
 			}
 		}
@@ -49,83 +50,83 @@ func (g *handshakeConn) Read(p []byte) (int, error) {
 			in.start = in.pos
 			in.shift(in.pos)
 		}
-		if err := g.readMore(); err != nil {
+		if err := h.readMore(); err != nil {
 			return 0, err
 		}
 	}
-	n := copy(p, in.buf[in.pos:min(in.end, in.pos+g.allowed)])
+	n := copy(p, in.buf[in.pos:min(in.end, in.pos+h.allowed)])
 	in.pos += n
 	in.start = in.pos
-	g.allowed -= n
+	h.allowed -= n
 	return n, nil
 }
 
-// more reads once. What is to be written waits while the peer's next part is
-// there: one that connects has sent its greeting at once, and gets ours with what
-// follows it.
-func (g *handshakeConn) readMore() error {
-	if ahead, ok := g.in.r.(nonblockingReader); ok && len(g.out) > 0 {
-		n, err := ahead.tryRead(g.in.buf[g.in.end:])
-		g.in.end += n
+// readMore reads once. It first looks whether the peer's next part has arrived already,
+// and writes only if not. A peer that connects has sent its greeting at once; so it gets
+// ours together with what follows it.
+func (h *handshakeConn) readMore() error {
+	if ahead, ok := h.in.r.(nonblockingReader); ok && len(h.out) > 0 {
+		n, err := ahead.tryRead(h.in.buf[h.in.end:])
+		h.in.end += n
 		if n > 0 || err != nil {
 			return err
 		}
 	}
-	if err := g.flush(); err != nil {
+	if err := h.flush(); err != nil {
 		return err
 	}
-	return g.in.fill()
+	return h.in.fill()
 }
 
 // Write implements net.Conn.
-func (g *handshakeConn) Write(p []byte) (int, error) {
-	g.out = append(g.out, p...)
+func (h *handshakeConn) Write(p []byte) (int, error) {
+	h.out = append(h.out, p...)
 	return len(p), nil
 }
 
-func (g *handshakeConn) flush() error {
-	if len(g.out) == 0 {
+func (h *handshakeConn) flush() error {
+	if len(h.out) == 0 {
 		return nil
 	}
-	_, err := g.Conn.Write(g.out)
-	g.out = g.out[:0]
+	_, err := h.Conn.Write(h.out)
+	h.out = h.out[:0]
 	return err
 }
 
-// admit looks at what comes next and sets how much of it may be handed on;
-// that stays 0 while too little is there to tell.
-func (g *handshakeConn) checkNext() error {
-	b := g.in.buf[g.in.pos:g.in.end]
-	if !g.greeting {
+// checkNext checks what is next in the buffer and sets how much of it may be passed on.
+// That stays 0 while there is too little to decide.
+func (h *handshakeConn) checkNext() error {
+	b := h.in.buf[h.in.pos:h.in.end]
+	if !h.greeting {
 		if len(b) == 0 {
 			return nil
 		}
 		if b[0] != zmtp.Signature {
-			return fmt.Errorf("not ZeroMQ: first byte is %#02x", b[0])
+			return fmt.Errorf("not ZeroMQ: the first byte is %#02x", b[0])
 		}
 		if len(b) < zmtp.GreetingSize {
 			return nil
 		}
-		if theirs := zmtp.Mechanism(b); theirs != g.mechanism {
-			return fmt.Errorf("the peer speaks %s, this socket %s", zmtp.Printable([]byte(theirs)), g.mechanism)
+		if theirs := zmtp.Mechanism(b); theirs != h.mechanism {
+			return fmt.Errorf("the peer speaks %s, this socket %s", zmtp.Printable([]byte(theirs)), h.mechanism)
 		}
-		g.greeting, g.allowed = true, zmtp.GreetingSize
+		h.greeting, h.allowed = true, zmtp.GreetingSize
 		return nil
 	}
 	flags, size, head := zmtp.ParseHeader(b)
 	switch {
 	case head == 0:
 	case flags&^zmtp.FlagLong != zmtp.FlagCommand:
-		return fmt.Errorf("frame with flags %#x within the handshake", flags)
+		return fmt.Errorf("frame with flags %#x during the handshake", flags)
 	case size > zmtp.MaxCommand:
-		return fmt.Errorf("command of %d bytes within the handshake", size)
+		return fmt.Errorf("command of %d bytes during the handshake: at most %d", size, zmtp.MaxCommand)
 	default:
-		g.allowed = head + int(size)
+		h.allowed = head + int(size)
 	}
 	return nil
 }
 
-// newSecurity answers the mechanism of one connection.
+// newSecurity returns the security mechanism of one connection.
 func (s *Socket) newSecurity() zmq4.Security {
 	ours := zmtp.Properties(string(s.kind), s.o.Identity)
 	if s.curve == nil {
@@ -134,7 +135,7 @@ func (s *Socket) newSecurity() zmq4.Security {
 	return curve.NewMechanism(s.curve, ours)
 }
 
-// handshake makes a connection of tcp. When it fails the caller closes tcp.
+// handshake turns tcp into a connection. If it fails, the caller closes tcp.
 func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -149,11 +150,11 @@ func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err erro
 	}
 	c.in.buf = make([]byte, idleBuffer)
 	security := s.newSecurity()
-	g := &handshakeConn{Conn: tcp, in: &c.in, mechanism: string(security.Type())}
-	z, err := zmq4.Open(g, security, zmq4.SocketType(s.kind),
+	h := &handshakeConn{Conn: tcp, in: &c.in, mechanism: string(security.Type())}
+	z, err := zmq4.Open(h, security, zmq4.SocketType(s.kind),
 		zmq4.SocketIdentity(s.o.Identity), endpoint == "", nil)
 	if err == nil {
-		err = g.flush()
+		err = h.flush()
 	}
 	if err != nil {
 		return nil, err
@@ -171,13 +172,13 @@ func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err erro
 // handshakes are those in progress, oldest first.
 type handshakes struct {
 	mu     sync.Mutex
-	list   list.List
+	list   list.List // of *net.TCPConn
 	closed bool
 }
 
 var errTooManyHandshakes = errors.New("too many handshakes in progress")
 
-// enter adds one and closes the oldest beyond limit.
+// add adds a handshake and, if there are more than limit, closes the oldest.
 func (h *handshakes) add(tcp *net.TCPConn, limit int) *list.Element {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -193,7 +194,7 @@ func (h *handshakes) add(tcp *net.TCPConn, limit int) *list.Element {
 	return e
 }
 
-// leave takes one out; false when it had been closed to make room.
+// remove removes a handshake. It returns false if add had closed it to make room.
 func (h *handshakes) remove(e *list.Element) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -202,7 +203,14 @@ func (h *handshakes) remove(e *list.Element) bool {
 	return h.list.Len() < n
 }
 
-// closeAll ends all handshakes, now and later.
+// count returns how many handshakes are in progress.
+func (h *handshakes) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.list.Len()
+}
+
+// closeAll ends all handshakes, and those that are added later.
 func (h *handshakes) closeAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -210,73 +218,4 @@ func (h *handshakes) closeAll() {
 	for e := h.list.Front(); e != nil; e = e.Next() {
 		_ = e.Value.(*net.TCPConn).Close()
 	}
-}
-
-// refusals logs why peers were refused: once a minute for each address, and a
-// few lines a second at most, whatever comes in.
-type refusals struct {
-	mu      sync.Mutex
-	seen    map[string]time.Time
-	second  time.Time
-	lines   int
-	skipped int
-}
-
-const (
-	refusalEvery   = time.Minute
-	refusalLines   = 5
-	refusalEntries = 1024
-)
-
-// allow reports whether to log a refusal of host, and how many were not
-// logged before.
-func (r *refusals) allow(host string, now time.Time) (skipped int, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now.Sub(r.second) >= time.Second {
-		r.second, r.lines = now, 0
-	}
-	if last, ok := r.seen[host]; r.lines >= refusalLines || ok && now.Sub(last) < refusalEvery {
-		r.skipped++
-		return 0, false
-	}
-	if r.seen == nil || len(r.seen) >= refusalEntries {
-		r.seen = make(map[string]time.Time)
-	}
-	r.seen[host] = now
-	r.lines++
-	skipped, r.skipped = r.skipped, 0
-	return skipped, true
-}
-
-// refuse logs why a peer is not served (any more) and closes its connection.
-func (s *Socket) refuse(tcp *net.TCPConn, err error) {
-	defer func() { _ = tcp.Close() }() // nothing was promised to the peer
-	if s.ctx.Err() != nil {
-		return
-	}
-	s.totals.refused.Add(1)
-	addr := tcp.RemoteAddr().String()
-	host, _, splitErr := net.SplitHostPort(addr)
-	if splitErr != nil {
-		host = addr
-	}
-	if skipped, ok := s.refusals.allow(host, time.Now()); ok {
-		s.log.Warn("refused a connection", "peer", addr, "socket", string(s.kind), "reason", reason(err), "not_logged", skipped)
-	}
-}
-
-// reason puts the cause of a failure in plain words.
-func reason(err error) string {
-	var timeout net.Error
-	switch {
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "no complete handshake in time"
-	case errors.Is(err, io.EOF):
-		return "closed by the peer within the handshake"
-	}
-	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		err = inner
-	}
-	return err.Error()
 }

@@ -10,36 +10,36 @@ import (
 	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// Read side. One goroutine per connection cuts messages out of a buffer and
-// hands them to the handler as views of it. A frame that does not fit gets
-// memory of its own and is read straight into it; when the buffer is full of
-// small frames of one message, these are moved to a spill. Commands may stand
-// between the frames of a message and are obeyed where they stand.
+// This file is the read side. The connection's reader goroutine finds messages in a
+// buffer and passes them to the Handler as slices of it. A frame that does not fit gets
+// memory of its own and is read straight into it. When the buffer is full of small frames
+// of one message, these are moved to another slice, the spill. Commands may come between
+// the frames of a message and are handled at once.
 
 const (
-	idleBuffer  = 1 << 10 // buffer of a new connection; most never need more
+	idleBuffer  = 1 << 10 // buffer of a new connection; many never need more
 	smallBuffer = 4 << 10
 	largeBuffer = 32 << 10
-	// ownFrom is the size from which a frame that is not wholly in the buffer
+	// separateFrom is the size from which a frame that is not completely in the buffer
 	// gets memory of its own.
 	separateFrom = largeBuffer / 2
-	// firstClaim is the memory taken for a large frame before any of it has
-	// come; afterwards it is at most claimGrowth times what has come.
+	// firstAllocation is the memory for a large frame before any of it has been
+	// received. Later the memory is at most allocationGrowth times what was received.
 	firstAllocation   = 1 << 20
-	trustedAllocation = 256 << 20 // the same of a peer that is trusted
+	trustedAllocation = 256 << 20 // the first allocation for a peer that is trusted
 	allocationGrowth  = 16
-	// readAhead is the number of messages after which they are flushed although
-	// there may be more to read at once, which may be for the same peers.
+	// readAhead is the number of messages after which the replies are flushed even if
+	// there is more to read, which might lead to writes to the same peers.
 	readAhead = 512
-	// yieldBelow is the number of messages of one read up to which other
-	// readers run before the flush: they may have something for the same peers.
+	// yieldBelow is the number of messages since the last flush up to which other
+	// readers may run before the next one: they may have messages for the same peers.
 	yieldBelow = 16
 )
 
-// place says where one frame of the message that is being read lies.
+// frameRef says where one frame of the message that is being read is.
 type frameRef struct {
-	separate []byte // memory of its own, or nil
-	off, n   int    // else within the buffer, or within the spill
+	separate []byte // the frame's own memory, or nil
+	off, n   int    // otherwise the place in the buffer, or in the spill
 	spilled  bool
 }
 
@@ -53,23 +53,23 @@ type inbox struct {
 	end       int // bytes in buf
 	frames    []frameRef
 	spill     []byte
-	bytes     int64 // of the message so far
+	bytes     int64 // of the message, so far
 	views     [][]byte
-	delivered int  // messages handed on since the last flush
-	filled    bool // the last read took all that there was room for
-	// trusted: see Conn.Trust.
-	trusted bool
-	opener  *curve.Opener
-	traffic Traffic
+	delivered int  // messages passed to the Handler since the last flush
+	filled    bool // the last read filled the buffer
+	trusted   bool // see Conn.Trust
+	opener    *curve.Opener
+	traffic   Traffic
 }
 
-// aheadReader is a reader that can tell that there is nothing to read now.
+// nonblockingReader is a reader that can return without waiting.
 type nonblockingReader interface {
-	// tryRead reads what there is now, possibly nothing.
+	// tryRead reads what has arrived already, possibly nothing.
 	tryRead(b []byte) (int, error)
 }
 
-// fill reads once into the buffer, which must have room.
+// fill reads once into the buffer, which must have room. If the last read filled the
+// buffer, there may be more to read at once; then it tries that before it flushes.
 func (in *inbox) fill() error {
 	in.c.received.set(in.traffic)
 	room := in.buf[in.end:]
@@ -94,30 +94,30 @@ func (in *inbox) fill() error {
 	return err
 }
 
-// flush writes what the handler has enqueued since the last read.
+// flush writes what the Handler has enqueued since the last flush.
 func (in *inbox) flush() {
 	if in.delivered == 0 {
 		if dirtyList.Load() != nil {
-			FlushAll() // an answer to a command
+			FlushAll() // a reply to a command
 		}
 		return
 	}
 	few := in.delivered <= yieldBelow
 	in.delivered = 0
-	settle := in.c.s.o.AfterRead
-	if settle == nil && dirtyList.Load() == nil {
+	afterRead := in.c.s.o.AfterRead
+	if afterRead == nil && dirtyList.Load() == nil {
 		return
 	}
 	if few {
 		runtime.Gosched()
 	}
-	if settle != nil {
-		settle()
+	if afterRead != nil {
+		afterRead()
 	}
 	FlushAll()
 }
 
-// loop reads until the connection ends and answers why.
+// readLoop reads until the connection ends and returns why it ended.
 func (in *inbox) readLoop() error {
 	if in.buf == nil {
 		in.buf = make([]byte, idleBuffer)
@@ -156,7 +156,7 @@ func (in *inbox) readLoop() error {
 	}
 }
 
-// check refuses a frame by its head, before anything is allocated for it.
+// check refuses a frame by its header, before memory is allocated for it.
 func (in *inbox) check(flags byte, size uint64) error {
 	l := &in.c.s.o.Limits
 	if in.opener != nil {
@@ -169,7 +169,7 @@ func (in *inbox) check(flags byte, size uint64) error {
 	case flags&^zmtp.FlagsKnown != 0:
 		return zmtp.Errorf("frame with reserved flags %#x", flags)
 	case flags&zmtp.FlagCommand != 0 && flags&zmtp.FlagMore != 0:
-		return zmtp.ProtocolError("command with a frame to follow")
+		return zmtp.ProtocolError("command with the flag MORE")
 	case flags&zmtp.FlagCommand != 0 && size > zmtp.MaxCommand:
 		return zmtp.Errorf("command of %d bytes: at most %d", size, zmtp.MaxCommand)
 	case size > uint64(l.MaxFrame):
@@ -182,8 +182,8 @@ func (in *inbox) check(flags byte, size uint64) error {
 	return nil
 }
 
-// frame takes in one complete frame. A place without memory of its own is in
-// the buffer and ends the parsed part of it.
+// addFrame handles one complete frame. A frame without memory of its own is in the buffer,
+// at the end of the parsed part.
 func (in *inbox) addFrame(flags byte, p frameRef) error {
 	body := p.separate
 	if body == nil {
@@ -220,7 +220,7 @@ func (in *inbox) addFrame(flags byte, p frameRef) error {
 	return nil
 }
 
-// deliver hands the message to the handler and makes ready for the next.
+// deliver passes the message to the Handler and prepares for the next one.
 func (in *inbox) deliver() {
 	in.views = in.views[:0]
 	for _, p := range in.frames {
@@ -245,7 +245,7 @@ func (in *inbox) deliver() {
 	}
 }
 
-// receive hands a message on.
+// receive passes a message on.
 func (c *Conn) receive(frames [][]byte) {
 	switch {
 	case c.discard.Load():
@@ -256,8 +256,8 @@ func (c *Conn) receive(frames [][]byte) {
 	}
 }
 
-// more reads until at least need bytes from pos on could be in the buffer;
-// one read may bring fewer.
+// readMore reads once, after making room for at least need bytes from pos on. The read may
+// return fewer.
 func (in *inbox) readMore(need int) error {
 	if in.pos+need > len(in.buf) || in.end == len(in.buf) {
 		in.makeRoom(need)
@@ -272,7 +272,7 @@ func (in *inbox) readMore(need int) error {
 	return nil
 }
 
-// makeRoom moves bytes so that need bytes fit from pos on.
+// makeRoom moves bytes, or gets a larger buffer, so that need bytes fit from pos on.
 func (in *inbox) makeRoom(need int) {
 	if in.start > 0 {
 		in.shift(in.start)
@@ -283,7 +283,7 @@ func (in *inbox) makeRoom(need int) {
 	if in.pos+need <= len(in.buf) && in.end < len(in.buf) {
 		return
 	}
-	// The buffer is full of frames of one message.
+	// The buffer is full of frames of one message: move them to the spill.
 	for i := range in.frames {
 		p := &in.frames[i]
 		if p.separate == nil && !p.spilled {
@@ -307,7 +307,7 @@ func (in *inbox) shift(n int) {
 	}
 }
 
-// grow makes room for need bytes in all, or for as many as a buffer has.
+// grow replaces the buffer by one of need bytes, or of the most that a buffer may have.
 func (in *inbox) grow(need int) {
 	size := largeBuffer
 	if need <= smallBuffer {
@@ -318,19 +318,19 @@ func (in *inbox) grow(need int) {
 	in.buf = buf
 }
 
-// unzeroed answers n > 0 bytes of memory for a caller who writes them before
-// anything reads them: the room of a strings.Builder, which is not cleared.
-// Clearing 100 MiB takes nearly as long as reading them.
+// unzeroed returns n > 0 bytes of memory that is not cleared: that of a strings.Builder.
+// The caller must write them before anything reads them. Clearing 100 MiB takes nearly as
+// long as reading them.
 func unzeroed(n int) []byte {
 	var b strings.Builder
 	b.Grow(n)
 	b.WriteByte(0)                                        // the address of an empty string is not specified
-	return unsafe.Slice(unsafe.StringData(b.String()), n) //nolint:gosec // the string is dropped here; nobody else sees these bytes
+	return unsafe.Slice(unsafe.StringData(b.String()), n) //nolint:gosec // the string is dropped here; nothing else refers to these bytes
 }
 
-// readOwn reads a frame of size bytes, whose body begins at off in the buffer,
-// into memory of its own. From a peer that is not trusted it takes memory as bytes
-// arrive: what such a one only claims costs next to nothing.
+// readSeparate reads a frame of size bytes, whose body begins at off in the buffer, into
+// memory of its own. If the peer is not trusted, the memory grows as bytes arrive, so a
+// size that the peer merely claims costs little.
 func (in *inbox) readSeparate(size, off int) ([]byte, error) {
 	have := min(in.end-off, size)
 	var own []byte
@@ -355,8 +355,8 @@ func (in *inbox) readSeparate(size, off int) ([]byte, error) {
 		copy(larger, own)
 		own = larger
 	}
-	// Nothing of the frame is in the buffer: give its space back when no
-	// other frame of the message is there either.
+	// Nothing of the frame is in the buffer. If that is true of the other frames of the
+	// message too, the buffer is free.
 	if len(in.frames) == 0 {
 		in.start, in.pos, in.end = 0, 0, 0
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// pieces reads b in pieces of the given sizes, again and again.
+// pieceReader returns b in pieces of the given sizes, which it repeats.
 type pieceReader struct {
 	b     []byte
 	sizes []byte
@@ -34,7 +34,7 @@ func (p *pieceReader) Read(to []byte) (int, error) {
 	return n, nil
 }
 
-// tryRead implements aheadReader; sometimes there is nothing yet.
+// tryRead implements nonblockingReader; sometimes it returns nothing.
 func (p *pieceReader) tryRead(to []byte) (int, error) {
 	if p.next++; p.next%3 == 0 {
 		return 0, nil
@@ -44,8 +44,8 @@ func (p *pieceReader) tryRead(to []byte) (int, error) {
 
 var fuzzLimits = Limits{MaxFrame: 3 << 20, MaxMessage: 4 << 20, MaxFrames: 200}
 
-// parseWhole is the plain way to read what inbox reads in pieces: the complete
-// messages, and whether they are followed by something refused.
+// parseWhole parses b as a whole, where an inbox parses pieces. It returns the complete
+// messages, and whether something follows that must be refused.
 func parseWhole(b []byte) (messages [][][]byte, bad bool) {
 	var m [][]byte
 	total := int64(0)
@@ -82,7 +82,7 @@ func parseWhole(b []byte) (messages [][][]byte, bad bool) {
 	}
 }
 
-// checkParse reads b through an inbox and compares.
+// checkParse reads b through an inbox and compares the messages with parseWhole.
 func checkParse(t *testing.T, b, sizes []byte) { checkParseOf(t, b, sizes, false) }
 
 func checkParseOf(t *testing.T, b, sizes []byte, trusted bool) {
@@ -91,20 +91,20 @@ func checkParseOf(t *testing.T, b, sizes []byte, trusted bool) {
 	s := New(Router, Options{Limits: fuzzLimits, Handler: func(_ *Conn, f [][]byte) {
 		for i := range f {
 			if len(f[i]) >= LargeFrame && &f[i][0] == &Retain(f)[i][0] {
-				continue // may be kept as it is
+				continue // must still be valid later
 			}
 			f[i] = bytes.Clone(f[i])
 		}
 		got = append(got, append([][]byte(nil), f...))
 	}})
 	c := &Conn{s: s}
-	c.err = ErrClosed // there is nobody to answer
+	c.err = ErrClosed // nothing can be sent
 	c.in.c, c.in.r, c.in.trusted = c, &pieceReader{b: b, sizes: sizes}, trusted
 	err := c.in.readLoop()
 	want, bad := parseWhole(b)
 	var broken zmtp.ProtocolError
 	if isBad := errors.As(err, &broken); isBad != bad {
-		t.Fatalf("ended with %v, wanted a zmtp.ProtocolError: %t", err, bad)
+		t.Fatalf("ended with %v, want a ProtocolError: %t", err, bad)
 	}
 	if len(got) != len(want) {
 		t.Fatalf("got %d messages, want %d", len(got), len(want))
@@ -142,7 +142,7 @@ func TestMessagesReadInPieces(t *testing.T) {
 		for i := range sizes {
 			sizes[i] = byte(rng.Uint32())
 		}
-		sizes[0] = 255 // or megabytes would come byte by byte
+		sizes[0] = 255 // otherwise megabytes might be read byte by byte
 		checkParse(t, b, sizes)
 		checkParseOf(t, b, sizes, true)
 	}
@@ -158,7 +158,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(checkParse)
 }
 
-// A thousand idle peers: quickly there, cheap to keep.
+// A thousand peers connect quickly, and cost little memory while they are idle.
 func TestManyConnections(t *testing.T) {
 	const n = 1000
 	r := newRecorder()
@@ -195,7 +195,7 @@ func TestManyConnections(t *testing.T) {
 	runtime.KeepAlive(peers)
 }
 
-// flood is a peer of which there is always more to read.
+// floodReader is a reader that always has more to read.
 type floodReader struct{ b []byte }
 
 func (f *floodReader) Read(to []byte) (int, error) {
@@ -209,8 +209,8 @@ func (f *floodReader) Read(to []byte) (int, error) {
 
 func (f *floodReader) tryRead(to []byte) (int, error) { return f.Read(to) }
 
-// Messages that have come already are handed on before the flush, so that a peer's
-// are written together; but nobody waits for the end of a flood.
+// Messages that have arrived already are handled before the flush, so that replies to one
+// peer are written together. But a flood of messages does not delay the flush forever.
 func TestReadAhead(t *testing.T) {
 	one := append([]byte{0, 100}, make([]byte, 100)...)
 	handled, flushed := 0, []int{}

@@ -14,10 +14,10 @@ import (
 	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
-// python is the interpreter whose pyzmq is the other side.
+// python is an interpreter that has pyzmq, for the libzmq peers.
 const python = "/usr/bin/python3"
 
-// libzmq is a running peer of testdata/peer.py.
+// libzmqPeer is a running peer of testdata/peer.py.
 type libzmqPeer struct {
 	t      *testing.T
 	stdin  io.Writer
@@ -25,7 +25,7 @@ type libzmqPeer struct {
 	stderr bytes.Buffer
 }
 
-// startLibzmq starts a peer whose sockets have these keys, unless they are nil.
+// startLibzmq starts a peer whose sockets have the keys of curve, unless it is nil.
 func startLibzmq(t *testing.T, curve *curve.Config, mode string, endpoints ...string) *libzmqPeer {
 	t.Helper()
 	if exec.Command(python, "-c", "import zmq").Run() != nil {
@@ -79,7 +79,7 @@ func (p *libzmqPeer) line() string {
 		}
 		return l
 	case <-time.After(60 * time.Second):
-		p.t.Fatal("the libzmq peer says nothing")
+		p.t.Fatal("the libzmq peer prints nothing")
 		return ""
 	}
 }
@@ -93,8 +93,8 @@ func (p *libzmqPeer) wantOK() {
 	}
 }
 
-// relay forwards from a peer of one ROUTER to the peer of the other that the
-// first frame names, with the sender in its place.
+// relay returns a Handler for one ROUTER that forwards messages to the peer of the other
+// that the first frame names. It replaces that frame by the sender's identity.
 func relay(to *Socket) func(*Conn, [][]byte) {
 	return func(c *Conn, f [][]byte) {
 		if dest := to.Lookup(f[0]); dest != nil {
@@ -104,7 +104,7 @@ func relay(to *Socket) func(*Conn, [][]byte) {
 	}
 }
 
-// relays answers two listening ROUTERs that forward to each other.
+// relays returns two ROUTERs that forward to each other.
 func relays(t testing.TB, curve *curve.Config) (in, out *Socket) {
 	ready := make(chan struct{})
 	in = open(t, Router, Options{Identity: []byte("mux_in"), Curve: curve, Handler: func(c *Conn, f [][]byte) {
@@ -116,13 +116,13 @@ func relays(t testing.TB, curve *curve.Config) (in, out *Socket) {
 	return in, out
 }
 
-// curves answers the two sides of an encrypted connection.
+// curveConfigs returns the two sides of an encrypted connection.
 func curveConfigs() (server, client *curve.Config) {
 	server = &curve.Config{Server: true, SecretKey: curve.NewKey()}
 	return server, &curve.Config{SecretKey: curve.NewKey(), ServerKey: server.SecretKey.Public()}
 }
 
-// eachMechanism runs a test with plain sockets and with encrypted ones.
+// eachMechanism runs a test with plain sockets, and with encrypted ones.
 func eachMechanism(t *testing.T, test func(t *testing.T, server, client *curve.Config)) {
 	t.Run("NULL", func(t *testing.T) { test(t, nil, nil) })
 	t.Run("CURVE", func(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// tryWriter writes without blocking. Its callback is made once, so that a
-// write allocates nothing.
+// tryWriter writes without blocking. Its callback is created once, so that a write
+// allocates nothing.
 type tryWriter struct {
 	raw  syscall.RawConn
 	call func(fd uintptr) bool
@@ -31,7 +31,7 @@ func (t *tryWriter) init(raw syscall.RawConn) {
 	}
 }
 
-// write writes what the kernel takes now, possibly nothing.
+// write writes the bytes that the kernel accepts at once, possibly none.
 func (t *tryWriter) write(b []byte) (int, error) {
 	t.b, t.n, t.err = b, 0, nil
 	err := t.raw.Write(t.call)
@@ -48,8 +48,8 @@ func (t *tryWriter) write(b []byte) (int, error) {
 	return t.n, nil
 }
 
-// reader reads what there is into small buffers. Large ones are left to the
-// connection itself: see readNow.
+// connReader reads into small buffers with tryRead. It reads into large buffers through
+// net.TCPConn, because the system call of tryRead must be short.
 type connReader struct {
 	*net.TCPConn
 	raw    syscall.RawConn
@@ -57,7 +57,7 @@ type connReader struct {
 	b      []byte
 	n      int
 	err    error
-	noWait bool // do not wait
+	noWait bool // return an error instead of waiting
 }
 
 func newReader(tcp *net.TCPConn, raw syscall.RawConn) io.Reader {
@@ -66,14 +66,14 @@ func newReader(tcp *net.TCPConn, raw syscall.RawConn) io.Reader {
 		for {
 			r.n, r.err = tryRead(fd, r.b)
 			if !errors.Is(r.err, syscall.EINTR) {
-				return r.noWait || !errors.Is(r.err, syscall.EAGAIN) // wait until there is something
+				return r.noWait || !errors.Is(r.err, syscall.EAGAIN) // false waits until there is something to read
 			}
 		}
 	}
 	return r
 }
 
-// tryRead implements aheadReader.
+// tryRead implements nonblockingReader.
 func (r *connReader) tryRead(b []byte) (int, error) {
 	if len(b) == 0 || len(b) > largeBuffer {
 		return 0, nil

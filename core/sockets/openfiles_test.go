@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A listener that was out of files sees to the spare before it takes a newcomer.
+// A listener that was out of files opens the reserved file before it accepts a new peer.
 func TestReservedFileIsReplacedFirst(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -21,11 +21,11 @@ func TestReservedFileIsReplacedFirst(t *testing.T) {
 	}
 	reservedFD.Unlock()
 	if _, err := acceptAfterShortage(l); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("without a newcomer: %v", err)
+		t.Errorf("without a new peer: %v", err)
 	}
 	reservedFD.Lock()
 	if reservedFD.file == nil {
-		t.Error("there is no spare")
+		t.Error("no file is reserved")
 	}
 	reservedFD.Unlock()
 	peer, err := net.Dial("tcp", l.Addr().String())

@@ -11,27 +11,28 @@ import (
 	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// Write side. Each connection has a queue of byte segments: small pieces are
-// copied into pooled chunks, large frames are referred to. Whoever flushes
-// first writes without blocking; what the kernel does not take is written by
-// a goroutine that ends when the queue is empty.
+// This file is the write side. Each connection has a queue of byte segments: small frames
+// are copied into pooled chunks, large frames are referred to. Whoever flushes first
+// writes without blocking; bytes that the kernel does not accept are written by a
+// goroutine that ends when the queue is empty.
 
 const (
 	chunkSize = 32 << 10
-	// writeBatch bounds what one write is given, so that progress is seen.
+	// writeBatch bounds the bytes of one write of the writer goroutine, so that progress
+	// is noticed.
 	writeBatch = 4 << 20
-	// tryMost bounds what one write that does not block is given.
+	// maxTryWrite bounds the bytes of one write that does not block.
 	maxTryWrite = 64 << 10
-	// queueTotal is the high-water mark of the process: over it, peers that
-	// have more than queueFair bytes waiting are refused more.
+	// maxQueuedTotal is the high-water mark of the process: over it, messages to peers
+	// that have fairShare bytes or more queued are refused.
 	maxQueuedTotal = 8 << 30
 	fairShare      = 1 << 20
 )
 
 type (
 	chunk [chunkSize]byte
-	// scrap is a chunk for the head of a message behind a large frame: there is
-	// another large frame next, and no more to put into a chunk.
+	// smallChunk is for the small frames between two large ones, which would leave most
+	// of a chunk empty.
 	smallChunk [4 << 10]byte
 )
 
@@ -40,49 +41,49 @@ var (
 	smallChunks = sync.Pool{New: func() any { return new(smallChunk) }}
 )
 
-// queued counts the bytes that wait in the whole process.
+// queuedTotal counts the bytes that are queued in the whole process.
 var queuedTotal atomic.Int64
 
-// segment is a run of bytes to write: part of a pooled chunk or scrap, or a frame
-// that is shared with others. A large frame of an encrypted connection is sealed
-// when its turn to be written has come: the caller does not wait for that, and
-// one sealed copy exists at a time. Until then its counter is not 0.
+// segment is a run of bytes to write: part of a pooled chunk, or a large frame that may be
+// shared with other connections. A large frame of an encrypted connection is sealed just
+// before it is written: so its sender does not wait for that, and each connection has one
+// sealed copy at a time. Until then the segment's counter is not 0.
 type segment struct {
 	b       []byte
 	chunk   *chunk
 	small   *smallChunk
 	counter uint64 // to seal b with
-	flags   byte   // to seal with b
+	flags   byte   // to seal b with
 }
 
-// pooled reports whether bytes can be appended while there is room.
+// pooled reports whether the segment is part of a chunk, to which bytes can be appended.
 func (s *segment) pooled() bool { return s.chunk != nil || s.small != nil }
 
-// outbox is the send queue of a connection. Conn.mu guards it; the bytes of
-// segments that are being written are read without it.
+// outbox is the send queue of a connection. Conn.mu guards it, except that the bytes of
+// segments that are being written are read without the lock.
 type outbox struct {
 	segments []segment
-	head     int   // segments before it are written
-	bytes    int64 // waiting, that is not known to be in the kernel
-	written  int64 // ever
+	head     int   // index of the first segment that is not completely written
+	bytes    int64 // queued, and not accepted by the kernel yet
+	written  int64 // bytes that the kernel has accepted in all
 	sealer   *curve.Sealer
 	sent     Traffic
-	writing  bool   // someone is writing: leave it to them
+	writing  bool   // a goroutine is writing; others leave the queue to it
 	refused  uint64 // messages, since the queue was last nearly empty
-	watched  bool
+	watched  bool   // watch is running
 	watch    *time.Timer
 
-	// Of who is writing.
+	// try and buffers belong to the goroutine that is writing.
 	try     tryWriter
 	buffers net.Buffers
 }
 
-// admits reports whether the queue takes another message.
+// accepts reports whether another message may be queued.
 func (o *outbox) accepts(limit int64) bool {
 	return o.bytes < limit && (o.bytes < fairShare || queuedTotal.Load() < maxQueuedTotal)
 }
 
-// frame queues one frame.
+// putFrame queues one frame.
 func (o *outbox) putFrame(flags byte, body []byte) {
 	if o.sealer != nil {
 		o.putSealed(flags, body)
@@ -98,7 +99,7 @@ func (o *outbox) putFrame(flags byte, body []byte) {
 	o.putBytes(body)
 }
 
-// command queues a command whose body is the parts in a row; it is short.
+// putCommand queues a short command whose body is the parts in a row.
 func (o *outbox) putCommand(parts ...[]byte) {
 	if o.sealer != nil {
 		o.putSealed(zmtp.FlagCommand, slices.Concat(parts...))
@@ -115,7 +116,7 @@ func (o *outbox) putCommand(parts ...[]byte) {
 	}
 }
 
-// seal queues one sealed frame.
+// putSealed queues one sealed frame.
 func (o *outbox) putSealed(flags byte, body []byte) {
 	var h [zmtp.LongHeader]byte
 	counter, head := o.sealer.Next(), zmtp.PutHeader(&h, 0, len(body)+curve.Overhead)
@@ -135,13 +136,13 @@ func (o *outbox) putSealed(flags byte, body []byte) {
 	sealBuffers.Put(s)
 }
 
-// sealing is where a frame is sealed that is then divided among chunks.
+// sealBuffer has the space to seal a frame that is then split among chunks.
 type sealBuffer [LargeFrame + zmtp.LongHeader + curve.Overhead]byte
 
 var sealBuffers = sync.Pool{New: func() any { return new(sealBuffer) }}
 
-// sealFirst seals the first segment if that has not been done, without the
-// lock. Only who is writing may call it.
+// sealHead seals the first segment unless that has been done. It releases c.mu, which the
+// caller holds, while it does so. Only the goroutine that is writing may call it.
 func (c *Conn) sealHead() {
 	s := c.out.segments[c.out.head]
 	if s.counter == 0 {
@@ -156,12 +157,12 @@ func (c *Conn) sealHead() {
 	c.out.segments[c.out.head] = segment{b: sealed}
 }
 
-// worthFilling is the least rest of a chunk that a frame is divided for.
+// minSplit is how many bytes must be left in a chunk for a sealed frame to be split.
 const minSplit = 1 << 10
 
-// room appends n bytes in a row, for the caller to fill in. It answers nil when
-// they don't fit into a chunk, or too much of the last one would be left empty:
-// what waits for a peer must not take more memory than is counted.
+// reserve appends n contiguous bytes, for the caller to fill in. It returns nil if they do
+// not fit into a chunk, or if too much of the last chunk would be left empty: a queue must
+// not take much more memory than is counted.
 func (o *outbox) reserve(n int) []byte {
 	if n > chunkSize {
 		return nil
@@ -179,7 +180,7 @@ func (o *outbox) reserve(n int) []byte {
 	return last.b[begin:]
 }
 
-// last answers the last segment if it has n bytes left, or a new one.
+// lastSegment returns the last segment if it has n bytes left, or a new one.
 func (o *outbox) lastSegment(n int) *segment {
 	if end := len(o.segments); end > o.head {
 		s := &o.segments[end-1]
@@ -197,7 +198,7 @@ func (o *outbox) lastSegment(n int) *segment {
 	return &o.segments[len(o.segments)-1]
 }
 
-// copy appends bytes to the last chunk, and to new ones when it is full.
+// putBytes appends bytes to the last chunk, and to new chunks when it is full.
 func (o *outbox) putBytes(p []byte) {
 	o.addBytes(len(p))
 	for len(p) > 0 {
@@ -213,7 +214,7 @@ func (o *outbox) addBytes(n int) {
 	queuedTotal.Add(int64(n))
 }
 
-// consume takes n written bytes off the queue.
+// consume removes n written bytes from the queue.
 func (o *outbox) consume(n int) {
 	o.bytes -= int64(n)
 	o.written += int64(n)
@@ -229,7 +230,7 @@ func (o *outbox) consume(n int) {
 	}
 }
 
-// drop takes the first segment off.
+// dropHead removes the first segment.
 func (o *outbox) dropHead() {
 	switch s := &o.segments[o.head]; {
 	case s.chunk != nil:
@@ -251,8 +252,8 @@ func (o *outbox) dropHead() {
 	}
 }
 
-// discard empties the queue of a connection that has ended. When someone is
-// still writing, they come here again.
+// discard empties the queue of a connection that has ended. If a goroutine is still
+// writing, it does nothing: that goroutine calls it again.
 func (o *outbox) discard() {
 	if o.writing {
 		return
@@ -265,8 +266,8 @@ func (o *outbox) discard() {
 	o.segments, o.buffers = nil, nil
 }
 
-// Flush writes what is queued without blocking; what the kernel does not take
-// is written by a goroutine of the connection.
+// Flush writes what is queued without blocking. Bytes that the kernel does not accept at
+// once are written by a goroutine of the connection.
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -304,7 +305,7 @@ func (c *Conn) Flush() {
 	c.stopWriting()
 }
 
-// stopWriting lets others write. The caller holds c.mu.
+// stopWriting lets other goroutines write. The caller holds c.mu.
 func (c *Conn) stopWriting() {
 	c.out.writing = false
 	if c.err != nil {
@@ -315,8 +316,8 @@ func (c *Conn) stopWriting() {
 	}
 }
 
-// startWriter leaves the queue to a goroutine. The caller holds c.mu and has
-// set writing.
+// startWriter leaves the queue to a new goroutine. The caller holds c.mu and has set
+// writing.
 func (c *Conn) startWriter() {
 	c.s.wg.Go(c.drain)
 }
@@ -352,17 +353,17 @@ func (c *Conn) drain() {
 	c.stopWriting()
 }
 
-// dirtyList is a stack of the connections that have something enqueued.
+// dirtyList is a stack of the connections that have something to flush.
 var dirtyList atomic.Pointer[Conn]
 
-// mark puts a connection on the list of FlushAll unless it is there.
+// markDirty puts a connection on the list of FlushAll unless it is on it.
 func (c *Conn) markDirty() {
 	if !c.dirty.Swap(true) {
 		c.pushDirty()
 	}
 }
 
-// list puts a connection that is dirty on the list.
+// pushDirty puts a connection whose dirty flag is set on the list.
 func (c *Conn) pushDirty() {
 	for {
 		head := dirtyList.Load()
@@ -373,9 +374,9 @@ func (c *Conn) pushDirty() {
 	}
 }
 
-// FlushAll writes, as Flush does, what has been enqueued on any connection of
-// the process. Readers do this after each read; a goroutine that answers
-// messages in batches does it after each batch.
+// FlushAll writes, as Flush does, what has been enqueued on any connection of the process.
+// Readers call it after each read. A goroutine that replies to messages in batches calls
+// it after each batch.
 func FlushAll() {
 	c := dirtyList.Swap(nil)
 	for c != nil {

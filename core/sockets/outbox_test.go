@@ -11,8 +11,8 @@ import (
 	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// Many goroutines send to one peer that reads slowly, so that writes are cut
-// anywhere; what arrives must be whole and in each sender's order.
+// Many goroutines send to one peer that reads slowly, so that writes end anywhere in a
+// message. Messages must arrive whole, and those of each sender in order.
 func TestConcurrentSenders(t *testing.T) {
 	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		const senders, each = 8, 150
@@ -31,7 +31,7 @@ func TestConcurrentSenders(t *testing.T) {
 			}
 			who, n := f[0][0], binary.BigEndian.Uint32(f[0][1:])
 			if n != next[who] {
-				t.Errorf("sender %d: message %d came where %d was due", who, n, next[who])
+				t.Errorf("sender %d: got message %d, want %d", who, n, next[who])
 			}
 			next[who] = n + 1
 			size := sizes[int(n)%len(sizes)]
@@ -74,7 +74,7 @@ func TestConcurrentSenders(t *testing.T) {
 		case <-done:
 		case <-time.After(timeout):
 			mu.Lock()
-			t.Fatalf("%d of %d messages came", received, senders*each)
+			t.Fatalf("%d of %d messages arrived", received, senders*each)
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -84,7 +84,7 @@ func TestConcurrentSenders(t *testing.T) {
 	})
 }
 
-// A connection may end at any moment of a write; nothing stays counted.
+// A connection may end at any moment of a write. Its queued bytes must not stay counted.
 func TestConnectionsThatEndWhileWritten(t *testing.T) {
 	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		r := newRecorder()
@@ -110,7 +110,7 @@ func TestConnectionsThatEndWhileWritten(t *testing.T) {
 			}
 			switch i % 3 {
 			case 0:
-				_ = p.SetLinger(0) // a reset
+				_ = p.SetLinger(0) // Close resets the connection
 				_ = p.Close()
 			case 1:
 				c.Close()
@@ -129,9 +129,8 @@ func TestConnectionsThatEndWhileWritten(t *testing.T) {
 	})
 }
 
-// TestQueuesAreFull fills the queue of a peer that does not read, with frames of
-// every size: the chunks of the queue are full, so that hardly more memory is held
-// than is counted.
+// TestQueuedChunksAreFilled fills a queue with frames of many sizes. The chunks must be
+// filled so well that hardly more memory is held than is counted.
 func TestQueuedChunksAreFilled(t *testing.T) {
 	server, client := curveConfigs()
 	p := rawDial(t, listen(t, open(t, Router, Options{Curve: server}))).curveHandshake(client, Dealer, "")
@@ -151,7 +150,7 @@ func TestQueuedChunksAreFilled(t *testing.T) {
 				limit = o.bytes * 27 / 25
 			}
 			if held > limit {
-				t.Errorf("%s: %d bytes in frames of %d take %d", name, o.bytes, size, held)
+				t.Errorf("%s: %d bytes in frames of %d bytes take %d bytes of memory", name, o.bytes, size, held)
 			}
 			o.discard()
 		}

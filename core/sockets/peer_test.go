@@ -13,7 +13,7 @@ import (
 	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// rawPeer speaks ZMTP by hand, well or badly.
+// rawPeer is a connection on which a test writes and reads ZMTP itself, correct or not.
 type rawPeer struct {
 	*net.TCPConn
 	t *testing.T
@@ -44,12 +44,13 @@ func greeting(mechanism string) []byte {
 	return g
 }
 
-// rawFrame answers one frame with these flags.
+// rawFrame returns a frame with these flags.
 func rawFrame(flags byte, body string) []byte {
 	var h [zmtp.LongHeader]byte
 	return append(bytes.Clone(zmtp.PutHeader(&h, flags, len(body))), body...)
 }
 
+// claimedHeader returns the header of a frame whose body has size bytes.
 func claimedHeader(flags byte, size uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{flags | zmtp.FlagLong}, size)
 }
@@ -58,7 +59,7 @@ func ready(kind Kind, identity string) []byte {
 	return rawFrame(zmtp.FlagCommand, "\x05READY"+string(zmtp.Properties(string(kind), []byte(identity))))
 }
 
-// shake does a good handshake and reads the other side's.
+// handshake does a good handshake.
 func (p *rawPeer) handshake(kind Kind, identity string) {
 	p.t.Helper()
 	p.write(append(greeting("NULL"), ready(kind, identity)...))

@@ -6,7 +6,7 @@ import (
 	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// Bounds of what one subscriber may subscribe to.
+// Bounds of the subscriptions of one peer.
 const (
 	maxTopics     = 4096
 	maxTopicBytes = 1 << 20
@@ -14,14 +14,14 @@ const (
 
 const errTooManyTopics = zmtp.ProtocolError("too many subscriptions")
 
-// topicSet is what one peer of a PUB has subscribed to. Its Conn.mu guards it.
+// topicSet has the topics that one peer of a PUB subscribes to. Its Conn.mu guards it.
 type topicSet struct {
-	all    bool // the empty topic is in the set
+	all    bool // the empty topic, which matches every message, is in the set
 	topics map[string]struct{}
 	bytes  int
 }
 
-// matches reports whether a message whose first frame is first is wanted.
+// matches reports whether the peer subscribes to messages whose first frame is first.
 func (t *topicSet) matches(first []byte) bool {
 	if t.all {
 		return true
@@ -59,7 +59,7 @@ func (t *topicSet) set(topic []byte, on bool) (changed bool, err error) {
 	return true, nil
 }
 
-// publish queues a message for every matching subscriber.
+// publish queues a message for every subscriber whose topics match.
 func (s *Socket) publish(frames [][]byte) error {
 	var first []byte
 	if len(frames) > 0 {
@@ -83,15 +83,14 @@ func (s *Socket) publish(frames [][]byte) error {
 	return nil
 }
 
-// wants reports whether a peer of a PUB has subscribed to a message.
+// wants reports whether a peer of a PUB subscribes to messages whose first frame is first.
 func (c *Conn) wants(first []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.topics.matches(first)
 }
 
-// subscribe acts on what a peer of a PUB sent: a subscription or a
-// cancellation. Anything else that a subscriber sends is ignored.
+// subscribe handles a subscription (on) that a peer of a PUB sent, or the end of one.
 func (c *Conn) subscribe(topic []byte, on bool) {
 	var changed bool
 	var err error
@@ -111,7 +110,8 @@ func (c *Conn) subscribe(topic []byte, on bool) {
 	}
 }
 
-// subscribeMessage reads a subscription in the form of ZMTP 3.0.
+// subscribeMessage handles a message that a peer of a PUB sent: a subscription in the form
+// of ZMTP 3.0. Any other message is ignored.
 func (c *Conn) subscribeMessage(frames [][]byte) {
 	if topic, on, ok := zmtp.ParseSubscription(frames); ok {
 		c.subscribe(topic, on)

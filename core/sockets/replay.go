@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// recallBytes bounds what a PUB remembers; the oldest go first.
+// replayBytes bounds the bytes of the messages that a PUB keeps; the oldest are dropped.
 const replayBytes = 1 << 20
 
-// recall is what a PUB has published of late (Options.Recall), for peers whose
-// subscription is still under way. A lock held over both publishing and
-// subscribing makes each message reach a subscriber once, in order. Lock order:
-// Socket.mu, then recall.mu, then Conn.mu.
+// replay has the messages that a PUB has published recently (Options.Replay), for peers
+// whose subscription has not arrived yet. mu is held while a message is published and
+// while a peer subscribes, so each message reaches a subscriber exactly once and in order.
+// Lock order: Socket.mu, then replay.mu, then Conn.mu.
 type replay struct {
 	keep time.Duration
 
@@ -27,8 +27,8 @@ type published struct {
 	bytes  int
 }
 
-// add remembers a message and forgets what is too old or too much. The caller
-// holds r.mu.
+// add keeps a message and drops those that are too old or too many. The caller holds
+// r.mu.
 func (r *replay) add(frames [][]byte) {
 	now := time.Now()
 	p := published{at: now, frames: Retain(frames)}
@@ -40,7 +40,7 @@ func (r *replay) add(frames [][]byte) {
 	r.forget(now)
 }
 
-// forget drops what is too old or too much. The caller holds r.mu.
+// forget drops messages that are too old or too many. The caller holds r.mu.
 func (r *replay) forget(now time.Time) {
 	old := 0
 	for old < len(r.messages) && (r.bytes > replayBytes || now.Sub(r.messages[old].at) > r.keep) {
@@ -51,9 +51,8 @@ func (r *replay) forget(now time.Time) {
 	r.messages = r.messages[old:]
 }
 
-// subscribe begins a peer's subscription to topic and queues for it the
-// messages that it has just missed: those that match and matched nothing the
-// peer had subscribed to before.
+// subscribe adds topic to a peer's subscriptions and queues the messages that the peer has
+// just missed: those that match topic and none of its earlier topics.
 func (r *replay) subscribe(c *Conn, topic []byte) (changed bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -72,7 +71,7 @@ func (r *replay) subscribe(c *Conn, topic []byte) (changed bool, err error) {
 	}
 	for _, frames := range missed {
 		if c.put(true, frames...) != nil {
-			break // it has gone, or is full of what it has not read
+			break // the peer is disconnected, or does not read
 		}
 	}
 	return changed, nil

@@ -17,29 +17,29 @@ import (
 	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// Socket is a ZeroMQ socket: any number of listeners and dialled endpoints of
-// one kind. All methods are safe for concurrent use. Sending never calls back;
-// Close waits for callbacks and must not be called with a lock they take.
+// Socket is a ZeroMQ socket: any number of listeners and dialed endpoints of one kind.
+// All methods are safe for concurrent use. Sending never calls a callback. Close waits
+// for callbacks, so it must not be called with a lock held that a callback takes.
 type Socket struct {
 	kind   Kind
 	o      Options
 	log    hclog.Logger
-	curve  *curve.Keys     // or nil
+	curve  *curve.Keys     // nil: not encrypted
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // every goroutine of the socket
+	wg     sync.WaitGroup // counts every goroutine of the socket
 
-	// mu guards what follows. Lock order: Socket.mu, then Conn.mu.
+	// mu guards the fields up to waiting. Lock order: Socket.mu, then Conn.mu.
 	mu        sync.RWMutex
 	closed    bool
 	listeners []net.Listener
 	conns     []*Conn
-	byID      map[string]*Conn    // ROUTER: newest connection of an identity
+	byID      map[string]*Conn    // ROUTER: the newest connection of each identity
 	topics    map[string]struct{} // SUB: its subscriptions
-	waiting   messageQueue        // DEALER: messages that wait for a peer
+	waiting   messageQueue        // DEALER: messages while no peer is connected
 
-	peerIndex    atomic.Uint32 // DEALER: whose turn it is
-	replay       *replay       // PUB with Options.Recall
+	peerIndex    atomic.Uint32 // DEALER: counts the messages, to send to peers in turn
+	replay       *replay       // PUB with Options.Replay, else nil
 	pending      handshakes
 	refusals     refusals
 	lastIdentity atomic.Uint32
@@ -47,7 +47,7 @@ type Socket struct {
 	totals       totals
 }
 
-// New makes a socket of the given kind. It panics for a kind that is none.
+// New returns a socket of the given kind. It panics if there is no such kind.
 func New(kind Kind, o Options) *Socket {
 	switch kind {
 	case Router, Dealer, Pub, Sub:
@@ -69,18 +69,19 @@ func New(kind Kind, o Options) *Socket {
 	return s
 }
 
-// Send sends to the peer of a DEALER (several peers take turns; while there
-// is none it waits in a queue of at most Limits.SendQueue bytes) or to every
-// matching subscriber of a PUB, where it reports neither missing nor full
-// subscribers. ErrFull, ErrClosed.
+// Send sends a message and flushes. On a DEALER it goes to the peer; several peers get
+// messages in turn, and while there is no peer the message waits in a queue of at most
+// Limits.SendQueue bytes. On a PUB it goes to every subscriber whose topics match, and
+// there is no error if there is none or if one is over its high-water mark. The error is
+// ErrFull or ErrClosed.
 func (s *Socket) Send(frames ...[]byte) error {
 	err := s.Enqueue(frames...)
 	FlushAll()
 	return err
 }
 
-// Enqueue is Send without the flush: FlushAll, or the end of the read in whose
-// Handler it was called, writes the message.
+// Enqueue is Send without the flush. The message is written by FlushAll, or, if a Handler
+// enqueues it, at the end of the read.
 func (s *Socket) Enqueue(frames ...[]byte) error {
 	switch s.kind {
 	case Pub:
@@ -96,7 +97,7 @@ func (s *Socket) Enqueue(frames ...[]byte) error {
 			if sent || err != nil {
 				return err
 			}
-			continue // a peer came in between
+			continue // a peer has connected meanwhile
 		}
 		if err := c.Enqueue(frames...); !errors.Is(err, ErrNoPeer) {
 			return err
@@ -105,7 +106,7 @@ func (s *Socket) Enqueue(frames ...[]byte) error {
 	}
 }
 
-// turn answers the next connection of a DEALER, or nil.
+// nextPeer returns the connection of a DEALER that gets the next message, or nil.
 func (s *Socket) nextPeer() *Conn {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -115,7 +116,7 @@ func (s *Socket) nextPeer() *Conn {
 	return s.conns[int(s.peerIndex.Add(1))%len(s.conns)]
 }
 
-// queueForPeer keeps a message until a peer connects; false when one has.
+// queueForPeer keeps a message until a peer connects. It returns false if one has.
 func (s *Socket) queueForPeer(frames [][]byte) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,8 +132,8 @@ func (s *Socket) queueForPeer(frames [][]byte) (bool, error) {
 	return true, nil
 }
 
-// SendTo sends to the peer of a ROUTER that has this identity: ErrNoPeer,
-// ErrFull, ErrClosed.
+// SendTo sends a message to the peer of a ROUTER that has this identity, and flushes. The
+// error is ErrNoPeer, ErrFull or ErrClosed.
 func (s *Socket) SendTo(identity []byte, frames ...[]byte) error {
 	s.mu.RLock()
 	c, closed := s.byID[string(identity)], s.closed
@@ -146,7 +147,7 @@ func (s *Socket) SendTo(identity []byte, frames ...[]byte) error {
 	return c.Send(frames...)
 }
 
-// Lookup answers the connection of a ROUTER's peer, or nil.
+// Lookup returns the connection of the peer of a ROUTER that has this identity, or nil.
 func (s *Socket) Lookup(identity []byte) *Conn {
 	s.mu.RLock()
 	c := s.byID[string(identity)]
@@ -154,12 +155,13 @@ func (s *Socket) Lookup(identity []byte) *Conn {
 	return c
 }
 
-// Dropped answers how many messages a PUB has dropped because a subscriber
-// was over its mark.
+// Dropped returns how many messages a PUB has dropped because a subscriber was over its
+// high-water mark.
 func (s *Socket) Dropped() uint64 { return s.dropped.Load() }
 
-// add enters a connection that finished its handshake: from now on it can be
-// sent to, after the subscriptions and messages that wait for it. A ROUTER drops the older connection with the same identity.
+// add adds a connection that finished its handshake. From now on it can be sent to. It
+// first gets the subscriptions of a SUB, or the waiting messages of a DEALER. A ROUTER
+// disconnects the older connection with the same identity.
 func (s *Socket) add(c *Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,8 +193,8 @@ func (s *Socket) add(c *Conn) error {
 	return nil
 }
 
-// inventID answers an identity that no peer can claim: zero and a counter.
-// The caller holds s.mu.
+// newIdentity returns an identity that no peer can claim: zero and a counter. The caller
+// holds s.mu.
 func (s *Socket) newIdentity() []byte {
 	for {
 		id := binary.BigEndian.AppendUint32(make([]byte, 1, 5), s.lastIdentity.Add(1))
@@ -202,7 +204,7 @@ func (s *Socket) newIdentity() []byte {
 	}
 }
 
-// remove takes a connection out; its identity may have a newer owner.
+// remove removes a connection. Its identity may belong to a newer connection already.
 func (s *Socket) remove(c *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,7 +220,7 @@ func (s *Socket) remove(c *Conn) {
 	s.addTotals(c)
 }
 
-// start runs f as a goroutine of the socket; false once it is closed.
+// start runs f as a goroutine of the socket. It returns false if the socket is closed.
 func (s *Socket) start(f func()) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -229,10 +231,10 @@ func (s *Socket) start(f func()) bool {
 	return true
 }
 
-// Close ends listeners, connections and their goroutines, and returns when
-// all have ended; it must not be called from a callback. Bytes queued on
-// connections are written for at most linger; what a DEALER keeps for a peer
-// that never came is dropped.
+// Close closes listeners and connections and returns when all goroutines have ended. It
+// must not be called from a callback. Bytes queued on connections are written for at most
+// linger. Messages that a DEALER keeps because no peer is connected are dropped. The error
+// is always nil.
 func (s *Socket) Close(linger time.Duration) error {
 	s.mu.Lock()
 	first := !s.closed
@@ -243,7 +245,7 @@ func (s *Socket) Close(linger time.Duration) error {
 	if first {
 		s.cancel()
 		for _, l := range listeners {
-			_ = l.Close() // the accept loop reports what matters
+			_ = l.Close() // the accept loop reports other errors
 		}
 		s.pending.closeAll()
 		finish(conns, time.Now().Add(linger))
@@ -252,10 +254,10 @@ func (s *Socket) Close(linger time.Duration) error {
 	return nil
 }
 
-// finish writes what is queued until deadline and drops the peers. With time
-// left it ends its own direction first and waits a moment for the peers to do
-// the same: closing with unread bytes would reset a connection and could take
-// the last message along.
+// finish writes what is queued until deadline, and disconnects the peers. If there is time
+// left, it first closes its own direction of each connection and waits a moment for the
+// peer to do the same: closing a connection with unread bytes resets it, which could lose
+// the last message.
 func finish(conns []*Conn, deadline time.Time) {
 	for _, c := range conns {
 		c.discard.Store(true)
@@ -264,7 +266,7 @@ func finish(conns []*Conn, deadline time.Time) {
 	if time.Until(deadline) > 0 {
 		for _, c := range conns {
 			if c.waitDrained(deadline) {
-				_ = c.tcp.CloseWrite() // fails when the peer has gone: as good
+				_ = c.tcp.CloseWrite() // fails if the peer is gone, which is as good
 			}
 		}
 		grace := time.NewTimer(min(time.Until(deadline), finishGrace))
@@ -283,16 +285,16 @@ func finish(conns []*Conn, deadline time.Time) {
 	}
 }
 
-// finishGrace is how long Close waits for peers that were sent everything.
+// finishGrace is how long Close waits for peers to close after everything was written.
 const finishGrace = 250 * time.Millisecond
 
-// backlog is a bounded queue of whole messages.
+// messageQueue is a bounded queue of whole messages.
 type messageQueue struct {
 	messages [][][]byte
 	bytes    int64
 }
 
-// push keeps a copy of a message, unless the bytes kept reach limit.
+// push adds a copy of a message. It returns false if the queue has limit bytes already.
 func (b *messageQueue) push(frames [][]byte, limit int64) bool {
 	if b.bytes >= limit {
 		return false
@@ -302,8 +304,8 @@ func (b *messageQueue) push(frames [][]byte, limit int64) bool {
 	return true
 }
 
-// Own answers a copy of frames that outlives the handler: small frames are
-// copied into one allocation, large ones shared.
+// Retain returns a message that may be kept after the Handler returns: the small frames
+// are copied into one allocation, and the large ones are shared.
 func Retain(frames [][]byte) [][]byte {
 	n := 0
 	for _, f := range frames {

@@ -4,8 +4,8 @@ package sockets
 
 import "syscall"
 
-// tryRead and tryWrite read and write without blocking. The race detector
-// sees what goes through these.
+// tryRead and tryWrite read and write without blocking. The race detector sees the bytes
+// that these read and write.
 
 func tryRead(fd uintptr, b []byte) (int, error) { return syscall.Read(int(fd), b) }
 

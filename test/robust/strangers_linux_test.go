@@ -312,7 +312,7 @@ func TestOpenFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	await(t, "a full controller", func() bool { return strings.Contains(v.log(), "has all the files open that it may") })
+	await(t, "a full controller", func() bool { return strings.Contains(v.log(), "has reached its limit of open files") })
 	t.Logf("p99 %v", v.quantile(200))
 	if log := v.log(); !strings.Contains(log, fmt.Sprintf("limit=%d", limit)) {
 		t.Errorf("the limit is not in the log:\n%s", v.tail())

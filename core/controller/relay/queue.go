@@ -63,9 +63,9 @@ func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*socke
 			}
 		},
 		AfterRead: o.settle,
-		Curve:  o.Curve,
-		Limits: o.Limits,
-		Log:    o.Log,
+		Curve:     o.Curve,
+		Limits:    o.Limits,
+		Log:       o.Log,
 	})
 }
 

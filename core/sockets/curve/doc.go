@@ -7,7 +7,7 @@
 // the handshake, the Mechanism has a Sealer for the frames that are sent and an Opener
 // for those that are received.
 //
-// # Who may call what
+// # Concurrency
 //
 // Keys are read only, and may be used by many goroutines. A Sealer belongs to whoever
 // holds the lock of the connection's send queue: Next must be called in the order in
