@@ -14,6 +14,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -53,8 +54,8 @@ type Options struct {
 type Client struct {
 	log     hclog.Logger
 	session *wire.Session
-	curve   *sockets.Curve // nil: connections are not encrypted
-	grace   time.Duration  // replyGrace
+	curve   *curve.Config // nil: connections are not encrypted
+	grace   time.Duration // replyGrace
 	wg      sync.WaitGroup
 	closed  chan struct{}
 	ctx     context.Context // ends at Close
@@ -100,7 +101,7 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 	if info.CurveServerKey != nil && *info.CurveServerKey != "" {
 		serverKey = *info.CurveServerKey
 	}
-	curve, err := sockets.CurveClient(serverKey)
+	curve, err := curve.ClientConfig(serverKey)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

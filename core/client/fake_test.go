@@ -148,7 +148,7 @@ func (f *fake) onControl(c *sockets.Conn, frames [][]byte) {
 // onExecute plays the engines. The code consists of words: print, value, idle, ok,
 // error, aborted, lost; "held" passes the rest to f.run.
 func (f *fake) onExecute(c *sockets.Conn, frames [][]byte) {
-	m, err := f.session.Open(sockets.Own(frames))
+	m, err := f.session.Open(sockets.Retain(frames))
 	if err != nil {
 		f.t.Error(err)
 		return

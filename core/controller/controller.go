@@ -16,6 +16,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/metrics"
 	"github.com/ipcore/ipcore/core/controller/relay"
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -33,7 +34,7 @@ type controller struct {
 	log     hclog.Logger
 	files   *files
 	session *wire.Session
-	curve   *sockets.Curve // nil: nothing is encrypted
+	curve   *curve.Config // nil: nothing is encrypted
 
 	query   *sockets.Socket // ROUTER: registration and requests
 	notify  *sockets.Socket // PUB: notifications
@@ -185,7 +186,7 @@ func (c *controller) buildHub(stop func()) error {
 		},
 		Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("hub"),
 	})
-	c.notify = sockets.New(sockets.Pub, sockets.Options{Recall: lateNotices, Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("hub")})
+	c.notify = sockets.New(sockets.Pub, sockets.Options{Replay: lateNotices, Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("hub")})
 	c.hub, err = hub.New(hub.Options{
 		Log: c.log.Named("hub"), Session: c.session, DB: c.base,
 		HeartbeatPeriod: c.o.HeartbeatPeriod, RegistrationTimeout: c.o.RegistrationTimeout,

@@ -278,7 +278,7 @@ func newPeer(t *testing.T, c *cluster) *peer {
 func (p *peer) dial(port int) *sockets.Socket {
 	p.t.Helper()
 	s := sockets.New(sockets.Dealer, sockets.Options{Handler: func(_ *sockets.Conn, frames [][]byte) {
-		m, err := p.session.Open(sockets.Own(frames))
+		m, err := p.session.Open(sockets.Retain(frames))
 		if err != nil {
 			p.t.Errorf("reply: %v", err)
 			return

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/ipcore/ipcore/core/connfile"
-	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/internal/atomicfile"
 )
 
@@ -44,7 +44,7 @@ func isLoopback(address string) bool {
 }
 
 // configuredSecret answers the secret key that was given; zero when none was.
-func (o *Options) configuredSecret() (secret sockets.Key, err error) {
+func (o *Options) configuredSecret() (secret curve.Key, err error) {
 	text, public := o.CurveSecretKey, o.CurvePublicKey
 	if text == "" {
 		text = os.Getenv("IPP_CURVE_SECRETKEY")
@@ -58,7 +58,7 @@ func (o *Options) configuredSecret() (secret sockets.Key, err error) {
 		}
 		return secret, nil
 	}
-	if secret, err = sockets.ParseKey(text); err != nil {
+	if secret, err = curve.ParseKey(text); err != nil {
 		return secret, fmt.Errorf("controller: secret key: %w", err)
 	}
 	if public != "" && public != secret.Public().Z85() {
@@ -80,16 +80,16 @@ func (c *controller) reuseCurve(file *connfile.Client) error {
 		return errors.New("they are for connections without encryption, which is on now")
 	}
 	secret, err := c.o.configuredSecret()
-	if err == nil && secret == (sockets.Key{}) {
+	if err == nil && secret == (curve.Key{}) {
 		secret, err = keptSecret(c.secretFile())
 	}
 	if err != nil {
 		return err
 	}
-	if secret == (sockets.Key{}) || secret.Public().Z85() != public {
+	if secret == (curve.Key{}) || secret.Public().Z85() != public {
 		return errors.New("the secret key of their curve_serverkey is not known")
 	}
-	c.curve = &sockets.Curve{Server: true, SecretKey: secret}
+	c.curve = &curve.Config{Server: true, SecretKey: secret}
 	return nil
 }
 
@@ -103,15 +103,15 @@ func (c *controller) newCurve() error {
 	if err != nil {
 		return err
 	}
-	if secret == (sockets.Key{}) {
-		secret = sockets.NewKey()
+	if secret == (curve.Key{}) {
+		secret = curve.NewKey()
 		if c.o.Reuse {
 			if err := atomicfile.Write(c.secretFile(), []byte(secret.Z85()+"\n"), 0o600); err != nil {
 				return fmt.Errorf("controller: keep the CURVE key for the next start: %w", err)
 			}
 		}
 	}
-	c.curve = &sockets.Curve{Server: true, SecretKey: secret}
+	c.curve = &curve.Config{Server: true, SecretKey: secret}
 	return nil
 }
 
@@ -148,17 +148,17 @@ func serverKey(field *string) string {
 }
 
 // keptSecret reads a secret key that was kept; zero when there is none.
-func keptSecret(path string) (sockets.Key, error) {
+func keptSecret(path string) (curve.Key, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return sockets.Key{}, nil
+		return curve.Key{}, nil
 	}
 	if err != nil {
-		return sockets.Key{}, fmt.Errorf("controller: the CURVE key of --reuse: %w", err)
+		return curve.Key{}, fmt.Errorf("controller: the CURVE key of --reuse: %w", err)
 	}
-	secret, err := sockets.ParseKey(strings.TrimSpace(string(text)))
+	secret, err := curve.ParseKey(strings.TrimSpace(string(text)))
 	if err != nil {
-		return sockets.Key{}, fmt.Errorf("controller: the CURVE key of --reuse in %s: %w; remove the file", path, err)
+		return curve.Key{}, fmt.Errorf("controller: the CURVE key of --reuse in %s: %w; remove the file", path, err)
 	}
 	return secret, nil
 }

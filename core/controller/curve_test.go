@@ -19,7 +19,7 @@ import (
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/engine"
 	"github.com/ipcore/ipcore/core/profile"
-	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
 // wiretap forwards connections and keeps what passes.
@@ -207,7 +207,7 @@ func TestPlainPeersAreRefused(t *testing.T) {
 	if !answers(file) {
 		t.Fatal("the controller does not answer its own file")
 	}
-	other := sockets.NewKey().Public().Z85()
+	other := curve.NewKey().Public().Z85()
 	for reason, key := range map[string]*string{"speaks NULL": nil, "does not know this server's key": &other} {
 		stranger := *file
 		stranger.CurveServerKey = key
@@ -246,7 +246,7 @@ func TestCurveReuse(t *testing.T) {
 	second.end()
 	for what, change := range map[string]func(*Options){
 		"not encrypted": func(o *Options) { o.Encryption = EncryptNever },
-		"another key":   func(o *Options) { o.CurveSecretKey = sockets.NewKey().Z85() },
+		"another key":   func(o *Options) { o.CurveSecretKey = curve.NewKey().Z85() },
 	} {
 		changed := o
 		change(&changed)
@@ -292,13 +292,13 @@ func TestEncryptionChoice(t *testing.T) {
 	if key, err := local.key(); err != nil || key != "configured" {
 		t.Errorf("key %q, %v", key, err)
 	}
-	secret := sockets.NewKey()
+	secret := curve.NewKey()
 	t.Setenv("IPP_CURVE_SECRETKEY", secret.Z85())
 	t.Setenv("IPP_CURVE_PUBLICKEY", secret.Public().Z85())
 	if got, err := local.configuredSecret(); err != nil || got != secret {
 		t.Errorf("secret of the environment: %v", err)
 	}
-	t.Setenv("IPP_CURVE_PUBLICKEY", sockets.NewKey().Public().Z85())
+	t.Setenv("IPP_CURVE_PUBLICKEY", curve.NewKey().Public().Z85())
 	if _, err := local.configuredSecret(); err == nil {
 		t.Error("keys that are no pair are taken")
 	}

@@ -40,7 +40,7 @@ func startFake(t testing.TB, c *cluster) *fake {
 	t.Cleanup(e.kill)
 	registered := make(chan wire.Message, 1)
 	register := e.dial(t, sockets.Dealer, func(_ *sockets.Conn, frames [][]byte) {
-		if m, err := wire.Parse(sockets.Own(frames)); err == nil {
+		if m, err := wire.Parse(sockets.Retain(frames)); err == nil {
 			registered <- m
 		}
 	}, file.URL(file.Registration))
@@ -116,7 +116,7 @@ func closeSockets(list []*sockets.Socket) {
 func (p *peer) follow() {
 	p.t.Helper()
 	s := sockets.New(sockets.Sub, sockets.Options{Handler: func(_ *sockets.Conn, frames [][]byte) {
-		if m, err := p.session.Open(sockets.Own(frames)); err == nil {
+		if m, err := p.session.Open(sockets.Retain(frames)); err == nil {
 			p.got <- m
 		} else {
 			p.t.Errorf("notification: %v", err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -34,7 +35,7 @@ func answers(c *connfile.Client) bool {
 	if err != nil {
 		return false
 	}
-	curve, err := sockets.CurveClient(serverKey(c.CurveServerKey))
+	curve, err := curve.ClientConfig(serverKey(c.CurveServerKey))
 	if err != nil {
 		return false
 	}

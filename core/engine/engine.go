@@ -15,6 +15,7 @@ import (
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/engine/worker"
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -29,7 +30,7 @@ type engine struct {
 
 	// Set by the registration and not changed afterwards.
 	session    *wire.Session
-	curve      *sockets.Curve // nil: connections are not encrypted
+	curve      *curve.Config // nil: connections are not encrypted
 	id         int
 	topic      string          // "engine.<id>."
 	quotedUUID string          // JSON
@@ -148,7 +149,7 @@ func (e *engine) open(info *connfile.Engine) error {
 	if info.CurveServerKey != nil && *info.CurveServerKey != "" {
 		serverKey = *info.CurveServerKey
 	}
-	if e.curve, err = sockets.CurveClient(serverKey); err != nil {
+	if e.curve, err = curve.ClientConfig(serverKey); err != nil {
 		return err
 	}
 	e.quotedUUID = string(appendQuoted(nil, e.session.ID))

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
 // heart replies to the controller's pings.
@@ -21,7 +22,7 @@ type heart struct {
 	missed    int    // checks in a row without a beat
 }
 
-func newHeart(identity []byte, curve *sockets.Curve, log hclog.Logger) *heart {
+func newHeart(identity []byte, curve *curve.Config, log hclog.Logger) *heart {
 	h := &heart{log: log}
 	h.pong = sockets.New(sockets.Dealer, sockets.Options{Identity: identity, Curve: curve, Log: log})
 	h.ping = sockets.New(sockets.Sub, sockets.Options{Curve: curve, Log: log, Handler: h.beat})

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -36,7 +37,7 @@ const (
 )
 
 // newIOPub creates the socket. up is called when a peer subscribes.
-func newIOPub(session *wire.Session, curve *sockets.Curve, log hclog.Logger, up func()) *iopub {
+func newIOPub(session *wire.Session, curve *curve.Config, log hclog.Logger, up func()) *iopub {
 	p := &iopub{log: log, session: session, subscribers: make(map[*sockets.Conn]int)}
 	p.socket = sockets.New(sockets.Pub, sockets.Options{
 		Identity: []byte(session.ID),
@@ -122,7 +123,7 @@ func (p *iopub) hold(frames [][]byte) {
 		}
 		return
 	}
-	p.held = append(p.held, sockets.Own(frames))
+	p.held = append(p.held, sockets.Retain(frames))
 	p.heldBytes += size
 }
 

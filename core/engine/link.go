@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
 // link is a ROUTER that dials. A reply goes to the endpoint that its request came from,
@@ -29,7 +30,7 @@ type link struct {
 const maxHeld = 4 << 30
 
 // newLink returns a link. up is called when an endpoint has connected.
-func newLink(identity []byte, curve *sockets.Curve, log hclog.Logger, handler func(endpoint string, frames [][]byte), up func()) *link {
+func newLink(identity []byte, curve *curve.Config, log hclog.Logger, handler func(endpoint string, frames [][]byte), up func()) *link {
 	l := &link{log: log, conns: make(map[string]*sockets.Conn), held: make(map[string][][][]byte)}
 	l.socket = sockets.New(sockets.Router, sockets.Options{
 		Identity:  identity,
@@ -84,7 +85,7 @@ func (l *link) send(endpoint string, frames [][]byte) {
 		return
 	}
 	l.bytes += size
-	l.held[endpoint] = append(l.held[endpoint], sockets.Own(frames))
+	l.held[endpoint] = append(l.held[endpoint], sockets.Retain(frames))
 	l.flush(endpoint)
 }
 

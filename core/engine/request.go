@@ -55,7 +55,7 @@ type cell struct {
 	name         string // kindStartup: its name in messages
 }
 
-// newRequest returns the request of a retained message (sockets.Own).
+// newRequest returns the request of a retained message (sockets.Retain).
 func newRequest(m *wire.Message, h wire.Header) (*request, error) {
 	r := &request{idents: m.Idents, header: h, parent: m.Header, buffers: m.Buffers}
 	meta, err := wire.PeekMetadata(m.Metadata)
@@ -218,7 +218,7 @@ func (s *idSet) has(r *request) bool {
 
 // retainMessage opens frames and retains the message.
 func retainMessage(s *wire.Session, frames [][]byte) (wire.Message, wire.Header, error) {
-	m, err := s.Open(sockets.Own(frames))
+	m, err := s.Open(sockets.Retain(frames))
 	if err != nil {
 		return m, wire.Header{}, err
 	}

@@ -7,10 +7,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
-// benchMessage is a typical task: a delimiter, a signature, four packed parts
-// and two buffers; its first frame names the engine.
+// benchMessage returns a typical task: the engine's identity, a delimiter, a signature,
+// four packed parts and two buffers.
 func benchMessage(engine string) [][]byte {
 	m := frames(engine, "<IDS|MSG>")
 	for _, n := range []int{64, 250, 250, 100, 20, 300, 100} {
@@ -19,18 +21,18 @@ func benchMessage(engine string) [][]byte {
 	return m
 }
 
-// BenchmarkForward measures a relay of two ROUTERs between clients and echoing
-// engines in this process: one operation is one message there and back, that
-// is two forwards, and the peers' own work.
+// BenchmarkForward measures a relay of two ROUTERs between clients and echoing engines in
+// this process. One operation is one message there and back: two forwards, and the work
+// of the peers.
 func BenchmarkForward(b *testing.B) {
 	for _, n := range []struct {
 		clients, engines int
 		curve            bool
 	}{{1, 1, false}, {1, 16, false}, {4, 16, false}, {8, 128, false}, {4, 16, true}} {
 		b.Run(fmt.Sprintf("clients=%d/engines=%d/curve=%v", n.clients, n.engines, n.curve), func(b *testing.B) {
-			var server, client *Curve
+			var server, client *curve.Config
 			if n.curve {
-				server, client = curves()
+				server, client = curveConfigs()
 			}
 			in, out := relays(b, server)
 			clientEnd, engineEnd := listen(b, in), listen(b, out)
@@ -47,11 +49,11 @@ func BenchmarkForward(b *testing.B) {
 					runtime.Gosched()
 				}
 			}
-			const underWay = 128
+			const inFlight = 128
 			var left atomic.Int64
 			left.Store(int64(b.N))
 			var done sync.WaitGroup
-			var clients []*Socket
+			clients := make(chan *Conn, n.clients)
 			for range n.clients {
 				next := 0
 				send := func(c *Conn, m [][]byte) {
@@ -64,18 +66,19 @@ func BenchmarkForward(b *testing.B) {
 					_ = c.Enqueue(m...)
 				}
 				ready.Add(1)
-				s := open(b, Dealer, Options{Curve: client, Connected: connected, Handler: send})
-				dial(b, s, clientEnd)
-				clients = append(clients, s)
+				dial(b, open(b, Dealer, Options{Curve: client, Handler: send, Connected: func(c *Conn) {
+					clients <- c
+					ready.Done()
+				}}), clientEnd)
 			}
 			ready.Wait()
 			b.ReportAllocs()
 			b.ResetTimer()
-			done.Add(n.clients * underWay)
-			for _, s := range clients {
-				m := benchMessage(fmt.Sprintf("%036d", 0))
-				for range underWay {
-					_ = s.Conns()[0].Enqueue(m...)
+			done.Add(n.clients * inFlight)
+			for range n.clients {
+				c, m := <-clients, benchMessage(fmt.Sprintf("%036d", 0))
+				for range inFlight {
+					_ = c.Enqueue(m...)
 				}
 			}
 			FlushAll()
@@ -88,12 +91,12 @@ func BenchmarkForward(b *testing.B) {
 func BenchmarkRoundTrip(b *testing.B) {
 	in, out := relays(b, nil)
 	replies := make(chan struct{})
-	dialled := make(chan *Conn, 2)
-	connected := func(c *Conn) { dialled <- c }
+	dialed := make(chan *Conn, 2)
+	connected := func(c *Conn) { dialed <- c }
 	dial(b, open(b, Router, Options{Identity: []byte("engine"), Handler: echo, Connected: connected}), listen(b, out))
-	<-dialled
+	<-dialed
 	dial(b, open(b, Dealer, Options{Connected: connected, Handler: func(*Conn, [][]byte) { replies <- struct{}{} }}), listen(b, in))
-	c := <-dialled
+	c := <-dialed
 	for out.Lookup([]byte("engine")) == nil {
 		runtime.Gosched()
 	}
@@ -105,22 +108,22 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 }
 
-// BenchmarkLarge measures arrays through the relay.
+// BenchmarkLarge measures large arrays through the relay.
 func BenchmarkLarge(b *testing.B) {
-	server, client := curves()
+	server, client := curveConfigs()
 	for _, n := range []struct {
 		size           int
-		server, client *Curve
+		server, client *curve.Config
 	}{{1 << 20, nil, nil}, {100 << 20, nil, nil}, {1 << 20, server, client}, {100 << 20, server, client}} {
 		b.Run(fmt.Sprintf("%dMiB/curve=%v", n.size>>20, n.server != nil), func(b *testing.B) {
 			in, out := relays(b, n.server)
 			replies := make(chan struct{})
-			dialled := make(chan *Conn, 2)
-			connected := func(c *Conn) { dialled <- c }
+			dialed := make(chan *Conn, 2)
+			connected := func(c *Conn) { dialed <- c }
 			dial(b, open(b, Router, Options{Identity: []byte("engine"), Curve: n.client, Handler: echo, Connected: connected}), listen(b, out))
-			<-dialled
+			<-dialed
 			dial(b, open(b, Dealer, Options{Curve: n.client, Connected: connected, Handler: func(*Conn, [][]byte) { replies <- struct{}{} }}), listen(b, in))
-			c := <-dialled
+			c := <-dialed
 			for out.Lookup([]byte("engine")) == nil {
 				runtime.Gosched()
 			}
@@ -149,7 +152,7 @@ func BenchmarkPublish(b *testing.B) {
 	for range subscribers {
 		select {
 		case <-ready:
-		case <-time.After(patience):
+		case <-time.After(timeout):
 			b.Fatal("no subscription")
 		}
 	}

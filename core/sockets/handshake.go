@@ -1,49 +1,46 @@
 package sockets
 
 import (
-	"bytes"
 	"container/list"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-const (
-	greetingSize = 64
-	signature    = 0xff // first byte of a greeting
-	maxIdentity  = 255
-)
-
-// guard is the net.Conn that zmq4 sees during the handshake. It reads through
-// the connection's own buffer and hands a frame on only when its head has been
-// seen: after the greeting come commands of at most maxCommand bytes, so zmq4
-// never allocates what a peer merely claims. zmq4 reads exactly what it needs;
-// what follows the handshake stays in the buffer. What zmq4 writes in pieces is
-// written when it waits for an answer, or has finished.
-type guard struct {
+// handshakeConn is the net.Conn that zmq4 sees during the handshake.
+//
+// It reads through the connection's own buffer and passes a frame on only after it has
+// checked the frame's header: the greeting is followed by commands of at most
+// zmtp.MaxCommand bytes. So zmq4 never allocates memory for a size that a peer merely
+// claims. zmq4 reads exactly what it needs, so bytes after the handshake stay in the
+// buffer. zmq4 writes in small pieces, which are collected and written when it waits for
+// the peer, or has finished.
+type handshakeConn struct {
 	net.Conn
-	out       []byte
+	out       []byte // collected to be written
 	in        *inbox
-	mechanism string // the only one that is welcome
-	greeting  bool   // the greeting has come
-	allowed   int    // bytes that may be handed on
+	mechanism string // the only security mechanism that is accepted
+	greeting  bool   // the greeting has been received
+	allowed   int    // bytes that may be passed on
 }
 
 // Read implements net.Conn.
-func (g *guard) Read(p []byte) (int, error) {
-	in := g.in
-	for g.allowed == 0 || in.pos == in.end {
-		if g.allowed == 0 {
-			if err := g.admit(); err != nil {
-				_ = g.flush() // our greeting tells the peer why, if it is still there
+func (h *handshakeConn) Read(p []byte) (int, error) {
+	in := h.in
+	for h.allowed == 0 || in.pos == in.end {
+		if h.allowed == 0 {
+			if err := h.checkNext(); err != nil {
+				_ = h.flush() // our greeting shows the peer why, if it is still connected
 				return 0, err
 			}
-			if g.allowed > 0 {
+			if h.allowed > 0 {
 				continue
 			}
 		}
@@ -53,99 +50,92 @@ func (g *guard) Read(p []byte) (int, error) {
 			in.start = in.pos
 			in.shift(in.pos)
 		}
-		if err := g.more(); err != nil {
+		if err := h.readMore(); err != nil {
 			return 0, err
 		}
 	}
-	n := copy(p, in.buf[in.pos:min(in.end, in.pos+g.allowed)])
+	n := copy(p, in.buf[in.pos:min(in.end, in.pos+h.allowed)])
 	in.pos += n
 	in.start = in.pos
-	g.allowed -= n
+	h.allowed -= n
 	return n, nil
 }
 
-// more reads once. What is to be written waits while the peer's next part is
-// there: one that connects has sent its greeting at once, and gets ours with what
-// follows it.
-func (g *guard) more() error {
-	if ahead, ok := g.in.r.(aheadReader); ok && len(g.out) > 0 {
-		n, err := ahead.tryRead(g.in.buf[g.in.end:])
-		g.in.end += n
+// readMore reads once. It first looks whether the peer's next part has arrived already,
+// and writes only if not. A peer that connects has sent its greeting at once; so it gets
+// ours together with what follows it.
+func (h *handshakeConn) readMore() error {
+	if ahead, ok := h.in.r.(nonblockingReader); ok && len(h.out) > 0 {
+		n, err := ahead.tryRead(h.in.buf[h.in.end:])
+		h.in.end += n
 		if n > 0 || err != nil {
 			return err
 		}
 	}
-	if err := g.flush(); err != nil {
+	if err := h.flush(); err != nil {
 		return err
 	}
-	return g.in.fill()
+	return h.in.fill()
 }
 
 // Write implements net.Conn.
-func (g *guard) Write(p []byte) (int, error) {
-	g.out = append(g.out, p...)
+func (h *handshakeConn) Write(p []byte) (int, error) {
+	h.out = append(h.out, p...)
 	return len(p), nil
 }
 
-func (g *guard) flush() error {
-	if len(g.out) == 0 {
+func (h *handshakeConn) flush() error {
+	if len(h.out) == 0 {
 		return nil
 	}
-	_, err := g.Conn.Write(g.out)
-	g.out = g.out[:0]
+	_, err := h.Conn.Write(h.out)
+	h.out = h.out[:0]
 	return err
 }
 
-// admit looks at what comes next and sets how much of it may be handed on;
-// that stays 0 while too little is there to tell.
-func (g *guard) admit() error {
-	b := g.in.buf[g.in.pos:g.in.end]
-	if !g.greeting {
+// checkNext checks what is next in the buffer and sets how much of it may be passed on.
+// That stays 0 while there is too little to decide.
+func (h *handshakeConn) checkNext() error {
+	b := h.in.buf[h.in.pos:h.in.end]
+	if !h.greeting {
 		if len(b) == 0 {
 			return nil
 		}
-		if b[0] != signature {
-			return fmt.Errorf("not ZeroMQ: first byte is %#02x", b[0])
+		if b[0] != zmtp.Signature {
+			return fmt.Errorf("not ZeroMQ: the first byte is %#02x", b[0])
 		}
-		if len(b) < greetingSize {
+		if len(b) < zmtp.GreetingSize {
 			return nil
 		}
-		if theirs := mechanism(b); theirs != g.mechanism {
-			return fmt.Errorf("the peer speaks %s, this socket %s", printable([]byte(theirs)), g.mechanism)
+		if theirs := zmtp.Mechanism(b); theirs != h.mechanism {
+			return fmt.Errorf("the peer speaks %s, this socket %s", zmtp.Printable([]byte(theirs)), h.mechanism)
 		}
-		g.greeting, g.allowed = true, greetingSize
+		h.greeting, h.allowed = true, zmtp.GreetingSize
 		return nil
 	}
-	flags, size, head := parseHeader(b)
+	flags, size, head := zmtp.ParseHeader(b)
 	switch {
 	case head == 0:
-	case flags&^flagLong != flagCommand:
-		return fmt.Errorf("frame with flags %#x within the handshake", flags)
-	case size > maxCommand:
-		return fmt.Errorf("command of %d bytes within the handshake", size)
+	case flags&^zmtp.FlagLong != zmtp.FlagCommand:
+		return fmt.Errorf("frame with flags %#x during the handshake", flags)
+	case size > zmtp.MaxCommand:
+		return fmt.Errorf("command of %d bytes during the handshake: at most %d", size, zmtp.MaxCommand)
 	default:
-		g.allowed = head + int(size)
+		h.allowed = head + int(size)
 	}
 	return nil
 }
 
-// mechanism answers the name of the security mechanism in a greeting; of
-// version 3, the first that has one.
-func mechanism(greeting []byte) string {
-	name, _, _ := bytes.Cut(greeting[12:32], []byte{0})
-	return string(name)
-}
-
-// newSecurity answers the mechanism of one connection.
+// newSecurity returns the security mechanism of one connection.
 func (s *Socket) newSecurity() zmq4.Security {
-	ours := properties(s.kind, s.o.Identity)
+	ours := zmtp.Properties(string(s.kind), s.o.Identity)
 	if s.curve == nil {
-		return nullSecurity{ours}
+		return zmtp.NullMechanism{Properties: ours}
 	}
-	return &curveSecurity{keys: s.curve, ours: ours}
+	return curve.NewMechanism(s.curve, ours)
 }
 
-// handshake makes a connection of tcp. When it fails the caller closes tcp.
+// handshake turns tcp into a connection. If it fails, the caller closes tcp.
 func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -158,23 +148,23 @@ func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err erro
 	if c, err = newConn(s, tcp, endpoint); err != nil {
 		return nil, err
 	}
-	c.in.buf = make([]byte, readIdle)
+	c.in.buf = make([]byte, idleBuffer)
 	security := s.newSecurity()
-	g := &guard{Conn: tcp, in: &c.in, mechanism: string(security.Type())}
-	z, err := zmq4.Open(g, security, zmq4.SocketType(s.kind),
+	h := &handshakeConn{Conn: tcp, in: &c.in, mechanism: string(security.Type())}
+	z, err := zmq4.Open(h, security, zmq4.SocketType(s.kind),
 		zmq4.SocketIdentity(s.o.Identity), endpoint == "", nil)
 	if err == nil {
-		err = g.flush()
+		err = h.flush()
 	}
 	if err != nil {
 		return nil, err
 	}
-	if keys, ok := security.(*curveSecurity); ok {
-		c.out.sealer, c.in.opener = keys.sealer, keys.opener
+	if m, ok := security.(*curve.Mechanism); ok {
+		c.out.sealer, c.in.opener = m.Sealer(), m.Opener()
 	}
-	c.id = []byte(z.Peer.Meta[propertyIdentity])
-	if len(c.id) > maxIdentity {
-		return nil, fmt.Errorf("identity of %d bytes: at most %d", len(c.id), maxIdentity)
+	c.id = []byte(z.Peer.Meta[zmtp.PropertyIdentity])
+	if len(c.id) > zmtp.MaxIdentity {
+		return nil, fmt.Errorf("identity of %d bytes: at most %d", len(c.id), zmtp.MaxIdentity)
 	}
 	return c, tcp.SetDeadline(time.Time{})
 }
@@ -182,14 +172,14 @@ func (s *Socket) handshake(tcp *net.TCPConn, endpoint string) (c *Conn, err erro
 // handshakes are those in progress, oldest first.
 type handshakes struct {
 	mu     sync.Mutex
-	list   list.List
+	list   list.List // of *net.TCPConn
 	closed bool
 }
 
-var errCrowded = errors.New("too many handshakes in progress")
+var errTooManyHandshakes = errors.New("too many handshakes in progress")
 
-// enter adds one and closes the oldest beyond limit.
-func (h *handshakes) enter(tcp *net.TCPConn, limit int) *list.Element {
+// add adds a handshake and, if there are more than limit, closes the oldest.
+func (h *handshakes) add(tcp *net.TCPConn, limit int) *list.Element {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -204,8 +194,8 @@ func (h *handshakes) enter(tcp *net.TCPConn, limit int) *list.Element {
 	return e
 }
 
-// leave takes one out; false when it had been closed to make room.
-func (h *handshakes) leave(e *list.Element) bool {
+// remove removes a handshake. It returns false if add had closed it to make room.
+func (h *handshakes) remove(e *list.Element) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n := h.list.Len()
@@ -213,7 +203,14 @@ func (h *handshakes) leave(e *list.Element) bool {
 	return h.list.Len() < n
 }
 
-// closeAll ends all handshakes, now and later.
+// count returns how many handshakes are in progress.
+func (h *handshakes) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.list.Len()
+}
+
+// closeAll ends all handshakes, and those that are added later.
 func (h *handshakes) closeAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -221,73 +218,4 @@ func (h *handshakes) closeAll() {
 	for e := h.list.Front(); e != nil; e = e.Next() {
 		_ = e.Value.(*net.TCPConn).Close()
 	}
-}
-
-// refusals logs why peers were refused: once a minute for each address, and a
-// few lines a second at most, whatever comes in.
-type refusals struct {
-	mu      sync.Mutex
-	seen    map[string]time.Time
-	second  time.Time
-	lines   int
-	skipped int
-}
-
-const (
-	refusalEvery   = time.Minute
-	refusalLines   = 5
-	refusalEntries = 1024
-)
-
-// allow reports whether to log a refusal of host, and how many were not
-// logged before.
-func (r *refusals) allow(host string, now time.Time) (skipped int, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now.Sub(r.second) >= time.Second {
-		r.second, r.lines = now, 0
-	}
-	if last, ok := r.seen[host]; r.lines >= refusalLines || ok && now.Sub(last) < refusalEvery {
-		r.skipped++
-		return 0, false
-	}
-	if r.seen == nil || len(r.seen) >= refusalEntries {
-		r.seen = make(map[string]time.Time)
-	}
-	r.seen[host] = now
-	r.lines++
-	skipped, r.skipped = r.skipped, 0
-	return skipped, true
-}
-
-// refuse logs why a peer is not served (any more) and closes its connection.
-func (s *Socket) refuse(tcp *net.TCPConn, err error) {
-	defer func() { _ = tcp.Close() }() // nothing was promised to the peer
-	if s.ctx.Err() != nil {
-		return
-	}
-	s.totals.refused.Add(1)
-	addr := tcp.RemoteAddr().String()
-	host, _, splitErr := net.SplitHostPort(addr)
-	if splitErr != nil {
-		host = addr
-	}
-	if skipped, ok := s.refusals.allow(host, time.Now()); ok {
-		s.log.Warn("refused a connection", "peer", addr, "socket", string(s.kind), "reason", reason(err), "not_logged", skipped)
-	}
-}
-
-// reason puts the cause of a failure in plain words.
-func reason(err error) string {
-	var timeout net.Error
-	switch {
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "no complete handshake in time"
-	case errors.Is(err, io.EOF):
-		return "closed by the peer within the handshake"
-	}
-	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		err = inner
-	}
-	return err.Error()
 }

@@ -10,26 +10,28 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
-// python is the interpreter whose pyzmq is the other side.
+// python is an interpreter that has pyzmq, for the libzmq peers.
 const python = "/usr/bin/python3"
 
-// libzmq is a running peer of testdata/peer.py.
-type libzmq struct {
+// libzmqPeer is a running peer of testdata/peer.py.
+type libzmqPeer struct {
 	t      *testing.T
 	stdin  io.Writer
 	lines  chan string
 	stderr bytes.Buffer
 }
 
-// startLibzmq starts a peer whose sockets have these keys, unless they are nil.
-func startLibzmq(t *testing.T, curve *Curve, mode string, endpoints ...string) *libzmq {
+// startLibzmq starts a peer whose sockets have the keys of curve, unless it is nil.
+func startLibzmq(t *testing.T, curve *curve.Config, mode string, endpoints ...string) *libzmqPeer {
 	t.Helper()
 	if exec.Command(python, "-c", "import zmq").Run() != nil {
 		t.Skip("needs pyzmq of " + python + " (package python3-ipyparallel): `make deps` installs it")
 	}
-	p := &libzmq{t: t, lines: make(chan string, 10)}
+	p := &libzmqPeer{t: t, lines: make(chan string, 10)}
 	cmd := exec.Command(python, append([]string{"testdata/peer.py", mode}, endpoints...)...)
 	cmd.Stderr = &p.stderr
 	if curve != nil {
@@ -68,7 +70,7 @@ func startLibzmq(t *testing.T, curve *Curve, mode string, endpoints ...string) *
 	return p
 }
 
-func (p *libzmq) line() string {
+func (p *libzmqPeer) line() string {
 	p.t.Helper()
 	select {
 	case l, ok := <-p.lines:
@@ -77,22 +79,22 @@ func (p *libzmq) line() string {
 		}
 		return l
 	case <-time.After(60 * time.Second):
-		p.t.Fatal("the libzmq peer says nothing")
+		p.t.Fatal("the libzmq peer prints nothing")
 		return ""
 	}
 }
 
-func (p *libzmq) proceed() { _, _ = io.WriteString(p.stdin, "\n") }
+func (p *libzmqPeer) proceed() { _, _ = io.WriteString(p.stdin, "\n") }
 
-func (p *libzmq) wantOK() {
+func (p *libzmqPeer) wantOK() {
 	p.t.Helper()
 	if l := p.line(); l != "ok" {
 		p.t.Fatal(l)
 	}
 }
 
-// relay forwards from a peer of one ROUTER to the peer of the other that the
-// first frame names, with the sender in its place.
+// relay returns a Handler for one ROUTER that forwards messages to the peer of the other
+// that the first frame names. It replaces that frame by the sender's identity.
 func relay(to *Socket) func(*Conn, [][]byte) {
 	return func(c *Conn, f [][]byte) {
 		if dest := to.Lookup(f[0]); dest != nil {
@@ -102,8 +104,8 @@ func relay(to *Socket) func(*Conn, [][]byte) {
 	}
 }
 
-// relays answers two listening ROUTERs that forward to each other.
-func relays(t testing.TB, curve *Curve) (in, out *Socket) {
+// relays returns two ROUTERs that forward to each other.
+func relays(t testing.TB, curve *curve.Config) (in, out *Socket) {
 	ready := make(chan struct{})
 	in = open(t, Router, Options{Identity: []byte("mux_in"), Curve: curve, Handler: func(c *Conn, f [][]byte) {
 		<-ready
@@ -114,23 +116,23 @@ func relays(t testing.TB, curve *Curve) (in, out *Socket) {
 	return in, out
 }
 
-// curves answers the two sides of an encrypted connection.
-func curves() (server, client *Curve) {
-	server = &Curve{Server: true, SecretKey: NewKey()}
-	return server, &Curve{SecretKey: NewKey(), ServerKey: server.SecretKey.Public()}
+// curveConfigs returns the two sides of an encrypted connection.
+func curveConfigs() (server, client *curve.Config) {
+	server = &curve.Config{Server: true, SecretKey: curve.NewKey()}
+	return server, &curve.Config{SecretKey: curve.NewKey(), ServerKey: server.SecretKey.Public()}
 }
 
-// eachMechanism runs a test with plain sockets and with encrypted ones.
-func eachMechanism(t *testing.T, test func(t *testing.T, server, client *Curve)) {
+// eachMechanism runs a test with plain sockets, and with encrypted ones.
+func eachMechanism(t *testing.T, test func(t *testing.T, server, client *curve.Config)) {
 	t.Run("NULL", func(t *testing.T) { test(t, nil, nil) })
 	t.Run("CURVE", func(t *testing.T) {
-		server, client := curves()
+		server, client := curveConfigs()
 		test(t, server, client)
 	})
 }
 
 func TestLibzmqThroughARelay(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		in, out := relays(t, server)
 		p := startLibzmq(t, client, "relay", listen(t, in), listen(t, out))
 		p.wantOK()
@@ -138,7 +140,7 @@ func TestLibzmqThroughARelay(t *testing.T) {
 }
 
 func TestLibzmqSubscriber(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		changes := make(chan string, 10)
 		pub := open(t, Pub, Options{Curve: server, Subscribed: func(_ *Conn, topic []byte, on bool) { changes <- fmt.Sprint(string(topic), on) }})
 		p := startLibzmq(t, client, "subscriber", listen(t, pub))
@@ -161,7 +163,7 @@ func TestLibzmqSubscriber(t *testing.T) {
 }
 
 func TestLibzmqPublishers(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		r := newRecorder()
 		o := r.options()
 		o.Curve = server
@@ -180,8 +182,8 @@ func TestLibzmqPublishers(t *testing.T) {
 	})
 }
 
-func TestLibzmqIsDialled(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+func TestLibzmqIsDialed(t *testing.T) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		p := startLibzmq(t, server, "server")
 		var port, pubPort int
 		if _, err := fmt.Sscan(p.line(), &port, &pubPort); err != nil {

@@ -8,90 +8,88 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// spare is an open file that is given up when this process may have no more, so
-// that a newcomer can be told why it is not served. Without it newcomers wait in
-// the accept queue and learn nothing.
-var spare struct {
+// reservedFD is an open file that is closed when this process has reached its limit of
+// open files. In its place one new peer can be accepted and be sent the reason why it is
+// not served. Without it, new peers would wait in the accept queue and learn nothing.
+var reservedFD struct {
 	sync.Mutex
 	file *os.File
 }
 
-// openSpare makes sure that there is a spare.
-func openSpare() {
-	spare.Lock()
-	defer spare.Unlock()
-	if spare.file == nil {
-		spare.file, _ = os.Open(os.DevNull) // tried again with the next listener and the next newcomer
+// reserveFD opens the reserved file unless it is open.
+func reserveFD() {
+	reservedFD.Lock()
+	defer reservedFD.Unlock()
+	if reservedFD.file == nil {
+		reservedFD.file, _ = os.Open(os.DevNull) // the next listener or the next refused peer tries again
 	}
 }
 
-// outOfFiles tells whether an accept failed for the limit of open files.
+// outOfFiles reports whether an accept failed because of the limit of open files.
 func outOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
-// spareWait is how long a newcomer is waited for while the spare is locked.
-const spareWait = 50 * time.Millisecond
+// pendingWait is how long acceptPending waits for a new peer. reservedFD is locked
+// meanwhile.
+const pendingWait = 50 * time.Millisecond
 
-// acceptAgain accepts for a listener that was out of files. When a file has been
-// given back, the spare comes first: with several listeners that are out of files
-// none of them could tell its newcomers why otherwise. ErrDeadlineExceeded: there
-// is no newcomer.
-func acceptAgain(l net.Listener) (net.Conn, error) {
-	spare.Lock()
-	defer spare.Unlock()
-	if spare.file == nil {
+// acceptAfterShortage accepts a peer of a listener that was out of files. If the process
+// may open a file again, the reserved file is opened first. Otherwise several listeners
+// that are out of files would use up every free file, and none could tell its new peers
+// the reason. The error is os.ErrDeadlineExceeded if there is no new peer.
+func acceptAfterShortage(l net.Listener) (net.Conn, error) {
+	reservedFD.Lock()
+	defer reservedFD.Unlock()
+	if reservedFD.file == nil {
 		var err error
-		if spare.file, err = os.Open(os.DevNull); err != nil {
-			spare.file = nil
+		if reservedFD.file, err = os.Open(os.DevNull); err != nil {
+			reservedFD.file = nil
 			return nil, err
 		}
 	}
-	return acceptSoon(l)
+	return acceptPending(l)
 }
 
-// acceptSoon accepts one who is already there, or nearly so.
-func acceptSoon(l net.Listener) (net.Conn, error) {
+// acceptPending accepts a peer that is waiting already, or comes within pendingWait.
+func acceptPending(l net.Listener) (net.Conn, error) {
 	if tcp, ok := l.(*net.TCPListener); ok {
-		_ = tcp.SetDeadline(time.Now().Add(spareWait))
+		_ = tcp.SetDeadline(time.Now().Add(pendingWait))
 		defer func() { _ = tcp.SetDeadline(time.Time{}) }()
 	}
 	return l.Accept()
 }
 
-// turnAway takes one newcomer in the place of the spare file, tells it why it is
-// not served, and closes it.
-func turnAway(l net.Listener) {
-	spare.Lock()
-	if spare.file != nil {
-		_ = spare.file.Close()
-		spare.file = nil
-		if conn, err := acceptSoon(l); err == nil { // else somebody else has taken the place
-			farewell(conn.(*net.TCPConn))
+// rejectNewcomer closes the reserved file, accepts one new peer in its place, sends it the
+// reason why it is not served, and disconnects it.
+func rejectNewcomer(l net.Listener) {
+	reservedFD.Lock()
+	if reservedFD.file != nil {
+		_ = reservedFD.file.Close()
+		reservedFD.file = nil
+		if conn, err := acceptPending(l); err == nil { // otherwise something else took the free file
+			sendError(conn.(*net.TCPConn))
 		}
 	}
-	spare.Unlock()
-	openSpare()
+	reservedFD.Unlock()
+	reserveFD()
 }
 
-// noFiles is what a newcomer is told.
-const noFiles = "too many open files: the controller is at its limit (ulimit -n)"
+// noFilesText is the reason that a refused peer is sent.
+const noFilesText = "too many open files: the controller is at its limit (ulimit -n)"
 
-// farewell says ERROR as ZMTP has it, and waits a moment for the newcomer to
-// have read it: an end with something unread would throw it away.
-func farewell(conn *net.TCPConn) {
+// sendError sends a greeting and ZMTP's command ERROR, and gives the peer a moment to
+// read them: closing a connection with unread bytes would discard them.
+func sendError(conn *net.TCPConn) {
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(100 * time.Millisecond))
-	message := make([]byte, 64, 256)
-	message[0], message[9], message[10] = 0xff, 0x7f, 3
-	copy(message[12:], "NULL")
-	message = append(message, 4, byte(7+len(noFiles)), 5)
-	message = append(append(append(message, "ERROR"...), byte(len(noFiles))), noFiles...)
-	if _, err := conn.Write(message); err != nil {
+	if _, err := conn.Write(zmtp.AppendError(zmtp.Greeting(zmtp.Null), noFilesText)); err != nil {
 		return
 	}
 	_ = conn.CloseWrite()
-	_, _ = io.Copy(io.Discard, io.LimitReader(conn, 4096)) // until it closes or the deadline
+	_, _ = io.Copy(io.Discard, io.LimitReader(conn, 4096)) // until the peer closes, or the deadline
 }

@@ -7,33 +7,33 @@ import (
 	"testing"
 )
 
-// A listener that was out of files sees to the spare before it takes a newcomer.
-func TestSpareComesFirst(t *testing.T) {
+// A listener that was out of files opens the reserved file before it accepts a new peer.
+func TestReservedFileIsReplacedFirst(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	spare.Lock()
-	if spare.file != nil {
-		_ = spare.file.Close()
-		spare.file = nil
+	reservedFD.Lock()
+	if reservedFD.file != nil {
+		_ = reservedFD.file.Close()
+		reservedFD.file = nil
 	}
-	spare.Unlock()
-	if _, err := acceptAgain(l); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("without a newcomer: %v", err)
+	reservedFD.Unlock()
+	if _, err := acceptAfterShortage(l); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("without a new peer: %v", err)
 	}
-	spare.Lock()
-	if spare.file == nil {
-		t.Error("there is no spare")
+	reservedFD.Lock()
+	if reservedFD.file == nil {
+		t.Error("no file is reserved")
 	}
-	spare.Unlock()
+	reservedFD.Unlock()
 	peer, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer peer.Close()
-	c, err := acceptAgain(l)
+	c, err := acceptAfterShortage(l)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ package sockets
 
 import "syscall"
 
-// openFilesLimit is how many files this process may have open; 0 is unknown.
+// openFilesLimit returns how many files this process may have open; 0 means unknown.
 func openFilesLimit() uint64 {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {

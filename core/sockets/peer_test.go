@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// rawPeer speaks ZMTP by hand, well or badly.
+// rawPeer is a connection on which a test writes and reads ZMTP itself, correct or not.
 type rawPeer struct {
 	*net.TCPConn
 	t *testing.T
@@ -29,7 +31,7 @@ func rawDial(t *testing.T, endpoint string) *rawPeer {
 
 func (p *rawPeer) write(b []byte) {
 	p.t.Helper()
-	_ = p.SetWriteDeadline(time.Now().Add(patience))
+	_ = p.SetWriteDeadline(time.Now().Add(timeout))
 	if _, err := p.Write(b); err != nil {
 		p.t.Fatalf("write: %v", err)
 	}
@@ -42,52 +44,54 @@ func greeting(mechanism string) []byte {
 	return g
 }
 
-func property(name, value string) string {
-	v := binary.BigEndian.AppendUint32(append([]byte{byte(len(name))}, name...), uint32(len(value)))
-	return string(v) + value
-}
-
-// rawFrame answers one frame with these flags.
+// rawFrame returns a frame with these flags.
 func rawFrame(flags byte, body string) []byte {
-	var h [longHeader]byte
-	return append(bytes.Clone(header(&h, flags, len(body))), body...)
+	var h [zmtp.LongHeader]byte
+	return append(bytes.Clone(zmtp.PutHeader(&h, flags, len(body))), body...)
 }
 
-func claim(flags byte, size uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{flags | flagLong}, size)
+// claimedHeader returns the header of a frame whose body has size bytes.
+func claimedHeader(flags byte, size uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{flags | zmtp.FlagLong}, size)
 }
 
 func ready(kind Kind, identity string) []byte {
-	return rawFrame(flagCommand, "\x05READY"+property("Socket-Type", string(kind))+property("Identity", identity))
+	return rawFrame(zmtp.FlagCommand, "\x05READY"+string(zmtp.Properties(string(kind), []byte(identity))))
 }
 
-// shake does a good handshake and reads the other side's.
-func (p *rawPeer) shake(kind Kind, identity string) {
+// handshake does a good handshake.
+func (p *rawPeer) handshake(kind Kind, identity string) {
 	p.t.Helper()
 	p.write(append(greeting("NULL"), ready(kind, identity)...))
-	_ = p.SetReadDeadline(time.Now().Add(patience))
-	if _, err := io.CopyN(io.Discard, p, 64); err != nil {
-		p.t.Fatalf("greeting: %v", err)
-	}
-	if flags, _ := p.frame(); flags != flagCommand {
+	p.readGreeting()
+	if flags, _ := p.frame(); flags != zmtp.FlagCommand {
 		p.t.Fatalf("READY has flags %#x", flags)
+	}
+}
+
+// readGreeting reads the other side's greeting.
+func (p *rawPeer) readGreeting() {
+	p.t.Helper()
+	_ = p.SetReadDeadline(time.Now().Add(timeout))
+	if _, err := io.CopyN(io.Discard, p, zmtp.GreetingSize); err != nil {
+		p.t.Fatalf("greeting: %v", err)
 	}
 }
 
 // frame reads one frame.
 func (p *rawPeer) frame() (byte, []byte) {
 	p.t.Helper()
-	_ = p.SetReadDeadline(time.Now().Add(patience))
-	var h [longHeader]byte
+	_ = p.SetReadDeadline(time.Now().Add(timeout))
+	var h [zmtp.LongHeader]byte
 	if _, err := io.ReadFull(p, h[:2]); err != nil {
 		p.t.Fatalf("read: %v", err)
 	}
-	if h[0]&flagLong != 0 {
+	if h[0]&zmtp.FlagLong != 0 {
 		if _, err := io.ReadFull(p, h[2:]); err != nil {
 			p.t.Fatalf("read: %v", err)
 		}
 	}
-	_, size, _ := parseHeader(h[:])
+	_, size, _ := zmtp.ParseHeader(h[:])
 	body := make([]byte, size)
 	if _, err := io.ReadFull(p, body); err != nil {
 		p.t.Fatalf("read: %v", err)
@@ -98,7 +102,7 @@ func (p *rawPeer) frame() (byte, []byte) {
 // wantClosed waits until the other side has closed.
 func (p *rawPeer) wantClosed() {
 	p.t.Helper()
-	_ = p.SetReadDeadline(time.Now().Add(patience))
+	_ = p.SetReadDeadline(time.Now().Add(timeout))
 	_, err := io.Copy(io.Discard, p)
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {

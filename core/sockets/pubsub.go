@@ -1,26 +1,27 @@
 package sockets
 
 import (
-	"bytes"
 	"errors"
+
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// Bounds of what one subscriber may subscribe to.
+// Bounds of the subscriptions of one peer.
 const (
 	maxTopics     = 4096
 	maxTopicBytes = 1 << 20
 )
 
-const errTooManyTopics = violation("too many subscriptions")
+const errTooManyTopics = zmtp.ProtocolError("too many subscriptions")
 
-// topicSet is what one peer of a PUB has subscribed to. Its Conn.mu guards it.
+// topicSet has the topics that one peer of a PUB subscribes to. Its Conn.mu guards it.
 type topicSet struct {
-	all    bool // the empty topic is in the set
+	all    bool // the empty topic, which matches every message, is in the set
 	topics map[string]struct{}
 	bytes  int
 }
 
-// matches reports whether a message whose first frame is first is wanted.
+// matches reports whether the peer subscribes to messages whose first frame is first.
 func (t *topicSet) matches(first []byte) bool {
 	if t.all {
 		return true
@@ -58,7 +59,7 @@ func (t *topicSet) set(topic []byte, on bool) (changed bool, err error) {
 	return true, nil
 }
 
-// publish queues a message for every matching subscriber.
+// publish queues a message for every subscriber whose topics match.
 func (s *Socket) publish(frames [][]byte) error {
 	var first []byte
 	if len(frames) > 0 {
@@ -69,10 +70,10 @@ func (s *Socket) publish(frames [][]byte) error {
 	if s.closed {
 		return ErrClosed
 	}
-	if s.recall != nil && len(frames) > 0 {
-		s.recall.mu.Lock()
-		defer s.recall.mu.Unlock()
-		s.recall.add(frames)
+	if s.replay != nil && len(frames) > 0 {
+		s.replay.mu.Lock()
+		defer s.replay.mu.Unlock()
+		s.replay.add(frames)
 	}
 	for _, c := range s.conns {
 		if c.wants(first) && errors.Is(c.put(true, frames...), ErrFull) {
@@ -82,20 +83,19 @@ func (s *Socket) publish(frames [][]byte) error {
 	return nil
 }
 
-// wants reports whether a peer of a PUB has subscribed to a message.
+// wants reports whether a peer of a PUB subscribes to messages whose first frame is first.
 func (c *Conn) wants(first []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.topics.matches(first)
 }
 
-// subscribe acts on what a peer of a PUB sent: a subscription or a
-// cancellation. Anything else that a subscriber sends is ignored.
+// subscribe handles a subscription (on) that a peer of a PUB sent, or the end of one.
 func (c *Conn) subscribe(topic []byte, on bool) {
 	var changed bool
 	var err error
-	if on && c.s.recall != nil {
-		changed, err = c.s.recall.subscribe(c, topic)
+	if on && c.s.replay != nil {
+		changed, err = c.s.replay.subscribe(c, topic)
 	} else {
 		c.mu.Lock()
 		changed, err = c.topics.set(topic, on)
@@ -110,42 +110,22 @@ func (c *Conn) subscribe(topic []byte, on bool) {
 	}
 }
 
-// subscribeMessage reads a subscription in the form of ZMTP 3.0: a message of
-// one frame, 1 or 0 and the topic.
+// subscribeMessage handles a message that a peer of a PUB sent: a subscription in the form
+// of ZMTP 3.0. Any other message is ignored.
 func (c *Conn) subscribeMessage(frames [][]byte) {
-	if len(frames) != 1 || len(frames[0]) == 0 || frames[0][0] > 1 {
-		return
+	if topic, on, ok := zmtp.ParseSubscription(frames); ok {
+		c.subscribe(topic, on)
 	}
-	c.subscribe(frames[0][1:], frames[0][0] == 1)
 }
 
-// subscription answers the message that starts or ends a subscription.
-func subscription(on bool, topic string) []byte {
-	if on {
-		return append([]byte{1}, topic...)
-	}
-	return append([]byte{0}, topic...)
-}
-
-// Subscribe (SUB) wants messages whose first frame begins with topic.
-func (s *Socket) Subscribe(topic []byte) { s.changeTopic(bytes.Clone(topic), 1) }
-
-// Unsubscribe (SUB) ends one Subscribe of the same topic.
-func (s *Socket) Unsubscribe(topic []byte) { s.changeTopic(bytes.Clone(topic), -1) }
-
-func (s *Socket) changeTopic(topic []byte, by int) {
+// Subscribe (SUB) asks for the messages whose first frame begins with topic.
+func (s *Socket) Subscribe(topic []byte) {
 	t := string(topic)
 	s.mu.Lock()
-	before := s.topics[t]
-	after := max(before+by, 0)
-	if after == 0 {
-		delete(s.topics, t)
-	} else {
-		s.topics[t] = after
-	}
-	if (before == 0) != (after == 0) {
+	if _, had := s.topics[t]; !had {
+		s.topics[t] = struct{}{}
 		for _, c := range s.conns {
-			if err := c.put(true, subscription(after > 0, t)); err != nil {
+			if err := c.put(true, zmtp.SubscribeMessage(t)); err != nil {
 				c.fail(err) // the next connection repeats all subscriptions
 			}
 		}

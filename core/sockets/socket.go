@@ -12,39 +12,42 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// Socket is a ZeroMQ socket: any number of listeners and dialled endpoints of
-// one kind. All methods are safe for concurrent use. Sending never calls back;
-// Close waits for callbacks and must not be called with a lock they take.
+// Socket is a ZeroMQ socket: any number of listeners and dialed endpoints of one kind.
+// All methods are safe for concurrent use. Sending never calls a callback. Close waits
+// for callbacks, so it must not be called with a lock held that a callback takes.
 type Socket struct {
 	kind   Kind
 	o      Options
 	log    hclog.Logger
-	curve  *curveKeys      // or nil
+	curve  *curve.Keys     // nil: not encrypted
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // every goroutine of the socket
+	wg     sync.WaitGroup // counts every goroutine of the socket
 
-	// mu guards what follows. Lock order: Socket.mu, then Conn.mu.
+	// mu guards the fields up to waiting. Lock order: Socket.mu, then Conn.mu.
 	mu        sync.RWMutex
 	closed    bool
 	listeners []net.Listener
 	conns     []*Conn
-	byID      map[string]*Conn // ROUTER: newest connection of an identity
-	topics    map[string]int   // SUB: subscriptions, with their count
-	backlog   backlog          // DEALER: messages that wait for a peer
+	byID      map[string]*Conn    // ROUTER: the newest connection of each identity
+	topics    map[string]struct{} // SUB: its subscriptions
+	waiting   messageQueue        // DEALER: messages while no peer is connected
 
-	turns    atomic.Uint32 // DEALER: whose turn it is
-	recall   *recall       // PUB with Options.Recall
-	pending  handshakes
-	refusals refusals
-	lastID   atomic.Uint32
-	dropped  atomic.Uint64
-	totals   totals
+	peerIndex    atomic.Uint32 // DEALER: counts the messages, to send to peers in turn
+	replay       *replay       // PUB with Options.Replay, else nil
+	pending      handshakes
+	refusals     refusals
+	lastIdentity atomic.Uint32
+	dropped      atomic.Uint64
+	totals       totals
 }
 
-// New makes a socket of the given kind. It panics for a kind that is none.
+// New returns a socket of the given kind. It panics if there is no such kind.
 func New(kind Kind, o Options) *Socket {
 	switch kind {
 	case Router, Dealer, Pub, Sub:
@@ -52,32 +55,33 @@ func New(kind Kind, o Options) *Socket {
 		panic(fmt.Sprintf("sockets: unknown kind %q", kind))
 	}
 	o.Limits = o.Limits.withDefaults()
-	s := &Socket{kind: kind, o: o, log: o.Log, byID: make(map[string]*Conn), topics: make(map[string]int)}
+	s := &Socket{kind: kind, o: o, log: o.Log, byID: make(map[string]*Conn), topics: make(map[string]struct{})}
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
 	}
-	if kind == Pub && o.Recall > 0 {
-		s.recall = &recall{keep: o.Recall}
+	if kind == Pub && o.Replay > 0 {
+		s.replay = &replay{keep: o.Replay}
 	}
 	if o.Curve != nil {
-		s.curve = o.Curve.keys()
+		s.curve = o.Curve.Keys()
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
-// Send sends to the peer of a DEALER (several peers take turns; while there
-// is none it waits in a queue of at most Limits.SendQueue bytes) or to every
-// matching subscriber of a PUB, where it reports neither missing nor full
-// subscribers. ErrFull, ErrClosed.
+// Send sends a message and flushes. On a DEALER it goes to the peer; several peers get
+// messages in turn, and while there is no peer the message waits in a queue of at most
+// Limits.SendQueue bytes. On a PUB it goes to every subscriber whose topics match, and
+// there is no error if there is none or if one is over its high-water mark. The error is
+// ErrFull or ErrClosed.
 func (s *Socket) Send(frames ...[]byte) error {
 	err := s.Enqueue(frames...)
 	FlushAll()
 	return err
 }
 
-// Enqueue is Send without the flush: FlushAll, or the end of the read in whose
-// Handler it was called, writes the message.
+// Enqueue is Send without the flush. The message is written by FlushAll, or, if a Handler
+// enqueues it, at the end of the read.
 func (s *Socket) Enqueue(frames ...[]byte) error {
 	switch s.kind {
 	case Pub:
@@ -87,13 +91,13 @@ func (s *Socket) Enqueue(frames ...[]byte) error {
 		return fmt.Errorf("send on a %s socket: use SendTo", s.kind)
 	}
 	for {
-		c := s.turn()
+		c := s.nextPeer()
 		if c == nil {
 			sent, err := s.queueForPeer(frames)
 			if sent || err != nil {
 				return err
 			}
-			continue // a peer came in between
+			continue // a peer has connected meanwhile
 		}
 		if err := c.Enqueue(frames...); !errors.Is(err, ErrNoPeer) {
 			return err
@@ -102,17 +106,17 @@ func (s *Socket) Enqueue(frames ...[]byte) error {
 	}
 }
 
-// turn answers the next connection of a DEALER, or nil.
-func (s *Socket) turn() *Conn {
+// nextPeer returns the connection of a DEALER that gets the next message, or nil.
+func (s *Socket) nextPeer() *Conn {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if len(s.conns) == 0 {
 		return nil
 	}
-	return s.conns[int(s.turns.Add(1))%len(s.conns)]
+	return s.conns[int(s.peerIndex.Add(1))%len(s.conns)]
 }
 
-// queueForPeer keeps a message until a peer connects; false when one has.
+// queueForPeer keeps a message until a peer connects. It returns false if one has.
 func (s *Socket) queueForPeer(frames [][]byte) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,14 +126,14 @@ func (s *Socket) queueForPeer(frames [][]byte) (bool, error) {
 	if len(s.conns) > 0 {
 		return false, nil
 	}
-	if !s.backlog.push(frames, s.o.Limits.SendQueue) {
+	if !s.waiting.push(frames, s.o.Limits.SendQueue) {
 		return false, ErrFull
 	}
 	return true, nil
 }
 
-// SendTo sends to the peer of a ROUTER that has this identity: ErrNoPeer,
-// ErrFull, ErrClosed.
+// SendTo sends a message to the peer of a ROUTER that has this identity, and flushes. The
+// error is ErrNoPeer, ErrFull or ErrClosed.
 func (s *Socket) SendTo(identity []byte, frames ...[]byte) error {
 	s.mu.RLock()
 	c, closed := s.byID[string(identity)], s.closed
@@ -143,7 +147,7 @@ func (s *Socket) SendTo(identity []byte, frames ...[]byte) error {
 	return c.Send(frames...)
 }
 
-// Lookup answers the connection of a ROUTER's peer, or nil.
+// Lookup returns the connection of the peer of a ROUTER that has this identity, or nil.
 func (s *Socket) Lookup(identity []byte) *Conn {
 	s.mu.RLock()
 	c := s.byID[string(identity)]
@@ -151,19 +155,13 @@ func (s *Socket) Lookup(identity []byte) *Conn {
 	return c
 }
 
-// Conns answers the connections that exist now.
-func (s *Socket) Conns() []*Conn {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Clone(s.conns)
-}
-
-// Dropped answers how many messages a PUB has dropped because a subscriber
-// was over its mark.
+// Dropped returns how many messages a PUB has dropped because a subscriber was over its
+// high-water mark.
 func (s *Socket) Dropped() uint64 { return s.dropped.Load() }
 
-// add enters a connection that finished its handshake: from now on it can be
-// sent to, after the subscriptions and messages that wait for it. A ROUTER drops the older connection with the same identity.
+// add adds a connection that finished its handshake. From now on it can be sent to. It
+// first gets the subscriptions of a SUB, or the waiting messages of a DEALER. A ROUTER
+// disconnects the older connection with the same identity.
 func (s *Socket) add(c *Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,19 +169,19 @@ func (s *Socket) add(c *Conn) error {
 		return ErrClosed
 	}
 	for topic := range s.topics {
-		if err := c.put(false, subscription(true, topic)); err != nil {
+		if err := c.put(false, zmtp.SubscribeMessage(topic)); err != nil {
 			return err
 		}
 	}
-	for _, m := range s.backlog.messages {
+	for _, m := range s.waiting.messages {
 		if err := c.put(false, m...); err != nil {
 			return err
 		}
 	}
-	s.backlog = backlog{}
+	s.waiting = messageQueue{}
 	if s.kind == Router {
 		if len(c.id) == 0 || c.id[0] == 0 {
-			c.id = s.inventID()
+			c.id = s.newIdentity()
 		}
 		if old := s.byID[string(c.id)]; old != nil {
 			old.fail(errTakenOver)
@@ -195,18 +193,18 @@ func (s *Socket) add(c *Conn) error {
 	return nil
 }
 
-// inventID answers an identity that no peer can claim: zero and a counter.
-// The caller holds s.mu.
-func (s *Socket) inventID() []byte {
+// newIdentity returns an identity that no peer can claim: zero and a counter. The caller
+// holds s.mu.
+func (s *Socket) newIdentity() []byte {
 	for {
-		id := binary.BigEndian.AppendUint32(make([]byte, 1, 5), s.lastID.Add(1))
+		id := binary.BigEndian.AppendUint32(make([]byte, 1, 5), s.lastIdentity.Add(1))
 		if s.byID[string(id)] == nil {
 			return id
 		}
 	}
 }
 
-// remove takes a connection out; its identity may have a newer owner.
+// remove removes a connection. Its identity may belong to a newer connection already.
 func (s *Socket) remove(c *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,10 +217,10 @@ func (s *Socket) remove(c *Conn) {
 	if s.byID[string(c.id)] == c {
 		delete(s.byID, string(c.id))
 	}
-	s.takeOver(c)
+	s.addTotals(c)
 }
 
-// start runs f as a goroutine of the socket; false once it is closed.
+// start runs f as a goroutine of the socket. It returns false if the socket is closed.
 func (s *Socket) start(f func()) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -233,21 +231,21 @@ func (s *Socket) start(f func()) bool {
 	return true
 }
 
-// Close ends listeners, connections and their goroutines, and returns when
-// all have ended; it must not be called from a callback. Bytes queued on
-// connections are written for at most linger; what a DEALER keeps for a peer
-// that never came is dropped.
+// Close closes listeners and connections and returns when all goroutines have ended. It
+// must not be called from a callback. Bytes queued on connections are written for at most
+// linger. Messages that a DEALER keeps because no peer is connected are dropped. The error
+// is always nil.
 func (s *Socket) Close(linger time.Duration) error {
 	s.mu.Lock()
 	first := !s.closed
 	s.closed = true
 	listeners, conns := s.listeners, slices.Clone(s.conns)
-	s.listeners, s.backlog = nil, backlog{}
+	s.listeners, s.waiting = nil, messageQueue{}
 	s.mu.Unlock()
 	if first {
 		s.cancel()
 		for _, l := range listeners {
-			_ = l.Close() // the accept loop reports what matters
+			_ = l.Close() // the accept loop reports other errors
 		}
 		s.pending.closeAll()
 		finish(conns, time.Now().Add(linger))
@@ -256,10 +254,10 @@ func (s *Socket) Close(linger time.Duration) error {
 	return nil
 }
 
-// finish writes what is queued until deadline and drops the peers. With time
-// left it ends its own direction first and waits a moment for the peers to do
-// the same: closing with unread bytes would reset a connection and could take
-// the last message along.
+// finish writes what is queued until deadline, and disconnects the peers. If there is time
+// left, it first closes its own direction of each connection and waits a moment for the
+// peer to do the same: closing a connection with unread bytes resets it, which could lose
+// the last message.
 func finish(conns []*Conn, deadline time.Time) {
 	for _, c := range conns {
 		c.discard.Store(true)
@@ -268,7 +266,7 @@ func finish(conns []*Conn, deadline time.Time) {
 	if time.Until(deadline) > 0 {
 		for _, c := range conns {
 			if c.waitDrained(deadline) {
-				_ = c.tcp.CloseWrite() // fails when the peer has gone: as good
+				_ = c.tcp.CloseWrite() // fails if the peer is gone, which is as good
 			}
 		}
 		grace := time.NewTimer(min(time.Until(deadline), finishGrace))
@@ -287,28 +285,28 @@ func finish(conns []*Conn, deadline time.Time) {
 	}
 }
 
-// finishGrace is how long Close waits for peers that were sent everything.
+// finishGrace is how long Close waits for peers to close after everything was written.
 const finishGrace = 250 * time.Millisecond
 
-// backlog is a bounded queue of whole messages.
-type backlog struct {
+// messageQueue is a bounded queue of whole messages.
+type messageQueue struct {
 	messages [][][]byte
 	bytes    int64
 }
 
-// push keeps a copy of a message, unless the bytes kept reach limit.
-func (b *backlog) push(frames [][]byte, limit int64) bool {
+// push adds a copy of a message. It returns false if the queue has limit bytes already.
+func (b *messageQueue) push(frames [][]byte, limit int64) bool {
 	if b.bytes >= limit {
 		return false
 	}
-	b.bytes += wireSize(frames)
-	b.messages = append(b.messages, Own(frames))
+	b.bytes += zmtp.WireSize(frames)
+	b.messages = append(b.messages, Retain(frames))
 	return true
 }
 
-// Own answers a copy of frames that outlives the handler: small frames are
-// copied into one allocation, large ones shared.
-func Own(frames [][]byte) [][]byte {
+// Retain returns a message that may be kept after the Handler returns: the small frames
+// are copied into one allocation, and the large ones are shared.
+func Retain(frames [][]byte) [][]byte {
 	n := 0
 	for _, f := range frames {
 		if len(f) < LargeFrame {

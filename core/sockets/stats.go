@@ -2,22 +2,22 @@ package sockets
 
 import "sync/atomic"
 
-// Stats are what a socket has done and what it holds.
+// Stats are counts of what a socket has done, and what it has now.
 type Stats struct {
-	Connections int    // that are there
-	Handshaking int    // accepted peers in their handshake
+	Connections int    // now
+	Handshaking int    // accepted peers whose handshake is in progress
 	Handshakes  uint64 // that succeeded
-	Refused     uint64 // connections ended for what the peer did, or failed to do
+	Refused     uint64 // connections closed because of a failed handshake or a protocol error
 	Received    Traffic
-	Sent        Traffic // queued for peers, and written unless they left before
-	Full        uint64  // messages not queued because their peer does not read
-	Queued      int64   // bytes that wait to be written
+	Sent        Traffic // queued for peers; not written if the peer disconnects first
+	Full        uint64  // messages refused because their peer does not read
+	Queued      int64   // bytes that are queued and not written yet
 }
 
 // Traffic is a number of messages and the bytes of their frames.
 type Traffic struct{ Messages, Bytes uint64 }
 
-// Plus answers the sum of s and o.
+// Plus returns the sum of s and o.
 func (s Stats) Plus(o Stats) Stats {
 	s.Connections += o.Connections
 	s.Handshaking += o.Handshaking
@@ -43,28 +43,28 @@ func (t *Traffic) count(bytes int64) {
 	t.Bytes += uint64(bytes)
 }
 
-// seen is the Traffic of one goroutine for others to see. The two numbers
-// may be of slightly different moments.
-type seen struct{ messages, bytes atomic.Uint64 }
+// sharedTraffic is the Traffic that one goroutine counts and others read. The two numbers
+// may be from slightly different moments.
+type sharedTraffic struct{ messages, bytes atomic.Uint64 }
 
-func (s *seen) set(t Traffic) {
+func (s *sharedTraffic) set(t Traffic) {
 	s.messages.Store(t.Messages)
 	s.bytes.Store(t.Bytes)
 }
 
-func (s *seen) get() Traffic {
+func (s *sharedTraffic) get() Traffic {
 	return Traffic{Messages: s.messages.Load(), Bytes: s.bytes.Load()}
 }
 
-// totals are the numbers of a socket that its connections don't keep.
+// totals are the counts of a socket that its connections do not have.
 type totals struct {
 	handshakes, refused, full atomic.Uint64
 
-	// Of connections that have ended. Socket.mu guards them.
+	// received and sent are those of connections that have ended. Socket.mu guards them.
 	received, sent Traffic
 }
 
-// Stats answers the numbers of now. A reader's part is at most one read old.
+// Stats returns the current counts. What a connection received is at most one read old.
 func (s *Socket) Stats() Stats {
 	st := Stats{
 		Handshakes: s.totals.handshakes.Load(), Refused: s.totals.refused.Load(), Full: s.totals.full.Load(),
@@ -73,35 +73,28 @@ func (s *Socket) Stats() Stats {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	st.Connections = len(s.conns)
-	st.Received, st.Sent, st.Queued = s.totals.received, s.totals.sent, s.backlog.bytes
+	st.Received, st.Sent, st.Queued = s.totals.received, s.totals.sent, s.waiting.bytes
 	for _, c := range s.conns {
 		received, sent, queued := c.traffic()
-		st.Received = st.Received.plus(received.minus(c.taken.received))
-		st.Sent = st.Sent.plus(sent.minus(c.taken.sent))
+		st.Received = st.Received.plus(received.minus(c.counted.received))
+		st.Sent = st.Sent.plus(sent.minus(c.counted.sent))
 		st.Queued += queued
 	}
 	return st
 }
 
-// traffic answers what has passed and the bytes that wait.
+// traffic returns what the connection has received and sent, and the bytes in its queue.
 func (c *Conn) traffic() (received, sent Traffic, queued int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.received.get(), c.out.sent, c.out.bytes
 }
 
-// takeOver adds the traffic of a connection that is going to the socket's. The
+// addTotals adds the traffic of a connection that is ending to the socket's totals. The
 // caller holds s.mu.
-func (s *Socket) takeOver(c *Conn) {
+func (s *Socket) addTotals(c *Conn) {
 	received, sent, _ := c.traffic()
-	s.totals.received = s.totals.received.plus(received.minus(c.taken.received))
-	s.totals.sent = s.totals.sent.plus(sent.minus(c.taken.sent))
-	c.taken.received, c.taken.sent = received, sent
-}
-
-// count answers how many handshakes are in progress.
-func (h *handshakes) count() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.list.Len()
+	s.totals.received = s.totals.received.plus(received.minus(c.counted.received))
+	s.totals.sent = s.totals.sent.plus(sent.minus(c.counted.sent))
+	c.counted.received, c.counted.sent = received, sent
 }

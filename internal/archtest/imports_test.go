@@ -45,6 +45,14 @@ var rooms = []struct {
 		reason: "the transport knows frames, not messages",
 	},
 	{
+		folder: "core/sockets/zmtp", forbidden: []string{"core", "sdk", "internal"}, testsToo: true,
+		reason: "the format of frames depends on nothing, so that its users can be tested against it",
+	},
+	{
+		folder: "core/sockets/curve", forbidden: []string{"core", "sdk", "internal"}, allowed: []string{"core/sockets/zmtp"}, testsToo: true,
+		reason: "encryption knows the format of frames, not connections, so that it can be reviewed by itself",
+	},
+	{
 		folder: "core/profile", forbidden: []string{"core", "sdk"}, allowed: []string{"core/profile"},
 		reason: "folders are found before anything else runs",
 	},
@@ -117,7 +125,7 @@ var homes = []struct {
 	reason  string
 }{
 	{"github.com/go-zeromq/zmq4", []string{"core/sockets"}, "the ZeroMQ layer must stay replaceable"},
-	{"golang.org/x/crypto", []string{"core/sockets", "core/wire"}, "encryption is the transport's business, signatures are the messages'"},
+	{"golang.org/x/crypto", []string{"core/sockets/curve", "core/wire"}, "encryption is the transport's business, signatures are the messages'"},
 	{"github.com/hashicorp/go-plugin", []string{"sdk", "core/launch"}, "the two ends of a plugin connection"},
 	{"google.golang.org/grpc", []string{"sdk", "core/launch"}, "gRPC is how plugins are spoken to, nothing else"},
 	{"google.golang.org/protobuf", []string{"sdk", "core/launch"}, "generated messages end at the facade"},

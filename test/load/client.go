@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -89,11 +90,11 @@ func NewClient(ctx context.Context, f *connfile.Client) (*Client, error) {
 }
 
 // curveOf answers what encrypts connections to a controller with this key.
-func curveOf(serverKey *string) (*sockets.Curve, error) {
+func curveOf(serverKey *string) (*curve.Config, error) {
 	if serverKey == nil {
 		return nil, nil
 	}
-	return sockets.CurveClient(*serverKey)
+	return curve.ClientConfig(*serverKey)
 }
 
 // Close ends the client.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -22,7 +23,7 @@ type Engine struct {
 	ID   int // -1 where there is nobody to register with
 
 	session *wire.Session
-	curve   *sockets.Curve // nil: not encrypted
+	curve   *curve.Config // nil: not encrypted
 	sockets []*sockets.Socket
 	iopub   *sockets.Socket // nil where there is nobody to register with
 	started json.RawMessage // reply metadata, as long as nothing is broadcast

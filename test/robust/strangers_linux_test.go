@@ -15,6 +15,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/controller"
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 	"github.com/ipcore/ipcore/test/load"
 )
@@ -24,7 +25,7 @@ import (
 type strangers struct {
 	c     *load.Controller
 	ports []int
-	curve *sockets.Curve // of the controller; nil without encryption
+	curve *curve.Config // of the controller; nil without encryption
 
 	mu   sync.Mutex
 	held []func()
@@ -39,7 +40,7 @@ func newStrangers(t *testing.T, c *load.Controller) *strangers {
 	}, e.Broadcast)}
 	if f.CurveServerKey != nil {
 		var err error
-		if s.curve, err = sockets.CurveClient(*f.CurveServerKey); err != nil {
+		if s.curve, err = curve.ClientConfig(*f.CurveServerKey); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -311,7 +312,7 @@ func TestOpenFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	await(t, "a full controller", func() bool { return strings.Contains(v.log(), "has all the files open that it may") })
+	await(t, "a full controller", func() bool { return strings.Contains(v.log(), "has reached its limit of open files") })
 	t.Logf("p99 %v", v.quantile(200))
 	if log := v.log(); !strings.Contains(log, fmt.Sprintf("limit=%d", limit)) {
 		t.Errorf("the limit is not in the log:\n%s", v.tail())

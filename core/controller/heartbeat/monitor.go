@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
 // Defaults of Options.
@@ -30,7 +31,7 @@ type Options struct {
 	// registration, without locks, on any goroutine.
 	Ready  func(uuid string)
 	Lost   func(uuid, cause string)
-	Curve  *sockets.Curve // nil: not encrypted
+	Curve  *curve.Config // nil: not encrypted
 	Limits sockets.Limits
 	Log    hclog.Logger // nil discards
 }

@@ -287,7 +287,7 @@ func (b *Broadcast) reply(engine string, frames [][]byte) error {
 		b.toClient(client, m)
 		return nil
 	}
-	if m, err = wire.Parse(sockets.Own(frames)); err != nil {
+	if m, err = wire.Parse(sockets.Retain(frames)); err != nil {
 		return err
 	}
 	b.collect(gatherKey{string(client), meta.OriginalMsgID}, engine, m)

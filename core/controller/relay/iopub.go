@@ -25,7 +25,7 @@ const lateOutput = time.Second
 func NewIOPub(o Options) *IOPub {
 	p := &IOPub{o: o, bad: complaints{log: o.Log}}
 	p.Clients = sockets.New(sockets.Pub, sockets.Options{
-		Identity: []byte(o.Session.ID + "_iopub"), Recall: lateOutput, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
+		Identity: []byte(o.Session.ID + "_iopub"), Replay: lateOutput, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 	})
 	p.Engines = sockets.New(sockets.Sub, sockets.Options{Handler: p.fromEngine, Curve: o.Curve, Limits: o.Limits, Log: o.Log})
 	p.Engines.Subscribe(nil)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/controller/hub"
 	"github.com/ipcore/ipcore/core/sockets"
+	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 	"github.com/ipcore/ipcore/internal/lograte"
 )
@@ -39,7 +40,7 @@ type Options struct {
 	// is told of while there is one. Either may be nil.
 	Connected    func(uuid string)
 	Disconnected func(uuid string)
-	Curve        *sockets.Curve // nil: not encrypted
+	Curve        *curve.Config // nil: not encrypted
 	Limits       sockets.Limits
 	Log          hclog.Logger
 
@@ -61,17 +62,17 @@ func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*socke
 				o.Disconnected(string(c.Identity()))
 			}
 		},
-		Settle: o.settle,
-		Curve:  o.Curve,
-		Limits: o.Limits,
-		Log:    o.Log,
+		AfterRead: o.settle,
+		Curve:     o.Curve,
+		Limits:    o.Limits,
+		Log:       o.Log,
 	})
 }
 
 // clientSocket makes the ROUTER that clients connect to.
 func (o *Options) clientSocket(id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
 	return sockets.New(sockets.Router, sockets.Options{
-		Identity: []byte(id), Handler: handler, Settle: o.settle, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
+		Identity: []byte(id), Handler: handler, AfterRead: o.settle, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 	})
 }
 

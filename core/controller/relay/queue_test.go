@@ -108,7 +108,7 @@ func (f *fixture) dial(kind sockets.Kind, id string, to *sockets.Socket) *remote
 	r := &remote{t: f.t, got: make(chan [][]byte, 100)}
 	r.Socket = sockets.New(kind, sockets.Options{
 		Identity: []byte(id),
-		Handler:  func(_ *sockets.Conn, frames [][]byte) { r.got <- sockets.Own(frames) },
+		Handler:  func(_ *sockets.Conn, frames [][]byte) { r.got <- sockets.Retain(frames) },
 	})
 	f.t.Cleanup(func() { _ = r.Close(0) })
 	if kind == sockets.Sub {

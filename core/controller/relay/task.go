@@ -102,19 +102,19 @@ func (t *Task) Submit(msg [][]byte) error {
 }
 
 func (t *Task) fromClient(c *sockets.Conn, frames [][]byte) {
-	if err := t.sched.Submit(c.Identity(), sockets.Own(frames)); err != nil {
+	if err := t.sched.Submit(c.Identity(), sockets.Retain(frames)); err != nil {
 		t.bad.drop(c.RemoteAddr(), err)
 		return
 	}
 	c.Trust()
-	c.Await(1)
+	c.ExpectReplies(1)
 }
 
 // fromEngine takes [C, M]. Who C is the scheduler knows better.
 func (t *Task) fromEngine(c *sockets.Conn, frames [][]byte) {
 	err := wire.ErrMalformed
 	if len(frames) > 1 {
-		err = t.sched.Result(string(c.Identity()), sockets.Own(frames[1:]))
+		err = t.sched.Result(string(c.Identity()), sockets.Retain(frames[1:]))
 	}
 	if err != nil {
 		t.bad.drop(c.RemoteAddr(), err)
@@ -148,7 +148,7 @@ func (l *taskLink) ToClient(client []byte, engine string, msg [][]byte) {
 	if engine != "" {
 		msg = l.with([]byte(engine), msg)
 	}
-	c.Await(-1)
+	c.ExpectReplies(-1)
 	if err := c.Enqueue(msg...); err != nil {
 		l.bad.log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
 	}
@@ -156,7 +156,7 @@ func (l *taskLink) ToClient(client []byte, engine string, msg [][]byte) {
 
 func (l *taskLink) NoReply(client []byte) {
 	if c := l.Clients.Lookup(client); c != nil {
-		c.Await(-1)
+		c.ExpectReplies(-1)
 	}
 }
 

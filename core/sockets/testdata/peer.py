@@ -1,4 +1,4 @@
-"""A libzmq peer for the tests: peer.py MODE ENDPOINT... It prints what it found."""
+"""A libzmq peer for the tests: peer.py MODE ENDPOINT... It prints its result."""
 import os
 import random
 import select
@@ -51,12 +51,12 @@ def random_message(rng):
 
 
 def relay():
-    """Sends random messages through a relay to an echoing engine of ours."""
+    """Sends random messages through a relay of ours to an engine that echoes them."""
     client, engine = socket(zmq.DEALER), socket(zmq.ROUTER, b"engine")
     engine.connect(endpoints[1])
     client.connect(endpoints[0])
     rng = random.Random(7)
-    # The engine is known to the relay when its first message is through.
+    # The relay knows the engine once the first message gets through.
     while True:
         client.send_multipart([b"engine", b"hello"])
         if engine.poll(50):
@@ -73,7 +73,7 @@ def relay():
             sent += 1
         ready = dict(poller.poll(20000))
         if not ready:
-            done("nothing arrives any more after %d" % got)
+            done("no more messages arrive after %d" % got)
         if engine in ready:
             engine.send_multipart(engine.recv_multipart())
         if client in ready:
@@ -88,7 +88,7 @@ def relay():
 
 
 def subscriber():
-    """Subscribes to a PUB of ours, changes its mind, and reports."""
+    """Subscribes to a PUB of ours, cancels one subscription, and prints the messages."""
     s = socket(zmq.SUB)
     s.subscribe(b"a")
     s.subscribe(b"b")
@@ -115,7 +115,7 @@ def publishers():
 
 
 def server():
-    """Binds what we dial: a ROUTER that echoes and a PUB."""
+    """Binds a ROUTER that echoes and a PUB, for our sockets to dial."""
     router, pub = socket(zmq.ROUTER, b"mux_out"), socket(zmq.XPUB)
     port = router.bind_to_random_port("tcp://127.0.0.1")
     pub_port = pub.bind_to_random_port("tcp://127.0.0.1")

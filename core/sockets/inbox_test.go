@@ -9,16 +9,18 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// pieces reads b in pieces of the given sizes, again and again.
-type pieces struct {
+// pieceReader returns b in pieces of the given sizes, which it repeats.
+type pieceReader struct {
 	b     []byte
 	sizes []byte
 	next  int
 }
 
-func (p *pieces) Read(to []byte) (int, error) {
+func (p *pieceReader) Read(to []byte) (int, error) {
 	if len(p.b) == 0 {
 		return 0, io.EOF
 	}
@@ -32,8 +34,8 @@ func (p *pieces) Read(to []byte) (int, error) {
 	return n, nil
 }
 
-// tryRead implements aheadReader; sometimes there is nothing yet.
-func (p *pieces) tryRead(to []byte) (int, error) {
+// tryRead implements nonblockingReader; sometimes it returns nothing.
+func (p *pieceReader) tryRead(to []byte) (int, error) {
 	if p.next++; p.next%3 == 0 {
 		return 0, nil
 	}
@@ -42,20 +44,20 @@ func (p *pieces) tryRead(to []byte) (int, error) {
 
 var fuzzLimits = Limits{MaxFrame: 3 << 20, MaxMessage: 4 << 20, MaxFrames: 200}
 
-// parseWhole is the plain way to read what inbox reads in pieces: the complete
-// messages, and whether they are followed by something refused.
+// parseWhole parses b as a whole, where an inbox parses pieces. It returns the complete
+// messages, and whether something follows that must be refused.
 func parseWhole(b []byte) (messages [][][]byte, bad bool) {
 	var m [][]byte
 	total := int64(0)
 	for {
-		flags, size, head := parseHeader(b)
+		flags, size, head := zmtp.ParseHeader(b)
 		if head == 0 {
 			return messages, false
 		}
-		command := flags&flagCommand != 0
+		command := flags&zmtp.FlagCommand != 0
 		switch {
-		case flags&^flagsKnown != 0,
-			command && (flags&flagMore != 0 || size > maxCommand),
+		case flags&^zmtp.FlagsKnown != 0,
+			command && (flags&zmtp.FlagMore != 0 || size > zmtp.MaxCommand),
 			size > uint64(fuzzLimits.MaxFrame),
 			total+int64(size) > fuzzLimits.MaxMessage,
 			!command && len(m) == fuzzLimits.MaxFrames:
@@ -67,20 +69,20 @@ func parseWhole(b []byte) (messages [][][]byte, bad bool) {
 		body := b[head : head+int(size)]
 		b = b[head+int(size):]
 		if command {
-			rest, isPing := bytes.CutPrefix(body, ping)
-			if isPing && (len(rest) < pingTTL || len(rest) > pingTTL+pingContext) {
+			rest, isPing := bytes.CutPrefix(body, []byte("\x04PING"))
+			if isPing && (len(rest) < 2 || len(rest) > 2+16) {
 				return messages, true
 			}
 			continue
 		}
 		m, total = append(m, body), total+int64(size)
-		if flags&flagMore == 0 {
+		if flags&zmtp.FlagMore == 0 {
 			messages, m, total = append(messages, m), nil, 0
 		}
 	}
 }
 
-// checkParse reads b through an inbox and compares.
+// checkParse reads b through an inbox and compares the messages with parseWhole.
 func checkParse(t *testing.T, b, sizes []byte) { checkParseOf(t, b, sizes, false) }
 
 func checkParseOf(t *testing.T, b, sizes []byte, trusted bool) {
@@ -88,21 +90,21 @@ func checkParseOf(t *testing.T, b, sizes []byte, trusted bool) {
 	var got [][][]byte
 	s := New(Router, Options{Limits: fuzzLimits, Handler: func(_ *Conn, f [][]byte) {
 		for i := range f {
-			if len(f[i]) >= LargeFrame && &f[i][0] == &Own(f)[i][0] {
-				continue // may be kept as it is
+			if len(f[i]) >= LargeFrame && &f[i][0] == &Retain(f)[i][0] {
+				continue // must still be valid later
 			}
 			f[i] = bytes.Clone(f[i])
 		}
 		got = append(got, append([][]byte(nil), f...))
 	}})
 	c := &Conn{s: s}
-	c.err = ErrClosed // there is nobody to answer
-	c.in.c, c.in.r, c.in.trusted = c, &pieces{b: b, sizes: sizes}, trusted
-	err := c.in.loop()
+	c.err = ErrClosed // nothing can be sent
+	c.in.c, c.in.r, c.in.trusted = c, &pieceReader{b: b, sizes: sizes}, trusted
+	err := c.in.readLoop()
 	want, bad := parseWhole(b)
-	var v violation
-	if isBad := errors.As(err, &v); isBad != bad {
-		t.Fatalf("ended with %v, wanted a violation: %t", err, bad)
+	var broken zmtp.ProtocolError
+	if isBad := errors.As(err, &broken); isBad != bad {
+		t.Fatalf("ended with %v, want a ProtocolError: %t", err, bad)
 	}
 	if len(got) != len(want) {
 		t.Fatalf("got %d messages, want %d", len(got), len(want))
@@ -112,10 +114,10 @@ func checkParseOf(t *testing.T, b, sizes []byte, trusted bool) {
 	}
 }
 
-func TestMessagesInPieces(t *testing.T) {
+func TestMessagesReadInPieces(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	interesting := []int{0, 1, 254, 255, 256, ownFrom - 10, ownFrom - 1, ownFrom, ownFrom + 1, readSmall - 9, readSmall,
-		readLarge - 9, readLarge - 2, readLarge, readLarge + 1, LargeFrame - 1, LargeFrame, firstClaim - 1, firstClaim, firstClaim + 1, 2 << 20}
+	interesting := []int{0, 1, 254, 255, 256, separateFrom - 10, separateFrom - 1, separateFrom, separateFrom + 1, smallBuffer - 9, smallBuffer,
+		largeBuffer - 9, largeBuffer - 2, largeBuffer, largeBuffer + 1, LargeFrame - 1, LargeFrame, firstAllocation - 1, firstAllocation, firstAllocation + 1, 2 << 20}
 	for range 40 {
 		var b []byte
 		for range rng.IntN(30) {
@@ -128,11 +130,11 @@ func TestMessagesInPieces(t *testing.T) {
 				body[i] = byte(rng.Uint32())
 			}
 			if rng.IntN(5) == 0 {
-				b = append(b, rawFrame(flagCommand, "\x04PING\x00\x00context")...)
+				b = append(b, rawFrame(zmtp.FlagCommand, "\x04PING\x00\x00context")...)
 			}
 			flags := byte(0)
 			if rng.IntN(3) > 0 {
-				flags = flagMore
+				flags = zmtp.FlagMore
 			}
 			b = append(b, rawFrame(flags, string(body))...)
 		}
@@ -140,7 +142,7 @@ func TestMessagesInPieces(t *testing.T) {
 		for i := range sizes {
 			sizes[i] = byte(rng.Uint32())
 		}
-		sizes[0] = 255 // or megabytes would come byte by byte
+		sizes[0] = 255 // otherwise megabytes might be read byte by byte
 		checkParse(t, b, sizes)
 		checkParseOf(t, b, sizes, true)
 	}
@@ -148,15 +150,15 @@ func TestMessagesInPieces(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add(rawFrame(0, "hello"), []byte{1})
-	f.Add(append(rawFrame(flagMore, "one"), rawFrame(0, "two")...), []byte{0})
-	f.Add(append(rawFrame(flagMore, "one"), rawFrame(flagCommand, "\x04PING\x00\x00")...), []byte{0, 255})
-	f.Add(claim(0, 1<<62), []byte{3})
-	f.Add(append(claim(flagMore, 20<<10), make([]byte, 30<<10)...), []byte{9, 200})
-	f.Add(bytes.Repeat(rawFrame(flagMore, ""), 300), []byte{7})
+	f.Add(append(rawFrame(zmtp.FlagMore, "one"), rawFrame(0, "two")...), []byte{0})
+	f.Add(append(rawFrame(zmtp.FlagMore, "one"), rawFrame(zmtp.FlagCommand, "\x04PING\x00\x00")...), []byte{0, 255})
+	f.Add(claimedHeader(0, 1<<62), []byte{3})
+	f.Add(append(claimedHeader(zmtp.FlagMore, 20<<10), make([]byte, 30<<10)...), []byte{9, 200})
+	f.Add(bytes.Repeat(rawFrame(zmtp.FlagMore, ""), 300), []byte{7})
 	f.Fuzz(checkParse)
 }
 
-// A thousand idle peers: quickly there, cheap to keep.
+// A thousand peers connect quickly, and cost little memory while they are idle.
 func TestManyConnections(t *testing.T) {
 	const n = 1000
 	r := newRecorder()
@@ -184,7 +186,7 @@ func TestManyConnections(t *testing.T) {
 	if each > 64<<10 {
 		t.Errorf("an idle connection costs %d bytes", each)
 	}
-	if took > patience {
+	if took > timeout {
 		t.Errorf("%d handshakes took %s", n, took)
 	}
 	if err := router.SendTo([]byte("engine-999"), []byte("task")); err != nil {
@@ -193,10 +195,10 @@ func TestManyConnections(t *testing.T) {
 	runtime.KeepAlive(peers)
 }
 
-// flood is a peer of which there is always more to read.
-type flood struct{ b []byte }
+// floodReader is a reader that always has more to read.
+type floodReader struct{ b []byte }
 
-func (f *flood) Read(to []byte) (int, error) {
+func (f *floodReader) Read(to []byte) (int, error) {
 	if len(f.b) == 0 {
 		return 0, io.EOF
 	}
@@ -205,24 +207,24 @@ func (f *flood) Read(to []byte) (int, error) {
 	return n, nil
 }
 
-func (f *flood) tryRead(to []byte) (int, error) { return f.Read(to) }
+func (f *floodReader) tryRead(to []byte) (int, error) { return f.Read(to) }
 
-// Messages that have come already are handed on before the flush, so that a peer's
-// are written together; but nobody waits for the end of a flood.
+// Messages that have arrived already are handled before the flush, so that replies to one
+// peer are written together. But a flood of messages does not delay the flush forever.
 func TestReadAhead(t *testing.T) {
 	one := append([]byte{0, 100}, make([]byte, 100)...)
 	handled, flushed := 0, []int{}
 	s := New(Router, Options{
-		Handler: func(*Conn, [][]byte) { handled++ },
-		Settle:  func() { flushed = append(flushed, handled) },
+		Handler:   func(*Conn, [][]byte) { handled++ },
+		AfterRead: func() { flushed = append(flushed, handled) },
 	})
 	c := &Conn{s: s}
-	c.in.c, c.in.r = c, &flood{bytes.Repeat(one, 20*readAhead)}
-	if err := c.in.loop(); !errors.Is(err, io.EOF) {
+	c.in.c, c.in.r = c, &floodReader{bytes.Repeat(one, 20*readAhead)}
+	if err := c.in.readLoop(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	c.in.flush()
-	before, perRead := 0, readLarge/len(one)
+	before, perRead := 0, largeBuffer/len(one)
 	for i, n := range flushed {
 		if batch := n - before; batch > readAhead+perRead || batch < readAhead && i < len(flushed)-1 {
 			t.Errorf("flush %d: after %d messages", i, batch)

@@ -6,30 +6,31 @@ import (
 	"time"
 )
 
-// Pauses between attempts to connect, doubling, and the time for one.
+// Pauses between attempts to connect, the first and the longest, and the time for one
+// attempt. Each pause is twice as long as the one before.
 const (
 	dialPause    = 100 * time.Millisecond
 	dialPauseMax = 2 * time.Second
 	dialTimeout  = 10 * time.Second
 )
 
-// Dial connects to "tcp://host:port" in the background and again whenever the
-// connection is lost (100 ms, doubling to 2 s), until Close. A connection that
-// lasted less than 2 s counts as an attempt that failed: two peers that claim one
-// identity, each in turn, do not do so as fast as they can.
+// Dial connects to "tcp://host:port" in the background, and again whenever the connection
+// is lost, until Close. It pauses for 100 ms at first, doubling to 2 s. A connection that
+// lasted less than 2 s counts as a failed attempt, so that two peers with the same
+// identity do not take it over from each other as fast as they can.
 func (s *Socket) Dial(endpoint string) error {
 	addr, err := hostPort(endpoint)
 	if err != nil {
 		return err
 	}
-	if !s.start(func() { s.keepDialling(endpoint, addr) }) {
+	if !s.start(func() { s.keepDialing(endpoint, addr) }) {
 		return fmt.Errorf("dial %s: %w", endpoint, ErrClosed)
 	}
 	return nil
 }
 
-// keepDialling holds one connection to an endpoint, one after the other.
-func (s *Socket) keepDialling(endpoint, addr string) {
+// keepDialing keeps one connection to an endpoint.
+func (s *Socket) keepDialing(endpoint, addr string) {
 	pause := dialPause
 	for {
 		c, err := s.dialOnce(endpoint, addr)
@@ -41,14 +42,14 @@ func (s *Socket) keepDialling(endpoint, addr string) {
 		} else if s.ctx.Err() == nil {
 			s.log.Debug("cannot connect yet", "endpoint", endpoint, "error", err)
 		}
-		if !s.wait(pause) {
+		if !s.pause(pause) {
 			return
 		}
 		pause = min(2*pause, dialPauseMax)
 	}
 }
 
-// dialOnce connects and shakes hands.
+// dialOnce connects and does the handshake.
 func (s *Socket) dialOnce(endpoint, addr string) (*Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
 	conn, err := d.DialContext(s.ctx, "tcp", addr)
@@ -56,8 +57,8 @@ func (s *Socket) dialOnce(endpoint, addr string) (*Conn, error) {
 		return nil, err
 	}
 	tcp := conn.(*net.TCPConn)
-	e := s.pending.enter(tcp, 1<<30) // so that Close ends it
-	defer s.pending.leave(e)
+	e := s.pending.add(tcp, 1<<30) // Close ends it
+	defer s.pending.remove(e)
 	c, err := s.handshake(tcp, endpoint)
 	if err != nil {
 		s.refuse(tcp, err)

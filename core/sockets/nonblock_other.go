@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// tryWriter writes nothing where there is no write that does not block: the
-// writer goroutine does it all.
+// tryWriter writes nothing, because there is no write here that does not block. The
+// writer goroutine writes everything.
 type tryWriter struct{}
 
 func (t *tryWriter) init(syscall.RawConn) {}

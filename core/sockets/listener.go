@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Pauses after a failed accept, doubling.
+// Pauses after a failed accept: the first and the longest. Each is twice the one before.
 const (
 	acceptPause    = 5 * time.Millisecond
 	acceptPauseMax = time.Second
@@ -18,11 +18,11 @@ const (
 
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
 
-// hostPort takes the host and port out of a "tcp://host:port".
+// hostPort returns the host and port of a "tcp://host:port".
 func hostPort(endpoint string) (string, error) {
 	addr, ok := strings.CutPrefix(endpoint, "tcp://")
 	if !ok {
-		return "", fmt.Errorf("endpoint %q: only tcp://host:port is known", endpoint)
+		return "", fmt.Errorf("endpoint %q: must be tcp://host:port", endpoint)
 	}
 	if _, _, err := net.SplitHostPort(addr); err != nil {
 		return "", fmt.Errorf("endpoint %q: %w", endpoint, err)
@@ -30,8 +30,8 @@ func hostPort(endpoint string) (string, error) {
 	return addr, nil
 }
 
-// Listen binds "tcp://host:port" ("tcp://*:0" for all IPv4 interfaces, port 0
-// for any) and answers the port.
+// Listen binds "tcp://host:port" and returns the port. The host * means all IPv4
+// interfaces, the port 0 any free port.
 func (s *Socket) Listen(endpoint string) (port int, err error) {
 	addr, err := hostPort(endpoint)
 	if err != nil {
@@ -55,19 +55,19 @@ func (s *Socket) Listen(endpoint string) (port int, err error) {
 		_ = l.Close()
 		return 0, ErrClosed
 	}
-	openSpare()
+	reserveFD()
 	s.listeners = append(s.listeners, l)
 	s.wg.Go(func() { s.accept(l) })
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// accept takes connections until the listener is closed.
+// accept accepts connections until the listener is closed.
 func (s *Socket) accept(l net.Listener) {
 	pause := time.Duration(0)
 	for {
 		accept := l.Accept
 		if pause > 0 {
-			accept = func() (net.Conn, error) { return acceptAgain(l) }
+			accept = func() (net.Conn, error) { return acceptAfterShortage(l) }
 		}
 		conn, err := accept()
 		if pause > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -80,24 +80,24 @@ func (s *Socket) accept(l net.Listener) {
 			}
 			full := outOfFiles(err)
 			if pause == 0 {
-				s.cannotAccept(l, err, full)
+				s.logAcceptError(l, err, full)
 			}
 			if full {
-				turnAway(l)
+				rejectNewcomer(l)
 			}
 			pause = min(max(2*pause, acceptPause), acceptPauseMax)
-			if !s.wait(pause) {
+			if !s.pause(pause) {
 				return
 			}
 			continue
 		}
 		pause = 0
 		tcp := conn.(*net.TCPConn)
-		e := s.pending.enter(tcp, s.o.Limits.MaxHandshakes)
+		e := s.pending.add(tcp, s.o.Limits.MaxHandshakes)
 		s.wg.Go(func() {
 			c, err := s.handshake(tcp, "")
-			if !s.pending.leave(e) && err != nil {
-				err = errCrowded
+			if !s.pending.remove(e) && err != nil {
+				err = errTooManyHandshakes
 			}
 			if err != nil {
 				s.refuse(tcp, err)
@@ -108,29 +108,19 @@ func (s *Socket) accept(l net.Listener) {
 	}
 }
 
-// cannotAccept logs why newcomers are not served.
-func (s *Socket) cannotAccept(l net.Listener, err error, full bool) {
+// logAcceptError logs why new peers are not served.
+func (s *Socket) logAcceptError(l net.Listener, err error, full bool) {
 	if !full {
-		s.log.Error("cannot accept connections: trying again", "address", l.Addr().String(), "error", err)
+		s.log.Error("cannot accept connections: will try again", "address", l.Addr().String(), "error", err)
 		return
 	}
-	s.log.Error("cannot accept connections: this process has all the files open that it may; newcomers are turned away",
+	s.log.Error("cannot accept connections: this process has reached its limit of open files; new peers are refused",
 		"address", l.Addr().String(), "limit", openFilesLimit(), "error", err,
-		"hint", "raise the limit (ulimit -n) before the controller is started; an engine takes 8 files, a client 7")
+		"hint", "raise the limit (ulimit -n) and start the controller again; each engine needs 8 files, each client 7")
 }
 
-// ended logs why a connection ended: as a refusal when the peer did what it
-// may not.
-func (s *Socket) ended(c *Conn, err error) {
-	if _, ok := errors.AsType[violation](err); ok {
-		s.refuse(c.tcp, err)
-		return
-	}
-	s.log.Debug("connection ended", "peer", c.RemoteAddr().String(), "identity", printable(c.id), "reason", err)
-}
-
-// wait pauses; false when the socket is closed.
-func (s *Socket) wait(d time.Duration) bool {
+// pause waits for d. It returns false at once if the socket is closed.
+func (s *Socket) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

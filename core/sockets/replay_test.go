@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-func TestRecallGivesWhatWasJustMissed(t *testing.T) {
-	pub := open(t, Pub, Options{Recall: time.Minute})
+func TestReplaySendsMissedMessages(t *testing.T) {
+	pub := open(t, Pub, Options{Replay: time.Minute})
 	endpoint := listen(t, pub)
 	send := func(topic, text string) {
 		if err := pub.Send(frames(topic, text)...); err != nil {
@@ -25,32 +25,32 @@ func TestRecallGivesWhatWasJustMissed(t *testing.T) {
 	wantFrames(t, await(t, r.messages, "message").frames, frames("a", "one"))
 	send("a", "three")
 	wantFrames(t, await(t, r.messages, "message").frames, frames("a", "three"))
-	// A wider subscription brings only what the first one did not.
+	// A wider subscription replays only messages that the first one did not.
 	sub.Subscribe(nil)
 	wantFrames(t, await(t, r.messages, "message").frames, frames("b", "two"))
 	send("c", "four")
 	wantFrames(t, await(t, r.messages, "message").frames, frames("c", "four"))
 }
 
-func TestRecallForgets(t *testing.T) {
-	r := recall{keep: time.Minute}
+func TestReplayForgets(t *testing.T) {
+	r := replay{keep: time.Minute}
 	for i := range 3 {
-		r.add([][]byte{{byte(i)}, make([]byte, recallBytes/2)})
+		r.add([][]byte{{byte(i)}, make([]byte, replayBytes/2)})
 	}
 	if len(r.messages) != 1 || r.messages[0].frames[0][0] != 2 {
-		t.Errorf("%d messages are kept, want the last of three", len(r.messages))
+		t.Errorf("%d messages are kept, want only the last of three", len(r.messages))
 	}
 	r.forget(time.Now().Add(2 * time.Minute))
 	if len(r.messages) != 0 || r.bytes != 0 {
-		t.Errorf("%d messages, %d bytes are kept for too long", len(r.messages), r.bytes)
+		t.Errorf("%d messages of %d bytes are kept for too long", len(r.messages), r.bytes)
 	}
 }
 
-// TestRecallHasNoSeam joins while messages are published: each subscriber must
-// see every one exactly once and in order.
-func TestRecallHasNoSeam(t *testing.T) {
+// TestReplayDeliversOnce subscribes while messages are published. Each subscriber must get
+// every message exactly once and in order.
+func TestReplayDeliversOnce(t *testing.T) {
 	const publishers, each, joins = 3, 300, 8
-	pub := open(t, Pub, Options{Recall: time.Minute})
+	pub := open(t, Pub, Options{Replay: time.Minute})
 	endpoint := listen(t, pub)
 	var wg sync.WaitGroup
 	for p := range publishers {

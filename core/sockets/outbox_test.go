@@ -6,12 +6,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ipcore/ipcore/core/sockets/curve"
+	"github.com/ipcore/ipcore/core/sockets/zmtp"
 )
 
-// Many goroutines send to one peer that reads slowly, so that writes are cut
-// anywhere; what arrives must be whole and in each sender's order.
+// Many goroutines send to one peer that reads slowly, so that writes end anywhere in a
+// message. Messages must arrive whole, and those of each sender in order.
 func TestConcurrentSenders(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		const senders, each = 8, 150
 		sizes := []int{0, 10, 255, 256, 5000, chunkSize - 1, chunkSize + 1, LargeFrame - 1, LargeFrame, 300_000}
 		var mu sync.Mutex
@@ -28,7 +31,7 @@ func TestConcurrentSenders(t *testing.T) {
 			}
 			who, n := f[0][0], binary.BigEndian.Uint32(f[0][1:])
 			if n != next[who] {
-				t.Errorf("sender %d: message %d came where %d was due", who, n, next[who])
+				t.Errorf("sender %d: got message %d, want %d", who, n, next[who])
 			}
 			next[who] = n + 1
 			size := sizes[int(n)%len(sizes)]
@@ -69,9 +72,9 @@ func TestConcurrentSenders(t *testing.T) {
 		go func() { all.Wait(); close(done) }()
 		select {
 		case <-done:
-		case <-time.After(patience):
+		case <-time.After(timeout):
 			mu.Lock()
-			t.Fatalf("%d of %d messages came", received, senders*each)
+			t.Fatalf("%d of %d messages arrived", received, senders*each)
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -81,9 +84,9 @@ func TestConcurrentSenders(t *testing.T) {
 	})
 }
 
-// A connection may end at any moment of a write; nothing stays counted.
+// A connection may end at any moment of a write. Its queued bytes must not stay counted.
 func TestConnectionsThatEndWhileWritten(t *testing.T) {
-	eachMechanism(t, func(t *testing.T, server, client *Curve) {
+	eachMechanism(t, func(t *testing.T, server, client *curve.Config) {
 		r := newRecorder()
 		o := r.options()
 		o.Curve = server
@@ -92,9 +95,9 @@ func TestConnectionsThatEndWhileWritten(t *testing.T) {
 		for i := range 30 {
 			p := rawDial(t, endpoint)
 			if client == nil {
-				p.shake(Dealer, "")
+				p.handshake(Dealer, "")
 			} else {
-				p.shakeCurve(client, Dealer, "")
+				p.curveHandshake(client, Dealer, "")
 			}
 			c := await(t, r.connected, "connection")
 			var writers sync.WaitGroup
@@ -107,7 +110,7 @@ func TestConnectionsThatEndWhileWritten(t *testing.T) {
 			}
 			switch i % 3 {
 			case 0:
-				_ = p.SetLinger(0) // a reset
+				_ = p.SetLinger(0) // Close resets the connection
 				_ = p.Close()
 			case 1:
 				c.Close()
@@ -118,24 +121,25 @@ func TestConnectionsThatEndWhileWritten(t *testing.T) {
 			writers.Wait()
 		}
 		_ = router.Close(0)
-		for deadline := time.Now().Add(patience); queued.Load() != 0; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(timeout); queuedTotal.Load() != 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%d bytes are still counted as queued", queued.Load())
+				t.Fatalf("%d bytes are still counted as queued", queuedTotal.Load())
 			}
 		}
 	})
 }
 
-// TestQueuesAreFull fills the queue of a peer that does not read, with frames of
-// every size: the chunks of the queue are full, so that hardly more memory is held
-// than is counted.
-func TestQueuesAreFull(t *testing.T) {
+// TestQueuedChunksAreFilled fills a queue with frames of many sizes. The chunks must be
+// filled so well that hardly more memory is held than is counted.
+func TestQueuedChunksAreFilled(t *testing.T) {
+	server, client := curveConfigs()
+	p := rawDial(t, listen(t, open(t, Router, Options{Curve: server}))).curveHandshake(client, Dealer, "")
 	for size := 0; size < 2*LargeFrame; size += 1021 {
-		for name, s := range map[string]*sealer{"NULL": nil, "CURVE": newSealer("0123456789abcdef", new([32]byte), 0)} {
+		for name, s := range map[string]*curve.Sealer{"NULL": nil, "CURVE": p.sealer} {
 			o := outbox{sealer: s}
 			for range 100 {
-				o.frame(flagMore, make([]byte, 100))
-				o.frame(0, make([]byte, size))
+				o.putFrame(zmtp.FlagMore, make([]byte, 100))
+				o.putFrame(0, make([]byte, size))
 			}
 			held := int64(0)
 			for _, s := range o.segments {
@@ -146,7 +150,7 @@ func TestQueuesAreFull(t *testing.T) {
 				limit = o.bytes * 27 / 25
 			}
 			if held > limit {
-				t.Errorf("%s: %d bytes in frames of %d take %d", name, o.bytes, size, held)
+				t.Errorf("%s: %d bytes in frames of %d bytes take %d bytes of memory", name, o.bytes, size, held)
 			}
 			o.discard()
 		}

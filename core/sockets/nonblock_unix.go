@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// tryWriter writes without blocking. Its callback is made once, so that a
-// write allocates nothing.
+// tryWriter writes without blocking. Its callback is created once, so that a write
+// allocates nothing.
 type tryWriter struct {
 	raw  syscall.RawConn
 	call func(fd uintptr) bool
@@ -31,7 +31,7 @@ func (t *tryWriter) init(raw syscall.RawConn) {
 	}
 }
 
-// write writes what the kernel takes now, possibly nothing.
+// write writes the bytes that the kernel accepts at once, possibly none.
 func (t *tryWriter) write(b []byte) (int, error) {
 	t.b, t.n, t.err = b, 0, nil
 	err := t.raw.Write(t.call)
@@ -48,39 +48,39 @@ func (t *tryWriter) write(b []byte) (int, error) {
 	return t.n, nil
 }
 
-// reader reads what there is into small buffers. Large ones are left to the
-// connection itself: see readNow.
-type reader struct {
+// connReader reads into small buffers with tryRead. It reads into large buffers through
+// net.TCPConn, because the system call of tryRead must be short.
+type connReader struct {
 	*net.TCPConn
-	raw  syscall.RawConn
-	call func(fd uintptr) bool
-	b    []byte
-	n    int
-	err  error
-	once bool // do not wait
+	raw    syscall.RawConn
+	call   func(fd uintptr) bool
+	b      []byte
+	n      int
+	err    error
+	noWait bool // return an error instead of waiting
 }
 
 func newReader(tcp *net.TCPConn, raw syscall.RawConn) io.Reader {
-	r := &reader{TCPConn: tcp, raw: raw}
+	r := &connReader{TCPConn: tcp, raw: raw}
 	r.call = func(fd uintptr) bool {
 		for {
-			r.n, r.err = readNow(fd, r.b)
+			r.n, r.err = tryRead(fd, r.b)
 			if !errors.Is(r.err, syscall.EINTR) {
-				return r.once || !errors.Is(r.err, syscall.EAGAIN) // wait until there is something
+				return r.noWait || !errors.Is(r.err, syscall.EAGAIN) // false waits until there is something to read
 			}
 		}
 	}
 	return r
 }
 
-// tryRead implements aheadReader.
-func (r *reader) tryRead(b []byte) (int, error) {
-	if len(b) == 0 || len(b) > readLarge {
+// tryRead implements nonblockingReader.
+func (r *connReader) tryRead(b []byte) (int, error) {
+	if len(b) == 0 || len(b) > largeBuffer {
 		return 0, nil
 	}
-	r.once = true
+	r.noWait = true
 	n, err := r.Read(b)
-	r.once = false
+	r.noWait = false
 	if errors.Is(err, syscall.EAGAIN) {
 		return 0, nil
 	}
@@ -88,8 +88,8 @@ func (r *reader) tryRead(b []byte) (int, error) {
 }
 
 // Read implements io.Reader.
-func (r *reader) Read(b []byte) (int, error) {
-	if len(b) == 0 || len(b) > readLarge {
+func (r *connReader) Read(b []byte) (int, error) {
+	if len(b) == 0 || len(b) > largeBuffer {
 		return r.TCPConn.Read(b)
 	}
 	r.b = b
