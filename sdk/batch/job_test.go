@@ -115,7 +115,7 @@ ipcore_output=` + r.LogDir + `/ipengine-c-set-"$TOY_INDEX".log
 if (umask 077; : >>"$ipcore_output"); then exec >>"$ipcore_output" 2>&1; fi
 export IPP_CLUSTER_ID=c
 . ` + r.LogDir + `/ipengine-c-set.toy.env
-cd ` + r.WorkDir + ` || echo 'ipcore: the folder is not on this node, going on in' "$PWD" >&2
+cd ` + r.WorkDir + ` || echo 'ipcore: the folder does not exist on this node, continuing in' "$PWD" >&2
 module load x
 exec /bin/echo 'a b'
 `
@@ -126,13 +126,13 @@ exec /bin/echo 'a b'
 
 func TestRefusedOptions(t *testing.T) {
 	for options, want := range map[string]string{
-		`{"queue": "a\nb"}`:                                "queue has a line end",
+		`{"queue": "a\nb"}`:                                "queue contains a line end",
 		`{"queue": "a\u0000"}`:                             "control character",
-		`{"directives": ["a\n#TOY x"]}`:                    "directives has a line end",
+		`{"directives": ["a\n#TOY x"]}`:                    "directives contains a line end",
 		`{"gpus": 2}`:                                      "Toy has no directive for gpus",
 		`{"nodes": -1}`:                                    "nodes is -1",
-		`{"time_limit": "90"}`:                             "say 90m",
-		`{"memory": "4096"}`:                               "want a number with a unit",
+		`{"time_limit": "90"}`:                             "write 90m",
+		`{"memory": "4096"}`:                               "must be a number with a unit",
 		`{"poll_interval": 0.1}`:                           "poll_interval is 0.1",
 		`{"job_id_regexp": "("}`:                           "job_id_regexp",
 		`{"job_id_regexp": "x", "job_id_regexp_group": 1}`: "0 groups",
@@ -140,7 +140,7 @@ func TestRefusedOptions(t *testing.T) {
 		`{"environment": {"IPP_SESSION_KEY": "c"}}`:        "would show to everybody",
 		`{"batch_template": "{que}"}`:                      `no variable "que"`,
 		`{"batch_template_file": "/nowhere"}`:              "batch_template_file /nowhere",
-		`{"namespace": {"x": 1}}`:                          "namespace is for a batch_template",
+		`{"namespace": {"x": 1}}`:                          "namespace needs a batch_template",
 		`{"layout": "tasks"}`:                              "no directive for tasks",
 		`{"layout": "x"}`:                                  "layout",
 		`{"submit_command": ["toysub-nowhere"]}`:           "",
@@ -159,7 +159,7 @@ func TestRefusedOptions(t *testing.T) {
 	toyDir(t)
 	l, _ := newLauncher(t, toySystem().New(), sdk.Engine)
 	err := l.Start(t.Context(), request(t, 1, `{"submit_command": ["toysub-nowhere"]}`, "true"))
-	if !errors.Is(err, sdk.ErrBadOption) || !strings.Contains(err.Error(), "toysub-nowhere is not here; is this test installed on this machine? --ToyLauncher.submit_command=") {
+	if !errors.Is(err, sdk.ErrBadOption) || !strings.Contains(err.Error(), "toysub-nowhere was not found; is this test installed on this machine? --ToyLauncher.submit_command=") {
 		t.Errorf("a missing command: %v", err)
 	}
 }

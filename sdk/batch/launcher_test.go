@@ -169,7 +169,7 @@ func TestOutage(t *testing.T) {
 				waitFor(t, "it was asked often", func() bool { return calls(t, dir, "query") > before+10 })
 			} else {
 				waitFor(t, "the outage is told", func() bool {
-					return told.has(func(c sdk.Change) bool { return strings.Contains(c.Text, "Toy can't be asked") })
+					return told.has(func(c sdk.Change) bool { return strings.Contains(c.Text, "Toy can't be queried") })
 				})
 				if _, err := l.Status(t.Context()); !errors.Is(err, sdk.ErrUnknownStatus) {
 					t.Errorf("Status: %v", err)
@@ -189,7 +189,7 @@ func TestOutage(t *testing.T) {
 			setFault(t, dir, "")
 			if !silent {
 				waitFor(t, "the end of the outage is told", func() bool {
-					return told.has(func(c sdk.Change) bool { return c.Text == "Toy answers again" })
+					return told.has(func(c sdk.Change) bool { return c.Text == "Toy can be queried again" })
 				})
 			}
 			waitFor(t, "2 run again", func() bool { _, n := l.counts(t.Context()); return n == 2 })
@@ -209,7 +209,7 @@ func TestSubmissionFails(t *testing.T) {
 		"submit=refused": {sdk.ErrBadOption, "unknown queue"},
 		"all=down":       {sdk.ErrUnknownStatus, "cannot reach the server"},
 		"submit=noid":    {sdk.ErrUnknownStatus, "no job id"},
-		"submit=timeout": {sdk.ErrUnknownStatus, "did not take the job"},
+		"submit=timeout": {sdk.ErrUnknownStatus, "did not accept the job"},
 		"submit=hang":    {sdk.ErrUnknownStatus, "no answer within 1s"},
 	} {
 		t.Run(fault, func(t *testing.T) {
