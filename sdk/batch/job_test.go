@@ -18,8 +18,8 @@ func scriptOf(t *testing.T, r sdk.StartRequest) (sdk.Script, error) {
 	return l.Script(t.Context(), r, false)
 }
 
-// A user's own template is submitted byte for byte; what it does not say itself
-// goes to the command line.
+// A user's template is submitted byte for byte; options that it does not state go to the
+// command line.
 func TestOwnTemplate(t *testing.T) {
 	const template = "#!/bin/sh\r\n#TOY queue {queue}\n#TOY array {n*2}\n\tmpiexec -n {n} {program_and_args} # {{}}\xff"
 	r := request(t, 4, "", "/opt/ip core", "engine", "a'b")
@@ -45,7 +45,7 @@ func TestOwnTemplate(t *testing.T) {
 	}
 }
 
-// A template has upstream's variables, and those of the option namespace.
+// A template has the variables of IPython Parallel and those of the option namespace.
 func TestVariables(t *testing.T) {
 	const template = `{n}|{queue}|{profile_dir}|{cluster_id}|{output_file}|{program}|{program_args}|{program_and_args}|{environment_json}|{x} {y//2}`
 	r := request(t, 4, "", "/opt/ip core", "engine", "a'b", "--c")
@@ -59,7 +59,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// The script that is submitted lies where options say, and is its owner's alone.
+// The script is written where the options say, and only its owner has access.
 func TestScriptFile(t *testing.T) {
 	toyDir(t)
 	for options, place := range map[string]string{
@@ -95,7 +95,7 @@ func quoteJSON(s string) string {
 	return `"` + strings.NewReplacer("\r", `\r`, "\n", `\n`, "\t", `\t`, `"`, `\"`).Replace(s) + `"`
 }
 
-// The default script has all that was asked for, quoted.
+// The default script states everything that was requested, quoted.
 func TestDefaultScript(t *testing.T) {
 	r := request(t, 2, `{"queue": "long jobs", "time_limit": "1h30m", "prologue": "module load x", "environment": {"A": "it's $HOME"}, "drop_directives": ["memory"], "memory": "1G", "directives": ["extra {n}"]}`, "/bin/echo", "a b")
 	r.Env = map[string]string{"IPP_CLUSTER_ID": "c", "IPP_CONNECTION_INFO": `{"key": "hidden"}`, "IPP_SESSION_KEY": "hidden"}

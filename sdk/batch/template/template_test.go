@@ -94,7 +94,7 @@ func FuzzRender(f *testing.F) {
 	})
 }
 
-// Upstream's own templates, as its launchers 7.1 and 9.1 expand them.
+// The templates of IPython Parallel, as its launchers 7.1 and 9.1 render them.
 func TestUpstream(t *testing.T) {
 	text, err := os.ReadFile("testdata/upstream.json")
 	if err != nil {
