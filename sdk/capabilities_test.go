@@ -75,14 +75,14 @@ func TestScriptAndOrphans(t *testing.T) {
 
 func TestOrphanQueryCovers(t *testing.T) {
 	for _, c := range []struct {
-		sweep, tag string
+		query, tag string
 		want       bool
 	}{
 		{"ipcore-a-1", "ipcore-a-1", true}, {"ipcore-a", "ipcore-a-1", true}, {"ipcore-", "ipcore-a-1", true},
 		{"ipcore-a", "ipcore-ab-1", false}, {"ipcore-a-1", "ipcore-a-12", false}, {"", "ipcore-a-1", false}, {"ipcore-a-1", "ipcore-a", false},
 	} {
-		if got := (OrphanQuery{Tag: c.sweep}).Covers(c.tag); got != c.want {
-			t.Errorf("%q covers %q: %v", c.sweep, c.tag, got)
+		if got := (OrphanQuery{Tag: c.query}).Covers(c.tag); got != c.want {
+			t.Errorf("%q covers %q: %v", c.query, c.tag, got)
 		}
 	}
 	if validTag("a b") || validTag("a\n") || validTag("0123456789012345678901234567890123456789x") || !validTag("ipcore-0a-Z") || !validTag("") {

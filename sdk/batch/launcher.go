@@ -18,7 +18,7 @@ import (
 // system.
 type Launcher struct {
 	kind sdk.Kind
-	env  sdk.Host
+	host sdk.Host
 	base System
 	pool *pool
 
@@ -49,8 +49,8 @@ type signaling struct{ *Launcher }
 // launchers of one Factory share their status queries.
 func (s System) New() sdk.Factory {
 	shared := &pool{}
-	return func(kind sdk.Kind, env sdk.Host) sdk.Launcher {
-		l := &Launcher{kind: kind, env: env, base: s, pool: shared}
+	return func(kind sdk.Kind, host sdk.Host) sdk.Launcher {
+		l := &Launcher{kind: kind, host: host, base: s, pool: shared}
 		if s.Signal != nil {
 			return signaling{l}
 		}
@@ -120,7 +120,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 		return err
 	}
 	for _, w := range j.Warnings {
-		l.env.Log.Warn(w)
+		l.host.Log.Warn(w)
 	}
 	options, err := keptOptions(l.settings.SystemOptions)
 	if err != nil {
@@ -134,7 +134,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 		removeScript(j.Path) // a failed start leaves no files
 		return err
 	}
-	l.env.Log.Info("job submitted", "job_id", id, "name", j.Name, "script", j.Path)
+	l.host.Log.Info("job submitted", "job_id", id, "name", j.Name, "script", j.Path)
 	l.state = state{
 		Version: stateVersion, ProfileDir: r.ProfileDir, ClusterID: r.ClusterID,
 		JobID: id, Template: j.Template, FileName: j.Path, Queue: l.settings.Queue, N: j.N,
@@ -169,7 +169,7 @@ func (l *Launcher) watch(submitted time.Time) {
 		} else {
 			text = l.system.Title + " can't be queried, so the job's state is not known: " + text
 		}
-		l.env.Changed(sdk.Change{Index: -1, Text: text})
+		l.host.Changed(sdk.Change{Index: -1, Text: text})
 	}
 	l.poller = l.pool.get(l.system, l.settings)
 	l.poller.add(l.job)
@@ -182,7 +182,7 @@ func (l *Launcher) elementEnded(i int, e element) {
 	}
 	exit := e.exit()
 	exit.Output = l.exitText(e, i)
-	l.env.Changed(sdk.Change{Index: i, Exit: exit})
+	l.host.Changed(sdk.Change{Index: i, Exit: exit})
 }
 
 // exitText returns the last lines of output of an element that has ended, and the

@@ -140,7 +140,7 @@ func (l *Launcher) removeNamed(ctx context.Context, j *Job) error {
 		return err
 	}
 	for _, r := range activeJobs(records, func(name string) bool { return sameName(name, j.Name) }) {
-		l.env.Log.Warn("deleting a job that was accepted although its submission failed", "job_id", r.handle())
+		l.host.Log.Warn("deleting a job that was accepted although its submission failed", "job_id", r.handle())
 		if err := s.delete(ctx, r.handle(), l.settings.commandLimit()); err != nil {
 			return err
 		}
