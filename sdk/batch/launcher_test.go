@@ -217,7 +217,11 @@ func TestSubmissionFails(t *testing.T) {
 			dir := toyDir(t)
 			setFault(t, dir, fault)
 			l, _ := newLauncher(t, toySystem().New(), sdk.Engine)
-			r := request(t, 2, `{"command_timeout": 1}`, "sleep", "300")
+			options := ""
+			if fault == "submit=hang" {
+				options = `{"command_timeout": 1}`
+			}
+			r := request(t, 2, options, "sleep", "300")
 			err := l.Start(t.Context(), r)
 			if !errors.Is(err, want.kind) || !strings.Contains(err.Error(), want.text) {
 				t.Errorf("got %v", err)
