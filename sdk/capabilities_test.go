@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// sweeping is a launcher with the powers that are not of one workload.
+// orphanLauncher is a launcher with the capabilities that are not about one workload.
 type orphanLauncher struct{ plain }
 
 func (*orphanLauncher) Script(_ context.Context, r StartRequest, check bool) (Script, error) {
@@ -51,38 +51,38 @@ func TestScriptAndOrphans(t *testing.T) {
 	q := OrphanQuery{Tag: "ipcore-a", Options: []byte(`{"colour":"blue"}`), States: []State{State(`{}`)}}
 	found, err := c.Orphans(ctx, q)
 	if err != nil || !slices.Equal(found, []Orphan{{ID: "7", Tag: "ipcore-a-1", Text: "job 7"}}) {
-		t.Errorf("Survivors: %+v, %v", found, err)
+		t.Errorf("Orphans: %+v, %v", found, err)
 	}
 	if err := c.RemoveOrphans(ctx, q, found); err != nil {
-		t.Errorf("Remove: %v", err)
+		t.Errorf("RemoveOrphans: %v", err)
 	}
 	if _, err := c.Orphans(ctx, OrphanQuery{}); !errors.Is(err, ErrBadOption) {
-		t.Errorf("Survivors of every tag: %v", err)
+		t.Errorf("Orphans of every tag: %v", err)
 	}
 	if _, err := c.ToDict(ctx, "w"); !errors.Is(err, ErrNotRunning) {
-		t.Errorf("Script made an id: %v", err)
+		t.Errorf("Script created an id: %v", err)
 	}
 
 	c = serveTest(t, plainInfo, func(Kind, Host) Launcher { return &plain{world: w} })
 	r.Options = nil
 	if _, err := c.Script(ctx, r, false); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("Script of a launcher without: %v", err)
+		t.Errorf("Script of a launcher without the capability: %v", err)
 	}
 	if _, err := c.Orphans(ctx, q); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("Survivors of a launcher without: %v", err)
+		t.Errorf("Orphans of a launcher without the capability: %v", err)
 	}
 }
 
 func TestOrphanQueryCovers(t *testing.T) {
 	for _, c := range []struct {
-		sweep, tag string
+		query, tag string
 		want       bool
 	}{
 		{"ipcore-a-1", "ipcore-a-1", true}, {"ipcore-a", "ipcore-a-1", true}, {"ipcore-", "ipcore-a-1", true},
 		{"ipcore-a", "ipcore-ab-1", false}, {"ipcore-a-1", "ipcore-a-12", false}, {"", "ipcore-a-1", false}, {"ipcore-a-1", "ipcore-a", false},
 	} {
-		if got := (OrphanQuery{Tag: c.sweep}).Covers(c.tag); got != c.want {
-			t.Errorf("%q covers %q: %v", c.sweep, c.tag, got)
+		if got := (OrphanQuery{Tag: c.query}).Covers(c.tag); got != c.want {
+			t.Errorf("%q covers %q: %v", c.query, c.tag, got)
 		}
 	}
 	if validTag("a b") || validTag("a\n") || validTag("0123456789012345678901234567890123456789x") || !validTag("ipcore-0a-Z") || !validTag("") {

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Every error has one code, and is itself again on the other side.
+// Every error has its own code, and is the same error on the other side.
 func TestErrorsCrossTheWire(t *testing.T) {
 	seen := make(map[codes.Code]error)
 	for _, row := range codeTable {
@@ -43,14 +43,14 @@ func TestOtherErrorsStayOther(t *testing.T) {
 	back := fromStatus(toStatus("local", errors.New("odd \xff")))
 	for _, row := range codeTable {
 		if errors.Is(back, row.err) {
-			t.Errorf("an error of no kind came back as %v", row.err)
+			t.Errorf("another error came back as %v", row.err)
 		}
 	}
 	if !strings.HasPrefix(back.Error(), "local: odd ") {
 		t.Errorf("message %q", back)
 	}
 	if toStatus("local", nil) != nil || fromStatus(nil) != nil {
-		t.Error("no error became one")
+		t.Error("nil became an error")
 	}
 	if err := fromStatus(context.Canceled); !errors.Is(err, context.Canceled) {
 		t.Errorf("a context's error became %v", err)

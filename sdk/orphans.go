@@ -116,7 +116,7 @@ func (s *server) Remove(ctx context.Context, in *pb.RemoveRequest) (*pb.RemoveRe
 // closes it.
 func (s *server) orphanFinder() (OrphanFinder, func(), error) {
 	for _, k := range s.info.Kinds {
-		l := s.newLauncher(k, "sweep")
+		l := s.newLauncher(k, "orphans")
 		if sweeper, ok := l.(OrphanFinder); ok {
 			return sweeper, func() { closeLauncher(l) }, nil
 		}

@@ -22,8 +22,8 @@ import (
 	pb "github.com/ipcore/ipcore/sdk/proto/launcher/v1"
 )
 
-// plain is a launcher with the four methods alone, whose workload is a word in a
-// table that all launchers of a test share.
+// plain is a launcher with only the four methods. Its workload is a key in a table that
+// all launchers of a test share.
 type plain struct {
 	world *world
 	key   string
@@ -79,10 +79,10 @@ func (p *plain) FromDict(_ context.Context, s State) error {
 	return nil
 }
 
-// full has every power.
+// full is a launcher with the capabilities of one workload.
 type full struct {
 	plain
-	env  Host
+	host Host
 	exit chan Exit
 }
 
@@ -95,7 +95,7 @@ func (f *full) Wait(ctx context.Context) (Exit, error) {
 	}
 }
 func (f *full) Stop(context.Context) error                   { f.exit <- Exit{Code: 3, Output: "bye"}; return nil }
-func (f *full) Signal(context.Context, string) error         { panic("of a launcher") }
+func (f *full) Signal(context.Context, string) error         { panic("in Signal") }
 func (f *full) Output(context.Context, bool) (string, error) { return "out \xff", nil }
 func (f *full) Status(context.Context) (Status, error) {
 	return Status{State: StatusRunning, Text: "r", Running: new(2)}, nil
@@ -141,7 +141,7 @@ func allEvents(t *testing.T, c *Client, id string) (kinds []EventKind, last Even
 	return kinds, last
 }
 
-// A launcher without Wait is looked at, and its end told.
+// The workload of a launcher without Wait is polled, and its end is reported.
 func TestLauncherWithoutWait(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
 	c := serveTest(t, plainInfo, func(Kind, Host) Launcher { return &plain{world: w} })
@@ -152,7 +152,7 @@ func TestLauncherWithoutWait(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, func() { w.set("a", false) })
 	kinds, last := allEvents(t, c, "a")
 	if !slices.Equal(kinds, []EventKind{EventRunning, EventStopped}) || last.Exit.Code != -1 {
-		t.Errorf("told %v, last %+v", kinds, last)
+		t.Errorf("events %v, last %+v", kinds, last)
 	}
 }
 
@@ -178,16 +178,15 @@ func TestRequestCrossesTheWire(t *testing.T) {
 	}
 }
 
-// A Start that fails, panics or has no state leaves the id free and nothing on.
 // stuck is a launcher whose workload does not end.
 type stuck struct{ plain }
 
 func (s *stuck) Stop(ctx context.Context) error {
 	<-ctx.Done()
-	return fmt.Errorf("job 7 is still there: %w", ctx.Err())
+	return fmt.Errorf("job 7 still exists: %w", ctx.Err())
 }
 
-// What a launcher says when the time is over reaches the host all the same.
+// The error of a launcher whose Stop takes too long reaches the host.
 func TestStopThatDoesNotEnd(t *testing.T) {
 	t.Parallel() // it waits
 	c := serveTest(t, plainInfo, func(Kind, Host) Launcher {
@@ -199,11 +198,12 @@ func TestStopThatDoesNotEnd(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	err := c.Stop(ctx, "a")
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "job 7 is still there") {
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "job 7 still exists") {
 		t.Errorf("Stop: %v", err)
 	}
 }
 
+// A Start that fails, panics or returns no state leaves the id free and nothing running.
 func TestStartThatFails(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
 	c := serveTest(t, plainInfo, func(Kind, Host) Launcher { return &plain{world: w} })
@@ -215,7 +215,7 @@ func TestStartThatFails(t *testing.T) {
 	r.ID = "a"
 	for name, f := range map[string]func(StartRequest) error{
 		"fails":  func(StartRequest) error { return errors.New("no") },
-		"panics": func(StartRequest) error { panic("at the disco") },
+		"panics": func(StartRequest) error { panic("in Start") },
 	} {
 		w.start = f
 		if _, err := c.Start(ctx, r); err == nil || errors.Is(err, ErrProcessState) {
@@ -224,11 +224,11 @@ func TestStartThatFails(t *testing.T) {
 	}
 	w.start = nil
 	if _, err := c.Start(ctx, r); err != nil {
-		t.Errorf("afterwards: %v", err)
+		t.Errorf("after the failures: %v", err)
 	}
 }
 
-// heedless finishes a start that is given up.
+// slowStarter completes its Start only after the caller has given up.
 type slowStarter struct {
 	plain
 	starting chan struct{}
@@ -246,7 +246,8 @@ func (h *slowStarter) Stop(ctx context.Context) error {
 	return h.plain.Stop(ctx)
 }
 
-// What was started for a caller who has gone is ended: nobody has its state.
+// A workload that was started for a caller who is gone is stopped, because nobody has its
+// state.
 func TestStartCanceled(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
 	h := &slowStarter{plain: plain{world: w}, starting: make(chan struct{}), stopped: make(chan struct{})}
@@ -262,7 +263,7 @@ func TestStartCanceled(t *testing.T) {
 	select {
 	case <-h.stopped:
 	case <-testContext(t).Done():
-		t.Fatal("it was not stopped")
+		t.Fatal("the workload was not stopped")
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -273,18 +274,18 @@ func TestStartCanceled(t *testing.T) {
 
 func TestCapabilitiesCrossTheWire(t *testing.T) {
 	w := &world{running: make(map[string]bool)}
-	made := make(chan *full, 8)
-	c := serveTest(t, plainInfo, func(_ Kind, env Host) Launcher {
-		f := &full{plain: plain{world: w}, env: env, exit: make(chan Exit, 1)}
-		made <- f
+	created := make(chan *full, 8)
+	c := serveTest(t, plainInfo, func(_ Kind, host Host) Launcher {
+		f := &full{plain: plain{world: w}, host: host, exit: make(chan Exit, 1)}
+		created <- f
 		return f
 	})
-	<-made // looked at for its powers
+	<-created // created to determine its capabilities
 	ctx := testContext(t)
 	if _, err := c.Start(ctx, StartRequest{Kind: Engine, ID: "a", Command: []string{"x"}}); err != nil {
 		t.Fatal(err)
 	}
-	f := <-made
+	f := <-created
 	if text, err := c.Output(ctx, "a", false); err != nil || text != "out \uFFFD" {
 		t.Errorf("Output: %q, %v", text, err)
 	}
@@ -294,20 +295,20 @@ func TestCapabilitiesCrossTheWire(t *testing.T) {
 	if i, err := c.ConnectionInfo(ctx, "a"); err != nil || string(i.Client) != `{"a":1}` || string(i.Engine) != `{"b":2}` {
 		t.Errorf("ConnectionInfo: %+v, %v", i, err)
 	}
-	if err := c.Signal(ctx, "a", "INT"); err == nil || !strings.Contains(err.Error(), "of a launcher") {
+	if err := c.Signal(ctx, "a", "INT"); err == nil || !strings.Contains(err.Error(), "in Signal") {
 		t.Errorf("a panic: %v", err)
 	}
-	f.env.Changed(Change{Index: 4, Exit: Exit{Code: -1, Signal: "SIGKILL", Output: strings.Repeat("long line\n", 10000) + "\xfe"}})
+	f.host.Changed(Change{Index: 4, Exit: Exit{Code: -1, Signal: "SIGKILL", Output: strings.Repeat("long line\n", 10000) + "\xfe"}})
 	if err := c.Stop(ctx, "a"); err != nil {
 		t.Fatal(err)
 	}
-	f.env.Changed(Change{Index: 5}) // too late to be told
+	f.host.Changed(Change{Index: 5}) // too late to be reported
 	var all []Event
 	if err := c.Events(ctx, "a", 1, func(e Event) error { all = append(all, e); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if len(all) != 2 || all[0].Index != 4 || all[0].Exit.Signal != "SIGKILL" || all[0].Exit.Code != -1 || len(all[0].Text) > maxText {
-		t.Errorf("told %.300v", all)
+		t.Errorf("events %.300v", all)
 	}
 	if last := all[1]; last.Exit.Code != 3 || last.Text != "bye" || last.Index != -1 {
 		t.Errorf("last %+v", last)
@@ -366,24 +367,24 @@ func TestParseOldInfo(t *testing.T) {
 
 func TestHostWatch(t *testing.T) {
 	stopped := make(chan struct{})
-	l := newHostWatch(hclog.NewNullLogger(), time.Hour)
-	l.setStop(func() { close(stopped) })
+	w := newHostWatch(hclog.NewNullLogger(), time.Hour)
+	w.setStop(func() { close(stopped) })
 	ctx := testContext(t)
-	l.HandleConn(ctx, &stats.ConnBegin{})
-	l.HandleConn(ctx, &stats.ConnBegin{})
-	l.HandleConn(ctx, &stats.ConnEnd{})
+	w.HandleConn(ctx, &stats.ConnBegin{})
+	w.HandleConn(ctx, &stats.ConnBegin{})
+	w.HandleConn(ctx, &stats.ConnEnd{})
 	select {
 	case <-stopped:
-		t.Fatal("released while a connection was there")
+		t.Fatal("stopped while a connection was open")
 	case <-time.After(20 * time.Millisecond):
 	}
-	l.HandleConn(ctx, &stats.ConnEnd{})
+	w.HandleConn(ctx, &stats.ConnEnd{})
 	<-stopped
-	l.stopServer()
+	w.stopServer()
 
 	never := make(chan struct{})
-	l = newHostWatch(hclog.NewNullLogger(), time.Millisecond)
-	l.setStop(func() { close(never) })
+	w = newHostWatch(hclog.NewNullLogger(), time.Millisecond)
+	w.setStop(func() { close(never) })
 	<-never
 }
 
@@ -401,7 +402,7 @@ func TestStateIsKeptAsItIs(t *testing.T) {
 	}
 }
 
-// FuzzStartRequest looks for requests that the plugin side can't survive.
+// FuzzStartRequest looks for requests that the plugin's side does not check.
 func FuzzStartRequest(f *testing.F) {
 	for _, r := range []StartRequest{
 		{}, {Kind: Engine, ID: "a", N: new(3), Command: []string{"x"}, Options: []byte(`{"colour":"blue"}`)},

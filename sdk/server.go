@@ -15,7 +15,7 @@ import (
 
 // Factory returns a new Launcher for one workload. It must not start anything: the sdk
 // also calls it to find out which capabilities a kind has, and to poll a workload.
-type Factory func(kind Kind, env Host) Launcher
+type Factory func(kind Kind, host Host) Launcher
 
 // server keeps the workloads of the plugin and implements the contract's calls.
 type server struct {
@@ -102,14 +102,14 @@ func (s *server) stopUnknown(d time.Duration) {
 	stops.Wait()
 }
 
-func (e Host) withDefaults() Host {
-	if e.Log == nil {
-		e.Log = hclog.NewNullLogger()
+func (h Host) withDefaults() Host {
+	if h.Log == nil {
+		h.Log = hclog.NewNullLogger()
 	}
-	if e.Changed == nil {
-		e.Changed = func(Change) {}
+	if h.Changed == nil {
+		h.Changed = func(Change) {}
 	}
-	return e
+	return h
 }
 
 // claim reserves a new id for a call of open.
@@ -146,7 +146,7 @@ func (s *server) forget(w *workload) {
 	w.detach()
 }
 
-// get answers a workload whose Start or FromDict has returned.
+// get returns a workload whose Start or FromDict has returned.
 func (s *server) get(id string) (*workload, error) {
 	w, err := s.find(id)
 	if err != nil {

@@ -146,7 +146,7 @@ func TestBadOptions(t *testing.T) {
 		"no directive for queue":       func(o map[string]any) { o["queue"] = "q" },
 		"no directive for array":       func(o map[string]any) { o["directive_forms"] = map[string]string{} },
 		"gone_regexp":                  func(o map[string]any) { o["gone_regexp"] = "(" },
-		"sub-nowhere is not here":      func(o map[string]any) { o["submit_command"] = []string{"sub-nowhere"} },
+		"sub-nowhere was not found":    func(o map[string]any) { o["submit_command"] = []string{"sub-nowhere"} },
 	} {
 		options := site(t)
 		change(options)

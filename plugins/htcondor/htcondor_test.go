@@ -217,7 +217,7 @@ func TestScript(t *testing.T) {
 	s, err := l.Script(t.Context(), sdk.StartRequest{Kind: sdk.Controller, LogDir: "/l", WorkDir: "/w", Command: []string{"ipcontroller"}}, false)
 	path := strings.TrimPrefix(s.Command, "condor_submit ")
 	if err != nil || !strings.Contains(s.Text, "\nexecutable = "+path+".sh\n") ||
-		!strings.Contains(s.Text, "\nqueue\n# what it runs: "+path+".sh\n#!/bin/sh\n") || !strings.HasSuffix(s.Text, "\nexec ipcontroller\n") {
+		!strings.Contains(s.Text, "\nqueue\n# the file that it runs: "+path+".sh\n#!/bin/sh\n") || !strings.HasSuffix(s.Text, "\nexec ipcontroller\n") {
 		t.Errorf("%v\n%s\n%s", err, s.Command, s.Text)
 	}
 }

@@ -40,7 +40,7 @@ func TestDefaultScript(t *testing.T) {
 #$ -S /bin/sh
 #$ -cwd
 #$ -N ipcore-tag-1_set
-cd ` + r.WorkDir + ` || echo 'ipcore: the folder is not on this node, going on in' "$PWD" >&2
+cd ` + r.WorkDir + ` || echo 'ipcore: the folder does not exist on this node, continuing in' "$PWD" >&2
 exec ipengine --debug
 `
 	if s.Text != want {

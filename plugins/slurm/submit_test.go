@@ -44,7 +44,7 @@ func TestDefaultScript(t *testing.T) {
 #SBATCH --export=ALL
 #SBATCH --job-name=ipcore-tag-1_set
 #SBATCH --comment=ipcore-tag-1
-cd ` + r.WorkDir + ` || echo 'ipcore: the folder is not on this node, going on in' "$PWD" >&2
+cd ` + r.WorkDir + ` || echo 'ipcore: the folder does not exist on this node, continuing in' "$PWD" >&2
 ` + c.last + "\n"
 		if s.Text != want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, s.Text, want)

@@ -5,17 +5,18 @@ import (
 	"strings"
 )
 
-// Columns are what a status command prints in columns of fixed width, which holds
-// values that have blanks or separators in them apart.
+// Columns describes the output of a status command that prints columns of fixed width,
+// in which values may contain blanks and separators.
 type Columns []Column
 
-// Column is one of them; Width is in bytes.
+// Column is one of the Columns. Width is in bytes.
 type Column struct {
 	Name  string
 	Width int
 }
 
-// Format asks for the columns as Slurm's --Format has it: "State:24,Name:208".
+// Format returns the columns in the form of Slurm's option --Format:
+// "State:24,Name:208".
 func (c Columns) Format() string {
 	all := make([]string, len(c))
 	for i, one := range c {
@@ -24,8 +25,8 @@ func (c Columns) Format() string {
 	return strings.Join(all, ",")
 }
 
-// Cut answers the value of each column, without the blanks around it. What a line
-// is too short for is "".
+// Cut returns the value of each column of a line, without the blanks around it. The
+// value is "" if the line is too short.
 func (c Columns) Cut(line string) []string {
 	all := make([]string, len(c))
 	for i, one := range c {

@@ -16,26 +16,26 @@ import (
 )
 
 const (
-	maxStdout = 64 << 20 // bytes; a query about a hundred thousand jobs
+	maxStdout = 64 << 20 // bytes; enough for a query of a hundred thousand jobs
 	maxStderr = 64 << 10
-	reapWait  = 2 * time.Second // for a command's children to let its pipes go
+	reapWait  = 2 * time.Second // how long children of a command that has ended may keep its pipes open
 )
 
 // command is one run of a command of the system.
 type command struct {
 	words  []string
-	option string            // that sets it: "submit_command"
+	option string            // the option that sets the command: "submit_command"
 	dir    string            // "" is the current folder
-	stdin  string            //
-	env    map[string]string // added to this process's; nil: the C locale too
+	stdin  string            // the text of its standard input
+	env    map[string]string // added to this process's environment; nil: the C locale is added
 	limit  time.Duration
 }
 
-// failure is a command that did not do what it was asked.
+// commandError is the error of a command that did not succeed.
 type commandError struct {
 	words          []string
 	stdout, stderr string
-	code           int // -1: it did not end by itself
+	code           int // exit code; -1: the command did not exit by itself
 	err            error
 	down           bool // the system could not be reached
 	gone           bool // the system does not know the job
@@ -43,25 +43,25 @@ type commandError struct {
 }
 
 func (f *commandError) Error() string {
-	said := firstLines(strings.TrimSpace(f.stderr), 4)
-	if said == "" {
-		said = firstLines(strings.TrimSpace(f.stdout), 4)
+	output := firstLines(strings.TrimSpace(f.stderr), 4)
+	if output == "" {
+		output = firstLines(strings.TrimSpace(f.stdout), 4)
 	}
 	switch {
-	case f.code < 0 && said == "":
+	case f.code < 0 && output == "":
 		return fmt.Sprintf("%s: %v", f.words[0], f.err)
 	case f.code < 0:
-		return fmt.Sprintf("%s: %v; it had said: %s", f.words[0], f.err, said)
-	case said == "":
-		return fmt.Sprintf("%s ended with code %d and said nothing", f.words[0], f.code)
+		return fmt.Sprintf("%s: %v; its output was: %s", f.words[0], f.err, output)
+	case output == "":
+		return fmt.Sprintf("%s exited with code %d and printed nothing", f.words[0], f.code)
 	}
-	return fmt.Sprintf("%s ended with code %d: %s", f.words[0], f.code, said)
+	return fmt.Sprintf("%s exited with code %d: %s", f.words[0], f.code, output)
 }
 
 func (f *commandError) Unwrap() error { return f.err }
 
-// run runs a command and answers what it printed. Its error is a *failure, or
-// sdk.ErrBadOption when there is no such command.
+// run runs a command and returns its output. The error is a *commandError, or wraps
+// sdk.ErrBadOption when the command does not exist or can't be run.
 func (s *System) run(ctx context.Context, c command) (stdout, stderr string, err error) {
 	limited, cancel := context.WithTimeout(ctx, c.limit)
 	defer cancel()
@@ -82,7 +82,7 @@ func (s *System) run(ctx context.Context, c command) (stdout, stderr string, err
 	err = cmd.Run()
 	stdout, stderr = out.String(), errOut.String()
 	if err == nil && out.cut {
-		err = fmt.Errorf("it printed more than %d MiB", maxStdout>>20)
+		err = fmt.Errorf("the output is longer than %d MiB", maxStdout>>20)
 	}
 	if err == nil {
 		return stdout, stderr, nil
@@ -99,29 +99,29 @@ func (s *System) run(ctx context.Context, c command) (stdout, stderr string, err
 		f.err, f.down = fmt.Errorf("no answer within %v", c.limit), true
 	case errors.As(err, &exit) && exit.ExitCode() >= 0:
 		f.code = exit.ExitCode()
-		said := stderr + "\n" + stdout
-		f.gone = matches(s.Gone, said) || s.GoneCode != 0 && f.code == s.GoneCode
-		f.ended = matches(s.Ended, said)
-		f.down = matches(s.Down, said) && !f.gone && !f.ended
+		output := stderr + "\n" + stdout
+		f.gone = matches(s.Gone, output) || s.GoneCode != 0 && f.code == s.GoneCode
+		f.ended = matches(s.Ended, output)
+		f.down = matches(s.Down, output) && !f.gone && !f.ended
 	}
 	return stdout, stderr, f
 }
 
-// noCommand explains a command that can't be run.
+// noCommand returns the error for a command that can't be run.
 func (s *System) noCommand(c command, err error) error {
-	reason := "is not here"
+	reason := "was not found"
 	if errors.Is(err, fs.ErrPermission) {
 		reason = "can't be run"
 	} else if c.dir != "" && !errors.Is(err, exec.ErrNotFound) {
 		reason = fmt.Sprintf("can't be run in %s (%v)", c.dir, err)
 	}
-	return fmt.Errorf("%w: the command %s %s; is %s installed on this machine? --%sLauncher.%s=... names another command",
+	return fmt.Errorf("%w: the command %s %s; is %s installed on this machine? --%sLauncher.%s=... sets another command",
 		sdk.ErrBadOption, c.words[0], reason, s.Package, s.Class, c.option)
 }
 
-// submitEnviron is the environment that a job may inherit from its submission:
-// this process's and extra, less the cluster's secrets, which the system would
-// show to everybody.
+// submitEnviron returns the environment of the submit command, which the job may
+// inherit: this process's environment and extra, without the cluster's secrets, which
+// the system would show to everybody.
 func submitEnviron(extra map[string]string) []string {
 	var env []string
 	for _, kv := range process.Environ(extra) {
@@ -129,13 +129,13 @@ func submitEnviron(extra map[string]string) []string {
 			env = append(env, kv)
 		}
 	}
-	if process.Getenv("LC_ALL") == "" { // the job's own locale stays, messages are English
+	if process.Getenv("LC_ALL") == "" { // the job keeps its locale, only messages are English
 		env = append(env, "LC_MESSAGES=C")
 	}
 	return env
 }
 
-// secret tells whether a variable holds a key of the cluster.
+// secret reports whether a variable contains a key of the cluster.
 func secret(name string) bool {
 	switch name {
 	case "IPP_CONNECTION_INFO", "IPP_SESSION_KEY", "IPP_CURVE_SECRETKEY":
@@ -144,7 +144,7 @@ func secret(name string) bool {
 	return false
 }
 
-// bounded keeps the first max bytes of what is written to it.
+// cappedBuffer keeps the first max bytes of what is written to it.
 type cappedBuffer struct {
 	buf bytes.Buffer
 	max int
@@ -152,10 +152,10 @@ type cappedBuffer struct {
 }
 
 func (b *cappedBuffer) Write(p []byte) (int, error) {
-	room := b.max - b.buf.Len()
-	if len(p) > room {
+	free := b.max - b.buf.Len()
+	if len(p) > free {
 		b.cut = true
-		b.buf.Write(p[:room])
+		b.buf.Write(p[:free])
 	} else {
 		b.buf.Write(p)
 	}
@@ -164,7 +164,7 @@ func (b *cappedBuffer) Write(p []byte) (int, error) {
 
 func (b *cappedBuffer) String() string { return b.buf.String() }
 
-// firstLines answers the first n lines, in one.
+// firstLines returns the first n lines, joined to one.
 func firstLines(s string, n int) string {
 	lines := strings.Split(s, "\n")
 	if len(lines) > n {

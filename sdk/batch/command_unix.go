@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// ownGroup makes the end of a command's time the end of its children too: many
-// are wrappers.
+// ownGroup puts the command into a process group of its own, and kills the whole group
+// when the command's time is over: many commands are wrappers that start others.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -2,5 +2,5 @@ package batch
 
 import "os/exec"
 
-// ownGroup does nothing: ending the command has to do.
+// ownGroup does nothing on Windows, where only the command itself is ended.
 func ownGroup(*exec.Cmd) {}

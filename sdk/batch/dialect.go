@@ -11,99 +11,106 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Dialect is how a system is told in a script what a job needs.
+// Dialect describes how a script states the requirements of a job in directives.
 type Dialect struct {
-	Shebang string   // first line; "" for none
+	Shebang string   // first line of the script; "" for none
 	Prefix  string   // of each directive: "#SBATCH "
-	Always  []string // directives of every default script
+	Always  []string // directives that every default script has, without the prefix
 
-	// Directives are the directives by the option that asks for them; a system's own
-	// options too. An option that has none is refused.
+	// Directives maps an option, common or of the system, to the directive that states
+	// it. A request with an option that has no directive is refused.
 	Directives map[string]Directive
 
-	// Combine makes directives of several options at once. It answers them, and takes
-	// the options out of the Needs that it has seen to. nil: nothing is combined.
+	// Combine returns directives that each state several options, without the prefix.
+	// It sets the fields of n that these directives state to their zero values, so that
+	// no other directive states them. nil means that no options are combined.
 	Combine func(n *Needs) ([]string, error)
 
-	// Index is the shell's expression for an element's index, which counts from 1.
+	// Index is the shell expression for the index of an array element: "$TASK_ID".
 	Index string
 
-	// FirstIndex is the index of the first element; nil: 1.
+	// FirstIndex is the index of the first array element; nil means 1.
 	FirstIndex *int
 
-	// OutputIndex stands for an element's index in the name of the output file: "%a".
+	// OutputIndex stands for the index of an array element in the name of the output
+	// file: "%a".
 	OutputIndex string
 
-	// Spools tells that output arrives only after the end: the script then sends it
-	// to the output file by itself, and the directive is about the rest.
+	// SpoolsOutput says that the system delivers output only after the end of the job.
+	// The script then writes its output to the output file itself, and the directive
+	// names the file for what the script does not catch.
 	SpoolsOutput bool
 
-	// EscapeOutput makes a path fit for the output directive. nil: it is as it is.
+	// EscapeOutput converts a path for use in the output directive; nil means that
+	// paths are used unchanged.
 	EscapeOutput func(path string) string
 
-	// TaskRunner starts the engines of a set that is one job: "srun". nil: there is
-	// none. The directive "tasks" says how many.
+	// TaskRunner is the command that starts all engines of a set within one job:
+	// "srun". The directive "tasks" states how many. nil means that there is no such
+	// command.
 	TaskRunner []string
 
-	// NameLength is how long a job's name may be; 0: 200.
+	// NameLength is the maximum length of a job's name, in bytes; 0 means 200.
 	NameLength int
 
-	// Time and Memory write amounts. nil: "1:30:00", and whole MiB with "M".
+	// Time and Memory format a time limit and an amount of memory. nil means "1:30:00"
+	// and whole MiB with the suffix "M".
 	Time   func(time.Duration) string
 	Memory func(bytes int64) string
 
-	// Compose makes the default script, for a system whose scripts are no shell
-	// scripts. nil: the usual one.
+	// Compose returns the text to submit, for a system that does not take shell scripts.
+	// nil means the default shell script.
 	Compose func(j *Job) (string, error)
 
-	// Runs tells that what Compose makes runs a shell script, the usual one without
-	// directives: Job.ShellPath.
+	// RunsShellScript says that the text of Compose runs the file Job.ShellPath, to
+	// which the default shell script, without directives, is written.
 	RunsShellScript bool
 
-	// Inherits are variables of this process that a job gets as well, where the
-	// system gives it none.
+	// InheritedEnv names variables of this process that a job gets too, for a system
+	// that does not set them itself.
 	InheritedEnv []string
 
-	// Body makes the lines of the default script that run the command. nil: the
-	// usual ones.
+	// Body returns the lines of the default script that run the command; nil means the
+	// default ones.
 	Body func(j *Job) ([]string, error)
 }
 
-// The names of directives that are no options.
+// The names of directives that do not belong to an option.
 const (
 	DirectiveArray = "array"
 	DirectiveTasks = "tasks"
 	DirectiveTag   = "tag" // a comment of the job
 )
 
-// Directive is one directive. Fields are {value}, {n} and {name}.
+// Directive is one directive, without the prefix. Form may contain the fields
+// {value}, {n} and {name}.
 type Directive struct {
 	Form  string
-	Match *regexp.Regexp // finds it in a user's template; nil: it can't be there
-	Lines []string       // written in front, such as "-j oe"
+	Match *regexp.Regexp // matches the directive in a user's template; nil: a template can't contain it
+	Lines []string       // further directives, written before Form: "-j oe"
 }
 
-// Needs are what a job needs, as text where the system takes text.
+// Needs are the requirements of a job, as the directives state them.
 type Needs struct {
-	N      int    // engines
-	Layout string // LayoutArray when N are elements of an array, LayoutTasks, or "" for one process
+	N      int    // number of engines
+	Layout string // LayoutArray when the N engines are elements of an array, LayoutTasks when one job runs them, "" for one process
 
-	Nodes, Processes, Cores, GPUs int
-	Memory                        string // as Dialect.Memory writes it
-	Time                          string
+	Nodes, Processes, Cores, GPUs int    // 0: not required
+	Memory                        string // as Dialect.Memory formats it; "": not required
+	Time                          string // as Dialect.Time formats it; "": not required
 	Exclusive                     bool
 
 	Name, Queue, Account, Reservation, Output string
-	Tag                                       string // of the cluster, for a comment
+	Tag                                       string // of the cluster, for a comment of the job
 
-	// Own are the system's own options that have a directive.
+	// SystemOptions are the values of the system's own options that have a directive.
 	SystemOptions map[string]string
 }
 
-// order is the order of the directives in a script.
+// directiveOrder is the order of the directives in a script.
 var directiveOrder = []string{"account", "time_limit", "nodes", "processes", "cores", "gpus", "memory", "exclusive", "reservation", "queue", "output_file"}
 
-// value answers what a directive says, "" when it is not needed.
+// value returns the value of a directive, or "" when the job does not need it.
 func (n *Needs) value(name string) string {
 	count := func(i int) string {
 		if i == 0 {
@@ -145,18 +152,18 @@ func (n *Needs) value(name string) string {
 	return n.SystemOptions[name]
 }
 
-// line is one directive of a script, with the option that it is for.
+// directiveLine is one directive of a script, with the option that it states.
 type directiveLine struct{ option, text string }
 
-// lines answers the directives for what is needed, without the prefix.
-// sdk.ErrBadOption: the dialect has no directive for something.
+// lines returns the directives that state the needs, without the prefix. The error
+// wraps sdk.ErrBadOption when the dialect has no directive for one of them.
 func (s *System) lines(n Needs) ([]directiveLine, error) {
 	d := &s.Dialect
 	var all []directiveLine
 	add := func(option string, value string) error {
 		directive, ok := d.Directives[option]
 		if !ok || directive.Form == "" && len(directive.Lines) == 0 {
-			return fmt.Errorf("%w: %s has no directive for %s; leave %s out, or say it with directives=[...] in the system's own words",
+			return fmt.Errorf("%w: %s has no directive for %s; leave %s out, or write the directive yourself with directives=[...]",
 				sdk.ErrBadOption, s.Title, option, option)
 		}
 		for _, l := range directive.Lines {
@@ -195,7 +202,7 @@ func (s *System) lines(n Needs) ([]directiveLine, error) {
 	}
 	for _, option := range directiveOrder {
 		if _, has := d.Directives[option]; option == "output_file" && !has && d.SpoolsOutput {
-			continue // the script does it alone
+			continue // the script redirects its output itself
 		}
 		if v := n.value(option); v != "" {
 			if err := add(option, v); err != nil {
@@ -221,22 +228,22 @@ func (s *System) lines(n Needs) ([]directiveLine, error) {
 	return all, nil
 }
 
-// fill puts values into a directive's form.
+// fill replaces the fields of a directive's form.
 func fill(form, value string, n Needs) string {
 	return strings.NewReplacer("{value}", value, "{n}", strconv.Itoa(n.N), "{name}", n.Name).Replace(form)
 }
 
-// oneLine refuses what would be more than one directive.
+// checkOneLine returns an error if a text would be more than one directive.
 func checkOneLine(option, text string) error {
 	if i := strings.IndexFunc(text, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }); i >= 0 {
-		return fmt.Errorf("%w: %s has a line end or another control character in %q; a directive is one line", sdk.ErrBadOption, option, text)
+		return fmt.Errorf("%w: %s contains a line end or another control character: %q; a directive is one line", sdk.ErrBadOption, option, text)
 	}
 	return nil
 }
 
 var plainValue = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./^$\[\]{}~*#!-]*$`)
 
-// quoteValue quotes a directive's value that has blanks or the like.
+// quoteValue quotes a directive's value if it contains blanks or special characters.
 func quoteValue(s string) string {
 	if plainValue.MatchString(s) {
 		return s
@@ -244,8 +251,8 @@ func quoteValue(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// arguments answers the same directives as words for the submit command, less
-// what a user's template says itself. Arrays are the template's own business.
+// arguments returns the directives that a user's template, rendered as script, does
+// not contain, as arguments of the submit command. It leaves arrays to the template.
 func (s *System) arguments(n Needs, script string) ([]string, error) {
 	n.Layout = ""
 	var words []string

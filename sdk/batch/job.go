@@ -18,23 +18,23 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// Job is what Start is about to submit.
+// Job is a job that Start is about to submit.
 type Job struct {
 	System   *System
 	Settings *Settings
 	Request  sdk.StartRequest
 
-	N       int    // engines; 1 for a controller
+	N       int    // number of engines; 1 for a controller
 	Layout  string // LayoutArray, LayoutTasks, or "" for one process
 	Name    string
-	WorkDir string // absolute
-	Output  string // the output file as the option has it: without an element's index
+	WorkDir string // absolute path
+	Output  string // output file, without the index of an array element
 	Env     map[string]string
 
-	Template string   // the user's own, "" when the default script is used
-	Script   string   // what is submitted
-	Shell    string   // the shell script that Script runs; "": Script is all
-	Path     string   // where it is written
+	Template string   // the user's template; "" when the default script is used
+	Script   string   // the text that is submitted
+	Shell    string   // the shell script that Script runs; "": Script runs no other
+	Path     string   // the file for Script
 	Words    []string // the submit command
 	Warnings []string
 }
@@ -42,7 +42,7 @@ type Job struct {
 // maxTemplate bounds a template file, in bytes.
 const maxTemplate = 1 << 20
 
-// plan works out what a request means. It changes nothing on disk.
+// plan returns the job for a request. It changes nothing on disk.
 func (s *System) plan(r sdk.StartRequest, o *Settings) (*Job, error) {
 	j := &Job{System: s, Settings: o, Request: r, N: 1, Env: map[string]string{}}
 	if r.Kind == sdk.Engine {
@@ -59,14 +59,14 @@ func (s *System) plan(r sdk.StartRequest, o *Settings) (*Job, error) {
 		}
 	}
 	for name, value := range r.Env {
-		if !secret(name) { // the engine finds the key in the connection file
+		if !secret(name) { // engines read the key from the connection file
 			j.Env[name] = value
 		}
 	}
 	maps.Copy(j.Env, o.Environment)
 	for name, value := range j.Env {
 		if !variableName.MatchString(name) || strings.Contains(value, "\x00") {
-			return nil, fmt.Errorf("%w: environment variable %q", sdk.ErrBadOption, name)
+			return nil, fmt.Errorf("%w: environment variable %q is not valid", sdk.ErrBadOption, name)
 		}
 	}
 	if err := j.setPaths(); err != nil {
@@ -78,7 +78,7 @@ func (s *System) plan(r sdk.StartRequest, o *Settings) (*Job, error) {
 	return j, j.compose()
 }
 
-// places works out the files.
+// setPaths sets WorkDir, Output and Path.
 func (j *Job) setPaths() (err error) {
 	r, o := j.Request, j.Settings
 	j.WorkDir = o.WorkDir
@@ -93,7 +93,7 @@ func (j *Job) setPaths() (err error) {
 		stem = strings.TrimSuffix("ipcontroller-"+r.ClusterID, "-") + "-" + fmt.Sprint(os.Getpid())
 	}
 	if !filepath.IsLocal(stem) || filepath.Base(stem) != stem {
-		return fmt.Errorf("%w: %q is no name for a file; the cluster id and the id have no slashes", sdk.ErrBadOption, stem)
+		return fmt.Errorf("%w: %q is not a valid file name; the cluster id and the id must not contain slashes", sdk.ErrBadOption, stem)
 	}
 	logs := r.LogDir
 	if logs == "" {
@@ -118,7 +118,7 @@ func (j *Job) setPaths() (err error) {
 	return nil
 }
 
-// names works out the name of the job.
+// setName sets the name of the job.
 func (j *Job) setName() error {
 	d := &j.System.Dialect
 	limit := d.NameLength
@@ -127,19 +127,19 @@ func (j *Job) setName() error {
 	}
 	if j.Name = j.Settings.Name; j.Name != "" {
 		if len(j.Name) > limit {
-			return fmt.Errorf("%w: name is %q, %s takes %d characters", sdk.ErrBadOption, j.Name, j.System.Title, limit)
+			return fmt.Errorf("%w: name is %q, and %s accepts at most %d characters", sdk.ErrBadOption, j.Name, j.System.Title, limit)
 		}
 		return checkOneLine("name", j.Name)
 	}
 	j.Name = nameOf(j.Request)
-	if len(j.Name) > limit { // the tag is in a comment then
+	if len(j.Name) > limit { // the tag is then in a comment
 		sum := sha256.Sum256([]byte(j.Name))
 		j.Name = ("ip" + hex.EncodeToString(sum[:]))[:min(limit, 14)]
 	}
 	return nil
 }
 
-// Needs answers what the directives have to say.
+// Needs returns what the job's directives have to state.
 func (j *Job) Needs() Needs {
 	o, d := j.Settings, &j.System.Dialect
 	n := Needs{
@@ -157,7 +157,7 @@ func (j *Job) Needs() Needs {
 	return n
 }
 
-// outputDirective is the output file as the directive has it.
+// outputDirective returns the output file in the form of the directive.
 func (j *Job) outputDirective() string {
 	d := &j.System.Dialect
 	path := j.Output
@@ -174,14 +174,14 @@ func (j *Job) outputDirective() string {
 	return path
 }
 
-// ElementOutput answers the output file of one element; index stands for its
-// index.
+// ElementOutput returns the output file of an array element; index is its index, or a
+// text that stands for it.
 func (j *Job) ElementOutput(index string) string {
 	ext := filepath.Ext(j.Output)
 	return strings.TrimSuffix(j.Output, ext) + "-" + index + ext
 }
 
-// compose makes the script and the command.
+// compose sets the script and the submit command.
 func (j *Job) compose() (err error) {
 	s, o := j.System, j.Settings
 	text := o.BatchTemplate
@@ -197,7 +197,7 @@ func (j *Job) compose() (err error) {
 	var extra []string
 	if text == "" {
 		if len(o.DropDirectives) == 0 && len(o.Namespace) > 0 {
-			return fmt.Errorf("%w: namespace is for a batch_template, and none is given", sdk.ErrBadOption)
+			return fmt.Errorf("%w: namespace needs a batch_template or a batch_template_file, and neither is set", sdk.ErrBadOption)
 		}
 		if s.Dialect.Compose != nil {
 			j.Script, err = s.Dialect.Compose(j)
@@ -229,15 +229,15 @@ func (j *Job) compose() (err error) {
 	return nil
 }
 
-// checkTemplate finds out how many jobs the user's own script makes.
+// checkTemplate determines from the user's script whether the job is an array.
 func (j *Job) checkTemplate() error {
 	if strings.ContainsRune(j.Script, 0) {
-		return fmt.Errorf("%w: the script has a zero byte", sdk.ErrBadOption)
+		return fmt.Errorf("%w: the script contains a NUL character", sdk.ErrBadOption)
 	}
 	if j.Layout == "" {
 		return nil
 	}
-	// One job runs all engines unless the template makes an array.
+	// One job runs all engines unless the template declares an array.
 	j.Layout = LayoutTasks
 	if m := j.System.Dialect.Directives[DirectiveArray].Match; m != nil && m.MatchString(j.Script) {
 		j.Layout = LayoutArray
@@ -245,7 +245,7 @@ func (j *Job) checkTemplate() error {
 	return nil
 }
 
-// command puts the path of the script into a command.
+// command replaces the fields of the submit command.
 func (j *Job) command(words []string) []string {
 	all := make([]string, len(words))
 	for i, w := range words {
@@ -260,14 +260,14 @@ func readTemplate(path, given string) (string, error) {
 	}
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > maxTemplate {
-		err = fmt.Errorf("it has %d bytes, at most %d are read", info.Size(), maxTemplate)
+		err = fmt.Errorf("the file has %d bytes, and at most %d are allowed", info.Size(), maxTemplate)
 	}
 	var text []byte
 	if err == nil {
 		text, err = os.ReadFile(path)
 	}
 	if err == nil && len(text) == 0 {
-		err = errors.New("it is empty")
+		err = errors.New("the file is empty")
 	}
 	if err != nil {
 		return "", fmt.Errorf("%w: batch_template_file %s: %w", sdk.ErrBadOption, given, err)
@@ -275,11 +275,11 @@ func readTemplate(path, given string) (string, error) {
 	return string(text), nil
 }
 
-// variables are what a template may use.
+// variables returns the variables of a template.
 func (j *Job) variables() map[string]any {
 	o, r := j.Settings, j.Request
 	program, args := splitCommand(r.Command)
-	environment, _ := json.Marshal(j.Env) // strings: it can't fail
+	environment, _ := json.Marshal(j.Env) // strings: Marshal can't fail
 	vars := map[string]any{
 		"n": j.N, "queue": o.Queue, "profile_dir": r.ProfileDir, "cluster_id": r.ClusterID,
 		"program": sdk.ShellQuote(program...), "program_args": sdk.ShellQuote(args...), "program_and_args": sdk.ShellQuote(r.Command...),
@@ -297,8 +297,8 @@ func (j *Job) variables() map[string]any {
 	return vars
 }
 
-// splitCommand splits a command into what is the program, with the words that
-// choose what it is, and its arguments.
+// splitCommand splits a command into the program, with the words that select what it
+// runs ("-m MODULE", "engine", "controller"), and its arguments.
 func splitCommand(command []string) (program, args []string) {
 	at := 1
 	switch {
@@ -310,8 +310,9 @@ func splitCommand(command []string) (program, args []string) {
 	return command[:at], command[at:]
 }
 
-// Directives answers the directives of the default script, without the prefix:
-// what the job needs, then the user's own, less what is to be left out.
+// Directives returns the directives of the default script, without the prefix: those
+// that state the job's needs, then those of the option directives, without those of
+// the option drop_directives.
 func (j *Job) Directives() ([]string, error) {
 	lines, err := j.System.lines(j.Needs())
 	if err != nil {
@@ -332,7 +333,7 @@ func (j *Job) Directives() ([]string, error) {
 	return all, nil
 }
 
-// defaultScript makes a shell script with directives.
+// defaultScript returns the default shell script with directives.
 func (j *Job) defaultScript() (string, error) {
 	directives, err := j.Directives()
 	if err != nil {
@@ -341,13 +342,13 @@ func (j *Job) defaultScript() (string, error) {
 	return j.shellScript(j.System.Dialect.Shebang, directives)
 }
 
-// ShellPath is where the shell script is written that what is submitted runs.
+// ShellPath returns the file for Shell, the shell script that Script runs.
 func (j *Job) ShellPath() string { return shellFile(j.Path) }
 
-// shellFile is the file of the shell script beside what is submitted.
+// shellFile returns the file of the shell script that a submitted file runs.
 func shellFile(submitted string) string { return submitted + ".sh" }
 
-// shellScript makes a shell script that runs the command.
+// shellScript returns a shell script that runs the command.
 func (j *Job) shellScript(shebang string, directives []string) (string, error) {
 	d := &j.System.Dialect
 	var b strings.Builder
@@ -368,14 +369,14 @@ func (j *Job) shellScript(shebang string, directives []string) (string, error) {
 	return b.String(), err
 }
 
-// dropped tells whether drop_directives names a directive.
+// dropped reports whether drop_directives names a directive.
 func (j *Job) dropped(l directiveLine) bool {
 	return slices.ContainsFunc(j.Settings.DropDirectives, func(drop string) bool {
 		return drop != "" && (drop == l.option || strings.HasPrefix(l.text, drop) || strings.HasPrefix(j.System.Dialect.Prefix+l.text, drop))
 	})
 }
 
-// body makes the lines that run the command.
+// body returns the lines of the default script that run the command.
 func (j *Job) body() ([]string, error) {
 	d := &j.System.Dialect
 	var lines []string
@@ -398,29 +399,29 @@ func (j *Job) body() ([]string, error) {
 		lines = append(lines, ". "+sdk.ShellQuote(privateFile(j.Path)))
 	}
 	folder := sdk.ShellQuote(j.WorkDir)
-	lines = append(lines, "cd "+folder+" || echo 'ipcore: the folder is not on this node, going on in' \"$PWD\" >&2")
+	lines = append(lines, "cd "+folder+" || echo 'ipcore: the folder does not exist on this node, continuing in' \"$PWD\" >&2")
 	lines = append(lines, j.Settings.Prologue...)
 	command := j.Request.Command
 	if j.Layout == LayoutTasks {
 		if len(d.TaskRunner) == 0 {
-			return nil, fmt.Errorf("%w: layout is %q, and %s has no command that starts tasks", sdk.ErrBadOption, j.Layout, j.System.Title)
+			return nil, fmt.Errorf("%w: layout is %q, but %s has no command that starts tasks", sdk.ErrBadOption, j.Layout, j.System.Title)
 		}
 		command = slices.Concat(d.TaskRunner, command)
 	}
 	return append(lines, "exec "+sdk.ShellQuote(command...)), nil
 }
 
-// shown tells whether a variable may stand in the script, which systems show to
-// more people than its file's mode.
+// isPublic reports whether a variable may be set in the script, which batch systems
+// show to more people than its file's mode allows.
 func isPublic(name string) bool {
 	return name == "IPP_CLUSTER_ID" || name == "IPP_PROFILE_DIR" || name == sdk.EnvTag
 }
 
 func (j *Job) export(name string) string { return "export " + name + "=" + sdk.ShellQuote(j.Env[name]) }
 
-// private answers the lines that set the other variables, for a file of mode 0600
-// that the default script reads; "" when there are none, or the script is the
-// user's own.
+// privateEnv returns the lines that set the other variables, for a file with mode 0600
+// that the default script reads. It is "" when there are none, or when the script
+// does not read the file.
 func (j *Job) privateEnv() string {
 	var b strings.Builder
 	d := &j.System.Dialect
@@ -435,8 +436,9 @@ func (j *Job) privateEnv() string {
 	return b.String()
 }
 
-// submitEnv answers the variables that the submit command gets, which systems show
-// with the job: all, unless the script reads the others from their file.
+// submitEnv returns the variables for the submit command, which systems show with the
+// job: the public ones if the script reads the others from the file of privateEnv,
+// else all.
 func (j *Job) submitEnv() map[string]string {
 	env := maps.Clone(j.Env)
 	if j.privateEnv() != "" {
@@ -445,5 +447,5 @@ func (j *Job) submitEnv() map[string]string {
 	return env
 }
 
-// privateFile is the file of the variables that do not stand in the script.
+// privateFile returns the file for the variables that are not set in the script.
 func privateFile(script string) string { return script + ".env" }

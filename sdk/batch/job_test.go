@@ -18,8 +18,8 @@ func scriptOf(t *testing.T, r sdk.StartRequest) (sdk.Script, error) {
 	return l.Script(t.Context(), r, false)
 }
 
-// A user's own template is submitted byte for byte; what it does not say itself
-// goes to the command line.
+// A user's template is submitted byte for byte; options that it does not state go to the
+// command line.
 func TestOwnTemplate(t *testing.T) {
 	const template = "#!/bin/sh\r\n#TOY queue {queue}\n#TOY array {n*2}\n\tmpiexec -n {n} {program_and_args} # {{}}\xff"
 	r := request(t, 4, "", "/opt/ip core", "engine", "a'b")
@@ -45,7 +45,7 @@ func TestOwnTemplate(t *testing.T) {
 	}
 }
 
-// A template has upstream's variables, and those of the option namespace.
+// A template has the variables of IPython Parallel and those of the option namespace.
 func TestVariables(t *testing.T) {
 	const template = `{n}|{queue}|{profile_dir}|{cluster_id}|{output_file}|{program}|{program_args}|{program_and_args}|{environment_json}|{x} {y//2}`
 	r := request(t, 4, "", "/opt/ip core", "engine", "a'b", "--c")
@@ -59,7 +59,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// The script that is submitted lies where options say, and is its owner's alone.
+// The script is written where the options say, and only its owner has access.
 func TestScriptFile(t *testing.T) {
 	toyDir(t)
 	for options, place := range map[string]string{
@@ -95,7 +95,7 @@ func quoteJSON(s string) string {
 	return `"` + strings.NewReplacer("\r", `\r`, "\n", `\n`, "\t", `\t`, `"`, `\"`).Replace(s) + `"`
 }
 
-// The default script has all that was asked for, quoted.
+// The default script states everything that was requested, quoted.
 func TestDefaultScript(t *testing.T) {
 	r := request(t, 2, `{"queue": "long jobs", "time_limit": "1h30m", "prologue": "module load x", "environment": {"A": "it's $HOME"}, "drop_directives": ["memory"], "memory": "1G", "directives": ["extra {n}"]}`, "/bin/echo", "a b")
 	r.Env = map[string]string{"IPP_CLUSTER_ID": "c", "IPP_CONNECTION_INFO": `{"key": "hidden"}`, "IPP_SESSION_KEY": "hidden"}
@@ -115,7 +115,7 @@ ipcore_output=` + r.LogDir + `/ipengine-c-set-"$TOY_INDEX".log
 if (umask 077; : >>"$ipcore_output"); then exec >>"$ipcore_output" 2>&1; fi
 export IPP_CLUSTER_ID=c
 . ` + r.LogDir + `/ipengine-c-set.toy.env
-cd ` + r.WorkDir + ` || echo 'ipcore: the folder is not on this node, going on in' "$PWD" >&2
+cd ` + r.WorkDir + ` || echo 'ipcore: the folder does not exist on this node, continuing in' "$PWD" >&2
 module load x
 exec /bin/echo 'a b'
 `
@@ -126,13 +126,13 @@ exec /bin/echo 'a b'
 
 func TestRefusedOptions(t *testing.T) {
 	for options, want := range map[string]string{
-		`{"queue": "a\nb"}`:                                "queue has a line end",
+		`{"queue": "a\nb"}`:                                "queue contains a line end",
 		`{"queue": "a\u0000"}`:                             "control character",
-		`{"directives": ["a\n#TOY x"]}`:                    "directives has a line end",
+		`{"directives": ["a\n#TOY x"]}`:                    "directives contains a line end",
 		`{"gpus": 2}`:                                      "Toy has no directive for gpus",
 		`{"nodes": -1}`:                                    "nodes is -1",
-		`{"time_limit": "90"}`:                             "say 90m",
-		`{"memory": "4096"}`:                               "want a number with a unit",
+		`{"time_limit": "90"}`:                             "write 90m",
+		`{"memory": "4096"}`:                               "must be a number with a unit",
 		`{"poll_interval": 0.1}`:                           "poll_interval is 0.1",
 		`{"job_id_regexp": "("}`:                           "job_id_regexp",
 		`{"job_id_regexp": "x", "job_id_regexp_group": 1}`: "0 groups",
@@ -140,7 +140,7 @@ func TestRefusedOptions(t *testing.T) {
 		`{"environment": {"IPP_SESSION_KEY": "c"}}`:        "would show to everybody",
 		`{"batch_template": "{que}"}`:                      `no variable "que"`,
 		`{"batch_template_file": "/nowhere"}`:              "batch_template_file /nowhere",
-		`{"namespace": {"x": 1}}`:                          "namespace is for a batch_template",
+		`{"namespace": {"x": 1}}`:                          "namespace needs a batch_template",
 		`{"layout": "tasks"}`:                              "no directive for tasks",
 		`{"layout": "x"}`:                                  "layout",
 		`{"submit_command": ["toysub-nowhere"]}`:           "",
@@ -159,7 +159,7 @@ func TestRefusedOptions(t *testing.T) {
 	toyDir(t)
 	l, _ := newLauncher(t, toySystem().New(), sdk.Engine)
 	err := l.Start(t.Context(), request(t, 1, `{"submit_command": ["toysub-nowhere"]}`, "true"))
-	if !errors.Is(err, sdk.ErrBadOption) || !strings.Contains(err.Error(), "toysub-nowhere is not here; is this test installed on this machine? --ToyLauncher.submit_command=") {
+	if !errors.Is(err, sdk.ErrBadOption) || !strings.Contains(err.Error(), "toysub-nowhere was not found; is this test installed on this machine? --ToyLauncher.submit_command=") {
 		t.Errorf("a missing command: %v", err)
 	}
 }

@@ -14,15 +14,15 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// Launcher is the launcher of one controller, engine or set of engines on a
-// batch system.
+// Launcher is the sdk.Launcher of one controller, engine or set of engines on a batch
+// system.
 type Launcher struct {
 	kind sdk.Kind
-	env  sdk.Host
+	host sdk.Host
 	base System
 	pool *pool
 
-	// Made by Start or FromDict, then unchanged.
+	// Set by Start or FromDict, and not changed afterwards.
 	system   *System
 	settings *Settings
 	state    state
@@ -42,15 +42,15 @@ var (
 	_ sdk.Signaler     = signaling{}
 )
 
-// signaling is a Launcher on a system that can signal jobs.
+// signaling is a Launcher on a system that has a command for signals.
 type signaling struct{ *Launcher }
 
-// New answers what makes launchers of this system. All that one New makes share
-// their status queries.
+// New returns the Factory for launchers of this system, to pass to sdk.Serve. All
+// launchers of one Factory share their status queries.
 func (s System) New() sdk.Factory {
 	shared := &pool{}
-	return func(kind sdk.Kind, env sdk.Host) sdk.Launcher {
-		l := &Launcher{kind: kind, env: env, base: s, pool: shared}
+	return func(kind sdk.Kind, host sdk.Host) sdk.Launcher {
+		l := &Launcher{kind: kind, host: host, base: s, pool: shared}
 		if s.Signal != nil {
 			return signaling{l}
 		}
@@ -58,7 +58,7 @@ func (s System) New() sdk.Factory {
 	}
 }
 
-// ready reads the options and makes the System that they describe.
+// configure decodes the options, and sets settings and the system that they describe.
 func (l *Launcher) configure(ctx context.Context, options json.RawMessage) error {
 	o, err := readSettings(options)
 	if err != nil {
@@ -72,7 +72,7 @@ func (l *Launcher) configure(ctx context.Context, options json.RawMessage) error
 	return nil
 }
 
-// adapt puts options into a copy of a System.
+// adapt changes s, which is a copy, according to the options.
 func (s *System) adapt(ctx context.Context, o *Settings) error {
 	if s.Adapt != nil {
 		run := func(words ...string) (string, string, error) {
@@ -96,7 +96,7 @@ func (s *System) adapt(ctx context.Context, o *Settings) error {
 			continue
 		}
 		words := append([]string(nil), c.given...)
-		for _, field := range c.append { // upstream's commands have no fields
+		for _, field := range c.append { // commands in the form of IPython Parallel have no fields
 			if !strings.Contains(strings.Join(c.given, " "), field) {
 				words = append(words, field)
 			}
@@ -109,7 +109,7 @@ func (s *System) adapt(ctx context.Context, o *Settings) error {
 	return nil
 }
 
-// Start submits the job. It returns when the system has accepted it.
+// Start submits the job and returns when the system has accepted it.
 func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	if err := l.configure(ctx, r.Options); err != nil {
 		return err
@@ -120,7 +120,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 		return err
 	}
 	for _, w := range j.Warnings {
-		l.env.Log.Warn(w)
+		l.host.Log.Warn(w)
 	}
 	options, err := keptOptions(l.settings.SystemOptions)
 	if err != nil {
@@ -131,10 +131,10 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	}
 	id, err := l.submit(ctx, j)
 	if err != nil {
-		removeScript(j.Path) // nothing is left of what was not started
+		removeScript(j.Path) // a failed start leaves no files
 		return err
 	}
-	l.env.Log.Info("job submitted", "job_id", id, "name", j.Name, "script", j.Path)
+	l.host.Log.Info("job submitted", "job_id", id, "name", j.Name, "script", j.Path)
 	l.state = state{
 		Version: stateVersion, ProfileDir: r.ProfileDir, ClusterID: r.ClusterID,
 		JobID: id, Template: j.Template, FileName: j.Path, Queue: l.settings.Queue, N: j.N,
@@ -142,10 +142,10 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 		Tag: r.Tag, Options: options,
 	}
 	if j.Template != "" && l.settings.Name == "" && matches(s.Dialect.Directives["name"].Match, j.Script) {
-		l.state.JobName = "" // the template has its own
+		l.state.JobName = "" // the template sets its own name
 	}
 	l.watch(time.Now())
-	if ctx.Err() != nil { // nobody wants it any more
+	if ctx.Err() != nil { // the caller has given up
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
 		defer cancel()
 		return errors.Join(ctx.Err(), l.Stop(clean))
@@ -153,7 +153,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	return nil
 }
 
-// follow begins to watch the job of the state.
+// watch starts to watch the job of the state.
 func (l *Launcher) watch(submitted time.Time) {
 	st := &l.state
 	l.job = newTracker(l.system, st.JobID, st.JobName, st.N, st.Layout == LayoutArray)
@@ -165,27 +165,28 @@ func (l *Launcher) watch(submitted time.Time) {
 	l.job.onElementEnd = l.elementEnded
 	l.job.onOutage = func(text string) {
 		if text == "" {
-			text = l.system.Title + " answers again"
+			text = l.system.Title + " can be queried again"
 		} else {
-			text = l.system.Title + " can't be asked, nothing is concluded from that: " + text
+			text = l.system.Title + " can't be queried, so the job's state is not known: " + text
 		}
-		l.env.Changed(sdk.Change{Index: -1, Text: text})
+		l.host.Changed(sdk.Change{Index: -1, Text: text})
 	}
 	l.poller = l.pool.get(l.system, l.settings)
 	l.poller.add(l.job)
 }
 
-// elementEnded tells that one engine of a set has ended.
+// elementEnded reports that one engine of a set has ended.
 func (l *Launcher) elementEnded(i int, e element) {
 	if l.kind != sdk.Engine || l.state.Layout == LayoutTasks {
-		return // the end of the job is the end of all
+		return // the engines end with the job, whose end Wait reports
 	}
 	exit := e.exit()
 	exit.Output = l.exitText(e, i)
-	l.env.Changed(sdk.Change{Index: i, Exit: exit})
+	l.host.Changed(sdk.Change{Index: i, Exit: exit})
 }
 
-// words are the last words of an element: why it ended, and its last lines.
+// exitText returns the last lines of output of an element that has ended, and the
+// reason of its end.
 func (l *Launcher) exitText(e element, i int) string {
 	text := l.job.lastLines(l.state.Output, i)
 	if e.state == Completed && e.reason == "" {
@@ -195,17 +196,17 @@ func (l *Launcher) exitText(e element, i int) string {
 	if l.job.array {
 		id = l.system.element(id, i+l.job.first)
 	}
-	said := fmt.Sprintf("%s job %s: %s", l.system.Title, id, e.state)
+	reason := fmt.Sprintf("%s job %s: %s", l.system.Title, id, e.state)
 	if e.reason != "" {
-		said += " (" + e.reason + ")"
+		reason += " (" + e.reason + ")"
 	}
 	if text == "" {
-		return said
+		return reason
 	}
-	return strings.TrimSuffix(text, "\n") + "\n" + said
+	return strings.TrimSuffix(text, "\n") + "\n" + reason
 }
 
-// FromDict takes up a job from its state.
+// FromDict finds a job from its state.
 func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 	var st state
 	if err := given.Decode(&st); err != nil {
@@ -217,7 +218,7 @@ func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 	if err := l.configure(ctx, st.Options); err != nil {
 		return err
 	}
-	if st.Version == 0 && st.N > 1 && st.Layout == "" { // upstream's
+	if st.Version == 0 && st.N > 1 && st.Layout == "" { // written by IPython Parallel
 		st.Layout = LayoutArray
 		if len(l.system.Dialect.TaskRunner) > 0 {
 			st.Layout = LayoutTasks
@@ -227,7 +228,7 @@ func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 	l.state.Version = stateVersion
 	l.watch(time.Time{})
 	if len(l.system.Query) == 0 {
-		return nil // it can't be asked
+		return nil // the job can't be queried
 	}
 	t := l.job
 	t.mu.Lock()
@@ -244,7 +245,7 @@ func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 	case err != nil:
 		err = l.system.unreachable(err)
 	case !seen:
-		err = fmt.Errorf("%w: %s neither shows job %s nor says that it is gone", sdk.ErrUnknownStatus, l.system.Title, t.id)
+		err = fmt.Errorf("%w: %s neither lists job %s nor says that it does not exist", sdk.ErrUnknownStatus, l.system.Title, t.id)
 	}
 	if err != nil {
 		l.poller.remove(t)
@@ -252,7 +253,7 @@ func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 	return err
 }
 
-// ToDict answers the state.
+// ToDict returns the state.
 func (l *Launcher) ToDict(context.Context) (sdk.State, error) {
 	st := l.state
 	st.State = "running"
@@ -287,12 +288,13 @@ func (l *Launcher) Wait(ctx context.Context) (sdk.Exit, error) {
 	return exit, nil
 }
 
-// Status answers what the system says; while it can't be asked, that.
+// Status returns what the system reports about the job. The error wraps
+// sdk.ErrUnknownStatus while the system can't be queried.
 func (l *Launcher) Status(ctx context.Context) (sdk.Status, error) {
 	t := l.job
 	if !t.hasEnded() {
 		if len(l.system.Query) == 0 {
-			return sdk.Status{State: sdk.StatusUnknown, Text: "job " + t.id + ": there is no status_command to ask with"}, nil
+			return sdk.Status{State: sdk.StatusUnknown, Text: "job " + t.id + ": its state is not known, because no status_command is set"}, nil
 		}
 		if err := l.poller.ensureFresh(ctx, t, l.settings.interval()); err != nil {
 			return sdk.Status{}, fmt.Errorf("%w; last known: %s", l.system.unreachable(err), t.summary())
@@ -316,21 +318,20 @@ func (l *Launcher) Status(ctx context.Context) (sdk.Status, error) {
 	return st, nil
 }
 
-// Stop deletes the job and waits until the system says that nothing of it is
-// left.
+// Stop deletes the job and waits until the system reports that nothing of it is left.
 func (l *Launcher) Stop(ctx context.Context) error {
 	t := l.job
 	t.mu.Lock()
 	t.stopping = true
 	t.mu.Unlock()
 	pause, again := time.Second, time.Time{}
-	var refused, unasked error // of the last tries to delete and to ask
+	var deleteErr, queryErr error // of the last attempts
 	for !t.hasEnded() {
 		if now := time.Now(); now.After(again) {
 			again = now.Add(10 * time.Second)
 			err := l.system.delete(ctx, t.id, l.settings.commandLimit())
 			if ctx.Err() == nil {
-				refused = err
+				deleteErr = err
 			}
 			var f *commandError
 			switch {
@@ -338,14 +339,14 @@ func (l *Launcher) Stop(ctx context.Context) error {
 				return l.assumeEnded()
 			case err == nil:
 			case !errors.As(err, &f) || len(l.system.Query) == 0:
-				return err // there is no such command, or nothing tells whether it worked
+				return err // the command does not exist, or the job can't be queried
 			default:
 				again = time.Now().Add(pause)
 				pause = min(2*pause, 10*time.Second)
 			}
 		}
 		if err := l.poller.refresh(ctx); ctx.Err() == nil {
-			unasked = err
+			queryErr = err
 		}
 		if t.hasEnded() {
 			break
@@ -353,7 +354,7 @@ func (l *Launcher) Stop(ctx context.Context) error {
 		if ctx.Err() != nil {
 			var text strings.Builder
 			fmt.Fprintf(&text, "%s still has %s", l.system.Title, t.summary())
-			for _, trouble := range []error{refused, unasked} {
+			for _, trouble := range []error{deleteErr, queryErr} {
 				if trouble != nil {
 					fmt.Fprintf(&text, " (%v)", trouble)
 				}
@@ -365,20 +366,20 @@ func (l *Launcher) Stop(ctx context.Context) error {
 	return nil
 }
 
-// tidy removes what a job that has ended needs no more: its variables, and the
-// system's copy of its output when nothing is in it.
+// removeUnused removes files that a job that has ended no longer needs: the file of its
+// variables, and the system's own output file if it is empty.
 func (l *Launcher) removeUnused() {
 	if l.state.FileName != "" {
-		_ = os.Remove(privateFile(l.state.FileName)) // there may be none
+		_ = os.Remove(privateFile(l.state.FileName)) // it may not exist
 	}
 	if file := spoolFile(l.state.Output); l.state.Output != "" {
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
-			_ = os.Remove(file) // gone meanwhile: fine
+			_ = os.Remove(file) // it may be gone
 		}
 	}
 }
 
-// assumeEnded ends a job that can't be asked about.
+// assumeEnded marks a job that can't be queried as ended.
 func (l *Launcher) assumeEnded() error {
 	t := l.job
 	t.mu.Lock()
@@ -395,12 +396,12 @@ func (l *Launcher) assumeEnded() error {
 	return nil
 }
 
-// Output answers the last lines of the job's output files.
+// Output returns the last lines of the job's output files.
 func (l *Launcher) Output(_ context.Context, remove bool) (string, error) {
 	return l.job.output(l.state.Output, remove)
 }
 
-// Close ends the watching; the job runs on.
+// Close stops watching the job, which keeps running.
 func (l *Launcher) Close() error {
 	l.closing.Do(func() {
 		if l.poller != nil && l.job != nil {
@@ -410,7 +411,7 @@ func (l *Launcher) Close() error {
 	return nil
 }
 
-// Signal signals every process of the job.
+// Signal sends a signal to every process of the job.
 func (l signaling) Signal(ctx context.Context, signal string) error {
 	number, err := process.ParseSignal(signal)
 	if err != nil {
@@ -420,7 +421,7 @@ func (l signaling) Signal(ctx context.Context, signal string) error {
 		return fmt.Errorf("%w: %s", sdk.ErrProcessState, l.job.summary())
 	}
 	if len(l.system.Signal) == 0 {
-		return fmt.Errorf("%w: %s has no command that signals a job", sdk.ErrUnsupported, l.system.Title)
+		return fmt.Errorf("%w: %s has no command that signals a job; --%sLauncher.signal_command=... sets one", sdk.ErrUnsupported, l.system.Title, l.system.Class)
 	}
 	words := l.system.expand(l.system.Signal, nil, l.job.id)
 	for i := range words {

@@ -19,7 +19,7 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// story collects what a launcher told.
+// changeLog collects the changes that a launcher reported.
 type changeLog struct {
 	mu  sync.Mutex
 	all []sdk.Change
@@ -37,24 +37,24 @@ func (s *changeLog) has(f func(sdk.Change) bool) bool {
 	return slices.ContainsFunc(s.all, f)
 }
 
-// made makes a launcher as the sdk does.
+// newLauncher creates a launcher as the sdk does.
 func newLauncher(t *testing.T, make sdk.Factory, kind sdk.Kind) (signaling, *changeLog) {
 	t.Helper()
-	told := &changeLog{}
-	l := make(kind, sdk.Host{Log: hclog.NewNullLogger(), Changed: told.add}).(signaling)
+	log := &changeLog{}
+	l := make(kind, sdk.Host{Log: hclog.NewNullLogger(), Changed: log.add}).(signaling)
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return l, told
+	return l, log
 }
 
 func waitFor(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for limit := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(limit) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting for: %s", what)
 		}
 	}
 }
@@ -67,23 +67,24 @@ func (l signaling) counts(ctx context.Context) (string, int) {
 	return st.State, *st.Running
 }
 
-// One element ends from outside; the others run on, and the end has its reason.
+// When one element is ended from outside, the others keep running, and the end is reported
+// with its reason.
 func TestElementEnds(t *testing.T) {
 	dir := toyDir(t)
-	l, told := newLauncher(t, toySystem().New(), sdk.Engine)
+	l, log := newLauncher(t, toySystem().New(), sdk.Engine)
 	if err := l.Start(t.Context(), request(t, 3, "", "/bin/sh", "-c", `echo "I am $TOY_INDEX"; exec sleep 300`)); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, "3 run", func() bool { _, n := l.counts(t.Context()); return n == 3 })
-	waitFor(t, "3 have spoken", func() bool {
+	waitFor(t, "3 have written output", func() bool {
 		text, err := l.Output(t.Context(), false)
 		return err == nil && strings.Count(text, "I am ") == 3
 	})
 	if code := runToy(t, dir, "delete", l.job.id+".2"); code != 0 {
 		t.Fatal(code)
 	}
-	waitFor(t, "the end of engine 1 is told", func() bool {
-		return told.has(func(c sdk.Change) bool {
+	waitFor(t, "the end of engine 1 is reported", func() bool {
+		return log.has(func(c sdk.Change) bool {
 			return c.Index == 1 && c.Exit.Reason == "cancelled" && strings.Contains(c.Exit.Output, "I am 2\n") && strings.Contains(c.Exit.Output, "Toy job "+l.job.id+".2: cancelled")
 		})
 	})
@@ -99,18 +100,18 @@ func TestElementEnds(t *testing.T) {
 	if exit, err := l.Wait(t.Context()); err != nil || exit.Code != -1 {
 		t.Errorf("%+v, %v", exit, err)
 	}
-	if told.has(func(c sdk.Change) bool { return c.Index != 1 }) {
-		t.Errorf("Stop was told as ends: %+v", told.all)
+	if log.has(func(c sdk.Change) bool { return c.Index != 1 }) {
+		t.Errorf("Stop was reported as ends of engines: %+v", log.all)
 	}
 }
 
-// Start returns when the system has taken the job, which waits for its turn: that
-// is watched, found again and stopped as what runs.
+// Start returns when the system has accepted the job. A job that is queued is watched,
+// found again and stopped as one that runs.
 func TestQueued(t *testing.T) {
 	dir := toyDir(t)
 	setFault(t, dir, "submit=pend")
 	create := toySystem().New()
-	l, told := newLauncher(t, create, sdk.Engine)
+	l, log := newLauncher(t, create, sdk.Engine)
 	if err := l.Start(t.Context(), request(t, 2, "", "sleep", "300")); err != nil {
 		t.Fatal(err)
 	}
@@ -132,12 +133,12 @@ func TestQueued(t *testing.T) {
 	if exit, err := l.Wait(t.Context()); err != nil || exit.Reason != "cancelled" {
 		t.Errorf("%+v, %v", exit, err)
 	}
-	waitFor(t, "the ends of both are told", func() bool {
-		return told.has(func(c sdk.Change) bool { return c.Index == 0 }) && told.has(func(c sdk.Change) bool { return c.Index == 1 })
+	waitFor(t, "the ends of both are reported", func() bool {
+		return log.has(func(c sdk.Change) bool { return c.Index == 0 }) && log.has(func(c sdk.Change) bool { return c.Index == 1 })
 	})
 }
 
-// toyQuiet runs a command of the toy.
+// runToy runs a command of the toy and returns its exit code.
 func runToy(t *testing.T, _ string, verb string, args ...string) int {
 	t.Helper()
 	s := toySystem()
@@ -151,13 +152,13 @@ func runToy(t *testing.T, _ string, verb string, args ...string) int {
 	return 0
 }
 
-// A system that does not answer, or answers nonsense, ends nothing.
+// A system that does not answer, or answers nonsense, does not end a job.
 func TestOutage(t *testing.T) {
 	for _, fault := range []string{"all=down", "query=garbage lookup=down", "query=empty lookup=down", "query=empty lookup=empty"} {
 		t.Run(fault, func(t *testing.T) {
 			dir := toyDir(t)
 			create := toySystem().New()
-			l, told := newLauncher(t, create, sdk.Engine)
+			l, log := newLauncher(t, create, sdk.Engine)
 			if err := l.Start(t.Context(), request(t, 2, "", "sleep", "300")); err != nil {
 				t.Fatal(err)
 			}
@@ -166,10 +167,10 @@ func TestOutage(t *testing.T) {
 			silent := strings.HasPrefix(fault, "query=empty")
 			before := calls(t, dir, "query")
 			if silent {
-				waitFor(t, "it was asked often", func() bool { return calls(t, dir, "query") > before+10 })
+				waitFor(t, "it was queried often", func() bool { return calls(t, dir, "query") > before+10 })
 			} else {
-				waitFor(t, "the outage is told", func() bool {
-					return told.has(func(c sdk.Change) bool { return strings.Contains(c.Text, "Toy can't be asked") })
+				waitFor(t, "the outage is reported", func() bool {
+					return log.has(func(c sdk.Change) bool { return strings.Contains(c.Text, "Toy can't be queried") })
 				})
 				if _, err := l.Status(t.Context()); !errors.Is(err, sdk.ErrUnknownStatus) {
 					t.Errorf("Status: %v", err)
@@ -184,12 +185,12 @@ func TestOutage(t *testing.T) {
 				t.Errorf("FromDict: %v", err)
 			}
 			if l.job.hasEnded() {
-				t.Fatal("the outage was taken for the end")
+				t.Fatal("the outage was mistaken for the end")
 			}
 			setFault(t, dir, "")
 			if !silent {
-				waitFor(t, "the end of the outage is told", func() bool {
-					return told.has(func(c sdk.Change) bool { return c.Text == "Toy answers again" })
+				waitFor(t, "the end of the outage is reported", func() bool {
+					return log.has(func(c sdk.Change) bool { return c.Text == "Toy can be queried again" })
 				})
 			}
 			waitFor(t, "2 run again", func() bool { _, n := l.counts(t.Context()); return n == 2 })
@@ -200,7 +201,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// A submission that fails leaves no job and no script, whatever went wrong.
+// A submission that fails leaves no job and no script, whatever the reason.
 func TestSubmissionFails(t *testing.T) {
 	for fault, want := range map[string]struct {
 		kind error
@@ -209,14 +210,18 @@ func TestSubmissionFails(t *testing.T) {
 		"submit=refused": {sdk.ErrBadOption, "unknown queue"},
 		"all=down":       {sdk.ErrUnknownStatus, "cannot reach the server"},
 		"submit=noid":    {sdk.ErrUnknownStatus, "no job id"},
-		"submit=timeout": {sdk.ErrUnknownStatus, "did not take the job"},
+		"submit=timeout": {sdk.ErrUnknownStatus, "did not accept the job"},
 		"submit=hang":    {sdk.ErrUnknownStatus, "no answer within 1s"},
 	} {
 		t.Run(fault, func(t *testing.T) {
 			dir := toyDir(t)
 			setFault(t, dir, fault)
 			l, _ := newLauncher(t, toySystem().New(), sdk.Engine)
-			r := request(t, 2, `{"command_timeout": 1}`, "sleep", "300")
+			options := ""
+			if fault == "submit=hang" {
+				options = `{"command_timeout": 1}`
+			}
+			r := request(t, 2, options, "sleep", "300")
 			err := l.Start(t.Context(), r)
 			if !errors.Is(err, want.kind) || !strings.Contains(err.Error(), want.text) {
 				t.Errorf("got %v", err)
@@ -233,7 +238,7 @@ func TestSubmissionFails(t *testing.T) {
 	}
 }
 
-// What a site prints before the id is not taken for it.
+// Text that a site prints before the id is not mistaken for the id.
 func TestBanner(t *testing.T) {
 	dir := toyDir(t)
 	setFault(t, dir, "submit=banner")
@@ -246,7 +251,7 @@ func TestBanner(t *testing.T) {
 	}
 }
 
-// All launchers of a plugin share one query.
+// All launchers of a plugin share their queries.
 func TestSharedQueries(t *testing.T) {
 	dir := toyDir(t)
 	s := toySystem()
@@ -263,11 +268,11 @@ func TestSharedQueries(t *testing.T) {
 	began, before := time.Now(), calls(t, dir, "query")
 	waitFor(t, "some queries", func() bool { return calls(t, dir, "query") >= before+4 })
 	if took := time.Since(began); took < 3*s.tick/2 {
-		t.Errorf("4 queries in %v, with one each %v", took, s.tick)
+		t.Errorf("4 queries in %v, at an interval of %v", took, s.tick)
 	}
 	text, err := os.ReadFile(dir + "/calls")
 	if err != nil || !strings.Contains(string(text), "query 1,2,3,4,5\n") {
-		t.Errorf("no query was about all five: %v\n%s", err, text)
+		t.Errorf("no query has all five jobs: %v\n%s", err, text)
 	}
 	var stops sync.WaitGroup
 	for _, l := range all {
@@ -283,7 +288,7 @@ func TestSharedQueries(t *testing.T) {
 	}
 }
 
-// Stop goes on until the system has ended the job, and says when it does not.
+// Stop tries until the system has ended the job, and its error says when it has not.
 func TestStopIgnored(t *testing.T) {
 	dir := toyDir(t)
 	l, _ := newLauncher(t, toySystem().New(), sdk.Controller)
@@ -301,7 +306,7 @@ func TestStopIgnored(t *testing.T) {
 	ctx, cancel = context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if err := l.Stop(ctx); err == nil || !strings.Contains(err.Error(), "Toy still has job 1: running (") || !strings.Contains(err.Error(), "cannot reach the server") {
-		t.Errorf("Stop while nothing can be deleted: %v", err)
+		t.Errorf("Stop while the system is down: %v", err)
 	}
 	setFault(t, dir, "")
 	if err := l.Stop(t.Context()); err != nil {
@@ -309,7 +314,7 @@ func TestStopIgnored(t *testing.T) {
 	}
 }
 
-// A state finds its job, and no other that has its number.
+// A state finds its job, and not another one with its number.
 func TestRestoreStates(t *testing.T) {
 	dir := toyDir(t)
 	create := toySystem().New()
@@ -322,7 +327,7 @@ func TestRestoreStates(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(raw), "SECRET") {
-		t.Errorf("the state has the job's environment: %s", raw)
+		t.Errorf("the state contains the job's environment: %s", raw)
 	}
 	changed := func(change func(map[string]any)) error {
 		var st map[string]any
@@ -362,7 +367,7 @@ func TestRestoreStates(t *testing.T) {
 	}
 }
 
-// What carries a tag is found and removed by another process.
+// Jobs with a tag are found and removed by another process.
 func TestOrphans(t *testing.T) {
 	toyDir(t)
 	for _, tag := range []string{"ipcore-aaaa-1", "ipcore-bbbb-1"} {
@@ -385,14 +390,14 @@ func TestOrphans(t *testing.T) {
 	if left, err := l.Orphans(t.Context(), sdk.OrphanQuery{Tag: "ipcore"}); err != nil || len(left) != 1 || left[0].Tag != "ipcore-bbbb-1" {
 		t.Errorf("left %+v, %v", left, err)
 	}
-	// Nobody asks for what can't be here; what was said of a system is another matter.
+	// A system that is not installed is an error only if options describe it.
 	absent := toySystem()
 	absent.List = []string{"no-such-command"}
 	l, _ = newLauncher(t, absent.New(), sdk.Engine)
 	if _, err := l.Orphans(t.Context(), sdk.OrphanQuery{Tag: "ipcore"}); !errors.Is(err, sdk.ErrUnsupported) {
-		t.Errorf("a system that is not here: %v", err)
+		t.Errorf("a system that is not installed: %v", err)
 	}
 	if _, err := l.Orphans(t.Context(), sdk.OrphanQuery{Tag: "ipcore", Options: json.RawMessage(`{}`)}); !errors.Is(err, sdk.ErrBadOption) {
-		t.Errorf("a system that is not here and has options: %v", err)
+		t.Errorf("a system that is not installed and has options: %v", err)
 	}
 }

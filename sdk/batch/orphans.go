@@ -11,8 +11,8 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Survivors answers the user's jobs whose comment or name carries a tag, and
-// those that a state names.
+// Orphans returns the user's jobs whose comment or name contains a tag that q covers,
+// and those that a state names.
 func (l *Launcher) Orphans(ctx context.Context, q sdk.OrphanQuery) ([]sdk.Orphan, error) {
 	records, err := l.tagged(ctx, q)
 	var all []sdk.Orphan
@@ -26,7 +26,7 @@ func (l *Launcher) Orphans(ctx context.Context, q sdk.OrphanQuery) ([]sdk.Orphan
 	return all, err
 }
 
-// tagged answers one record for each job that is looked for, with its tag as its
+// tagged returns one record for each job that q looks for, with its tag as the
 // Comment.
 func (l *Launcher) tagged(ctx context.Context, q sdk.OrphanQuery) ([]Record, error) {
 	if err := l.configure(ctx, q.Options); err != nil {
@@ -34,13 +34,13 @@ func (l *Launcher) tagged(ctx context.Context, q sdk.OrphanQuery) ([]Record, err
 	}
 	s := l.system
 	if len(q.States) == 0 && len(q.Options) == 0 && !s.installed() {
-		return nil, fmt.Errorf("%w: %s is not on this machine", sdk.ErrUnsupported, s.Title)
+		return nil, fmt.Errorf("%w: %s is not installed on this machine", sdk.ErrUnsupported, s.Title)
 	}
 	if len(s.listCommand()) == 0 {
 		return nil, fmt.Errorf("%w: --%sLauncher.status_command is not set, so jobs can't be listed", sdk.ErrUnknownStatus, s.Class)
 	}
-	// What a state names is looked for by its job's name too: a template may have
-	// given it another one than the tag's.
+	// Jobs of the states are also found by their name, because a template may have set
+	// a name that does not contain the tag.
 	names := map[string]string{}
 	for _, raw := range q.States {
 		var st state
@@ -69,7 +69,7 @@ func (l *Launcher) tagged(ctx context.Context, q sdk.OrphanQuery) ([]Record, err
 	return all, nil
 }
 
-// installed tells whether there is a command that lists jobs.
+// installed reports whether the command that lists jobs exists.
 func (s *System) installed() bool {
 	command := s.listCommand()
 	if len(command) == 0 {
@@ -86,14 +86,14 @@ func (l *Launcher) listedID(id string) string {
 	return id
 }
 
-// Remove deletes jobs, and returns when the system no longer lists them.
-func (l *Launcher) RemoveOrphans(ctx context.Context, q sdk.OrphanQuery, survivors []sdk.Orphan) error {
+// RemoveOrphans deletes jobs, and returns when the system no longer lists them.
+func (l *Launcher) RemoveOrphans(ctx context.Context, q sdk.OrphanQuery, orphans []sdk.Orphan) error {
 	if err := l.configure(ctx, q.Options); err != nil {
 		return err
 	}
 	s := l.system
 	wanted := map[string]bool{}
-	for _, v := range survivors {
+	for _, v := range orphans {
 		wanted[v.ID] = true
 	}
 	pause, asked := time.Second/2, map[string]time.Time{}

@@ -15,21 +15,21 @@ import (
 // maxText bounds the output of a whole set, in bytes.
 const maxText = 1 << 20
 
-// elementFile answers the output file of the element with an index, as the system
-// counts.
+// elementFile returns the output file of the array element with an index, as the
+// system counts.
 func elementFile(output string, index int) string {
 	ext := filepath.Ext(output)
 	return strings.TrimSuffix(output, ext) + "-" + strconv.Itoa(index) + ext
 }
 
-// spoolFile answers where the system puts what the script did not send to the
-// output file.
+// spoolFile returns the file to which the system writes what the script did not write
+// to the output file.
 func spoolFile(output string) string {
 	return strings.TrimSuffix(output, filepath.Ext(output)) + ".spool"
 }
 
-// output answers the last lines of a job: of each element that wrote something,
-// and of the job's own file.
+// output returns the last lines of a job's output: of the job's own file, and of each
+// element that wrote something. With remove it deletes the files afterwards.
 func (t *tracker) output(file string, remove bool) (string, error) {
 	if file == "" {
 		return "", nil
@@ -63,7 +63,7 @@ func (t *tracker) output(file string, remove bool) (string, error) {
 	return b.String(), errors.Join(errs...)
 }
 
-// last answers the last lines of one element, or of the job.
+// lastLines returns the last lines of output of one element, or of the job.
 func (t *tracker) lastLines(file string, i int) string {
 	text := process.TailFile(file, 0)
 	if t.array {

@@ -17,15 +17,15 @@ const (
 	maxBackOff = 30 * time.Second // between queries while the system is down
 )
 
-// pool holds one poller for each status command in use, which nearly always is
-// one for the process.
+// pool contains one poller for each status command in use; nearly always there is one
+// in a process.
 type pool struct {
 	mu      sync.Mutex
 	pollers map[string]*poller
 }
 
-// poller asks for the status of all jobs of this process at once, at intervals.
-// Its goroutine runs while there are jobs to ask about.
+// poller queries the status of all jobs of this process at once, at intervals. Its
+// goroutine runs while there are jobs.
 type poller struct {
 	system   *System
 	interval time.Duration
@@ -35,25 +35,25 @@ type poller struct {
 	mu         sync.Mutex
 	jobs       map[*tracker]bool
 	loop       *loop
-	started    uint64        // queries that have begun
-	finished   uint64        // queries that have ended
-	wanted     uint64        // the query that somebody waits for
-	queryEnded chan struct{} // closed and replaced when a query has ended
+	started    uint64        // number of queries that have begun
+	finished   uint64        // number of queries that have ended
+	wanted     uint64        // number of the latest query that a caller waits for
+	queryEnded chan struct{} // closed and replaced when a query ends
 	lastErr    error         // of the last query
-	failures   int           // in a row
-	pollSoon   bool          // something ended just now, and how may be known soon
-	lastBegan  time.Time     // of the last query
+	failures   int           // of queries, in a row
+	pollSoon   bool          // a job ended just now, and the system may soon report how
+	lastBegan  time.Time     // when the last query began
 	lastEnded  time.Time     // when the last query ended
 }
 
 // loop is one run of a poller's goroutine.
 type loop struct {
 	cancel context.CancelFunc
-	wake   chan struct{} // holds one
+	wake   chan struct{} // capacity 1
 	ended  chan struct{}
 }
 
-// get answers the poller for a system with these settings.
+// get returns the poller for a system with these settings.
 func (p *pool) get(s *System, o *Settings) *poller {
 	key := fmt.Sprintf("%q %q %q %v %v", s.Query, s.Lookup, s.Delete, o.interval(), o.commandLimit())
 	p.mu.Lock()
@@ -62,16 +62,16 @@ func (p *pool) get(s *System, o *Settings) *poller {
 		p.pollers = make(map[string]*poller)
 	}
 	if p.pollers[key] == nil {
-		made := &poller{system: s, interval: o.interval(), spacing: minSpacing, limit: o.commandLimit(), jobs: map[*tracker]bool{}, queryEnded: make(chan struct{})}
+		created := &poller{system: s, interval: o.interval(), spacing: minSpacing, limit: o.commandLimit(), jobs: map[*tracker]bool{}, queryEnded: make(chan struct{})}
 		if s.tick > 0 {
-			made.interval, made.spacing = s.tick, s.tick
+			created.interval, created.spacing = s.tick, s.tick
 		}
-		p.pollers[key] = made
+		p.pollers[key] = created
 	}
 	return p.pollers[key]
 }
 
-// add begins to ask about a job.
+// add adds a job to the queries.
 func (p *poller) add(t *tracker) {
 	if len(p.system.Query) == 0 {
 		return
@@ -82,11 +82,11 @@ func (p *poller) add(t *tracker) {
 	if p.loop == nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		p.loop = &loop{cancel: cancel, wake: make(chan struct{}, 1), ended: make(chan struct{})}
-		go p.run(ctx, p.loop) // remove waits for it, or it ends with the last job
+		go p.run(ctx, p.loop) // ends with the last job; remove waits for it
 	}
 }
 
-// remove ends asking about a job. After the last one it waits for the goroutine.
+// remove removes a job from the queries. After the last job it waits for the goroutine.
 func (p *poller) remove(t *tracker) {
 	p.mu.Lock()
 	delete(p.jobs, t)
@@ -101,7 +101,7 @@ func (p *poller) remove(t *tracker) {
 	<-l.ended
 }
 
-// run asks until there is nothing more to ask about.
+// run queries until no job is left.
 func (p *poller) run(ctx context.Context, l *loop) {
 	defer close(l.ended)
 	defer l.cancel()
@@ -117,14 +117,14 @@ func (p *poller) run(ctx context.Context, l *loop) {
 		case <-ctx.Done():
 			return
 		case <-l.wake:
-			continue // somebody waits: look at the time again
+			continue // a caller waits: the next query may be due earlier
 		case <-timer.C:
 		}
 		p.poll(ctx)
 	}
 }
 
-// next answers how long to wait for the next query; false: there is no job left.
+// next returns how long to wait before the next query, or false when no job is left.
 func (p *poller) next(l *loop) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -153,7 +153,7 @@ func (p *poller) next(l *loop) (time.Duration, bool) {
 	return max(0, time.Until(due)), true
 }
 
-// ask asks once and tells every job what was said of it.
+// poll runs one query and passes each job its records.
 func (p *poller) poll(ctx context.Context) {
 	p.mu.Lock()
 	p.started++
@@ -184,7 +184,7 @@ func (p *poller) poll(ctx context.Context) {
 		for _, t := range jobs {
 			if t.update(now, by[t.listedID]) {
 				found, certain := p.system.lookup(ctx, t.id, p.limit)
-				// An answer that has a part of a job has all of it that has not ended.
+				// A query that lists a part of a job lists every part that has not ended.
 				certain = certain || len(by[t.listedID]) > 0
 				soon = t.resolveMissing(now, found, certain, p.system.settleTime()) || soon
 			}
@@ -201,8 +201,8 @@ func (p *poller) poll(ctx context.Context) {
 	p.queryEnded = make(chan struct{})
 }
 
-// refresh waits for a query that begins from now on, and answers its error. Many
-// that wait share one.
+// refresh waits for a query that begins after the call, and returns its error. Callers
+// that wait at the same time share one query.
 func (p *poller) refresh(ctx context.Context) error {
 	p.mu.Lock()
 	want := p.started + 1
@@ -233,7 +233,7 @@ func (p *poller) refresh(ctx context.Context) error {
 	}
 }
 
-// fresh waits for an answer about a job that is not older than age.
+// ensureFresh returns when the last query that included the job is not older than age.
 func (p *poller) ensureFresh(ctx context.Context, t *tracker, age time.Duration) error {
 	p.mu.Lock()
 	replied, err := p.lastEnded, p.lastErr
@@ -247,13 +247,13 @@ func (p *poller) ensureFresh(ctx context.Context, t *tracker, age time.Duration)
 	return p.refresh(ctx)
 }
 
-// query runs a status command.
+// query runs a status command and parses its output.
 func (s *System) query(ctx context.Context, words, ids []string, limit time.Duration) ([]Record, error) {
 	out, _, err := s.run(ctx, command{words: s.expand(words, ids, ""), option: "status_command", limit: limit})
 	var f *commandError
 	if errors.As(err, &f) && (f.gone || f.ended) {
-		// Of one that it does not know the system answers nothing about the others; those
-		// that were listed before are good.
+		// Some systems fail at a job that they don't know and do not list those after it;
+		// the jobs that were listed before are valid.
 		out, err = f.stdout, nil
 	}
 	if err != nil {
@@ -261,17 +261,17 @@ func (s *System) query(ctx context.Context, words, ids []string, limit time.Dura
 	}
 	records, err := s.Parse([]byte(out))
 	if err != nil {
-		return nil, fmt.Errorf("the answer of %s is not understood: %w", words[0], err)
+		return nil, fmt.Errorf("the output of %s can't be parsed: %w", words[0], err)
 	}
 	return records, nil
 }
 
-// lookup asks about one job that the status command did not show. certain: what
-// is not in records has ended. Of several commands the last is the one whose word
-// counts when it does not know the job.
+// lookup runs the Lookup commands for one job that the status command did not list.
+// certain says that every element that is not in records has ended. When a command
+// does not know the job, that counts only for the last of several commands.
 func (s *System) lookup(ctx context.Context, id string, limit time.Duration) (records []Record, certain bool) {
 	if len(s.Lookup) == 0 {
-		// The status command is all there is, and it was good.
+		// There is only the status command, and it succeeded.
 		return nil, true
 	}
 	certain = s.QueryIsComplete
@@ -296,7 +296,7 @@ func (s *System) lookup(ctx context.Context, id string, limit time.Duration) (re
 	return records, certain
 }
 
-// expand fills in a command.
+// expand replaces the fields of a command.
 func (s *System) expand(words, ids []string, id string) []string {
 	user, uid := whoami()
 	var all []string
@@ -311,10 +311,10 @@ func (s *System) expand(words, ids []string, id string) []string {
 	return all
 }
 
-// unreachable makes an error of a query that failed.
+// unreachable returns the error for a query that failed with err.
 func (s *System) unreachable(err error) error {
 	if errors.Is(err, sdk.ErrBadOption) {
 		return err
 	}
-	return fmt.Errorf("%w: %s can't be asked: %w", sdk.ErrUnknownStatus, s.Title, err)
+	return fmt.Errorf("%w: %s can't be queried: %w", sdk.ErrUnknownStatus, s.Title, err)
 }

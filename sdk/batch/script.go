@@ -9,7 +9,8 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Script answers the script that Start would submit, and the command.
+// Script returns the script that Start would submit, and the command. With check it
+// asks the system whether it would accept the job.
 func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
 	if err := l.configure(ctx, r.Options); err != nil {
 		return sdk.Script{}, err
@@ -21,7 +22,7 @@ func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (
 	}
 	out := sdk.Script{Text: j.Script, Command: sdk.ShellQuote(j.Words...)}
 	if j.Shell != "" {
-		out.Text += "# what it runs: " + j.ShellPath() + "\n" + j.Shell
+		out.Text += "# the file that it runs: " + j.ShellPath() + "\n" + j.Shell
 	}
 	if s.Stdin {
 		out.Command += " < " + sdk.ShellQuote(j.Path)
@@ -33,11 +34,11 @@ func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (
 		return out, nil
 	}
 	if len(s.Check) == 0 {
-		return sdk.Script{}, fmt.Errorf("%w: %s has no command that tells whether it would accept a job", sdk.ErrUnsupported, s.Title)
+		return sdk.Script{}, fmt.Errorf("%w: %s has no command that checks whether it would accept a job", sdk.ErrUnsupported, s.Title)
 	}
 	words := append([]string(nil), s.Check...)
 	if j.Template != "" {
-		// What would be on the command line of the submission.
+		// The arguments that the submit command would get.
 		if at := len(j.Words) - len(s.Submit); at > 1 {
 			words = append(words, j.Words[1:at]...)
 		}
@@ -48,7 +49,7 @@ func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (
 	case errors.As(err, &f) && (f.down || f.code < 0):
 		return sdk.Script{}, s.unreachable(err)
 	case errors.As(err, &f):
-		return sdk.Script{}, fmt.Errorf("%w: %s would not take the job: %w", sdk.ErrBadOption, s.Title, err)
+		return sdk.Script{}, fmt.Errorf("%w: %s would not accept the job: %w", sdk.ErrBadOption, s.Title, err)
 	case err != nil:
 		return sdk.Script{}, err
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Settings are the options that every batch launcher has, with the names that
-// upstream's have where there are such. The zero value of each is its default.
+// Settings are the options that every batch launcher has. Options that IPython
+// Parallel has too have its names. The zero value of each means its default.
 type Settings struct {
 	SubmitCommand    Words  `json:"submit_command"`
 	DeleteCommand    Words  `json:"delete_command"`
@@ -53,7 +53,7 @@ type Settings struct {
 	PollInterval   float64 `json:"poll_interval"`
 	CommandTimeout float64 `json:"command_timeout"`
 
-	// Own are the system's own options as they were given.
+	// SystemOptions are all options as they were given, the system's own included.
 	SystemOptions map[string]json.RawMessage `json:"-"`
 
 	time   time.Duration
@@ -72,7 +72,8 @@ const (
 	defaultCommand  = 30 * time.Second
 )
 
-// Words is a command: a list of words, or one text that is split at blanks.
+// Words is a command. In JSON it is a list of words, or a string that is split at
+// blanks.
 type Words []string
 
 // UnmarshalJSON reads either form.
@@ -84,13 +85,13 @@ func (w *Words) UnmarshalJSON(b []byte) error {
 	}
 	var list []string
 	if err := json.Unmarshal(b, &list); err != nil {
-		return errors.New("want a list of words")
+		return errors.New("must be a list of words")
 	}
 	*w = list
 	return nil
 }
 
-// Lines are lines of a script: a list, or one text.
+// Lines are lines of a script. In JSON they are a list, or one string.
 type Lines []string
 
 // UnmarshalJSON reads either form.
@@ -104,47 +105,47 @@ func (l *Lines) UnmarshalJSON(b []byte) error {
 	}
 	var list []string
 	if err := json.Unmarshal(b, &list); err != nil {
-		return errors.New("want a list of lines, or a text")
+		return errors.New("must be a list of lines, or a string")
 	}
 	*l = list
 	return nil
 }
 
-// commonOptions describes Settings. Defaults that depend on the system are added
-// by System.Info.
+// commonOptions describes the options in Settings. System.Info adds the defaults that
+// depend on the system.
 var commonOptions = []sdk.Option{
 	{Name: "queue", Type: "string", Help: "queue or partition"},
 	{Name: "account", Type: "string", Help: "account or project that is charged"},
 	{Name: "reservation", Type: "string", Help: "advance reservation to run in"},
 	{Name: "time_limit", Type: "string", Help: "longest run time: 90m, 1h30m, 2d, 1:30:00 or 1-12:00:00"},
 	{Name: "nodes", Type: "int", Help: "nodes of each job or array element"},
-	{Name: "processes", Type: "int", Help: "processes of each job or array element that the system makes room for"},
+	{Name: "processes", Type: "int", Help: "processes of each job or array element for which the system reserves resources"},
 	{Name: "cores", Type: "int", Help: "cores of each process"},
 	{Name: "gpus", Type: "int", Help: "GPUs of each process"},
 	{Name: "memory", Type: "string", Help: "memory of each job or array element, with a unit: 512M, 4G"},
-	{Name: "exclusive", Type: "bool", Default: json.RawMessage("false"), Help: "whether the nodes are shared with nobody"},
-	{Name: "name", Type: "string", Help: "name of the job; it names the cluster when it is not given"},
+	{Name: "exclusive", Type: "bool", Default: json.RawMessage("false"), Help: "whether the job has its nodes for itself"},
+	{Name: "name", Type: "string", Help: "name of the job (default: the cluster's tag and the id)"},
 	{Name: "directives", Type: "list", Help: "further directives, without the prefix"},
-	{Name: "drop_directives", Type: "list", Help: "directives of the default script to leave out: an option's name, or how the directive begins"},
+	{Name: "drop_directives", Type: "list", Help: "directives of the default script to leave out: an option's name, or the beginning of the directive"},
 	{Name: "prologue", Type: "list", Help: "lines of the script that run before the engine or controller, such as \"module load python\""},
 	{Name: "environment", Type: "map", Help: "environment variables to set in the job"},
-	{Name: "batch_template", Type: "string", Help: "template of the whole script, used byte for byte; fields such as {n}, {queue}, {program_and_args}, {n//4}"},
-	{Name: "batch_template_file", Type: "string", Help: "file that holds the template"},
+	{Name: "batch_template", Type: "string", Help: "template of the whole script, used byte for byte except for fields such as {n}, {queue}, {program_and_args}, {n//4}"},
+	{Name: "batch_template_file", Type: "string", Help: "file that contains the template"},
 	{Name: "batch_file_name", Type: "string", Help: "name of the script that is written"},
 	{Name: "namespace", Type: "map", Help: "further variables of the template"},
-	{Name: "work_dir", Type: "string", Help: "folder in which the job is submitted and runs; the current one when it is not given"},
-	{Name: "output_file", Type: "string", Help: "file of the job's output; the index of an array's element is put before its extension"},
+	{Name: "work_dir", Type: "string", Help: "folder in which the job is submitted and runs (default: the current one)"},
+	{Name: "output_file", Type: "string", Help: "file for the job's output; for an array, the element's index is inserted before the extension"},
 	{Name: "submit_command", Type: "list", Help: "command that submits the script"},
 	{Name: "delete_command", Type: "list", Help: "command that ends a job"},
 	{Name: "signal_command", Type: "list", Help: "command that signals a job"},
-	{Name: "status_command", Type: "list", Help: "command that answers the status of all jobs at once, in the form of the default one"},
-	{Name: "job_id_regexp", Type: "string", Help: "finds the job's id in what submit_command printed"},
-	{Name: "job_id_regexp_group", Type: "int", Default: json.RawMessage("0"), Help: "group of job_id_regexp that is the id"},
-	{Name: "poll_interval", Type: "float", Default: json.RawMessage("3"), Help: "seconds between two status commands, which ask about all jobs at once"},
+	{Name: "status_command", Type: "list", Help: "command that prints the status of all jobs at once, in the format of the default command"},
+	{Name: "job_id_regexp", Type: "string", Help: "matches the job's id in the output of submit_command"},
+	{Name: "job_id_regexp_group", Type: "int", Default: json.RawMessage("0"), Help: "number of the group of job_id_regexp that is the id"},
+	{Name: "poll_interval", Type: "float", Default: json.RawMessage("3"), Help: "seconds between two runs of the status command"},
 	{Name: "command_timeout", Type: "float", Default: json.RawMessage("30"), Help: "seconds that a command of the system may take"},
 }
 
-// Info describes the plugin of the system.
+// Info describes the launcher of the system.
 func (s System) Info(version string) sdk.Info {
 	info := sdk.Info{Name: s.Name, Version: version, Kinds: s.kinds(), Remote: true, Classes: map[sdk.Kind][]string{}}
 	if len(s.ShowJobs) > 0 {
@@ -155,7 +156,7 @@ func (s System) Info(version string) sdk.Info {
 		if k == sdk.Controller {
 			classes = []string{s.Class + "ControllerLauncher", s.Class + "Launcher", "BatchControllerLauncher", "BatchSystemLauncher", "ControllerLauncher", "BaseLauncher"}
 		}
-		for _, class := range classes { // the generic launcher's own class is one of the last
+		for _, class := range classes { // the generic launcher's own classes are among the last
 			if !slices.Contains(info.Classes[k], class) {
 				info.Classes[k] = append(info.Classes[k], class)
 			}
@@ -169,17 +170,17 @@ func (s System) Info(version string) sdk.Info {
 			continue
 		}
 		if words := defaults[o.Name]; len(words) > 0 {
-			o.Default, _ = json.Marshal(words) // strings: it can't fail
+			o.Default, _ = json.Marshal(words) // strings: Marshal can't fail
 		}
 		if o.Name == "job_id_regexp" && s.JobID != nil {
-			o.Default, _ = json.Marshal(s.JobID.String())
+			o.Default, _ = json.Marshal(s.JobID.String()) // a string: Marshal can't fail
 		}
 		info.Options = append(info.Options, o)
 	}
 	if len(s.Dialect.TaskRunner) > 0 {
 		info.Options = append(info.Options, sdk.Option{
 			Name: "layout", Type: "string", Default: json.RawMessage(`"` + LayoutArray + `"`),
-			Help: fmt.Sprintf("how engines become jobs: %q, each an element of one array, or %q, all in one job with %s",
+			Help: fmt.Sprintf("how engines become jobs: %q for one array element each, or %q for one job that starts all of them with %s",
 				LayoutArray, LayoutTasks, s.Dialect.TaskRunner[0]),
 		})
 	}
@@ -187,7 +188,7 @@ func (s System) Info(version string) sdk.Info {
 	return info
 }
 
-// readSettings reads and checks the options of a request.
+// readSettings decodes and checks the options of a request.
 func readSettings(options json.RawMessage) (*Settings, error) {
 	o := &Settings{}
 	if len(bytes.TrimSpace(options)) > 0 {
@@ -214,7 +215,7 @@ func (o *Settings) check() (err error) {
 		value int
 	}{{"nodes", o.Nodes}, {"processes", o.Processes}, {"cores", o.Cores}, {"gpus", o.GPUs}} {
 		if c.value < 0 {
-			return bad(c.name, "%d, want 1 or more", c.value)
+			return bad(c.name, "%d, must be at least 1", c.value)
 		}
 	}
 	if o.time, err = parseTime(o.TimeLimit); err != nil {
@@ -224,33 +225,33 @@ func (o *Settings) check() (err error) {
 		return bad("memory", "%q, %v", o.Memory, err)
 	}
 	if o.PollInterval != 0 && (o.PollInterval < 1 || o.PollInterval > 3600) {
-		return bad("poll_interval", "%v, want 1 to 3600 seconds", o.PollInterval)
+		return bad("poll_interval", "%v, must be 1 to 3600 seconds", o.PollInterval)
 	}
 	if o.CommandTimeout != 0 && (o.CommandTimeout < 1 || o.CommandTimeout > 3600) {
-		return bad("command_timeout", "%v, want 1 to 3600 seconds", o.CommandTimeout)
+		return bad("command_timeout", "%v, must be 1 to 3600 seconds", o.CommandTimeout)
 	}
 	if o.Layout != "" && o.Layout != LayoutArray && o.Layout != LayoutTasks {
-		return bad("layout", "%q, want %q or %q", o.Layout, LayoutArray, LayoutTasks)
+		return bad("layout", "%q, must be %q or %q", o.Layout, LayoutArray, LayoutTasks)
 	}
 	if o.JobIDRegexp != "" {
 		if o.jobID, err = regexp.Compile(o.JobIDRegexp); err != nil {
 			return bad("job_id_regexp", "%q: %v", o.JobIDRegexp, err)
 		}
 		if g := o.JobIDRegexpGroup; g < 0 || g > o.jobID.NumSubexp() {
-			return bad("job_id_regexp_group", "%d, the expression has %d groups", g, o.jobID.NumSubexp())
+			return bad("job_id_regexp_group", "%d, and job_id_regexp has %d groups", g, o.jobID.NumSubexp())
 		}
 	}
 	for name, value := range o.Environment {
 		if !variableName.MatchString(name) || strings.Contains(value, "\x00") {
-			return bad("environment", "not good: variable %q", name)
+			return bad("environment", "not valid: variable %q", name)
 		}
 		if secret(name) {
-			return fmt.Errorf("%w: environment holds %s, a key that the batch system would show to everybody; engines read it from the connection file", sdk.ErrBadOption, name)
+			return fmt.Errorf("%w: environment contains %s, a key that the batch system would show to everybody; leave it out, engines read it from the connection file", sdk.ErrBadOption, name)
 		}
 	}
 	for name := range o.Namespace {
 		if !variableName.MatchString(name) {
-			return bad("namespace", "not good: variable %q", name)
+			return bad("namespace", "not valid: variable %q", name)
 		}
 	}
 	return nil
@@ -270,8 +271,9 @@ func (o *Settings) commandLimit() time.Duration {
 	return time.Duration(o.CommandTimeout * float64(time.Second))
 }
 
-// Decode puts the options as they were given into v, a pointer to a struct with
-// JSON tags.
+// Decode stores the options as they were given in v, a pointer to a struct with JSON
+// tags. It ignores options that v does not have. The error wraps sdk.ErrBadOption when
+// a value does not fit.
 func (o *Settings) Decode(v any) error {
 	all, err := json.Marshal(o.SystemOptions)
 	if err == nil {
@@ -283,8 +285,8 @@ func (o *Settings) Decode(v any) error {
 	return nil
 }
 
-// Text answers one of the system's own options that is a string, "" if it was
-// not given.
+// StringOption returns the value of an option of type string, or "" if it was not
+// given.
 func (o *Settings) StringOption(name string) string {
 	var text string
 	if raw, ok := o.SystemOptions[name]; ok {
@@ -300,7 +302,7 @@ var (
 	memoryForm   = regexp.MustCompile(`^(\d{1,12})\s*([KkMmGgTt])(?:i?[Bb])?$`)
 )
 
-// parseTime reads a time limit: "90m", "2d12h", "1:30:00", "1-12:00:00".
+// parseTime parses a time limit: "90m", "2d12h", "1:30:00", "1-12:00:00". "" is 0.
 func parseTime(s string) (time.Duration, error) {
 	s = strings.ReplaceAll(strings.TrimSpace(s), " ", "")
 	if s == "" {
@@ -311,7 +313,7 @@ func parseTime(s string) (time.Duration, error) {
 		m = unitsForm.FindStringSubmatch(s)
 	}
 	if m == nil {
-		return 0, errors.New("which says no unit; say 90m, 1h30m, 2d, 1:30:00 or 1-12:00:00")
+		return 0, errors.New("not a time limit; write 90m, 1h30m, 2d, 1:30:00 or 1-12:00:00")
 	}
 	var total time.Duration
 	for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second} {
@@ -320,17 +322,17 @@ func parseTime(s string) (time.Duration, error) {
 		}
 		n, err := strconv.Atoi(m[i+1])
 		if err != nil || n > 1_000_000 {
-			return 0, errors.New("which is too long")
+			return 0, errors.New("too long")
 		}
 		total += time.Duration(n) * unit
 	}
 	if total <= 0 || total > 10*365*24*time.Hour {
-		return 0, errors.New("want more than nothing and less than ten years")
+		return 0, errors.New("must be more than 0 and at most ten years")
 	}
 	return total, nil
 }
 
-// parseMemory reads an amount of memory, in bytes.
+// parseMemory parses an amount of memory, and returns bytes. "" is 0.
 func parseMemory(s string) (int64, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -338,12 +340,12 @@ func parseMemory(s string) (int64, error) {
 	}
 	m := memoryForm.FindStringSubmatch(s)
 	if m == nil {
-		return 0, errors.New("want a number with a unit: 512M, 4G")
+		return 0, errors.New("must be a number with a unit: 512M, 4G")
 	}
 	n, err := strconv.ParseInt(m[1], 10, 64)
 	shift := map[string]uint{"K": 10, "M": 20, "G": 30, "T": 40}[strings.ToUpper(m[2])]
 	if err != nil || n <= 0 || n > 1<<(62-shift) {
-		return 0, errors.New("want more than nothing and less than all there is")
+		return 0, errors.New("must be more than 0 and less than 4 EiB")
 	}
 	return n << shift, nil
 }

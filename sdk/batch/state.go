@@ -12,12 +12,12 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// stateVersion is the form of the state below. A state without a version was
-// written by upstream.
+// stateVersion is the version of state. A state without a version was written by
+// IPython Parallel.
 const stateVersion = 1
 
-// state is the JSON form of a launcher, with upstream's keys for its batch
-// launchers and what is needed beside them.
+// state is the JSON form of a launcher: the keys of IPython Parallel's batch launchers,
+// and further ones.
 type state struct {
 	Version    int    `json:"version"`
 	ProfileDir string `json:"profile_dir"`
@@ -35,33 +35,33 @@ type state struct {
 	JobName string          `json:"job_name,omitempty"`
 	Layout  string          `json:"layout,omitempty"`
 	Tag     string          `json:"tag,omitempty"`
-	System  string          `json:"system,omitempty"` // Title, when Adapt had to find it out
+	System  string          `json:"system,omitempty"` // the Title, if Adapt determined it
 	Options json.RawMessage `json:"options,omitempty"`
 }
 
 func (s *state) check(name string) error {
 	switch {
 	case s.Version < 0 || s.Version > stateVersion:
-		return fmt.Errorf("%w: the state has version %d, this launcher reads up to %d; use a newer ipcore-launcher-%s",
+		return fmt.Errorf("%w: the state has version %d, and this launcher reads versions up to %d; use a newer ipcore-launcher-%s",
 			sdk.ErrBadOption, s.Version, stateVersion, name)
 	case s.JobID == "":
 		return fmt.Errorf("%w: the state has no job_id", sdk.ErrBadOption)
 	case s.JobID[0] == '-' || checkOneLine("job_id", s.JobID) != nil:
-		return fmt.Errorf("%w: the state's job_id is %q", sdk.ErrBadOption, s.JobID)
+		return fmt.Errorf("%w: the state's job_id %q is not valid", sdk.ErrBadOption, s.JobID)
 	case s.N < 0 || s.N > maxElements:
-		return fmt.Errorf("%w: the state's n is %d", sdk.ErrBadOption, s.N)
+		return fmt.Errorf("%w: the state's n is %d, which is not valid", sdk.ErrBadOption, s.N)
 	}
 	return nil
 }
 
-// maxElements bounds the engines of a set.
+// maxElements bounds the number of engines of a set.
 const maxElements = 1_000_000
 
-// notKept are options that a state does not hold: what they said is in the script
-// already, and some may be private.
+// droppedOptions are the options that a state does not contain: the script already
+// has their effect, and some may be private.
 var droppedOptions = []string{"batch_template", "batch_template_file", "namespace", "environment", "prologue", "directives", "drop_directives"}
 
-// keptOptions answers the options that later commands need.
+// keptOptions returns the options that later commands need.
 func keptOptions(own map[string]json.RawMessage) (json.RawMessage, error) {
 	kept := map[string]json.RawMessage{}
 	for name, value := range own {
@@ -75,7 +75,7 @@ func keptOptions(own map[string]json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(kept)
 }
 
-// whoami answers the login name and its number.
+// whoami returns the login name and the user's number.
 var whoami = sync.OnceValues(func() (name, uid string) {
 	uid = strconv.Itoa(os.Getuid())
 	if u, err := user.Current(); err == nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// write writes the script.
+// write writes the script and the files that it reads.
 func (j *Job) write() error {
 	if err := os.MkdirAll(filepath.Dir(j.Path), 0o700); err != nil {
 		return fmt.Errorf("%w: the script: %w", sdk.ErrBadOption, err)
@@ -35,31 +35,31 @@ func (j *Job) write() error {
 	return nil
 }
 
-// writeWhole writes a file in one step.
+// writeAtomically replaces a file in one step.
 func writeAtomically(name, text string, mode os.FileMode) error {
 	temporary := fmt.Sprintf("%s.%d.new", name, os.Getpid())
-	_ = os.Remove(temporary) // of an earlier process with this number
+	_ = os.Remove(temporary) // left by an earlier process with this pid
 	err := os.WriteFile(temporary, []byte(text), mode)
 	if err == nil {
 		err = os.Rename(temporary, name)
 	}
 	if err != nil {
-		_ = os.Remove(temporary) // it may not be there
+		_ = os.Remove(temporary) // it may not exist
 	}
 	return err
 }
 
-// forget removes a script and what it reads. What is not there is fine.
+// removeScript removes a script and the files that it reads, as far as they exist.
 func removeScript(script string) {
 	_ = os.Remove(script)
 	_ = os.Remove(shellFile(script))
 	_ = os.Remove(privateFile(script))
 }
 
-// cleanLimit bounds cleaning up after a submission that failed.
+// cleanLimit bounds how long cleaning up after a failed submission takes.
 const cleanLimit = 20 * time.Second
 
-// submit submits a job and answers its id. After an error nothing is left of it,
+// submit submits a job and returns its id. After an error nothing of the job is left,
 // or the error says that this is not known.
 func (l *Launcher) submit(ctx context.Context, j *Job) (string, error) {
 	s := l.system
@@ -68,21 +68,21 @@ func (l *Launcher) submit(ctx context.Context, j *Job) (string, error) {
 	if s.Stdin {
 		c.stdin = j.Script
 	}
-	// To its end, whatever becomes of ctx: of a command that is cut short nobody knows
-	// what the system has taken.
+	// The command runs to its end even if ctx ends: after an interrupted command it is
+	// not known whether the system has accepted the job.
 	out, _, err := s.run(context.WithoutCancel(ctx), c)
 	var f *commandError
 	if err != nil && !errors.As(err, &f) {
-		return "", err // it was never run
+		return "", err // the command did not run
 	}
 	if err == nil {
 		id := s.jobID(out, l.settings.JobIDRegexpGroup)
 		if id != "" {
 			return id, nil
 		}
-		err = fmt.Errorf("%s printed no job id that %s finds: %q", j.Words[0], s.JobID, firstLines(strings.TrimSpace(out), 4))
+		err = fmt.Errorf("the output of %s has no job id that matches %s: %q", j.Words[0], s.JobID, firstLines(strings.TrimSpace(out), 4))
 	}
-	// It may have been accepted all the same.
+	// The system may have accepted the job nevertheless.
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
 	defer cancel()
 	left := l.removeNamed(clean, j)
@@ -94,13 +94,13 @@ func (l *Launcher) submit(ctx context.Context, j *Job) (string, error) {
 		kind = ctx.Err()
 	}
 	if left != nil {
-		return "", fmt.Errorf("%w: %s did not take the job: %w; whether one named %q is left is not known (%w): look for it with %s",
+		return "", fmt.Errorf("%w: %s did not accept the job: %w; it is not known whether a job named %q exists (%w): look for it with %s",
 			kind, s.Title, err, j.Name, left, sdk.ShellQuote(s.expand(s.listCommand(), nil, "")...))
 	}
-	return "", fmt.Errorf("%w: %s did not take the job: %w", kind, s.Title, err)
+	return "", fmt.Errorf("%w: %s did not accept the job: %w", kind, s.Title, err)
 }
 
-// jobID finds the job's id in what the submit command printed.
+// jobID returns the job's id from the output of the submit command, or "".
 func (s *System) jobID(out string, group int) string {
 	if s.JobID == nil {
 		return strings.TrimSpace(out)
@@ -121,7 +121,7 @@ func (s *System) jobID(out string, group int) string {
 	return m[0]
 }
 
-// listCommand lists all jobs of the user.
+// listCommand returns the command that lists all jobs of the user.
 func (s *System) listCommand() []string {
 	if len(s.List) > 0 {
 		return s.List
@@ -129,7 +129,7 @@ func (s *System) listCommand() []string {
 	return s.Query
 }
 
-// removeNamed deletes the jobs that have a job's name.
+// removeNamed deletes all jobs that have the name of j.
 func (l *Launcher) removeNamed(ctx context.Context, j *Job) error {
 	s := l.system
 	if len(s.listCommand()) == 0 {
@@ -140,7 +140,7 @@ func (l *Launcher) removeNamed(ctx context.Context, j *Job) error {
 		return err
 	}
 	for _, r := range activeJobs(records, func(name string) bool { return sameName(name, j.Name) }) {
-		l.env.Log.Warn("the job was accepted although its submission failed; it is deleted", "job_id", r.handle())
+		l.host.Log.Warn("deleting a job that was accepted although its submission failed", "job_id", r.handle())
 		if err := s.delete(ctx, r.handle(), l.settings.commandLimit()); err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func (l *Launcher) removeNamed(ctx context.Context, j *Job) error {
 	return nil
 }
 
-// named answers one record for each job that has not ended and whose name is
+// activeJobs returns one record for each job that has not ended and whose name is
 // wanted.
 func activeJobs(records []Record, wanted func(name string) bool) []Record {
 	var all []Record
@@ -162,8 +162,8 @@ func activeJobs(records []Record, wanted func(name string) bool) []Record {
 	return all
 }
 
-// delete runs the delete command. It is nil when the system does not know the job
-// or has ended it.
+// delete runs the delete command. It returns nil when the system does not know the job
+// or the job has ended.
 func (s *System) delete(ctx context.Context, id string, limit time.Duration) error {
 	if len(s.Delete) == 0 {
 		return fmt.Errorf("%w: --%sLauncher.delete_command is not set", sdk.ErrBadOption, s.Class)

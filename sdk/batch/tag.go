@@ -11,11 +11,11 @@ import (
 
 var invalidNameChars = regexp.MustCompile(`[^A-Za-z0-9.-]+`)
 
-// nameOf makes the name of a workload's job: the cluster's tag, "_", and the
-// workload's id. It begins with a letter, which some systems want.
+// nameOf returns the name for a workload's job: the cluster's tag, "_", and the
+// workload's id. It begins with a letter, as some systems require.
 func nameOf(r sdk.StartRequest) string {
 	tag := r.Tag
-	if tag == "" { // nobody will look for it, but no two may be the same
+	if tag == "" { // no one looks for this tag, but names must differ between clusters
 		sum := sha256.Sum256([]byte(r.ProfileDir + "\x00" + r.ClusterID))
 		tag = "ipcore-" + hex.EncodeToString(sum[:6])
 	}
@@ -26,8 +26,8 @@ func nameOf(r sdk.StartRequest) string {
 	return name
 }
 
-// tagOf finds the tag of a job: in its comment, else in its name. "": it has
-// none.
+// tagOf returns the tag of a job, from its comment or else from its name, or "" if it
+// has none.
 func tagOf(r Record) string {
 	if r.Comment != "" && !strings.ContainsAny(r.Comment, " \t") {
 		return r.Comment

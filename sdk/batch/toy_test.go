@@ -18,9 +18,9 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// The toy is a small real batch system: its commands are this test binary, its
-// jobs are processes, and its books are files in $TOY_DIR. The file "fault" in it
-// breaks things: "query=down".
+// The toy is a small real batch system: its commands are this test binary, its jobs are
+// processes, and its records are files in $TOY_DIR. The file "fault" in that folder
+// makes commands fail: "query=down".
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "toy" {
@@ -66,7 +66,7 @@ func toyParse(out []byte) ([]Record, error) {
 	for line := range strings.Lines(string(out)) {
 		f := strings.Fields(line)
 		if len(f) != 5 {
-			return nil, fmt.Errorf("%q is no line of the toy", line)
+			return nil, fmt.Errorf("%q is not a line of the toy", line)
 		}
 		index, _ := strconv.Atoi(f[1])
 		code, _ := strconv.Atoi(f[3])
@@ -86,7 +86,7 @@ func toyParse(out []byte) ([]Record, error) {
 	return all, nil
 }
 
-// toy is one command.
+// toy runs one command and returns its exit code.
 func toy(verb string, args []string) int {
 	dir := os.Getenv("TOY_DIR")
 	log, _ := os.OpenFile(filepath.Join(dir, "calls"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -144,7 +144,7 @@ func toy(verb string, args []string) int {
 				syscall.Kill(-j.group(), signal)
 			}
 		}
-		if verb == "delete" { // and kill those who don't hear
+		if verb == "delete" { // and kill the jobs that ignore SIGTERM
 			for limit := time.Now().Add(500 * time.Millisecond); time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
 				left := false
 				for _, j := range jobs {
@@ -201,7 +201,7 @@ func (j toyJob) group() int {
 	if n := j.number("pid"); n > 0 {
 		return n
 	}
-	return 1 << 22 // nobody
+	return 1 << 22 // no process has this number
 }
 
 func (j toyJob) state() (JobState, int) {
@@ -220,8 +220,8 @@ func (j toyJob) state() (JobState, int) {
 	return Failed, code
 }
 
-// groupLives tells whether a process group has a process that is no zombie, which
-// wait for whoever adopts orphans here.
+// groupLives reports whether a process group has a process that is not a zombie. Zombies
+// stay until their adoptive parent waits for them.
 func groupLives(group int) bool {
 	if syscall.Kill(-group, 0) != nil {
 		return false
@@ -285,7 +285,8 @@ func toySubmit(dir string, args []string, fault string) int {
 	}
 	for i := first; i <= last; i++ {
 		j := toyJob{dir, fmt.Sprint(id), fmt.Sprint(i), name}
-		os.WriteFile(j.file("job"), []byte(name), 0o600)
+		os.WriteFile(j.file("new"), []byte(name), 0o600)
+		os.Rename(j.file("new"), j.file("job")) // so that no query sees it without its name
 		if fault == "pend" {
 			continue
 		}
@@ -300,7 +301,7 @@ func toySubmit(dir string, args []string, fault string) int {
 	}
 	switch fault {
 	case "noid":
-		fmt.Println("thank you")
+		fmt.Println("accepted")
 		return 0
 	case "timeout":
 		fmt.Fprintln(os.Stderr, "toy: cannot reach the server any more")
@@ -312,7 +313,7 @@ func toySubmit(dir string, args []string, fault string) int {
 	return 0
 }
 
-// toyRun is the daemon that runs one element.
+// toyRun is the process that runs one element.
 func toyRun(dir string, args []string) int {
 	j := toyJob{dir, args[0], args[1], ""}
 	for j.number("pid") < 0 {
@@ -337,7 +338,7 @@ func toyRun(dir string, args []string) int {
 	return 0
 }
 
-// toyDir makes the toy's folder for a test.
+// toyDir creates the toy's folder for a test.
 func toyDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -360,7 +361,7 @@ func setFault(t *testing.T, dir, fault string) {
 	}
 }
 
-// calls counts the commands that were run.
+// calls returns how many commands with a verb were run.
 func calls(t *testing.T, dir, verb string) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "calls"))

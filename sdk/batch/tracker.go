@@ -9,19 +9,19 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// tracker is what is known of one submitted job: its elements, and how each
-// ended. An element is one engine of an array; a job that is no array has one.
+// tracker holds what is known about one submitted job: its elements, and how each
+// ended. An element is one engine of an array; a job that is not an array has one.
 type tracker struct {
 	id         string // as submitted
 	listedID   string // the id that the system lists it under
-	name       string // "" when it was not told
-	unknownEnd string // see System
+	name       string // "" when it is not known
+	unknownEnd string // System.UnknownEnd or its default
 	array      bool
 	first      int // index of the first element, as the system counts
 
-	submitted    time.Time                  // zero: by an earlier process
-	onElementEnd func(index int, e element) // told once for each element, outside of mu
-	onOutage     func(text string)          // outages, outside of mu
+	submitted    time.Time                  // zero when an earlier process submitted it
+	onElementEnd func(index int, e element) // called once for each element, without mu
+	onOutage     func(text string)          // called with "" when an outage has ended, without mu
 
 	done chan struct{} // closed when all elements have ended
 
@@ -29,15 +29,15 @@ type tracker struct {
 	elements  []element
 	left      int       // elements that have not ended
 	seen      bool      // the system has shown it
-	stopping  bool      // ends are not told, and come sooner
-	restoring bool      // the same, until FromDict has its answer
-	answered  time.Time // of the last good answer
-	outage    error     // nil: the last query was good
-	outages   int       // in a row
-	last      element   // how the first element that did not end well ended, or any
+	stopping  bool      // ends are not reported, and settling times are not waited for
+	restoring bool      // as stopping, until FromDict has its answer
+	answered  time.Time // when the last query succeeded
+	outage    error     // the error of the last query; nil: it succeeded
+	outages   int       // number of failed queries in a row
+	last      element   // the first element that ended with a failure, or else the first that ended
 }
 
-// element is what is known of one element.
+// element is what is known about one element.
 type element struct {
 	state        JobState
 	reason       string
@@ -68,16 +68,16 @@ func newTracker(s *System, id, name string, n int, array bool) *tracker {
 	return t
 }
 
-// exit makes a launcher's exit of an element that has ended.
+// exit returns the sdk.Exit of an element that has ended.
 func (e element) exit() sdk.Exit {
 	x := sdk.Exit{Code: e.code, Signal: e.signal, Reason: e.reason}
-	told := e.state == Failed && (e.signal != "" || e.code > 0)
+	explained := e.state == Failed && (e.signal != "" || e.code > 0)
 	switch {
-	case e.state == Completed || x.Reason == "" && told:
+	case e.state == Completed || x.Reason == "" && explained:
 	case x.Reason == "":
 		x.Reason = string(e.state)
 	case e.state == Cancelled && !strings.Contains(strings.ToLower(x.Reason), "cancel"):
-		x.Reason = string(Cancelled) + ": " + x.Reason // not every system says it in this word
+		x.Reason = string(Cancelled) + ": " + x.Reason // not every system uses this word
 	}
 	if e.state == Completed && e.code < 0 {
 		x.Code = 0
@@ -88,18 +88,18 @@ func (e element) exit() sdk.Exit {
 	return x
 }
 
-// update takes what a good answer says of this job. It answers whether something
-// that had not ended is not in it, so that Lookup is worth asking.
+// update takes the records about this job of a query that succeeded. It reports whether
+// an element that had not ended is missing from them, so that Lookup may know more.
 func (t *tracker) update(now time.Time, records []Record) (missing bool) {
 	t.mu.Lock()
-	back := t.outages >= outageReportAfter
+	recovered := t.outages >= outageReportAfter
 	t.outage, t.outages, t.answered = nil, 0, now
 	var ends []int
 	var whole *Record
-	told := make([]bool, len(t.elements))
+	seen := make([]bool, len(t.elements))
 	for _, r := range records {
 		if t.name != "" && r.Name != "" && !sameName(r.Name, t.name) {
-			continue // another job has this id now
+			continue // another job has the id by now
 		}
 		t.seen = true
 		if r.Index < 0 && t.array {
@@ -113,7 +113,7 @@ func (t *tracker) update(now time.Time, records []Record) (missing bool) {
 		if i < 0 || i >= len(t.elements) {
 			continue
 		}
-		told[i] = true
+		seen[i] = true
 		if t.set(i, r) {
 			ends = append(ends, i)
 		}
@@ -121,7 +121,7 @@ func (t *tracker) update(now time.Time, records []Record) (missing bool) {
 	for i := range t.elements {
 		e := &t.elements[i]
 		switch {
-		case told[i] || e.state.Ended():
+		case seen[i] || e.state.Ended():
 		case whole != nil && whole.State != Running:
 			if t.set(i, *whole) {
 				ends = append(ends, i)
@@ -135,14 +135,14 @@ func (t *tracker) update(now time.Time, records []Record) (missing bool) {
 	}
 	t.mu.Unlock()
 	t.reportEnds(ends)
-	if back && t.onOutage != nil {
+	if recovered && t.onOutage != nil {
 		t.onOutage("")
 	}
 	return missing
 }
 
-// set takes one record, and tells whether the element has ended by it. The caller
-// holds mu.
+// set stores one record, and reports whether it says that the element has ended now.
+// The caller must hold mu.
 func (t *tracker) set(i int, r Record) bool {
 	e := &t.elements[i]
 	if e.state.Ended() {
@@ -156,7 +156,7 @@ func (t *tracker) set(i int, r Record) bool {
 	return true
 }
 
-// ends counts an element that has ended. The caller holds mu.
+// countEnd counts an element that has ended. The caller must hold mu.
 func (t *tracker) countEnd(e element) {
 	t.left--
 	if t.last.state == "" || t.last.state == Completed {
@@ -164,13 +164,13 @@ func (t *tracker) countEnd(e element) {
 	}
 }
 
-// settle takes Lookup's answer: records, and certain when the system has said
-// that it knows nothing else. What is then still missing has ended, once the
-// times to settle are over; soon tells that one of them is not.
+// resolveMissing takes the answer of lookup for the elements that update missed. If
+// certain, elements that are still missing have ended, once they have been missing
+// for the time settle; soon reports that an element has not been missing that long.
 func (t *tracker) resolveMissing(now time.Time, records []Record, certain bool, settle time.Duration) (soon bool) {
 	t.mu.Lock()
 	var ends []int
-	told := make([]bool, len(t.elements))
+	seen := make([]bool, len(t.elements))
 	for _, r := range records {
 		if t.name != "" && r.Name != "" && !sameName(r.Name, t.name) {
 			continue
@@ -184,7 +184,7 @@ func (t *tracker) resolveMissing(now time.Time, records []Record, certain bool, 
 			case r.Index < 0 && t.elements[i].missingSince.IsZero():
 				continue
 			}
-			told[i] = true
+			seen[i] = true
 			if t.set(i, r) {
 				ends = append(ends, i)
 			}
@@ -192,7 +192,7 @@ func (t *tracker) resolveMissing(now time.Time, records []Record, certain bool, 
 	}
 	for i := range t.elements {
 		e := &t.elements[i]
-		if told[i] || e.state.Ended() || e.missingSince.IsZero() || !certain {
+		if seen[i] || e.state.Ended() || e.missingSince.IsZero() || !certain {
 			continue
 		}
 		since := e.missingSince
@@ -219,7 +219,7 @@ func (t *tracker) resolveMissing(now time.Time, records []Record, certain bool, 
 	return soon
 }
 
-// tell tells of elements that have ended, and of the end of all.
+// reportEnds reports elements that have ended, and closes done after the last.
 func (t *tracker) reportEnds(ends []int) {
 	if len(ends) == 0 {
 		return
@@ -239,22 +239,23 @@ func (t *tracker) reportEnds(ends []int) {
 	}
 }
 
-// tellAfter is how many queries in a row have to fail before it is told.
+// outageReportAfter is the number of queries in a row that fail before an outage is
+// reported.
 const outageReportAfter = 2
 
-// fail takes the failure of a query. Nothing is concluded about the job.
+// fail records that a query failed. Nothing is concluded about the job.
 func (t *tracker) fail(err error) {
 	t.mu.Lock()
 	t.outage = err
 	t.outages++
-	tell := t.outages == outageReportAfter
+	report := t.outages == outageReportAfter
 	t.mu.Unlock()
-	if tell && t.onOutage != nil {
+	if report && t.onOutage != nil {
 		t.onOutage(err.Error())
 	}
 }
 
-// over tells whether all elements have ended.
+// hasEnded reports whether all elements have ended.
 func (t *tracker) hasEnded() bool {
 	select {
 	case <-t.done:
@@ -264,7 +265,7 @@ func (t *tracker) hasEnded() bool {
 	}
 }
 
-// elementCount answers how many elements there are.
+// elementCount returns the number of elements.
 func (t *tracker) elementCount() int { return len(t.elements) }
 
 // counts counts elements by state.
@@ -278,7 +279,7 @@ func (t *tracker) counts() map[JobState]int {
 	return n
 }
 
-// text says in a line what is known, with the reasons for waiting.
+// summary returns a line about the states of the elements, with their reasons.
 func (t *tracker) summary() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -304,7 +305,8 @@ func (t *tracker) summary() string {
 	return "job " + t.id + ": " + strings.Join(parts, ", ")
 }
 
-// sameName compares a listed name, which the system may have cut.
+// sameName reports whether a listed name, which the system may have cut, is that of a
+// job.
 func sameName(listed, whole string) bool {
 	return listed == whole || len(listed) >= 10 && strings.HasPrefix(whole, listed)
 }

@@ -9,15 +9,15 @@ import (
 
 var capabilityChecks = []Check{{
 	Name: "capability-undeclared", run: checkUndeclared,
-	Want: "a power that is not declared is UNIMPLEMENTED",
+	Want: "a call of a capability that is not declared is UNIMPLEMENTED",
 }, {
 	Name: "connection-info", Capability: sdk.CapabilityConnectionInfo, run: checkConnectionInfo,
-	Want: "ConnectionInfo of a controller that ended before it wrote its files is FAILED_PRECONDITION, and comes in time",
+	Want: "ConnectionInfo of a controller that ended before it wrote its files is FAILED_PRECONDITION, without a long wait",
 }}
 
 func checkUndeclared(b *fixture) {
 	b.start(1, sleeper)
-	for power, call := range map[sdk.Capability]func() error{
+	for capability, call := range map[sdk.Capability]func() error{
 		sdk.CapabilitySignal:         func() error { return b.Signal(b.ctx, "w", "0") },
 		sdk.CapabilityOutput:         func() error { _, err := b.Output(b.ctx, "w", false); return err },
 		sdk.CapabilityConnectionInfo: func() error { _, err := b.ConnectionInfo(b.ctx, "w"); return err },
@@ -25,8 +25,8 @@ func checkUndeclared(b *fixture) {
 		sdk.CapabilityScript:         func() error { _, err := b.Script(b.ctx, b.request("s", 1, sleeper), false); return err },
 		sdk.CapabilityOrphans:        func() error { _, err := b.Orphans(b.ctx, sdk.OrphanQuery{Tag: b.tag}); return err },
 	} {
-		if !b.Info.Has(power) {
-			b.wantError(string(power), call(), sdk.ErrUnsupported)
+		if !b.Info.Has(capability) {
+			b.wantError(string(capability), call(), sdk.ErrUnsupported)
 		}
 	}
 	b.stop()
@@ -34,7 +34,7 @@ func checkUndeclared(b *fixture) {
 
 func checkConnectionInfo(b *fixture) {
 	if b.kind != sdk.Controller {
-		b.skip("it is about controllers")
+		b.skip("the check applies to controllers only")
 	}
 	b.start(1, waitForGo)
 	b.writeGoFile()

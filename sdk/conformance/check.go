@@ -6,23 +6,23 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Check is one thing that every launcher has to do.
+// Check is one requirement for launchers.
 type Check struct {
-	Group string // what it is about: "start", "stop"
-	Name  string // unique, words joined by dashes
-	Want  string // what is expected, a sentence
+	Group string // the subject: "start", "stop"
+	Name  string // unique; words joined by dashes
+	Want  string // the requirement, a sentence
 
-	Capability sdk.Capability // not applicable without it; "" for none
-	Executable bool           // it starts the plugin's executable by itself
-	Once       bool           // not once for each kind
-	Last       bool           // behind all others, alone
-	EngineSets bool           // only for sets of engines
-	Linux      bool           // it reads /proc
+	Capability sdk.Capability // the check is not applicable without it; "" for none
+	Executable bool           // it starts the plugin's executable itself
+	Once       bool           // it runs once, not once for each kind
+	Last       bool           // it runs after all others, alone
+	EngineSets bool           // it applies to sets of engines only
+	Linux      bool           // it needs /proc
 
 	run func(*fixture)
 }
 
-// checks is the list, in the order of the report.
+// checks are all checks, in the order of the report.
 var checks = slices.Concat(
 	group("describe", describeChecks),
 	group("handshake", handshakeChecks),
@@ -51,5 +51,5 @@ func group(name string, list []Check) []Check {
 	return list
 }
 
-// Checks answers the whole list.
+// Checks returns all checks, in the order of the report.
 func Checks() []Check { return slices.Clone(checks) }

@@ -17,22 +17,22 @@ import (
 
 var describeChecks = []Check{{
 	Name: "describe", Once: true, Executable: true, run: checkDescribe,
-	Want: "with the argument \"describe\" it prints one JSON object within 5 s and exits with 0, without ipcore's cookie",
+	Want: "with the argument \"describe\", and without ipcore's cookie, it prints one JSON object within 5 s and exits with 0",
 }, {
 	Name: "describe-fields", Once: true, run: checkFields,
-	Want: "name, version, kinds and protocol are there and known",
+	Want: "name, version, kinds and protocol are set and valid",
 }, {
 	Name: "describe-name", Once: true, Executable: true, run: checkName,
 	Want: "the executable ipcore-launcher-NAME describes itself as NAME",
 }, {
 	Name: "describe-options", Once: true, run: checkOptions,
-	Want: "each option has a name of its own, a known type, a help text, and a default of that type",
+	Want: "each option has a unique name, a known type, a help text, and a default of that type",
 }, {
 	Name: "describe-capabilities", Once: true, run: checkCapabilities,
 	Want: "each capability that it declares is one of the contract, and is declared once",
 }, {
 	Name: "cookie", Once: true, Executable: true, run: checkCookie,
-	Want: "without ipcore's cookie it prints nothing to stdout, says on stderr who starts it, and exits with a code that is not 0",
+	Want: "without ipcore's cookie it prints nothing to stdout, prints on stderr that ipcore starts it, and exits with a code other than 0",
 }}
 
 func checkDescribe(b *fixture) {
@@ -40,7 +40,7 @@ func checkDescribe(b *fixture) {
 	defer cancel()
 	out, errs, err := b.runOnce(ctx, b.Describe, "describe")
 	if err != nil {
-		b.fatalf("%v; it said %.200q", err, errs)
+		b.fatalf("%v; stderr: %.200q", err, errs)
 	}
 	var object map[string]json.RawMessage
 	d := json.NewDecoder(bytes.NewReader([]byte(out)))
@@ -48,14 +48,14 @@ func checkDescribe(b *fixture) {
 		b.fatalf("stdout is %.200q: %v", out, err)
 	}
 	if rest := strings.TrimSpace(out[d.InputOffset():]); rest != "" {
-		b.errorf("behind the object it printed %.200q", rest)
+		b.errorf("after the object it printed %.200q", rest)
 	}
 	if _, err := sdk.ParseInfo([]byte(out)); err != nil {
 		b.errorf("%v", err)
 	}
 }
 
-// once runs an executable without the cookie to its end.
+// runOnce runs an executable without the cookie until it ends.
 func (b *fixture) runOnce(ctx context.Context, args ...string) (stdout, stderr string, err error) {
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
@@ -82,7 +82,7 @@ func checkFields(b *fixture) {
 		}
 	}
 	if !slices.Contains(b.Info.Protocol, sdk.Protocol) {
-		b.errorf("protocol is %v, which has no %d", b.Info.Protocol, sdk.Protocol)
+		b.errorf("protocol is %v, which does not contain %d", b.Info.Protocol, sdk.Protocol)
 	}
 }
 
@@ -96,7 +96,7 @@ func checkName(b *fixture) {
 	}
 }
 
-// otherTypes are values that are not of a type of option.
+// otherTypes maps each type of option to a value of another type.
 var otherTypes = map[string]string{
 	sdk.TypeString: `{}`, sdk.TypeInt: `{}`, sdk.TypeFloat: `{}`, sdk.TypeBool: `[]`, sdk.TypeList: `17`, sdk.TypeMap: `17`,
 }
@@ -105,7 +105,7 @@ func checkOptions(b *fixture) {
 	seen := map[string]bool{}
 	for _, o := range b.Info.Options {
 		if o.Name == "" || seen[o.Name] || strings.ContainsAny(o.Name, " .=") {
-			b.errorf("option %q: its name is empty, taken or no word", o.Name)
+			b.errorf("option %q: its name is empty, not unique or not one word", o.Name)
 		}
 		seen[o.Name] = true
 		if o.Help == "" {
@@ -139,12 +139,12 @@ func checkCookie(b *fixture) {
 	defer cancel()
 	out, errs, err := b.runOnce(ctx, b.Command...)
 	if _, ended := errors.AsType[*exec.ExitError](err); !ended {
-		b.errorf("run by hand it did not exit with an error: %v", err)
+		b.errorf("run without the cookie it did not exit with an error: %v", err)
 	}
 	if out != "" {
 		b.errorf("it printed %.200q to stdout", out)
 	}
 	if errs == "" {
-		b.errorf("it said nothing on stderr")
+		b.errorf("it printed nothing to stderr")
 	}
 }

@@ -1,8 +1,8 @@
-// Package conformance is the conformance kit: what every launcher has to do, as one list
-// of checks. The command `ipcore launchers test` runs them against an executable
-// in any language, package plugintest against a launcher in Go inside its test.
+// Package conformance is the list of checks that every launcher has to pass. The
+// command `ipcore launchers test` runs them on an executable in any language, and
+// package plugintest on a launcher in Go inside its test.
 //
-// The checks start real workloads, which are small shell scripts that leave
-// files in a folder, and look at them from outside. A check that is about a power
-// that the launcher does not announce is not applicable (NA).
+// The checks start real workloads, small shell scripts that create files in a folder,
+// and observe them from outside. A check of a capability that the launcher does not
+// declare is not applicable.
 package conformance

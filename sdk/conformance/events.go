@@ -10,20 +10,20 @@ import (
 )
 
 // errStopStream ends a stream of events from within its callback.
-var errStopStream = errors.New("enough")
+var errStopStream = errors.New("stop the stream")
 
 var eventChecks = []Check{{
 	Name: "events-order", run: func(b *fixture) { b.start(2, sleeper); b.stop(); b.eventLog(b.Client) },
-	Want: "events are numbered from 1, begin with running, and end with stopped, told once; then the stream ends",
+	Want: "events are numbered from 1, the first is running and the last stopped, each once; then the stream ends",
 }, {
 	Name: "events-resume", run: checkEventsResume,
-	Want: "events after a number are the rest, and none after the last",
+	Want: "a stream after a number has the remaining events, and none after the last",
 }, {
 	Name: "events-many", run: checkEventsMany,
-	Want: "50 streams of one id are told everything each, and the plugin answers meanwhile",
+	Want: "each of 50 streams of one id has all events, and the plugin answers meanwhile",
 }, {
 	Name: "events-cancel", run: checkEventsCancel,
-	Want: "a caller that cancels its stream does no harm",
+	Want: "a canceled stream does not affect others",
 }}
 
 func checkEventsResume(b *fixture) {
@@ -33,11 +33,11 @@ func checkEventsResume(b *fixture) {
 	b.checkEvents(all)
 	for after := range uint64(len(all)) {
 		if rest := b.events(b.Client, after); len(rest) != len(all)-int(after) || rest[0].Seq != after+1 {
-			b.errorf("after %d of %s came %s", after, eventsText(all), eventsText(rest))
+			b.errorf("after event %d of %s the stream has %s", after, eventsText(all), eventsText(rest))
 		}
 	}
 	if rest := b.events(b.Client, uint64(len(all))+5); len(rest) > 0 {
-		b.errorf("after the last came %s", eventsText(rest))
+		b.errorf("after the last event the stream has %s", eventsText(rest))
 	}
 }
 
@@ -45,7 +45,7 @@ func checkEventsMany(b *fixture) {
 	const streams = 50
 	b.start(2, sleeper)
 	var group, opened sync.WaitGroup
-	stories := make([][]sdk.Event, streams)
+	logs := make([][]sdk.Event, streams)
 	errs := make([]error, streams)
 	opened.Add(streams)
 	for i := range streams {
@@ -56,12 +56,12 @@ func checkEventsMany(b *fixture) {
 			defer cancel()
 			errs[i] = b.Events(ctx, "w", 0, func(e sdk.Event) error {
 				once.Do(opened.Done)
-				stories[i] = append(stories[i], e)
+				logs[i] = append(logs[i], e)
 				return nil
 			})
 		})
 	}
-	opened.Wait() // every stream has brought "running"
+	opened.Wait() // every stream has the event "running"
 	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
 	defer cancel()
 	b.noError("health with 50 streams open", b.Ping(ctx))
@@ -71,7 +71,7 @@ func checkEventsMany(b *fixture) {
 		if errs[i] != nil {
 			b.fatalf("stream %d: %v", i, errs[i])
 		}
-		b.checkEvents(stories[i])
+		b.checkEvents(logs[i])
 	}
 }
 
@@ -79,26 +79,26 @@ func checkEventsCancel(b *fixture) {
 	b.start(1, sleeper)
 	ctx, cancel := context.WithCancel(b.ctx)
 	err := b.Events(ctx, "w", 0, func(sdk.Event) error { cancel(); return nil })
-	b.wantError("a cancelled stream", err, context.Canceled)
+	b.wantError("a canceled stream", err, context.Canceled)
 	b.stop()
 	b.eventLog(b.Client)
 }
 
 var detachChecks = []Check{{
 	Name: "detach", run: checkDetach,
-	Want: "Detach ends the streams, frees the id and leaves the workload, which FromDict finds again",
+	Want: "Detach ends the streams, frees the id and leaves the workload running, and FromDict finds it again",
 }}
 
 func checkDetach(b *fixture) {
 	state := b.start(2, sleeper)
-	story := make(chan error, 1)
-	go func() { story <- b.Events(b.ctx, "w", 0, func(sdk.Event) error { return nil }) }()
+	ended := make(chan error, 1)
+	go func() { ended <- b.Events(b.ctx, "w", 0, func(sdk.Event) error { return nil }) }()
 	b.noError("Detach", b.Detach(b.ctx, "w"))
 	select {
-	case err := <-story:
-		b.wantError("the stream of what was detached", err, sdk.ErrNotRunning)
+	case err := <-ended:
+		b.wantError("the stream of the detached id", err, sdk.ErrNotRunning)
 	case <-time.After(b.Patience):
-		b.errorf("the stream is open %v after Detach", b.Patience)
+		b.errorf("the stream is still open %v after Detach", b.Patience)
 	}
 	_, err := b.ToDict(b.ctx, "w")
 	b.wantError("ToDict after Detach", err, sdk.ErrNotRunning)

@@ -8,33 +8,33 @@ import (
 
 var exitChecks = []Check{{
 	Name: "engine-killed", EngineSets: true, Capability: sdk.CapabilityWait, run: checkEngineKilled,
-	Want: "that one engine of a set was killed from outside is told of, as changed with its index or, where all end with it, as stopped",
+	Want: "when one engine of a set is killed from outside, the event is changed with its index, or stopped where all engines end with one",
 }, {
 	Name: "workload-killed", run: checkWorkloadKilled,
-	Want: "that the workload was killed from outside is noticed: stopped, told once, with a code that is not 0",
+	Want: "when the workload is killed from outside, there is one event stopped, with a code other than 0",
 }, {
 	Name: "exit-code", run: checkExitCode,
-	Want: "the exit code of what ends by itself is told, or -1 for not known",
+	Want: "when the workload ends by itself, the event has its exit code, or -1 for not known",
 }, {
 	Name: "ended-before-events", run: checkEndedBeforeEvents,
-	Want: "what ended before the events were asked for is told of all the same",
+	Want: "a workload that ended before its events were requested has all its events",
 }}
 
 func checkEngineKilled(b *fixture) {
 	b.start(3, sleeper)
 	_, alive := b.pids()
 	b.kill(alive[1])
-	var told sdk.Event
+	var event sdk.Event
 	ctx, cancel := context.WithTimeout(b.ctx, b.Patience)
 	defer cancel()
 	err := b.Events(ctx, "w", 1, func(e sdk.Event) error {
-		told = e
+		event = e
 		return errStopStream
 	})
 	switch {
-	case told.Kind == sdk.EventStopped, told.Kind == sdk.EventChanged && told.Index >= 0 && told.Index < 3:
+	case event.Kind == sdk.EventStopped, event.Kind == sdk.EventChanged && event.Index >= 0 && event.Index < 3:
 	default:
-		b.errorf("told was %+v (%v)", told, err)
+		b.errorf("the event is %+v (%v)", event, err)
 	}
 	b.stop()
 }
@@ -57,10 +57,10 @@ func (b *fixture) startPIDs(n int) []int {
 }
 
 func checkExitCode(b *fixture) {
-	b.start(2, waitForGo+`echo the last words; exit 7`)
+	b.start(2, waitForGo+`echo last output; exit 7`)
 	b.writeGoFile()
 	if end := b.eventLog(b.Client); end.Exit.Code != 7 && end.Exit.Code != -1 {
-		b.errorf("it ended with 7 and was told to have ended with %d", end.Exit.Code)
+		b.errorf("it ended with code 7, and the event has code %d", end.Exit.Code)
 	}
 }
 

@@ -18,23 +18,23 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// maxSeen bounds what one line of the report tells, in bytes.
+// maxSeen bounds a text in the report about what was seen, in bytes.
 const maxSeen = 600
 
-// bed is one check that runs: an opened plugin, and a folder in which workloads
-// leave files.
+// fixture is what one run of a check uses: an opened plugin, and a folder in which
+// workloads create files.
 type fixture struct {
 	*run
 	check  Check
 	kind   sdk.Kind
 	ctx    context.Context
-	dir    string // of the workloads' files
-	secret string // what must not be seen outside of the workload
-	tag    string // of everything that the check starts
+	dir    string // for the workloads' files
+	secret string // must not be visible outside of the workload
+	tag    string // tag of everything that the check starts
 
-	*sdk.Client // of plugin; nil for a check of the executable
+	*sdk.Client // the client of plugin; nil for a check of the executable
 	plugin      Plugin
-	state       sdk.State // of what a plugin process of the check's own has started
+	state       sdk.State // of the workload that stopRestored has to stop
 
 	mu       sync.Mutex
 	outcome  Outcome
@@ -42,17 +42,17 @@ type fixture struct {
 	cleanups []func()
 }
 
-// notApplicable tells why the check is not for this launcher, or "".
+// notApplicable returns the reason why the check does not apply to this launcher, or "".
 func (b *fixture) notApplicable() string {
 	switch {
 	case b.check.Executable && len(b.Command) == 0:
-		return "it needs the plugin's executable"
+		return "the check needs the plugin's executable"
 	case b.check.Linux && runtime.GOOS != "linux":
-		return "it reads /proc, so it needs Linux"
+		return "the check reads /proc, so it needs Linux"
 	case b.check.EngineSets && b.kind != sdk.Engine:
-		return "it is about sets of engines"
+		return "the check applies to sets of engines only"
 	case b.check.Capability != "" && !b.Info.Has(b.check.Capability):
-		return "the power " + string(b.check.Capability) + " is not declared"
+		return "the capability " + string(b.check.Capability) + " is not declared"
 	}
 	if hints := b.Info.Conformance; hints != nil {
 		return hints.Skip[b.check.Name]
@@ -63,7 +63,7 @@ func (b *fixture) notApplicable() string {
 func (b *fixture) setUp() {
 	dir, err := os.MkdirTemp(b.Dir, "ipcore-check-")
 	if err != nil {
-		b.fatalf("make a folder: %v", err)
+		b.fatalf("create a folder: %v", err)
 	}
 	b.dir = dir
 	b.secret = b.mark + "-" + filepath.Base(dir)
@@ -79,21 +79,21 @@ func (b *fixture) setUp() {
 	}
 }
 
-// endLeft stops what a failed check left, while the plugin is there to do it.
+// stopLeftWorkload stops the workload of a failed check, while the plugin can do it.
 func (b *fixture) stopLeftWorkload() {
 	if _, alive := b.pids(); b.outcome != Fail && len(alive) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), b.Patience)
 	defer cancel()
-	_ = b.Stop(ctx, "w") // stopped or never started in most cases
+	_ = b.Stop(ctx, "w") // mostly it is stopped already, or was never started
 }
 
 // open opens one more plugin, as a later start of ipcore would.
 func (b *fixture) open() Plugin {
 	p, err := b.Open(b.ctx)
 	if err != nil {
-		b.fatalf("the plugin can't be opened: %v", err)
+		b.fatalf("open the plugin: %v", err)
 	}
 	b.onCleanup(p.Close)
 	return p
@@ -106,10 +106,10 @@ func (b *fixture) usePlugin() {
 	b.onCleanup(b.stopLeftWorkload)
 }
 
-// another answers the client of one more plugin.
+// anotherClient returns the client of one more plugin.
 func (b *fixture) anotherClient() *sdk.Client { return b.open().Client() }
 
-// later registers what to do at the end, last first.
+// onCleanup registers a function to call at the end, in reverse order.
 func (b *fixture) onCleanup(f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -131,7 +131,7 @@ func (b *fixture) cleanUp() {
 	}
 }
 
-// errorf notes a failure; the check goes on.
+// errorf records a failure; the check continues.
 func (b *fixture) errorf(format string, args ...any) {
 	text := strings.ToValidUTF8(strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " | "), "\uFFFD")
 	if len(text) > maxSeen {
@@ -145,13 +145,13 @@ func (b *fixture) errorf(format string, args ...any) {
 	}
 }
 
-// fatalf notes a failure and ends the check.
+// fatalf records a failure and ends the check.
 func (b *fixture) fatalf(format string, args ...any) {
 	b.errorf(format, args...)
 	runtime.Goexit()
 }
 
-// na ends the check as not applicable.
+// skip ends the check as not applicable.
 func (b *fixture) skip(format string, args ...any) {
 	b.mu.Lock()
 	if b.outcome != Fail {
@@ -162,33 +162,32 @@ func (b *fixture) skip(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// no fails when there is an error.
+// noError fails the check if err is not nil.
 func (b *fixture) noError(what string, err error) {
 	if err != nil {
 		b.errorf("%s: %v", what, err)
 	}
 }
 
-// is fails unless err wraps the sentinel.
+// wantError fails the check unless err wraps want.
 func (b *fixture) wantError(what string, err, want error) {
 	if !errors.Is(err, want) {
-		b.errorf("%s: %v, not an error that is %q", what, err, want)
+		b.errorf("%s: got %v, want an error that wraps %q", what, err, want)
 	}
 }
 
-// script answers a shell script that begins with the folder in $D and leaves its
-// pid behind.
+// script returns a shell script that sets $D to the folder and records its pid first.
 func (b *fixture) script(text string) string {
 	return "D=" + sdk.ShellQuote(b.dir) + "; " + writePID + text
 }
 
-// announce leaves the pid of the shell that runs it in a file's name.
+// writePID records the pid of the shell that runs it, as the name of a file.
 const writePID = `: >"$D/pid.$$"; `
 
-// sleeper is the end of a script that lives until it is ended.
+// sleeper is the end of a script that runs until it is ended.
 const sleeper = `exec sleep 600`
 
-// request asks for a workload: n copies of a shell script.
+// request returns a request for a workload: n copies of a shell script.
 func (b *fixture) request(id string, n int, script string) sdk.StartRequest {
 	r := sdk.StartRequest{
 		Kind: b.kind, ID: id, ProfileDir: b.dir, ClusterID: "check",
@@ -205,7 +204,8 @@ func (b *fixture) request(id string, n int, script string) sdk.StartRequest {
 	return r
 }
 
-// n is how many processes a request for n engines makes of this kind.
+// processes returns how many processes a request for n engines starts: n for a set, else
+// one.
 func (b *fixture) processes(n int) int {
 	if b.kind == sdk.Engine {
 		return n
@@ -213,12 +213,11 @@ func (b *fixture) processes(n int) int {
 	return 1
 }
 
-// start starts the workload "w" and waits until its processes have announced
-// themselves.
+// start starts the workload "w" and waits until its processes have recorded their pids.
 func (b *fixture) start(n int, script string) sdk.State {
 	state := b.mustStart(b.request("w", n, script))
 	if len(state) == 0 || state[0] != '{' || !json.Valid(state) {
-		b.fatalf("Start answered a state that is not a JSON object: %.200q", []byte(state))
+		b.fatalf("Start returned a state that is not a JSON object: %.200q", []byte(state))
 	}
 	b.waitAlive(b.processes(n))
 	return state
@@ -233,13 +232,13 @@ func (b *fixture) mustStart(r sdk.StartRequest) sdk.State {
 	return state
 }
 
-// stop stops the workload "w", after which nothing of it may be left.
+// stop stops the workload "w" and checks that nothing of it is left.
 func (b *fixture) stop() {
 	b.noError("Stop", b.Stop(b.ctx, "w"))
 	b.noneAlive("after Stop")
 }
 
-// pids answers the processes that announced themselves, and which are alive.
+// pids returns the recorded pids, and those that are alive.
 func (b *fixture) pids() (all, alive []int) {
 	files, err := filepath.Glob(filepath.Join(b.dir, "pid.*"))
 	if err != nil {
@@ -269,20 +268,19 @@ func (b *fixture) waitAlive(n int) {
 	b.waitFor(func() bool {
 		_, pids = b.pids()
 		return len(pids) == n
-	}, func() string { return fmt.Sprintf("%d processes are alive, not %d", len(pids), n) })
+	}, func() string { return fmt.Sprintf("%d processes are alive, want %d", len(pids), n) })
 }
 
-// noneAlive fails at once when a process of a workload is alive, or another that
-// was started for it.
+// noneAlive fails the check if a process of a workload, or one that it started, is alive.
 func (b *fixture) noneAlive(when string) {
 	if _, alive := b.pids(); len(alive) > 0 {
 		b.errorf("%s: processes %v are alive", when, alive)
 	} else if left := leftProcesses(b.secret); len(left) > 0 {
-		b.errorf("%s: alive are %v", when, left)
+		b.errorf("%s: these processes are alive: %v", when, left)
 	}
 }
 
-// holds tells whether a condition comes true in time.
+// eventually reports whether a condition becomes true within Patience.
 func (b *fixture) eventually(f func() bool) bool {
 	limit := time.Now().Add(b.Patience)
 	for !f() {
@@ -294,15 +292,16 @@ func (b *fixture) eventually(f func() bool) bool {
 	return true
 }
 
-// until waits for a condition, and ends the check when it does not come.
+// waitFor waits until a condition is true, and ends the check if it does not become true
+// in time.
 func (b *fixture) waitFor(f func() bool, otherwise func() string) {
 	if !b.eventually(f) {
-		b.fatalf("after %v %s", b.Patience, otherwise())
+		b.fatalf("after %v: %s", b.Patience, otherwise())
 	}
 }
 
-// kill ends a process from outside and waits until it is gone. It may have gone with
-// another: some MPIs end all ranks with one.
+// kill ends a process from outside and waits until it has ended. It may have ended
+// together with another: some MPIs end all ranks with one.
 func (b *fixture) kill(pid int) {
 	p, err := os.FindProcess(pid)
 	if err == nil {
@@ -311,10 +310,10 @@ func (b *fixture) kill(pid int) {
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
 		b.fatalf("kill pid %d: %v", pid, err)
 	}
-	b.waitFor(func() bool { return !isAlive(pid) }, func() string { return fmt.Sprintf("pid %d lives in spite of SIGKILL", pid) })
+	b.waitFor(func() bool { return !isAlive(pid) }, func() string { return fmt.Sprintf("pid %d is alive after SIGKILL", pid) })
 }
 
-// sweep ends what a failed check left.
+// killLeft kills the processes that a failed check has left.
 func (b *fixture) killLeft() {
 	_, alive := b.pids()
 	for _, pid := range alive {
@@ -324,18 +323,18 @@ func (b *fixture) killLeft() {
 	}
 }
 
-// text answers what a workload wrote into a file of the folder, once it is there.
+// readFile waits until a workload has written a file of the folder, and returns its text.
 func (b *fixture) readFile(name string) string {
 	var text []byte
 	b.waitFor(func() bool {
 		var err error
 		text, err = os.ReadFile(filepath.Join(b.dir, name))
 		return err == nil
-	}, func() string { return "the workload has not written what it sees" })
+	}, func() string { return "the workload has not written the file " + name })
 	return string(text)
 }
 
-// events collects all events of "w" after a number, until the workload has ended.
+// events returns all events of "w" after a number, once the workload has ended.
 func (b *fixture) events(c *sdk.Client, after uint64) []sdk.Event {
 	ctx, cancel := context.WithTimeout(b.ctx, b.Patience)
 	defer cancel()
@@ -346,14 +345,14 @@ func (b *fixture) events(c *sdk.Client, after uint64) []sdk.Event {
 	return all
 }
 
-// story collects and checks the whole story of "w", and answers its end.
+// eventLog reads and checks all events of "w", and returns the last one.
 func (b *fixture) eventLog(c *sdk.Client) sdk.Event {
 	all := b.events(c, 0)
 	b.checkEvents(all)
 	return all[len(all)-1]
 }
 
-// told is a story in short.
+// eventsText returns a short text about events.
 func eventsText(events []sdk.Event) string {
 	words := make([]string, len(events))
 	for i, e := range events {
@@ -362,18 +361,18 @@ func eventsText(events []sdk.Event) string {
 	return "[" + strings.Join(words, ", ") + "]"
 }
 
-// wellFormed checks a whole story of events.
+// checkEvents checks the form and the order of all events of a workload.
 func (b *fixture) checkEvents(events []sdk.Event) {
 	for i, e := range events {
 		last := i == len(events)-1
 		if e.Seq != uint64(i+1) || (e.Kind == sdk.EventRunning) != (i == 0) || (e.Kind == sdk.EventStopped) != last || e.ID != "w" {
-			b.fatalf("event %d is out of order: %s", i+1, eventsText(events))
+			b.fatalf("event %d has a wrong number, kind or id: %s", i+1, eventsText(events))
 		}
 		if len(e.Text) > 16<<10 {
 			b.errorf("event %d has a text of %d bytes, the limit is 16 KiB", e.Seq, len(e.Text))
 		}
 	}
 	if len(events) < 2 {
-		b.fatalf("the story is %s; it has to begin with running and end with stopped", eventsText(events))
+		b.fatalf("the events are %s; they have to begin with running and end with stopped", eventsText(events))
 	}
 }

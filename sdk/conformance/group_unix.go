@@ -8,13 +8,14 @@ import (
 	"syscall"
 )
 
-// ownGroup keeps a terminal's signals away from the command and its children.
+// ownGroup puts the command and its children into a process group, so that a terminal's
+// signals do not reach them.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
-// killGroup ends the process and what it started; workloads have sessions of
-// their own and are not touched.
+// killGroup kills the process and its children, but not workloads, which have sessions
+// of their own.
 func killGroup(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGKILL) }
 
-// terminate asks for an orderly end, interrupt is what Ctrl-C sends.
+// terminate asks the process to end; interrupt sends the signal of Ctrl-C.
 func terminate(p *os.Process) error { return p.Signal(syscall.SIGTERM) }
 func interrupt(p *os.Process) error { return p.Signal(syscall.SIGINT) }

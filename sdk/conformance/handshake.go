@@ -24,16 +24,16 @@ import (
 
 var handshakeChecks = []Check{{
 	Name: "handshake-line", Once: true, Executable: true, run: func(b *fixture) { b.startRaw(nil).line() },
-	Want: "the first line on stdout, in time, is 1|VERSION|unix|PATH|grpc| with nothing or an unpadded certificate behind it",
+	Want: "the first line on stdout arrives in time and is 1|VERSION|unix|PATH|grpc| followed by nothing or an unpadded certificate",
 }, {
 	Name: "socket-private", Once: true, Executable: true, run: checkSocket,
-	Want: "it listens in the folder that it was given, where only its user can connect, or on 127.0.0.1",
+	Want: "it listens in the folder that it was given, in which only its user can connect, or on 127.0.0.1",
 }, {
 	Name: "version-newer-host", Once: true, Executable: true, run: checkNewerHost,
-	Want: "offered the versions 2 and 1 of the contract it takes the greatest that it describes",
+	Want: "if it is offered versions 2 and 1 of the contract, it selects the highest that it describes",
 }, {
 	Name: "version-unknown", Once: true, Executable: true, run: checkUnknownVersion,
-	Want: "offered version 7 alone it ends, or answers with a version that it describes; it does not claim 7",
+	Want: "if it is offered version 7 only, it ends, or answers with a version that it describes",
 }, {
 	Name: "health", Once: true, Executable: true, run: func(b *fixture) { b.startServing() },
 	Want: "grpc.health.v1.Health/Check of \"plugin\" answers SERVING",
@@ -42,11 +42,11 @@ var handshakeChecks = []Check{{
 	Want: "a connection without TLS is refused",
 }, {
 	Name: "tls-no-certificate", Once: true, Executable: true,
-	run:  func(b *fixture) { b.refusesClient(&tls.Config{InsecureSkipVerify: true}) }, //nolint:gosec // a client that hides who it is
+	run:  func(b *fixture) { b.refusesClient(&tls.Config{InsecureSkipVerify: true}) }, //nolint:gosec // this client must be refused
 	Want: "a client without a certificate is refused",
 }, {
 	Name: "tls-unknown-ca", Once: true, Executable: true, run: checkUnknownCA,
-	Want: "a client whose certificate has the same names and another authority is refused",
+	Want: "a client whose certificate has the right names but was issued by another authority is refused",
 }, {
 	Name: "tls-1.2", Once: true, Executable: true, run: func(b *fixture) { b.acceptsTLS(tls.VersionTLS12) },
 	Want: "TLS 1.2 works",
@@ -55,10 +55,10 @@ var handshakeChecks = []Check{{
 	Want: "TLS 1.3 works",
 }, {
 	Name: "unknown-call", Once: true, Executable: true, run: checkUnknownCall,
-	Want: "a call that is not in the contract is UNIMPLEMENTED, and the plugin goes on",
+	Want: "a call that is not in the contract is UNIMPLEMENTED, and the plugin continues to serve",
 }, {
 	Name: "stdout-silent", Once: true, Executable: true, run: checkStdout,
-	Want: "nothing but the handshake appears on stdout, through a start and a stop",
+	Want: "nothing but the handshake appears on stdout, also during a start and a stop",
 }}
 
 func checkSocket(b *fixture) {
@@ -76,12 +76,12 @@ func checkSocket(b *fixture) {
 		b.errorf("its socket: %v", err)
 	case !within(p.address, p.dir):
 		b.errorf("it listens on %s, which is not in the folder %s", p.address, p.dir)
-	case i.Mode().Perm()&0o022 != 0: // to connect is to write
+	case i.Mode().Perm()&0o022 != 0: // connecting needs write permission
 		b.errorf("the socket's mode is %v", i.Mode())
 	}
 }
 
-// within tells whether a path lies in a folder, links resolved.
+// within reports whether a path is in a folder, with symbolic links resolved.
 func within(path, dir string) bool {
 	real, err := filepath.EvalSymlinks(filepath.Dir(path))
 	want, err2 := filepath.EvalSymlinks(dir)
@@ -96,7 +96,7 @@ func checkNewerHost(b *fixture) {
 		}
 	}
 	if got := b.startRaw(map[string]string{"PLUGIN_PROTOCOL_VERSIONS": "2,1"}).line(); got != want {
-		b.errorf("it describes %v and took %s", b.Info.Protocol, got)
+		b.errorf("it describes %v and selected %s", b.Info.Protocol, got)
 	}
 }
 
@@ -110,19 +110,19 @@ func checkUnknownVersion(b *fixture) {
 	case form == nil:
 		b.errorf("it printed %.120q", line)
 	case !slices.ContainsFunc(b.Info.Protocol, func(v int) bool { return fmt.Sprint(v) == form[1] }):
-		b.errorf("it describes %v and claims %s", b.Info.Protocol, form[1])
+		b.errorf("it describes %v and answered with %s", b.Info.Protocol, form[1])
 	}
 }
 
-// refuses fails when a client of that kind gets an answer.
-func (b *fixture) refusesClient(side *tls.Config) {
+// refusesClient fails the check if a client with this TLS configuration gets an answer.
+func (b *fixture) refusesClient(config *tls.Config) {
 	p, _, c := b.startServing()
 	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
 	defer cancel()
-	if err := sdk.NewClient(p.connect(side)).Ping(ctx); err == nil {
-		b.errorf("it answered")
+	if err := sdk.NewClient(p.connect(config)).Ping(ctx); err == nil {
+		b.errorf("the client got an answer")
 	}
-	b.noError("afterwards, to its host, health", c.Ping(b.ctx))
+	b.noError("afterwards, health for the host", c.Ping(b.ctx))
 }
 
 func checkUnknownCA(b *fixture) {
@@ -130,26 +130,26 @@ func checkUnknownCA(b *fixture) {
 	if err != nil {
 		b.fatalf("%v", err)
 	}
-	side := other.Client()
-	side.InsecureSkipVerify = true // it is the stranger that has to be refused
-	b.refusesClient(side)
+	config := other.Client()
+	config.InsecureSkipVerify = true // the plugin has to refuse the client, not the client the plugin
+	b.refusesClient(config)
 }
 
 func (b *fixture) acceptsTLS(version uint16) {
 	p := b.startRaw(nil)
 	p.line()
-	side := p.clientTLS()
-	side.MinVersion, side.MaxVersion = version, version
+	config := p.clientTLS()
+	config.MinVersion, config.MaxVersion = version, version
 	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
 	defer cancel()
-	b.noError("health", sdk.NewClient(p.connect(side)).Ping(ctx))
+	b.noError("health", sdk.NewClient(p.connect(config)).Ping(ctx))
 }
 
 func checkUnknownCall(b *fixture) {
 	_, conn, c := b.startServing()
 	err := conn.Invoke(b.ctx, "/ipcore.launcher.v1.Launcher/Teleport", &emptypb.Empty{}, &emptypb.Empty{})
 	if status.Code(err) != codes.Unimplemented {
-		b.errorf("it answered %v", err)
+		b.errorf("the call returned %v", err)
 	}
 	b.noError("afterwards, health", c.Ping(b.ctx))
 }
@@ -158,7 +158,7 @@ func checkStdout(b *fixture) {
 	p, conn, c := b.startServing()
 	rest := make(chan []byte, 1)
 	go func() { // ends with the pipe
-		all, _ := io.ReadAll(bufio.NewReader(p.out)) // how it ends says nothing
+		all, _ := io.ReadAll(bufio.NewReader(p.out)) // the error does not matter
 		rest <- all
 	}()
 	b.Client = c
@@ -168,14 +168,15 @@ func checkStdout(b *fixture) {
 	select {
 	case all := <-rest:
 		if text := bytes.TrimSpace(all); len(text) > 0 {
-			b.errorf("on stdout came %.200q", text)
+			b.errorf("stdout has %.200q", text)
 		}
 	case <-time.After(endTimeout):
-		b.errorf("stdout is still open %v after Shutdown: something that it started holds it", endTimeout)
+		b.errorf("stdout is still open %v after Shutdown: a process that the plugin started holds it", endTimeout)
 	}
 }
 
-// shutdown asks the plugin to end. The answer may be lost with the connection.
+// shutdown asks the plugin to end. It returns nil if the answer is lost because the
+// connection ended.
 func shutdown(ctx context.Context, conn invoker) error {
 	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()

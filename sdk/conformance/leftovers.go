@@ -10,7 +10,7 @@ import (
 
 var leftoverChecks = []Check{{
 	Name: "leftovers", Last: true, Linux: true, run: checkLeftovers,
-	Want: "behind all checks no process is left that carries their mark in its environment",
+	Want: "after all checks no process is left that has their mark in its environment",
 }}
 
 func checkLeftovers(b *fixture) {
@@ -18,7 +18,7 @@ func checkLeftovers(b *fixture) {
 	if b.eventually(func() bool { left = leftProcesses(b.mark); return len(left) == 0 }) {
 		return
 	}
-	b.errorf("left are %v", left)
+	b.errorf("these processes are left: %v", left)
 	for _, s := range left {
 		if p, err := os.FindProcess(s.pid); err == nil {
 			_ = p.Kill() // it may have ended just now
@@ -26,7 +26,7 @@ func checkLeftovers(b *fixture) {
 	}
 }
 
-// stray is a process that was found by the mark in its environment.
+// leftProcess is a process that was found by a mark in its environment.
 type leftProcess struct {
 	pid     int
 	command string
@@ -34,8 +34,8 @@ type leftProcess struct {
 
 func (s leftProcess) String() string { return fmt.Sprintf("pid %d (%.60s)", s.pid, s.command) }
 
-// strays answers the processes, of any parent, that carry a mark in their
-// environment. Where there is no /proc it answers none.
+// leftProcesses returns the processes, of any parent, that have a mark in their
+// environment. It returns none on a system without /proc.
 func leftProcesses(mark string) []leftProcess {
 	var found []leftProcess
 	files, err := filepath.Glob("/proc/[0-9]*/environ")
@@ -45,7 +45,7 @@ func leftProcesses(mark string) []leftProcess {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil || !bytes.Contains(text, []byte(mark)) {
-			continue // gone, or another user's
+			continue // the process is gone, or another user's
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		if err != nil || !isAlive(pid) {

@@ -6,13 +6,13 @@ import (
 
 var orphanChecks = []Check{{
 	Name: "orphans", Capability: sdk.CapabilityOrphans, run: checkOrphans,
-	Want: "a plugin that knows nothing of a workload finds it by its tag, and Remove ends it",
+	Want: "a plugin that does not hold a workload finds it by its tag, and Remove ends it",
 }, {
 	Name: "orphans-none", Capability: sdk.CapabilityOrphans, run: checkOrphansNone,
-	Want: "a tag that nothing carries, and a part of one that ends within a word, find nothing",
+	Want: "a tag that nothing has, and a part of a tag that ends within a word, find nothing",
 }}
 
-// sweepFor is a question for what carries a tag.
+// orphanQuery returns a query for a tag.
 func (b *fixture) orphanQuery(tag string, states ...sdk.State) sdk.OrphanQuery {
 	return sdk.OrphanQuery{Tag: tag, Options: b.request("w", 1, sleeper).Options, States: states}
 }
@@ -26,18 +26,18 @@ func checkOrphans(b *fixture) {
 	b.waitFor(func() bool {
 		found, err = c.Orphans(b.ctx, q)
 		return err != nil || len(found) > 0
-	}, func() string { return "nothing is found" })
+	}, func() string { return "Survivors finds nothing" })
 	b.noError("Survivors", err)
 	for _, s := range found {
 		if s.ID == "" || s.Text == "" || s.Tag != b.tag {
-			b.errorf("a survivor is %+v", s)
+			b.errorf("this survivor is not complete: %+v", s)
 		}
 	}
 	b.noError("Remove", c.RemoveOrphans(b.ctx, q, found))
 	b.noneAlive("after Remove")
 	b.noError("Remove again", c.RemoveOrphans(b.ctx, q, found))
 	if found, err = c.Orphans(b.ctx, q); err != nil || len(found) > 0 {
-		b.errorf("after Remove there are %+v, %v", found, err)
+		b.errorf("after Remove, Survivors returns %+v, %v", found, err)
 	}
 }
 

@@ -8,16 +8,16 @@ import (
 
 var outputChecks = []Check{{
 	Name: "output", Capability: sdk.CapabilityOutput, run: checkOutput,
-	Want: "Output shows what the workload wrote to stdout and stderr, while it runs",
+	Want: "while the workload runs, Output returns what it wrote to stdout and stderr",
 }, {
 	Name: "output-ended", Capability: sdk.CapabilityOutput, run: checkOutputEnded,
-	Want: "Output is there after the end, until it is asked for with remove",
+	Want: "Output is available after the end, until it is called with remove",
 }, {
 	Name: "output-binary", Capability: sdk.CapabilityOutput, run: checkOutputBinary,
-	Want: "output that is not UTF-8 and long does no harm",
+	Want: "long output that is not UTF-8 does no harm",
 }}
 
-// output waits until the workload's output holds the words.
+// waitForOutput waits until the workload's output contains the words.
 func (b *fixture) waitForOutput(words ...string) {
 	var text string
 	var err error
@@ -32,6 +32,7 @@ func (b *fixture) waitForOutput(words ...string) {
 	}, func() string { return "Output is " + quoteEnd(text) + errText(err) })
 }
 
+// quoteEnd returns the last 200 bytes of a text in quotes.
 func quoteEnd(text string) string {
 	if len(text) > 200 {
 		text = text[len(text)-200:]
@@ -39,6 +40,7 @@ func quoteEnd(text string) string {
 	return "\"" + strings.ToValidUTF8(text, "\uFFFD") + "\""
 }
 
+// errText returns ", " and the error, or "" for nil.
 func errText(err error) string {
 	if err == nil {
 		return ""

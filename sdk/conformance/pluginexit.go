@@ -11,29 +11,29 @@ import (
 
 var pluginExitChecks = []Check{{
 	Name: "shutdown", Once: true, Executable: true, run: checkShutdown,
-	Want: "asked by plugin.GRPCController/Shutdown it answers, ends within 5 s and removes its socket; its workload goes on",
+	Want: "after plugin.GRPCController/Shutdown it answers, ends within 5 s and removes its socket; its workload keeps running",
 }, {
 	Name: "sigterm", Once: true, Executable: true, run: checkTerminate,
-	Want: "SIGTERM is an orderly end; its workload goes on",
+	Want: "SIGTERM ends the plugin; its workload keeps running",
 }, {
 	Name: "sigint", Once: true, Executable: true, run: checkInterrupt,
 	Want: "SIGINT, which is Ctrl-C in the host's terminal, changes nothing",
 }, {
 	Name: "host-gone", Once: true, Executable: true, run: checkHostGone,
-	Want: "when its host dies it ends within 5 s; a workload that the host has named since its Start goes on",
+	Want: "when its host dies it ends within 5 s; a workload that the host has named in a call after Start keeps running",
 }, {
 	Name: "host-gone-unnamed", Once: true, Executable: true, run: checkHostGoneUnnamed,
-	Want: "when its host dies before it named the workload again, which nobody could find then, the workload is ended too",
+	Want: "when its host dies before it has named the workload in a call after Start, the plugin stops the workload, which nobody could find again",
 }, {
 	Name: "plugin-killed", Once: true, Executable: true, run: checkPluginKilled,
-	Want: "when the plugin is killed its workload goes on, and a new plugin finds and ends it",
+	Want: "when the plugin is killed its workload keeps running, and a new plugin finds and stops it",
 }, {
 	Name: "pipes-closed", Once: true, Executable: true, run: checkPipesClosed,
 	Want: "no workload holds the plugin's stdout or stderr: they close with the plugin",
 }}
 
-// held starts a workload in a plugin process of the check's own. The host has
-// named it, so it has the state.
+// startNamed starts a workload in a plugin process that the check started itself, and
+// names its id in a further call, which shows that the host has the state.
 func (b *fixture) startNamed() (*rawPlugin, *grpc.ClientConn, sdk.State) {
 	p, conn, c := b.startServing()
 	b.Client = c
@@ -46,7 +46,7 @@ func (b *fixture) startNamed() (*rawPlugin, *grpc.ClientConn, sdk.State) {
 	return p, conn, state
 }
 
-// endRestored ends what a plugin that is gone has left.
+// stopRestored stops the workload of a plugin that is gone.
 func (b *fixture) stopRestored() {
 	if _, alive := b.pids(); len(alive) == 0 || b.state == nil {
 		return
@@ -65,10 +65,10 @@ func (b *fixture) stopInNewPlugin(state sdk.State) {
 	b.noneAlive("after Stop in a new plugin")
 }
 
-// alive fails unless the workload goes on.
+// stillRuns fails the check unless the workload is running.
 func (b *fixture) stillRuns() {
 	if _, alive := b.pids(); len(alive) != b.processes(2) {
-		b.errorf("of the workload's %d processes %d are alive", b.processes(2), len(alive))
+		b.errorf("the workload has %d processes, and %d are alive", b.processes(2), len(alive))
 	}
 }
 
@@ -77,7 +77,7 @@ func checkShutdown(b *fixture) {
 	b.noError("Shutdown", shutdown(b.ctx, conn))
 	p.wantEnd("after Shutdown")
 	if left := p.leftoverFiles(); len(left) > 0 {
-		b.errorf("it left %v", left)
+		b.errorf("the plugin left %v", left)
 	}
 	b.stillRuns()
 }
@@ -93,7 +93,7 @@ func checkInterrupt(b *fixture) {
 	p, _, c := b.startServing()
 	b.noError("SIGINT", interrupt(p.cmd.Process))
 	if p.endsWithin(300 * time.Millisecond) {
-		b.fatalf("it ended")
+		b.fatalf("SIGINT ended the plugin")
 	}
 	b.noError("afterwards, health", c.Ping(b.ctx))
 }
@@ -112,7 +112,7 @@ func checkHostGoneUnnamed(b *fixture) {
 	b.onCleanup(b.stopRestored)
 	p.closeHostSide(conn)
 	if !p.endsWithin(b.Patience) {
-		b.fatalf("it is still there %v after its host's end", b.Patience)
+		b.fatalf("the plugin still runs %v after its host's end", b.Patience)
 	}
 	b.noneAlive("after the plugin's end")
 }
@@ -121,7 +121,7 @@ func checkPluginKilled(b *fixture) {
 	p, conn, state := b.startNamed()
 	b.noError("SIGKILL", p.cmd.Process.Kill())
 	<-p.ended
-	_ = conn.Close() // broken already
+	_ = conn.Close() // it is broken
 	b.stillRuns()
 	b.stopInNewPlugin(state)
 }
@@ -139,7 +139,7 @@ func checkPipesClosed(b *fixture) {
 	b.stillRuns()
 }
 
-// drains reads a pipe to its end, until a moment.
+// readsToEnd reads a pipe, and reports whether its end comes before limit.
 func readsToEnd(f *os.File, limit time.Time) bool {
 	if err := f.SetReadDeadline(limit); err != nil {
 		return false

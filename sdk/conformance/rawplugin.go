@@ -24,43 +24,43 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-const (
-	endTimeout = 5 * time.Second // until a plugin that was asked to end has ended
-)
+// endTimeout is how long a plugin that was asked to end may take.
+const endTimeout = 5 * time.Second
 
-// bare is a plugin process that the check started by itself, as the contract's
-// plain text says and without the host's library.
+// rawPlugin is a plugin process that a check starts itself, as the contract describes,
+// without the library that the host uses.
 type rawPlugin struct {
 	b      *fixture
 	cmd    *exec.Cmd
 	dir    string // of the socket and the certificates
 	certs  *hostcert.Certificates
 	out    *bufio.Reader
-	pipes  []*os.File // our ends of stdout and stderr
+	pipes  []*os.File // the host's ends of stdout and stderr
 	ended  chan struct{}
 	stderr process.TailBuffer
 
 	network, address string
-	own              []byte // certificate that the plugin made for itself, DER; nil for the host's files
+	own              []byte // the certificate that the plugin created, DER; nil if it uses the host's files
 }
 
-// lineForm is the one line that a plugin prints.
+// handshakePattern matches the line that a plugin prints.
 var handshakePattern = regexp.MustCompile(`^1\|(\d+)\|(unix|tcp)\|([^|]+)\|grpc\|([A-Za-z0-9+/]*)\r?\n$`)
 
-// bareStart starts the plugin; env is added to what a host gives, "" takes away.
+// startRaw starts the plugin with the variables of a host. env changes them; the value
+// "" removes a variable.
 func (b *fixture) startRaw(env map[string]string) *rawPlugin {
-	// A short path: a socket's name has at most some 100 bytes.
+	// The path has to be short: that of a socket has at most about 100 bytes.
 	dir, err := os.MkdirTemp(shortTemp(), "check")
 	if err != nil {
-		b.fatalf("make a folder for the socket: %v", err)
+		b.fatalf("create a folder for the socket: %v", err)
 	}
 	p := &rawPlugin{b: b, dir: dir, ended: make(chan struct{}), stderr: process.TailBuffer{Max: maxSeen / 2}}
-	b.onCleanup(func() { _ = os.RemoveAll(dir) }) // removed by the plugin in good cases
+	b.onCleanup(func() { _ = os.RemoveAll(dir) }) // mostly the plugin has removed it
 	if p.certs, err = hostcert.New(); err == nil {
 		err = p.certs.Write(dir)
 	}
 	if err != nil {
-		b.fatalf("make certificates: %v", err)
+		b.fatalf("issue certificates: %v", err)
 	}
 	all := map[string]string{
 		sdk.EnvCookie: sdk.Cookie, sdk.EnvTLSDir: dir, sdk.EnvLogLevel: "info",
@@ -81,17 +81,17 @@ func (b *fixture) startRaw(env map[string]string) *rawPlugin {
 	p.cmd.Stdout, p.cmd.Stderr = outW, errW
 	p.out, p.pipes = bufio.NewReader(outR), []*os.File{outR, errR}
 	err = p.cmd.Start()
-	_, _ = outW.Close(), errW.Close() // the plugin has them
+	_, _ = outW.Close(), errW.Close() // the plugin has its own
 	if err != nil {
 		b.fatalf("start %s: %v", b.Command[0], err)
 	}
 	go func() { // ends with the process
-		_ = p.cmd.Wait() // how it ended is read from ProcessState
+		_ = p.cmd.Wait() // ProcessState says how it ended
 		close(p.ended)
 	}()
 	go func() { _, _ = io.Copy(&p.stderr, errR) }() // ends with the pipe
 	b.onCleanup(func() {
-		_ = killGroup(p.cmd.Process) // ended already in good cases
+		_ = killGroup(p.cmd.Process) // mostly it has ended already
 		<-p.ended
 	})
 	return p
@@ -100,9 +100,9 @@ func (b *fixture) startRaw(env map[string]string) *rawPlugin {
 func (b *fixture) pipe() (r, w *os.File) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		b.fatalf("make a pipe: %v", err)
+		b.fatalf("create a pipe: %v", err)
 	}
-	b.onCleanup(func() { _, _ = r.Close(), w.Close() }) // closed already in most cases
+	b.onCleanup(func() { _, _ = r.Close(), w.Close() }) // mostly they are closed already
 	return r, w
 }
 
@@ -113,7 +113,8 @@ func shortTemp() string {
 	return "/tmp"
 }
 
-// line reads the plugin's first line, checks its form, and answers the version.
+// line reads the plugin's first line, checks its form, and returns the contract's
+// version in it.
 func (p *rawPlugin) line() string {
 	line, err := p.firstLine()
 	form := handshakePattern.FindStringSubmatch(line)
@@ -132,7 +133,7 @@ func (p *rawPlugin) line() string {
 	return form[1]
 }
 
-// firstLine reads the first line as it is.
+// firstLine reads the first line.
 func (p *rawPlugin) firstLine() (string, error) {
 	type read struct {
 		line string
@@ -154,46 +155,48 @@ func (p *rawPlugin) firstLine() (string, error) {
 	}
 }
 
-// invoker is a connection that calls are made on.
+// invoker is a connection on which calls are made.
 type invoker interface {
 	Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error
 }
 
-// host is the host's side of the TLS, which trusts what the plugin shows.
+// clientTLS returns the TLS configuration of the host, which accepts the certificate of
+// the plugin.
 func (p *rawPlugin) clientTLS() *tls.Config {
-	side := p.certs.Client()
+	config := p.certs.Client()
 	if p.own != nil {
 		cert, err := x509.ParseCertificate(p.own)
 		if err != nil {
 			p.b.fatalf("the certificate in the first line: %v", err)
 		}
-		side.RootCAs = x509.NewCertPool()
-		side.RootCAs.AddCert(cert)
+		config.RootCAs = x509.NewCertPool()
+		config.RootCAs.AddCert(cert)
 	}
-	return side
+	return config
 }
 
-// connect dials the plugin with a side of the TLS, nil for none.
-func (p *rawPlugin) connect(side *tls.Config) *grpc.ClientConn {
+// connect connects to the plugin with a TLS configuration; nil means without TLS.
+func (p *rawPlugin) connect(config *tls.Config) *grpc.ClientConn {
 	target := p.address
 	if p.network == "unix" {
 		target = "unix:" + target
 	}
 	creds := insecure.NewCredentials()
-	if side != nil {
-		creds = credentials.NewTLS(side)
+	if config != nil {
+		creds = credentials.NewTLS(config)
 	}
 	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(creds), grpc.WithIdleTimeout(0),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(sdk.MaxMessage), grpc.MaxCallSendMsgSize(sdk.MaxMessage)))
 	if err != nil {
 		p.b.fatalf("connect: %v", err)
 	}
-	p.b.onCleanup(func() { _ = conn.Close() }) // closed already in some checks
+	p.b.onCleanup(func() { _ = conn.Close() }) // some checks have closed it
 	return conn
 }
 
-// serve does what a host does up to the first answer: it reads the line,
-// connects, opens the stream that is the plugin's leash, and asks for its health.
+// startServing starts the plugin and does what a host does first: it reads the
+// handshake, connects, opens the stream whose end shows the plugin that its host is
+// gone, and checks the plugin's health.
 func (b *fixture) startServing() (*rawPlugin, *grpc.ClientConn, *sdk.Client) {
 	p := b.startRaw(nil)
 	p.line()
@@ -216,7 +219,7 @@ func (b *fixture) startServing() (*rawPlugin, *grpc.ClientConn, *sdk.Client) {
 	return p, conn, c
 }
 
-// gone waits for the plugin's end.
+// endsWithin reports whether the plugin ends within d.
 func (p *rawPlugin) endsWithin(d time.Duration) bool {
 	select {
 	case <-p.ended:
@@ -233,20 +236,19 @@ func (p *rawPlugin) wantEnd(when string) {
 	}
 }
 
-// vanish does to the plugin what the death of its host does.
+// closeHostSide closes the pipes and the connection, as the death of the host does.
 func (p *rawPlugin) closeHostSide(conn *grpc.ClientConn) {
 	for _, f := range p.pipes {
-		_ = f.Close() // so that a reader ends
+		_ = f.Close() // goroutines that read it end
 	}
-	_ = conn.Close() // it ends either way
+	_ = conn.Close() // the connection is gone even after an error
 }
 
-// litter answers what is in the folder that the plugin was given, beside the
-// host's own files.
+// leftoverFiles returns the files in the plugin's folder that are not the host's own.
 func (p *rawPlugin) leftoverFiles() []string {
 	entries, err := os.ReadDir(p.dir)
 	if err != nil {
-		return nil // removed
+		return nil // the folder was removed
 	}
 	var left []string
 	for _, e := range entries {

@@ -19,8 +19,7 @@ var requestChecks = []Check{
 	refusedRequest("id-empty", "an empty id", func(r *sdk.StartRequest) { r.ID = "" }),
 	refusedRequest("n-zero", "n of 0", func(r *sdk.StartRequest) { r.N = new(0) }),
 	refusedRequest("n-negative", "n of -1", func(r *sdk.StartRequest) { r.N = new(-1) }),
-	// With a program that is not there, so that a launcher without a limit starts
-	// nothing all the same.
+	// The program does not exist, so that a launcher without a limit starts nothing.
 	refusedRequest("n-huge", "n of 2147483647", func(r *sdk.StartRequest) {
 		r.N, r.Command = new(math.MaxInt32), []string{"/nonexistent/program"}
 	}),
@@ -29,27 +28,27 @@ var requestChecks = []Check{
 		Want: "Start of a controller with n, or of a single engine with n of 2, is INVALID_ARGUMENT and starts nothing",
 	},
 	refusedRequest("option-unknown", "an option that it does not describe", func(r *sdk.StartRequest) { r.Options = []byte(`{"check_unknown": 1}`) }),
-	refusedRequest("options-not-json", "options that are no JSON", func(r *sdk.StartRequest) { r.Options = []byte(`{`) }),
+	refusedRequest("options-not-json", "options that are not JSON", func(r *sdk.StartRequest) { r.Options = []byte(`{`) }),
 	refusedRequest("options-not-object", "options that are a list", func(r *sdk.StartRequest) { r.Options = []byte(`[1]`) }),
 	{
 		Name: "option-type", run: checkOptionType,
-		Want: "an option with a value of another type is INVALID_ARGUMENT",
+		Want: "an option with a value of the wrong type is INVALID_ARGUMENT",
 	}, {
 		Name: "options-large", run: checkLargeOptions,
-		Want: "options of 10 MiB are INVALID_ARGUMENT or taken, and the plugin goes on",
+		Want: "options of 10 MiB are INVALID_ARGUMENT or accepted, and the plugin continues to serve",
 	}, {
 		Name: "id-unsafe", run: checkUnsafeID,
-		Want: "an id with control characters, slashes or dots is INVALID_ARGUMENT or works; no file appears outside of the log's folder",
+		Want: "an id with control characters, slashes or dots is INVALID_ARGUMENT or works; no file appears outside of the log folder",
 	}, {
 		Name: "environment-invalid", run: checkInvalidEnvironment,
-		Want: "names and values that no environment can hold are INVALID_ARGUMENT, and start nothing",
+		Want: "variables that no environment can contain are INVALID_ARGUMENT and start nothing",
 	}, {
 		Name: "unknown-id", run: checkUnknownID,
 		Want: "ToDict, Stop and Events of an unknown id are NOT_FOUND; Detach of one succeeds",
 	},
 }
 
-// refused is a check that one change of a request makes Start refuse it.
+// refusedRequest returns the check that Start refuses a request with one change.
 func refusedRequest(name, what string, change func(*sdk.StartRequest)) Check {
 	return Check{
 		Name: name, Want: "Start with " + what + " is INVALID_ARGUMENT and starts nothing",
@@ -77,13 +76,13 @@ func checkSingle(b *fixture) {
 	case sdk.SingleEngine:
 		b.wantRefused("n of 2", func(r *sdk.StartRequest) { r.N = new(2) })
 	case sdk.Engine:
-		b.skip("it is not about sets of engines")
+		b.skip("the check does not apply to sets of engines")
 	}
 }
 
 func checkOptionType(b *fixture) {
 	if len(b.Info.Options) == 0 {
-		b.skip("it has no options")
+		b.skip("the launcher has no options")
 	}
 	checked := 0
 	for _, o := range b.Info.Options {
@@ -92,22 +91,22 @@ func checkOptionType(b *fixture) {
 			continue
 		}
 		checked++
-		b.wantRefused(fmt.Sprintf("%s: %s, which is no %s", o.Name, bad, o.Type), func(r *sdk.StartRequest) {
+		b.wantRefused(fmt.Sprintf("%s: %s, which is not of type %s", o.Name, bad, o.Type), func(r *sdk.StartRequest) {
 			r.Options = withOption(r.Options, o.Name, bad)
 		})
 	}
 	if checked == 0 {
-		b.skip("it has no option of a known type")
+		b.skip("the launcher has no option of a known type")
 	}
 }
 
-// withOption puts one more option into a JSON object.
+// withOption adds an option to a JSON object.
 func withOption(options []byte, name, value string) []byte {
 	object := bytes.TrimSpace(options)
 	if len(object) < 2 || string(object) == "{}" {
 		return fmt.Appendf(nil, "{%q: %s}", name, value)
 	}
-	// Of a key that comes twice the last one counts.
+	// When a key occurs twice, the last one counts.
 	return fmt.Appendf(nil, "%s, %q: %s}", object[:len(object)-1], name, value)
 }
 
@@ -137,13 +136,14 @@ func checkUnsafeID(b *fixture) {
 		}
 	}
 	if after := b.escapedFiles(); after != before {
-		b.errorf("outside of the log's folder appeared %s", strings.TrimPrefix(after, before))
+		b.errorf("these files appeared outside of the log folder: %s", strings.TrimPrefix(after, before))
 	}
 	b.noneAlive("afterwards")
 	b.noError("afterwards, health", b.Ping(b.ctx))
 }
 
-// outside lists what an id that leaves its folder would make.
+// escapedFiles returns the files that a workload creates if its id leads out of the log
+// folder.
 func (b *fixture) escapedFiles() string {
 	var found []string
 	for _, dir := range []string{b.dir, filepath.Dir(b.dir), "/"} {
@@ -158,7 +158,7 @@ func (b *fixture) escapedFiles() string {
 
 func checkInvalidEnvironment(b *fixture) {
 	for name, value := range map[string]string{"A=B": "x", "": "x", "CHECK_NUL": "a\x00b"} {
-		b.wantRefused(fmt.Sprintf("the variable %q of value %q", name, value), func(r *sdk.StartRequest) { r.Env[name] = value })
+		b.wantRefused(fmt.Sprintf("the variable %q with the value %q", name, value), func(r *sdk.StartRequest) { r.Env[name] = value })
 	}
 }
 
@@ -172,7 +172,7 @@ func checkUnknownID(b *fixture) {
 
 func (b *fixture) mkdir(dir string) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		b.fatalf("make a folder: %v", err)
+		b.fatalf("create a folder: %v", err)
 	}
 }
 
@@ -182,12 +182,12 @@ func sameFile(a, b string) bool {
 	return err == nil && err2 == nil && os.SameFile(i, j)
 }
 
-// splitRecords splits at the separators that end each word.
+// splitRecords splits at the separator that follows each word.
 func splitRecords(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\x1e"), "\x1e")
 }
 
-// variables answers the names in the output of env.
+// variables returns the names in the output of env.
 func variables(text string) []string {
 	var names []string
 	for line := range strings.Lines(text) {

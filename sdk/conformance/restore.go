@@ -10,37 +10,37 @@ import (
 
 var restoreChecks = []Check{{
 	Name: "restore", run: checkRestore,
-	Want: "a new plugin finds the workload with the state of Start, tells its story, and ends it",
+	Want: "a new plugin finds the workload with the state of Start, sends its events, and stops it",
 }, {
 	Name: "restore-again", run: checkRestoreAgain,
-	Want: "FromDict of what is held succeeds and changes nothing, and the state that it answers is as good as the first",
+	Want: "FromDict of an id that is held succeeds and changes nothing, and a workload is found with the state that FromDict returned",
 }, {
 	Name: "restore-two-plugins", run: checkRestoreTwoPlugins,
-	Want: "of two plugins that hold a workload, one notices that the other ended it",
+	Want: "when two plugins hold a workload, each notices that the other stopped it",
 }, {
 	Name: "restore-partial", EngineSets: true, run: checkRestorePartial,
-	Want: "a set that lost an engine meanwhile is found with the others, or is NOT_FOUND where all end with one",
+	Want: "a set that lost an engine meanwhile is found with the remaining ones, or is NOT_FOUND where all engines end with one",
 }, {
 	Name: "restore-ended", run: checkRestoreEnded,
-	Want: "FromDict of what has ended is NOT_FOUND, in the plugin that ended it and in a new one",
+	Want: "FromDict of a workload that has ended is NOT_FOUND, in the plugin that stopped it and in a new one",
 }, {
 	Name: "restore-killed", run: checkRestoreKilled,
-	Want: "FromDict of what was killed from outside while no plugin was there is NOT_FOUND",
+	Want: "FromDict of a workload that was killed while no plugin ran is NOT_FOUND",
 }, {
 	Name: "restore-newer-version", run: checkRestoreNewerVersion,
-	Want: "a state carries its version; one of a version from the future is refused, and not as NOT_FOUND",
+	Want: "a state contains its version; a state of a later version is refused, but not as NOT_FOUND",
 }, {
 	Name: "restore-not-json", run: checkRestoreNotJSON,
-	Want: "a state that is no JSON object is refused, and not as NOT_FOUND, which would drop it",
+	Want: "a state that is not a JSON object is refused, but not as NOT_FOUND, after which ipcore would forget the workload",
 }, {
 	Name: "restore-unknown-state", run: checkRestoreUnknownState,
-	Want: "a JSON object that is nobody's state is refused",
+	Want: "a JSON object that is not a state of the launcher is refused",
 }, {
 	Name: "restore-unknown-kind", run: checkRestoreUnknownKind,
 	Want: "FromDict of a kind that it does not describe is INVALID_ARGUMENT",
 }}
 
-// leave starts a workload of n and lets its plugin go.
+// startAndClose starts a workload of n processes and closes its plugin.
 func (b *fixture) startAndClose(n int) sdk.State {
 	state := b.start(n, sleeper)
 	if _, err := b.ToDict(b.ctx, "w"); err != nil { // the host has the state
@@ -51,7 +51,7 @@ func (b *fixture) startAndClose(n int) sdk.State {
 	return state
 }
 
-// restore takes the workload up in a new plugin, which is the check's from now on.
+// restore finds the workload again in a new plugin, which is the check's own from now on.
 func (b *fixture) restore(state sdk.State) sdk.State {
 	b.usePlugin()
 	again, err := b.FromDict(b.ctx, b.kind, "w", state)
@@ -71,10 +71,10 @@ func checkRestoreAgain(b *fixture) {
 	state := b.startAndClose(2)
 	again := b.restore(state)
 	if _, err := b.FromDict(b.ctx, b.kind, "w", state); err != nil {
-		b.errorf("FromDict of what is held: %v", err)
+		b.errorf("FromDict of an id that is held: %v", err)
 	}
 	if _, err := b.anotherClient().FromDict(b.ctx, b.kind, "w", again); err != nil {
-		b.errorf("FromDict of the state that FromDict answered: %v", err)
+		b.errorf("FromDict of the state that FromDict returned: %v", err)
 	}
 	b.waitAlive(b.processes(2))
 	b.stop()
@@ -111,12 +111,12 @@ func checkRestoreEnded(b *fixture) {
 	state := b.start(2, sleeper)
 	b.stop()
 	_, err := b.FromDict(b.ctx, b.kind, "w", state)
-	b.wantError("FromDict in the plugin that ended it", err, sdk.ErrNotRunning)
+	b.wantError("FromDict in the plugin that stopped it", err, sdk.ErrNotRunning)
 	c := b.anotherClient()
 	_, err = c.FromDict(b.ctx, b.kind, "w", state)
 	b.wantError("FromDict in a new plugin", err, sdk.ErrNotRunning)
 	_, err = c.ToDict(b.ctx, "w")
-	b.wantError("ToDict of what could not be restored", err, sdk.ErrNotRunning)
+	b.wantError("ToDict after the failed FromDict", err, sdk.ErrNotRunning)
 }
 
 func checkRestoreKilled(b *fixture) {
@@ -127,7 +127,7 @@ func checkRestoreKilled(b *fixture) {
 	}
 	c := b.anotherClient()
 	var err error
-	// A batch system may take a while to see it.
+	// A batch system may take a while to notice.
 	if !b.eventually(func() bool {
 		_, err = c.FromDict(b.ctx, b.kind, "w", state)
 		if err == nil {
@@ -135,7 +135,7 @@ func checkRestoreKilled(b *fixture) {
 		}
 		return errors.Is(err, sdk.ErrNotRunning)
 	}) {
-		b.errorf("after %v FromDict answers %v", b.Patience, err)
+		b.errorf("after %v FromDict returns %v", b.Patience, err)
 	}
 }
 
@@ -146,7 +146,7 @@ func checkRestoreNewerVersion(b *fixture) {
 		b.fatalf("the state: %v", err)
 	}
 	if _, ok := object["version"]; !ok {
-		b.errorf("the state has no version: %.200s", state)
+		b.errorf("the state has no key \"version\": %.200s", state)
 	}
 	object["version"] = json.RawMessage("9999")
 	newer, err := sdk.NewState(object)

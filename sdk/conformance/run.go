@@ -19,27 +19,28 @@ import (
 // DefaultPatience is the default of Config.Patience.
 const DefaultPatience = 30 * time.Second
 
-// Plugin is a plugin that the kit has opened.
+// Plugin is an opened plugin.
 type Plugin interface {
 	Client() *sdk.Client
-	// Close ends the plugin in order; its workloads run on.
+	// Close ends the plugin; its workloads keep running.
 	Close()
 }
 
-// Config says what to check.
+// Config describes what to check.
 type Config struct {
-	// Info is how the launcher describes itself.
+	// Info is the launcher's description.
 	Info sdk.Info
 	// Open opens one more plugin, as a later start of ipcore would.
 	Open func(context.Context) (Plugin, error)
 
-	// Describe is the executable that answers "describe", and Command how a host
-	// starts the plugin; they differ for a script behind a bridge. Without them
-	// the checks that need an executable are not applicable.
+	// Describe is the executable that answers "describe", and Command the command with
+	// which a host starts the plugin. They differ for a script, whose plugin is
+	// ipcore-launcher-exec. Without them the checks that need an executable are not
+	// applicable.
 	Describe string
 	Command  []string
 
-	// Kinds are what to check; nil means all that Info lists.
+	// Kinds are the kinds of workload to check; nil means all that Info lists.
 	Kinds []sdk.Kind
 	// Patience bounds every wait; 0 means DefaultPatience. A launcher without Wait
 	// needs more than its Info.PollEvery.
@@ -47,17 +48,18 @@ type Config struct {
 	// Prepare changes a request before it is sent, for example to add the options
 	// without which the launcher does not start. May be nil.
 	Prepare func(*sdk.StartRequest)
-	// DefaultN is how many engines a set gets when nobody says; 0 means not known.
+	// DefaultN is how many engines a set has when a request does not say; 0 means that
+	// it is not known.
 	DefaultN int
-	// Dir is where the workloads leave their files; their hosts have to see it. ""
-	// means the system's temporary folder.
+	// Dir is the folder in which workloads create files; the machines on which they run
+	// have to share it. "" means the system's temporary folder.
 	Dir string
 }
 
-// Outcome is what became of a check.
+// Outcome is the outcome of a check.
 type Outcome string
 
-// The outcomes. NotApplicable is no failure.
+// The outcomes. NotApplicable is not a failure.
 const (
 	Pass          Outcome = "pass"
 	Fail          Outcome = "FAIL"
@@ -67,22 +69,22 @@ const (
 // Result is one line of the report.
 type Result struct {
 	Check   string   `json:"check"`          // its name, "stop-twice"
-	Kind    sdk.Kind `json:"kind,omitempty"` // of the workload; "" when the check is not about one
-	Want    string   `json:"want"`           // what is expected, a sentence
+	Kind    sdk.Kind `json:"kind,omitempty"` // of the workload; "" when the check runs once for all kinds
+	Want    string   `json:"want"`           // the requirement, a sentence
 	Outcome Outcome  `json:"outcome"`
-	Seen    string   `json:"seen,omitempty"` // what was seen instead, or why it is not applicable
+	Seen    string   `json:"seen,omitempty"` // what was seen instead, or why the check is not applicable
 	Seconds float64  `json:"seconds"`
 }
 
 // Case is a check of one kind of workload, ready to run.
 type Case struct {
 	Check Check
-	Kind  sdk.Kind // "" when the check is not about one
+	Kind  sdk.Kind // "" when the check runs once for all kinds
 
 	run *run
 }
 
-// Name is "kind/check", or "check".
+// Name returns "kind/check", or "check" for a check that runs once.
 func (c Case) Name() string {
 	if c.Kind == "" {
 		return c.Check.Name
@@ -90,13 +92,15 @@ func (c Case) Name() string {
 	return string(c.Kind) + "/" + c.Check.Name
 }
 
-// run is what all cases of one report share.
+// run is shared by all cases of one report.
 type run struct {
 	Config
 	mark string // in the environment of every workload of the report
 }
 
-// Cases answers what there is to check, in the order of the report.
+// Cases returns the checks to run, in the order of the report. The error wraps
+// sdk.ErrBadOption when c.Kinds has a kind that the launcher does not start, or the
+// launcher's description skips a check that does not exist.
 func Cases(c Config) ([]Case, error) {
 	if runtime.GOOS == "windows" {
 		return nil, errors.New("the workloads of the conformance checks are shell scripts, which Windows does not run")
@@ -112,12 +116,12 @@ func Cases(c Config) ([]Case, error) {
 	}
 	dir, err := filepath.Abs(c.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("the workloads' folder: %w", err)
+		return nil, fmt.Errorf("the folder for workloads: %w", err)
 	}
 	c.Dir = dir
 	for _, k := range c.Kinds {
 		if !c.Info.Offers(k) {
-			return nil, fmt.Errorf("%w: the launcher starts no %s", sdk.ErrBadOption, k)
+			return nil, fmt.Errorf("%w: the launcher does not start the kind %s", sdk.ErrBadOption, k)
 		}
 	}
 	if hints := c.Info.Conformance; hints != nil {
@@ -147,7 +151,7 @@ func Cases(c Config) ([]Case, error) {
 	return append(cases, last...), nil
 }
 
-// Run runs the check and cleans up behind it.
+// Run runs the check and cleans up afterwards.
 func (c Case) Run(ctx context.Context) Result {
 	began := time.Now()
 	b := &fixture{run: c.run, check: c.Check, kind: c.Kind, outcome: Pass}
@@ -161,7 +165,7 @@ func (c Case) Run(ctx context.Context) Result {
 	defer cancel()
 	b.ctx = limited
 	done := make(chan struct{})
-	go func() { // ends with the check, by its return or its stop
+	go func() { // ends with the check, which returns or calls Goexit
 		defer close(done)
 		defer b.cleanUp()
 		defer func() {
@@ -182,8 +186,8 @@ func (c Case) Run(ctx context.Context) Result {
 	}
 }
 
-// RunAll runs cases, so many at the same time, and calls report with each result
-// in the order of the cases.
+// RunAll runs cases, at most together of them at the same time, and calls report with
+// each result, in the order of the cases.
 func RunAll(ctx context.Context, cases []Case, together int, report func(Result)) {
 	results := make([]chan Result, len(cases))
 	for i := range results {
@@ -202,7 +206,7 @@ func RunAll(ctx context.Context, cases []Case, together int, report func(Result)
 		defer close(next)
 		for i := range cases {
 			if cases[i].Check.Last {
-				<-before // and none of the others is left
+				<-before // all others have ended
 			}
 			next <- i
 		}

@@ -8,21 +8,22 @@ import (
 
 var scriptChecks = []Check{{
 	Name: "script", Capability: sdk.CapabilityScript, run: checkScript,
-	Want: "Script answers what Start would submit, and starts nothing",
+	Want: "Script returns what Start would submit, and starts nothing",
 }, {
 	Name: "script-check", Capability: sdk.CapabilityScript, run: checkScriptCheck,
-	Want: "asked whether the system would take it, it answers, or says that it can't be asked; a request that Start refuses is refused",
+	Want: "with check, Script returns the system's answer or is UNIMPLEMENTED; a request that Start refuses is refused",
 }}
 
 func checkScript(b *fixture) {
 	s, err := b.Script(b.ctx, b.request("w", 2, sleeper), false)
 	b.noError("Script", err)
 	if err == nil && s.Text == "" && s.Command == "" {
-		b.errorf("it is empty")
+		b.errorf("Script is empty")
 	}
 	b.nothingStarted()
 }
 
+// nothingStarted fails the check if a process or an id exists.
 func (b *fixture) nothingStarted() {
 	if all, _ := b.pids(); len(all) > 0 {
 		b.errorf("it started processes %v", all)

@@ -14,16 +14,16 @@ import (
 
 var secretChecks = []Check{{
 	Name: "secret-arguments", Linux: true, run: checkSecretArguments,
-	Want: "what the request adds to the environment is on no command line, which every user can read",
+	Want: "the variables of a request are on no command line, which every user can read",
 }, {
 	Name: "secret-state", run: checkSecretState,
-	Want: "the state does not hold it",
+	Want: "the state does not contain the variables of a request",
 }, {
 	Name: "secret-files", run: checkSecretFiles,
-	Want: "no file that others can read holds it",
+	Want: "no file that other users can read contains the variables of a request",
 }, {
 	Name: "secret-job", run: checkSecretJob,
-	Want: "what the batch system tells of its jobs does not hold it",
+	Want: "the batch system does not show the variables of a request with its jobs",
 }}
 
 func checkSecretArguments(b *fixture) {
@@ -35,7 +35,7 @@ func checkSecretArguments(b *fixture) {
 	}
 	for _, name := range entries {
 		if text, err := os.ReadFile(name); err == nil && bytes.Contains(text, needle) {
-			b.errorf("it is on the command line of pid %s: %.80q", filepath.Base(filepath.Dir(name)), text)
+			b.errorf("the secret is on the command line of pid %s: %.80q", filepath.Base(filepath.Dir(name)), text)
 		}
 	}
 	b.stop()
@@ -44,10 +44,10 @@ func checkSecretArguments(b *fixture) {
 func checkSecretState(b *fixture) {
 	state := b.start(2, sleeper)
 	if bytes.Contains(state, []byte(b.secret)) {
-		b.errorf("it is in the state of Start")
+		b.errorf("the secret is in the state of Start")
 	}
 	if state, err := b.ToDict(b.ctx, "w"); err != nil || bytes.Contains(state, []byte(b.secret)) {
-		b.errorf("it is in the state of ToDict, or that failed: %v", err)
+		b.errorf("the secret is in the state of ToDict, or ToDict failed: %v", err)
 	}
 	b.stop()
 }
@@ -62,13 +62,13 @@ func checkSecretFiles(b *fixture) {
 		if err != nil || i.Mode().Perm()&0o077 == 0 || i.Size() > 1<<20 {
 			return err
 		}
-		text, err := os.ReadFile(path) //nolint:gosec // a folder of the check's own
+		text, err := os.ReadFile(path) //nolint:gosec // the folder belongs to the check
 		if err == nil && bytes.Contains(text, []byte(b.secret)) {
-			b.errorf("it is in %s, whose mode is %v", path, i.Mode())
+			b.errorf("the secret is in %s, whose mode is %v", path, i.Mode())
 		}
 		return err
 	})
-	b.noError("look at the files", err)
+	b.noError("read the files", err)
 	b.stop()
 }
 
@@ -87,7 +87,7 @@ func checkSecretJob(b *fixture) {
 		b.errorf("%v: %v", command, err)
 	}
 	if i := bytes.Index(text, []byte(b.secret)); i >= 0 {
-		b.errorf("%s shows it: %.100q", command[0], text[max(0, i-60):])
+		b.errorf("%s shows the secret: %.100q", command[0], text[max(0, i-60):])
 	}
 	b.stop()
 }

@@ -9,13 +9,13 @@ import (
 
 var signalChecks = []Check{{
 	Name: "signal", Capability: sdk.CapabilitySignal, run: checkSignal,
-	Want: "a signal reaches every process, by number and by name, with SIG or without, in either case",
+	Want: "a signal reaches every process, given by number or by name, with SIG or without, in upper or lower case",
 }, {
 	Name: "signal-unknown", Capability: sdk.CapabilitySignal, run: checkSignalUnknown,
-	Want: "a signal that there is none of is INVALID_ARGUMENT and does no harm",
+	Want: "a signal that does not exist is INVALID_ARGUMENT and does no harm",
 }, {
 	Name: "signal-kill", Capability: sdk.CapabilitySignal, run: checkSignalKill,
-	Want: "KILL ends the workload; a signal to what has ended is FAILED_PRECONDITION",
+	Want: "KILL ends the workload; a signal to a workload that has ended is FAILED_PRECONDITION",
 }}
 
 func checkSignal(b *fixture) {
@@ -31,14 +31,14 @@ func checkSignal(b *fixture) {
 	b.stop()
 }
 
-// everywhere waits for a file of each process and removes them.
+// waitForFiles waits until each process has created a file, and removes the files.
 func (b *fixture) waitForFiles(file, what string) {
 	var files []string
 	b.waitFor(func() bool {
 		var err error
 		files, err = filepath.Glob(filepath.Join(b.dir, file+".*"))
 		return err == nil && len(files) == b.processes(2)
-	}, func() string { return what + " has not arrived everywhere" })
+	}, func() string { return what + " has not reached every process" })
 	for _, f := range files {
 		b.noError("remove a file", os.Remove(f))
 	}
@@ -57,6 +57,6 @@ func checkSignalKill(b *fixture) {
 	b.start(2, `trap "" TERM; `+sleeper)
 	b.noError("Signal KILL", b.Signal(b.ctx, "w", "KILL"))
 	b.eventLog(b.Client)
-	b.noneAlive("after stopped was told")
-	b.wantError("Signal to what has ended", b.Signal(b.ctx, "w", "KILL"), sdk.ErrProcessState)
+	b.noneAlive("after the event stopped")
+	b.wantError("Signal after the end", b.Signal(b.ctx, "w", "KILL"), sdk.ErrProcessState)
 }

@@ -11,34 +11,34 @@ import (
 
 var startChecks = []Check{{
 	Name: "start", run: checkStart,
-	Want: "Start of n engines answers a state that is a JSON object, and n processes run; ToDict answers a state too",
+	Want: "Start of n engines returns a state that is a JSON object, and n processes run; ToDict returns a state too",
 }, {
 	Name: "start-default-n", run: checkDefaultN,
-	Want: "without n it starts its default, at least one",
+	Want: "without n it starts its default number of engines, at least one",
 }, {
 	Name: "start-again", run: checkStartAgain,
 	Want: "a second Start of an id is FAILED_PRECONDITION and starts nothing",
 }, {
 	Name: "start-concurrent", run: checkStartConcurrent,
-	Want: "of eight Starts of one id at the same moment one succeeds and the others are FAILED_PRECONDITION",
+	Want: "of eight concurrent Starts of one id, one succeeds and the others are FAILED_PRECONDITION",
 }, {
 	Name: "start-missing-program", run: checkMissingProgram,
-	Want: "a program that is not there fails the Start and leaves nothing, or is told of as stopped with a code that is not 0",
+	Want: "if the program does not exist, Start fails and leaves nothing, or the workload is reported as stopped with a code other than 0",
 }, {
 	Name: "start-canceled", run: checkStartCanceled,
-	Want: "a Start whose caller gives up leaves nothing, or a workload that Stop ends",
+	Want: "a canceled Start leaves nothing, or a workload that Stop ends",
 }, {
 	Name: "start-several-ids", run: checkSeveralIDs,
-	Want: "four workloads under four ids run beside each other, and Stop of one leaves the others",
+	Want: "four workloads with four ids run at the same time, and Stop of one leaves the others",
 }, {
 	Name: "command-exact", run: checkCommand,
-	Want: "the command's arguments arrive as they are: blanks, quotes, dollars, stars, newlines, empty ones",
+	Want: "the command's arguments arrive unchanged: blanks, quotes, dollar signs, stars, newlines, empty arguments",
 }, {
 	Name: "environment", run: checkEnvironment,
-	Want: "the environment that the request adds arrives as it is",
+	Want: "the variables that the request adds to the environment arrive unchanged",
 }, {
 	Name: "environment-private", run: checkPrivate,
-	Want: "no workload sees PLUGIN_* or what else is between ipcore and the plugin",
+	Want: "no workload sees PLUGIN_* or the other variables that ipcore passes to the plugin",
 }, {
 	Name: "work-dir", run: checkWorkDir,
 	Want: "the workload runs in the folder that the request names",
@@ -102,9 +102,9 @@ func checkMissingProgram(b *fixture) {
 	r := b.request("w", 2, "")
 	r.Command = []string{filepath.Join(b.dir, "no such program")}
 	if _, err := b.Start(b.ctx, r); err == nil {
-		// A system that takes the request first has to tell of the failure.
+		// A system that accepts the request first has to report the failure later.
 		if end := b.eventLog(b.Client); end.Exit.Code == 0 {
-			b.errorf("it was told to have ended with code 0")
+			b.errorf("the workload is reported to have ended with code 0")
 		}
 		b.noError("Stop", b.Stop(b.ctx, "w"))
 		return
@@ -120,17 +120,17 @@ func checkStartCanceled(b *fixture) {
 	ctx, cancel := context.WithTimeout(b.ctx, 3*time.Millisecond)
 	defer cancel()
 	_, err := b.Start(ctx, b.request("w", 4, sleeper))
-	// The plugin may be at it still: it answers FAILED_PRECONDITION until it is done.
+	// Start may still be in progress; then Stop returns FAILED_PRECONDITION.
 	var stopErr error
 	b.waitFor(func() bool {
 		stopErr = b.Stop(b.ctx, "w")
 		return !errors.Is(stopErr, sdk.ErrProcessState)
-	}, func() string { return "Stop answers " + stopErr.Error() })
+	}, func() string { return "Stop returns " + stopErr.Error() })
 	if stopErr != nil && (err == nil || !errors.Is(stopErr, sdk.ErrNotRunning)) {
 		b.errorf("Stop: %v", stopErr)
 	}
 	if stopErr != nil {
-		// Stop may have come before Start, whose caller has gone: it ends by itself.
+		// Stop may have come before Start, which then has to stop the workload itself.
 		b.eventually(func() bool { _, alive := b.pids(); return len(alive) == 0 })
 	}
 	b.noneAlive("afterwards")
@@ -142,7 +142,7 @@ func checkSeveralIDs(b *fixture) {
 		if _, err := b.Start(b.ctx, b.request(id, 1, sleeper)); err != nil {
 			b.fatalf("Start of %q: %v", id, err)
 		}
-		b.onCleanup(func() { _ = b.Stop(b.ctx, id) }) // stopped already in good cases
+		b.onCleanup(func() { _ = b.Stop(b.ctx, id) }) // mostly it is stopped already
 	}
 	b.waitAlive(len(ids))
 	for i, id := range ids {
@@ -153,7 +153,7 @@ func checkSeveralIDs(b *fixture) {
 	}
 }
 
-// nasty are words that a launcher which writes scripts has to quote.
+// awkwardWords are words that a launcher has to quote if it writes scripts.
 var awkwardWords = []string{"two words", `"double"`, `it's`, `$HOME ${HOME} $(id)`, "`id`", `back\slash\\`, `*?[a-z]~`, "#!&|;<>(){}", "", "two\nlines", "tab\there", "ünï→", "-n", "%j %%", "{n}"}
 
 func checkCommand(b *fixture) {
@@ -165,12 +165,13 @@ func checkCommand(b *fixture) {
 	b.stop()
 }
 
-// sameWords compares what a workload saw, each word ended by a record separator.
+// sameWords compares the words that a workload wrote, each followed by a record
+// separator.
 func (b *fixture) sameWords(text string, want []string) {
 	got := splitRecords(text)
 	for i, w := range want {
 		if i >= len(got) {
-			b.errorf("%d words arrived, not %d", len(got), len(want))
+			b.errorf("%d words arrived, want %d", len(got), len(want))
 			return
 		}
 		if got[i] != w {

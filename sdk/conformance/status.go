@@ -10,20 +10,21 @@ import (
 
 var statusChecks = []Check{{
 	Name: "status", Capability: sdk.CapabilityStatus, run: checkStatus,
-	Want: "Status of what runs is running, with the number of engines where it is known",
+	Want: "Status of a running workload is running, with the number of engines if it is known",
 }, {
 	Name: "status-ended", Capability: sdk.CapabilityStatus, run: checkStatusEnded,
-	Want: "Status of what has ended is not running, and of an unknown id NOT_FOUND",
+	Want: "Status of a workload that has ended is not running, and of an unknown id NOT_FOUND",
 }, {
 	Name: "status-canceled", Capability: sdk.CapabilityStatus, run: checkStatusCanceled,
-	Want: "40 calls of Status at the same time, half of them given up at once, do no harm",
+	Want: "40 concurrent calls of Status, half of them canceled at once, do no harm",
 }}
 
 func checkStatus(b *fixture) {
 	b.start(2, sleeper)
 	var st sdk.Status
 	var err error
-	// What a batch system was asked before the last process began may be told once more.
+	// The answer of a batch system from before the last process began may be returned
+	// once more.
 	all := func() bool { return st.Running == nil || *st.Running == b.processes(2) }
 	b.waitFor(func() bool {
 		st, err = b.Status(b.ctx, "w")
@@ -32,7 +33,7 @@ func checkStatus(b *fixture) {
 		if all() {
 			return "Status is " + st.State
 		}
-		return fmt.Sprintf("Status is %s; %d processes run and it tells of %d", st.State, b.processes(2), *st.Running)
+		return fmt.Sprintf("Status is %s; %d processes run, and it reports %d", st.State, b.processes(2), *st.Running)
 	})
 	b.noError("Status", err)
 	b.stop()

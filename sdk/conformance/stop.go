@@ -7,22 +7,22 @@ import (
 
 var stopChecks = []Check{{
 	Name: "stop", run: func(b *fixture) { b.start(2, sleeper); b.stop(); b.eventLog(b.Client) },
-	Want: "when Stop returns no process is left, and the story ends with stopped",
+	Want: "when Stop returns no process is left, and the last event is stopped",
 }, {
 	Name: "stop-twice", run: func(b *fixture) { b.start(2, sleeper); b.stop(); b.stop() },
-	Want: "Stop of what is stopped succeeds",
+	Want: "Stop of a workload that is stopped succeeds",
 }, {
 	Name: "stop-concurrent", run: checkStopConcurrent,
-	Want: "five Stops at the same moment all succeed",
+	Want: "five concurrent Stops all succeed",
 }, {
 	Name: "stop-ended", run: checkStopEnded,
-	Want: "Stop of what has ended by itself succeeds",
+	Want: "Stop of a workload that has ended by itself succeeds",
 }, {
 	Name: "stop-ignores-sigterm", run: func(b *fixture) { b.start(2, `trap "" TERM; `+sleeper); b.stop() },
-	Want: "a workload that ignores SIGTERM is ended too",
+	Want: "Stop ends a workload that ignores SIGTERM",
 }, {
 	Name: "stop-children", run: checkChildren,
-	Want: "what the workload has started is ended too, also when it ignores SIGTERM",
+	Want: "Stop ends processes that the workload has started, also those that ignore SIGTERM",
 }}
 
 func checkStopConcurrent(b *fixture) {
@@ -44,14 +44,14 @@ func checkStopEnded(b *fixture) {
 	end := b.eventLog(b.Client)
 	b.noError("Stop", b.Stop(b.ctx, "w"))
 	if again := b.eventLog(b.Client); again.Seq != end.Seq {
-		b.errorf("Stop added to the story: %d events were %d", again.Seq, end.Seq)
+		b.errorf("Stop added an event: %d events, before %d", again.Seq, end.Seq)
 	}
 }
 
-// untilGo is a script that waits for release.
+// waitForGo is the part of a script that waits until writeGoFile is called.
 const waitForGo = `while [ ! -e "$D/go" ]; do sleep 0.05; done; `
 
-// release lets scripts of untilGo go on.
+// writeGoFile makes scripts with waitForGo continue.
 func (b *fixture) writeGoFile() {
 	if err := os.WriteFile(filepath.Join(b.dir, "go"), nil, 0o600); err != nil {
 		b.fatalf("%v", err)

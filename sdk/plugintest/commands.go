@@ -9,15 +9,14 @@ import (
 	"testing"
 )
 
-// Commands puts stand-ins for a system's commands in front of PATH while a test
-// runs: scripts for /bin/sh by the command's name. Before a script runs, its call is
-// written down; calls answers them all, each the name and the arguments with one
-// blank between: "qdel 8[].server". $HERE is a folder for what the scripts keep,
-// and dir is its path.
+// Commands replaces a system's commands while a test runs: it puts a folder with scripts
+// for /bin/sh, by the command's name, in front of PATH. calls returns all calls so
+// far, each as the name and the arguments separated by blanks: "qdel 8[].server".
+// $HERE is a folder for files of the scripts, and dir is its path.
 func Commands(t *testing.T, scripts map[string]string) (dir string, calls func() []string) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
-		t.Skip("the stand-ins of this test are shell scripts")
+		t.Skip("the commands of this test are shell scripts")
 	}
 	dir = t.TempDir()
 	bin, log := filepath.Join(dir, "bin"), filepath.Join(dir, "calls")

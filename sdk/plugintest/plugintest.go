@@ -1,12 +1,12 @@
-// Package plugintest runs the conformance kit, package kit, on a launcher in Go
-// inside the test's process: over real gRPC, with real workloads.
+// Package plugintest runs the checks of package conformance on a launcher in Go, in the
+// process of its test, over real gRPC and with real workloads.
 //
 //	func TestConformance(t *testing.T) {
 //		plugintest.Run(t, plugintest.Config{Info: Info(), New: New})
 //	}
 //
-// What needs the launcher's executable is not checked here; `ipcore launchers
-// test` does that.
+// Checks that need the launcher's executable are not applicable here; `ipcore launchers
+// test` runs them.
 package plugintest
 
 import (
@@ -24,26 +24,27 @@ import (
 	"github.com/ipcore/ipcore/sdk/conformance"
 )
 
-// Config says what to test. Info and New are what the launcher's main passes to
-// sdk.Serve.
+// Config describes what to test. Info and New are the arguments that the launcher's main
+// function passes to sdk.Serve.
 type Config struct {
 	Info sdk.Info
 	New  sdk.Factory
 
-	// Patience bounds every wait; 0 means 30 s. A launcher without Wait needs more
-	// than its Info.PollEvery, which a test does well to make short.
+	// Patience bounds every wait; 0 means 30 s. It has to be longer than Info.PollEvery
+	// of a launcher without Wait, which should be short in a test.
 	Patience time.Duration
 
 	// Prepare changes a request before it is sent, for example to add the options
 	// without which the launcher does not start. May be nil.
 	Prepare func(t *testing.T, r *sdk.StartRequest)
 
-	// DefaultN is how many engines a set gets when nobody says; 0 means the number
-	// of CPUs.
+	// DefaultN is how many engines a set has when a request does not say; 0 means the
+	// number of CPUs.
 	DefaultN int
 }
 
-// Run runs all the checks for every kind that the launcher starts.
+// Run runs all checks for every kind of workload that the launcher starts, each as a
+// subtest. It skips the test on Windows.
 func Run(t *testing.T, c Config) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -79,7 +80,7 @@ func Run(t *testing.T, c Config) {
 		case conformance.Pass:
 		}
 	}
-	t.Run("kit", func(t *testing.T) {
+	t.Run("checks", func(t *testing.T) {
 		for _, one := range cases {
 			if !one.Check.Last {
 				t.Run(one.Name(), func(t *testing.T) { t.Parallel(); run(one, t) })
@@ -117,11 +118,11 @@ func serve(c Config) (*plugin, error) {
 	return &plugin{server: s, conn: conn}, nil
 }
 
-// Client answers the host's side.
+// Client returns the host's side of the connection.
 func (p *plugin) Client() *sdk.Client { return sdk.NewClient(p.conn) }
 
-// Close ends it as the end of a plugin process would.
+// Close ends the server as the end of a plugin process would.
 func (p *plugin) Close() {
-	_ = p.conn.Close() // closed already the second time
+	_ = p.conn.Close() // Close may be called twice
 	p.server.Close()
 }

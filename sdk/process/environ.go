@@ -8,9 +8,9 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Environ answers this process's environment less what is between ipcore and a
-// plugin, and with extra, which wins. Everything that starts a process takes its
-// environment from here.
+// Environ returns this process's environment with the variables of extra added, and
+// without the variables that are between ipcore and a plugin. extra takes precedence.
+// Everything that starts a process must take its environment from here.
 func Environ(extra map[string]string) []string {
 	var env []string
 	for _, kv := range os.Environ() {
@@ -26,11 +26,10 @@ func Environ(extra map[string]string) []string {
 	return env
 }
 
-// Getenv answers one variable of this process's environment, "" if it is not
-// set.
+// Getenv returns a variable of this process's environment, or "" if it is not set.
 func Getenv(name string) string { return os.Getenv(name) }
 
-// goodEnv tells whether name and value can be put into an environment.
+// validVariable reports whether an environment can contain a name and value.
 func validVariable(name, value string) bool {
 	return name != "" && !strings.ContainsAny(name, "=\x00") && !strings.Contains(value, "\x00")
 }

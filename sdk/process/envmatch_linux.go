@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// maxShown is how much of a command line is shown, in bytes.
+// maxShown bounds EnvMatch.Command, in bytes.
 const maxShown = 120
 
-// FindMarked answers the processes of this machine that began with name=value in
-// their environment, for a value that match takes. Processes of other users can't
-// be looked into and are left out. sdk.ErrUnsupported: the system does not tell.
+// FindByEnv returns the processes of this machine that began with the variable name in
+// their environment and a value for which match returns true. It does not find
+// processes of other users, whose environment can't be read. The error wraps
+// sdk.ErrUnsupported when the operating system does not show environments.
 func FindByEnv(name string, match func(value string) bool) ([]EnvMatch, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
@@ -31,7 +32,7 @@ func FindByEnv(name string, match func(value string) bool) ([]EnvMatch, error) {
 		}
 		environ, err := os.ReadFile("/proc/" + entry + "/environ")
 		if err != nil || !bytes.Contains(environ, []byte(name+"=")) {
-			continue // gone, or another user's, or not marked
+			continue // the process is gone, or another user's, or does not have the variable
 		}
 		m := EnvMatch{Environ: make(map[string]string)}
 		for kv := range strings.SplitSeq(string(environ), "\x00") {
@@ -46,8 +47,8 @@ func FindByEnv(name string, match func(value string) bool) ([]EnvMatch, error) {
 		if err != nil || !s.alive() {
 			continue
 		}
-		// The identity is read after the environment: a pid that has changed hands in
-		// between began later than the process that was looked at, and is refused.
+		// The identity is read after the environment. If another process got the pid in
+		// between, it began later than the one whose environment was read, and is skipped.
 		if m.State, err = identify(pid); err != nil || m.State.CreateTime != s.start*1000/ticksPerSecond {
 			continue
 		}
@@ -57,8 +58,8 @@ func FindByEnv(name string, match func(value string) bool) ([]EnvMatch, error) {
 	return found, nil
 }
 
-// commandLine answers the beginning of a process's command line, fit for a
-// terminal.
+// commandLine returns the beginning of a process's command line, without control
+// characters.
 func commandLine(pid string) string {
 	text, err := os.ReadFile("/proc/" + pid + "/cmdline")
 	if err != nil {

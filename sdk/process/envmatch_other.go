@@ -9,9 +9,9 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// FindMarked answers the processes of this machine that began with name=value in
-// their environment, for a value that match takes. sdk.ErrUnsupported: the system
-// does not tell.
+// FindByEnv returns the processes of this machine that began with the variable name in
+// their environment and a value for which match returns true. The error wraps
+// sdk.ErrUnsupported when the operating system does not show environments.
 func FindByEnv(string, func(value string) bool) ([]EnvMatch, error) {
-	return nil, fmt.Errorf("%w: %s does not tell the environment of processes", sdk.ErrUnsupported, runtime.GOOS)
+	return nil, fmt.Errorf("%w: %s does not show the environment of processes", sdk.ErrUnsupported, runtime.GOOS)
 }

@@ -9,30 +9,30 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Group is the processes of one workload. A launcher that embeds it has Stop and
-// Wait.
+// Group is the processes of one workload. A launcher that embeds it has the methods Stop
+// and Wait. Processes must not change after the first call of either.
 type Group struct {
 	Processes []*Process
 
-	// Changed is told of each process that ends before the others do: give it the
-	// launcher's Env.Changed. May be nil.
+	// Changed is called once for each process that ends before the last one; set it to
+	// the launcher's sdk.Host.Changed. It may be nil.
 	Changed func(sdk.Change)
 
 	mu       sync.Mutex
 	stopping bool
-	reported map[int]bool // what Changed was told of
+	reported map[int]bool // indexes for which Changed was called
 }
 
-// GroupState is how a group is found again.
+// GroupState is the state from which Group.Attach finds a group again.
 type GroupState struct {
 	Version   int     `json:"version"`
 	Processes []State `json:"processes"`
 }
 
-// groupVersion is the form of GroupState.
+// groupVersion is the current GroupState.Version.
 const groupVersion = 1
 
-// State answers how to find the group again.
+// State returns the state from which Attach finds the group again.
 func (g *Group) State() GroupState {
 	s := GroupState{Version: groupVersion}
 	for _, p := range g.Processes {
@@ -41,11 +41,12 @@ func (g *Group) State() GroupState {
 	return s
 }
 
-// Attach finds the processes of a state that are still there.
-// sdk.ErrNotRunning: none is. sdk.ErrBadOption: a newer version wrote the state.
+// Attach finds the processes of a state that still run. The error wraps
+// sdk.ErrNotRunning when none of them does, sdk.ErrBadOption when a newer version
+// wrote the state, and sdk.ErrUnknownStatus as for the function Attach.
 func (g *Group) Attach(s GroupState) error {
 	if s.Version > groupVersion {
-		return fmt.Errorf("%w: the state has version %d, this launcher reads up to %d", sdk.ErrBadOption, s.Version, groupVersion)
+		return fmt.Errorf("%w: the state has version %d, and this launcher reads versions up to %d", sdk.ErrBadOption, s.Version, groupVersion)
 	}
 	for _, one := range s.Processes {
 		p, err := Attach(one)
@@ -58,12 +59,12 @@ func (g *Group) Attach(s GroupState) error {
 		g.Processes = append(g.Processes, p)
 	}
 	if len(g.Processes) == 0 {
-		return fmt.Errorf("%w: none of %d processes is left", sdk.ErrNotRunning, len(s.Processes))
+		return fmt.Errorf("%w: none of %d processes is running", sdk.ErrNotRunning, len(s.Processes))
 	}
 	return nil
 }
 
-// Stop ends all processes at the same time, with the default grace.
+// Stop ends all processes at the same time, each as Process.Stop with DefaultGrace.
 func (g *Group) Stop(ctx context.Context) error {
 	g.mu.Lock()
 	g.stopping = true
@@ -77,10 +78,12 @@ func (g *Group) Stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Wait waits until all have ended, and answers the first exit that was not good.
+// Wait waits until all processes have ended, and returns the exit of the first that
+// failed, or of the last one when none failed. It returns ctx's error if ctx ends
+// first.
 func (g *Group) Wait(ctx context.Context) (sdk.Exit, error) {
 	var waits sync.WaitGroup
-	var mu sync.Mutex // guards what follows
+	var mu sync.Mutex // guards the variables below
 	var exit sdk.Exit
 	var failed error
 	running := len(g.Processes)
@@ -109,7 +112,7 @@ func (g *Group) Wait(ctx context.Context) (sdk.Exit, error) {
 	return exit, nil
 }
 
-// tell tells once of a process that has ended, unless Stop ended it.
+// reportEnd calls Changed for a process that has ended, once, and not if Stop ended it.
 func (g *Group) reportEnd(i int, e sdk.Exit) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// ticksPerSecond is what the kernel counts start times in; it is 100 on every
-// platform that Go runs on.
+// ticksPerSecond is the unit of start times in /proc; it is 100 on every platform that
+// Go supports.
 const ticksPerSecond = 100
 
-// bootID answers what tells this boot from others, "" if unknown.
+// bootID returns the id of this boot, or "" if it is not known.
 var bootID = sync.OnceValue(func() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -26,7 +26,7 @@ var bootID = sync.OnceValue(func() string {
 	return strings.TrimSpace(string(b))
 })
 
-// pidNamespace answers what tells this pid namespace from others, "" if unknown.
+// pidNamespace returns the id of this pid namespace, or "" if it is not known.
 var pidNamespace = sync.OnceValue(func() string {
 	name, err := os.Readlink("/proc/self/ns/pid") // "pid:[4026531836]"
 	if err != nil {
@@ -35,7 +35,7 @@ var pidNamespace = sync.OnceValue(func() string {
 	return strings.Trim(strings.TrimPrefix(name, "pid:"), "[]")
 })
 
-// stat is what this package needs of /proc/<pid>/stat.
+// stat is the part of /proc/<pid>/stat that this package needs.
 type stat struct {
 	state   byte
 	parent  int
@@ -43,11 +43,11 @@ type stat struct {
 	start   int64 // in ticks since boot
 }
 
-// alive tells whether it can still run: a zombie can't.
+// alive reports whether the process can still run; a zombie can't.
 func (s stat) alive() bool { return s.state != 'Z' && s.state != 'X' && s.state != 'x' }
 
-// readStat reads /proc/<pid>/stat. The name in it may hold anything, so fields
-// are counted from the last closing bracket.
+// readStat reads /proc/<pid>/stat. The process name in it may contain any characters,
+// so fields are counted from the last closing parenthesis.
 func readStat(pid int) (stat, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
@@ -63,7 +63,7 @@ func parseStat(b []byte) (stat, error) {
 	i := bytes.LastIndexByte(b, ')')
 	f := strings.Fields(string(b[i+1:]))
 	if i < 0 || len(f) < 20 || len(f[0]) != 1 || f[0][0] < 'A' {
-		return stat{}, fmt.Errorf("/proc stat has an unknown form: %.80q", b)
+		return stat{}, fmt.Errorf("/proc stat has an unknown format: %.80q", b)
 	}
 	parent, err := strconv.Atoi(f[1])
 	if err != nil {
@@ -80,7 +80,8 @@ func parseStat(b []byte) (stat, error) {
 	return stat{state: f[0][0], parent: parent, session: session, start: start}, nil
 }
 
-// identify answers who has the pid now; errGone if nobody, or a zombie, has it.
+// identify returns the state of the process that has the pid now. The error is
+// errNoProcess if no process, or a zombie, has it.
 func identify(pid int) (State, error) {
 	s, err := readStat(pid)
 	if err != nil {
@@ -94,24 +95,24 @@ func identify(pid int) (State, error) {
 	return id, nil
 }
 
-// here answers where this program runs.
+// thisMachine returns a State with the boot, pid namespace and host of this program.
 func thisMachine() State { return State{Boot: bootID(), Namespace: pidNamespace(), Host: hostname()} }
 
-// sameTime tells whether two states of one pid are of one process.
+// sameTime reports whether two states with one pid are of the same process.
 func sameTime(a, b State) bool {
 	return a.CreateTime == b.CreateTime && !bothKnownAndDiffer(a.Boot, b.Boot)
 }
 
-// sessions is one look at all sessions of this machine. Many processes that are
-// stopped at the same moment share it: a look reads a file for every process.
+// sessions is the last scan of all sessions of this machine. Many processes that are
+// stopped at the same time share a scan, because it reads a file for each process.
 var sessions struct {
 	sync.Mutex
 	began time.Time
-	pids  map[int][]int // by session: its living processes
+	pids  map[int][]int // the living processes by session
 }
 
-// members answers the living processes of a session, except its leader, at a
-// moment not before the call.
+// members returns the living processes of a session, except its leader, from a scan that
+// began after the call.
 func members(session int) ([]int, error) {
 	asked := time.Now()
 	sessions.Lock()
@@ -127,7 +128,7 @@ func members(session int) ([]int, error) {
 	return sessions.pids[session], nil
 }
 
-// readSessions looks at every process, leaders left out.
+// readSessions returns the living processes of each session, without the leaders.
 func readSessions() (map[int][]int, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {

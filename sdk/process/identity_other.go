@@ -10,10 +10,11 @@ import (
 	ps "github.com/shirou/gopsutil/v3/process"
 )
 
-// clockDrift is how far two readings of one create time may lie apart.
+// clockDrift is how much two readings of the same creation time may differ.
 const clockDrift = 2 * time.Second
 
-// identify answers who has the pid now; errGone if nobody, or a zombie, has it.
+// identify returns the state of the process that has the pid now. The error is
+// errNoProcess if no process, or a zombie, has it.
 func identify(pid int) (State, error) {
 	p, err := ps.NewProcess(int32(pid))
 	if errors.Is(err, ps.ErrorProcessNotRunning) {
@@ -32,10 +33,10 @@ func identify(pid int) (State, error) {
 	return State{PID: pid, CreateTime: t, Host: hostname()}, nil
 }
 
-// here answers where this program runs.
+// thisMachine returns a State with the host of this program.
 func thisMachine() State { return State{Host: hostname()} }
 
-// sameTime tells whether two states of one pid are of one process.
+// sameTime reports whether two states with one pid are of the same process.
 func sameTime(a, b State) bool {
 	d := a.CreateTime - b.CreateTime
 	return max(d, -d) <= clockDrift.Milliseconds()

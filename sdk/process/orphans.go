@@ -10,14 +10,14 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Sweeper finds the user's processes on this machine by their tag. A launcher of
-// local processes that embeds it has the power to sweep.
+// OrphanFinder finds the user's processes on this machine by their tag. A launcher of
+// local processes that embeds it is an sdk.OrphanFinder.
 type OrphanFinder struct{}
 
 var _ sdk.OrphanFinder = OrphanFinder{}
 
-// Survivors answers the processes with a tag in their environment.
-// sdk.ErrUnsupported: the system does not show environments.
+// Orphans returns the processes that have a tag in their environment. The error wraps
+// sdk.ErrUnsupported when the operating system does not show environments.
 func (OrphanFinder) Orphans(_ context.Context, q sdk.OrphanQuery) ([]sdk.Orphan, error) {
 	found, err := FindByEnv(sdk.EnvTag, q.Covers)
 	if err != nil {
@@ -27,21 +27,22 @@ func (OrphanFinder) Orphans(_ context.Context, q sdk.OrphanQuery) ([]sdk.Orphan,
 	for _, f := range found {
 		id, err := json.Marshal(f.State)
 		if err != nil {
-			return nil, fmt.Errorf("write a process's state: %w", err)
+			return nil, fmt.Errorf("encode a process's state: %w", err)
 		}
 		out = append(out, sdk.Orphan{ID: string(id), Tag: f.Environ[sdk.EnvTag], Text: fmt.Sprintf("process %d: %s", f.State.PID, f.Command)})
 	}
 	return out, nil
 }
 
-// Remove ends the processes, all at the same time, with the default grace.
-func (OrphanFinder) RemoveOrphans(ctx context.Context, _ sdk.OrphanQuery, survivors []sdk.Orphan) error {
-	errs := make([]error, len(survivors))
+// RemoveOrphans ends the processes, all at the same time, each as Process.Stop with
+// DefaultGrace.
+func (OrphanFinder) RemoveOrphans(ctx context.Context, _ sdk.OrphanQuery, orphans []sdk.Orphan) error {
+	errs := make([]error, len(orphans))
 	var group sync.WaitGroup
-	for i, s := range survivors {
+	for i, s := range orphans {
 		var st State
 		if err := json.Unmarshal([]byte(s.ID), &st); err != nil || st.PID <= 0 || st.CreateTime == 0 {
-			errs[i] = fmt.Errorf("%w: survivor %.80q", sdk.ErrBadOption, s.ID)
+			errs[i] = fmt.Errorf("%w: orphan id %.80q is not valid", sdk.ErrBadOption, s.ID)
 			continue
 		}
 		p, err := Attach(st)

@@ -13,22 +13,22 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// DefaultGrace is how long Stop waits between asking and killing.
+// DefaultGrace is how long Stop waits between SIGTERM and SIGKILL.
 const DefaultGrace = 5 * time.Second
 
-// Options are what to start.
+// Options describe a process to start.
 type Options struct {
 	Command    []string          // program and arguments; the program is looked up in PATH
 	Env        map[string]string // added to Environ
 	Dir        string            // "" is the current folder
-	OutputFile string            // appended to, made 0600; "" discards output
+	OutputFile string            // output is appended to it; created with mode 0600; "" discards output
 }
 
-// Process is a process of its own session that was started or found by this
-// program. Its methods may be called from many goroutines.
+// Process is a process with a session of its own that this program has started or
+// found. Its methods may be called concurrently.
 type Process struct {
 	state  State
-	offset int64     // where its output begins in the output file
+	offset int64     // where its output begins in the output file, in bytes
 	cmd    *exec.Cmd // nil: not our child
 
 	watch sync.Once
@@ -36,15 +36,15 @@ type Process struct {
 	exit  sdk.Exit      // valid after done
 }
 
-// Start starts a process. sdk.ErrBadOption: the command can't be run. The process
-// runs on when this program ends.
+// Start starts a process, which keeps running when this program ends. The error wraps
+// sdk.ErrBadOption when the command can't be run or the output file can't be opened.
 func Start(o Options) (*Process, error) {
 	if len(o.Command) == 0 || o.Command[0] == "" {
 		return nil, fmt.Errorf("%w: the command is empty", sdk.ErrBadOption)
 	}
 	for name, value := range o.Env {
 		if !validVariable(name, value) {
-			return nil, fmt.Errorf("%w: environment variable %q", sdk.ErrBadOption, name)
+			return nil, fmt.Errorf("%w: environment variable %q is not valid", sdk.ErrBadOption, name)
 		}
 	}
 	p := &Process{done: make(chan struct{})}
@@ -65,7 +65,7 @@ func Start(o Options) (*Process, error) {
 	p.cmd = cmd
 	p.state = thisMachine()
 	p.state.PID = cmd.Process.Pid
-	// A child that is not waited for yet keeps its pid, so this can't be another.
+	// A child keeps its pid until it is waited for, so this is not another process.
 	if id, err := identify(p.state.PID); err == nil {
 		p.state = id
 	}
@@ -76,10 +76,10 @@ func Start(o Options) (*Process, error) {
 	return p, nil
 }
 
-// openOutput opens the log file, or answers nil for none.
+// openOutput opens the output file; it returns nil for none.
 func (p *Process) openOutput(name string) (*os.File, error) {
 	if name == "" {
-		return nil, nil //nolint:nilnil // exec.Cmd takes nil for the null device
+		return nil, nil //nolint:nilnil // for exec.Cmd nil means the null device
 	}
 	name, err := filepath.Abs(name)
 	if err != nil {
@@ -98,8 +98,9 @@ func (p *Process) openOutput(name string) (*os.File, error) {
 	return f, nil
 }
 
-// Attach finds a process that another program started. sdk.ErrNotRunning: it has
-// ended, or its pid belongs to another process now.
+// Attach finds a process that another program started. The error wraps
+// sdk.ErrNotRunning when the process has ended, also when another process has its pid
+// now, and sdk.ErrUnknownStatus when that can't be determined on this machine.
 func Attach(s State) (*Process, error) {
 	now, err := s.find()
 	if err != nil {
@@ -109,18 +110,18 @@ func Attach(s State) (*Process, error) {
 	return &Process{state: now, done: make(chan struct{})}, nil
 }
 
-// State answers how to find the process again.
+// State returns the state from which Attach finds the process again.
 func (p *Process) State() State { return p.state }
 
-// Done is closed when the process has ended. For a process that was attached,
-// watching begins with the first call and lasts until its end.
+// Done returns a channel that is closed when the process has ended. An attached process
+// is watched from the first call until its end.
 func (p *Process) Done() <-chan struct{} {
 	p.watch.Do(func() { go p.wait() })
 	return p.done
 }
 
-// Exit answers how the process ended, once Done is closed. The code of a process
-// that is not this program's child is -1.
+// Exit returns how the process ended, once Done is closed; before, the code is -1. The
+// code of a process that is not a child of this program is always -1.
 func (p *Process) Exit() sdk.Exit {
 	select {
 	case <-p.done:
@@ -130,7 +131,7 @@ func (p *Process) Exit() sdk.Exit {
 	}
 }
 
-// Wait waits for the end of the process, or of ctx.
+// Wait waits until the process has ended. It returns ctx's error if ctx ends first.
 func (p *Process) Wait(ctx context.Context) (sdk.Exit, error) {
 	select {
 	case <-p.Done():
@@ -140,12 +141,12 @@ func (p *Process) Wait(ctx context.Context) (sdk.Exit, error) {
 	}
 }
 
-// wait learns how the process ends; it is the one goroutine of a Process, and
-// ends with it.
+// wait waits for the end of the process. It is the only goroutine of a Process, and ends
+// with the process.
 func (p *Process) wait() {
 	exit := sdk.Exit{Code: -1}
 	if p.cmd != nil {
-		// The error of Wait repeats what ProcessState says.
+		// ProcessState has the information of Wait's error.
 		_ = p.cmd.Wait()
 		exit = exitOf(p.cmd.ProcessState)
 	} else {
@@ -156,7 +157,7 @@ func (p *Process) wait() {
 	close(p.done)
 }
 
-// Alive tells whether the process runs.
+// Alive reports whether the process is running.
 func (p *Process) Alive() bool {
 	select {
 	case <-p.done:
@@ -166,8 +167,9 @@ func (p *Process) Alive() bool {
 	}
 }
 
-// Signal sends a signal, by number or name, to the process and its children.
-// sdk.ErrProcessState: it has ended.
+// Signal sends a signal, given by number or name, to the process group of the process.
+// The error wraps sdk.ErrProcessState when the process has ended, and
+// sdk.ErrBadOption when there is no such signal.
 func (p *Process) Signal(name string) error {
 	sig, err := ParseSignal(name)
 	if err != nil {
@@ -182,28 +184,28 @@ func (p *Process) Signal(name string) error {
 	return nil
 }
 
-// Stop asks the process and everything in its session to end, and kills what is
-// left after grace (0 means DefaultGrace). It returns when nothing is left. When
-// ctx ends first it kills at once and answers ctx's error.
+// Stop sends SIGTERM to the process, and after grace (0 means DefaultGrace) SIGKILL to
+// whatever is left of its session. It returns when nothing is left. When ctx ends
+// first, Stop kills at once and returns ctx's error.
 func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 	if grace == 0 {
 		grace = DefaultGrace
 	}
-	asked := p.terminate()
-	if asked && p.waitGone(ctx, grace) {
+	reached := p.terminate()
+	if reached && p.waitGone(ctx, grace) {
 		return nil
 	}
 	err := ctx.Err()
-	for range 3 { // a fork may escape the first sweep
+	for range 3 { // a process that forks may escape the first attempt
 		p.kill()
 		if p.waitGone(context.WithoutCancel(ctx), 2*time.Second) {
 			return err
 		}
 	}
-	return errors.Join(err, fmt.Errorf("pid %d: still there after SIGKILL", p.state.PID))
+	return errors.Join(err, fmt.Errorf("pid %d is still running after SIGKILL", p.state.PID))
 }
 
-// gone waits at most d until the process and its session have ended.
+// waitGone reports whether the process and its session end within d, and before ctx.
 func (p *Process) waitGone(ctx context.Context, d time.Duration) bool {
 	limit := time.NewTimer(d)
 	defer limit.Stop()

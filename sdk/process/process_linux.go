@@ -8,22 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// foreignPoll is how often a process is looked at where the kernel can't tell of
+// foreignPoll is the interval at which a process is checked if the kernel can't report
 // its end.
 const foreignPoll = 250 * time.Millisecond
 
-// waitForeign returns when a process that is not our child has ended.
+// waitForeign returns when a process that is not a child has ended.
 func waitForeign(s State) {
 	fd, err := unix.PidfdOpen(s.PID, unix.PIDFD_NONBLOCK)
 	if err == nil {
 		f := os.NewFile(uintptr(fd), "pidfd")
 		defer f.Close()
 		if s.check() != nil {
-			return // the descriptor may be of a later process with that pid
+			return // the descriptor may belong to a later process with that pid
 		}
 		if c, err := f.SyscallConn(); err == nil {
-			// The runtime's poller calls this when the descriptor is readable, which
-			// it is from the end of the process on: no thread waits.
+			// The runtime's poller calls this when the descriptor is readable, which it is
+			// when the process has ended. No thread waits.
 			err = c.Read(func(fd uintptr) bool {
 				n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 				return n > 0 || (err != nil && !errors.Is(err, unix.EINTR))
@@ -38,9 +38,9 @@ func waitForeign(s State) {
 	}
 }
 
-// orphans answers the living members of the session, except its leader. While
-// the session has members, its number is given to no other process; a process
-// that has the number and is not ours therefore means that ours has no members.
+// sessionMembers returns the living processes of the session, except its leader. While
+// the session has members, no other process gets its number. So if another process
+// has the number, the session has no members.
 func (p *Process) sessionMembers() []int {
 	if id, err := identify(p.state.PID); err == nil && !sameTime(p.state, id) {
 		return nil

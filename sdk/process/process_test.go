@@ -36,7 +36,7 @@ func startShell(t testing.TB, script string) *Process {
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // no grace
+		cancel() // kill without grace
 		_ = p.Stop(ctx, 0)
 	})
 	return p
@@ -56,7 +56,7 @@ func waitFor(t testing.TB, what string, f func() bool) {
 	limit := time.Now().Add(10 * time.Second)
 	for !f() {
 		if time.Now().After(limit) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting for: %s", what)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -113,7 +113,7 @@ func TestDetached(t *testing.T) {
 		}
 	}
 	if strings.Contains(e.Output, "PLUGIN_") || strings.Contains(e.Output, sdk.EnvCookie) {
-		t.Errorf("what is private reached the process:\n%s", e.Output)
+		t.Errorf("the process sees variables of the handshake:\n%s", e.Output)
 	}
 	if sid := strings.TrimSpace(lines[len(lines)-2]); sid != strconv.Itoa(p.State().PID) {
 		t.Errorf("session %s of pid %d", sid, p.State().PID)
@@ -141,12 +141,12 @@ func TestBadOptions(t *testing.T) {
 	}
 }
 
-// A process that is not our child: found again, its end noticed at once.
+// A process that is not a child is found again, and its end is noticed at once.
 func TestAttach(t *testing.T) {
-	// The shell leaves its child to init.
+	// The shell ends, and init becomes the parent of its child.
 	dir := t.TempDir()
-	maker := exec.Command("sh", "-c", `setsid sh -c 'echo $$ >"$0/pid.new"; mv "$0/pid.new" "$0/pid"; exec sleep 300' "$0" </dev/null >/dev/null 2>&1 &`, dir)
-	if err := maker.Run(); err != nil {
+	parent := exec.Command("sh", "-c", `setsid sh -c 'echo $$ >"$0/pid.new"; mv "$0/pid.new" "$0/pid"; exec sleep 300' "$0" </dev/null >/dev/null 2>&1 &`, dir)
+	if err := parent.Run(); err != nil {
 		t.Fatal(err)
 	}
 	var pid int
@@ -216,7 +216,7 @@ func TestAttachRefusesOthers(t *testing.T) {
 		s := good
 		change(&s)
 		if s.Namespace == "another" && good.Namespace == "" {
-			continue // no containers here
+			continue // this system has no pid namespaces
 		}
 		if s.Boot == "another" && good.Boot == "" {
 			s.Boot = ""
@@ -238,7 +238,7 @@ func TestAttachRefusesOthers(t *testing.T) {
 	}
 }
 
-// A zombie is not alive: the child of this test that is not waited for.
+// A zombie, here a child that is not waited for, is not alive.
 func TestZombie(t *testing.T) {
 	cmd := exec.Command("sh", "-c", "exit 0")
 	detach(cmd)
@@ -249,7 +249,7 @@ func TestZombie(t *testing.T) {
 	s := State{PID: cmd.Process.Pid}
 	waitFor(t, "a zombie counts as ended", func() bool { return s.check() != nil })
 	if err := syscall.Kill(s.PID, 0); err != nil {
-		t.Errorf("it was no zombie: %v", err)
+		t.Errorf("it was not a zombie: %v", err)
 	}
 }
 
@@ -341,7 +341,7 @@ func TestTail(t *testing.T) {
 		t.Errorf("%d bytes", len(text))
 	}
 
-	// What an earlier process left in the file is not of this one.
+	// Output that an earlier process left in the file is not shown.
 	out := filepath.Join(t.TempDir(), "out")
 	for range 2 {
 		p, err := Start(Options{Command: []string{"echo", "once"}, OutputFile: out})

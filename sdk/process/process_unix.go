@@ -19,7 +19,7 @@ import (
 // detach gives the command a session of its own.
 func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
 
-// exitOf reads how a child ended.
+// exitOf returns how a child ended.
 func exitOf(s *os.ProcessState) sdk.Exit {
 	if s == nil {
 		return sdk.Exit{Code: -1}
@@ -30,13 +30,13 @@ func exitOf(s *os.ProcessState) sdk.Exit {
 	return sdk.Exit{Code: s.ExitCode()}
 }
 
-// ParseSignal reads a signal's number or name ("9", "KILL", "SIGKILL").
-// sdk.ErrBadOption: there is none of that name.
+// ParseSignal parses a signal's number or name ("9", "KILL", "SIGKILL", in either case).
+// The error wraps sdk.ErrBadOption when there is no such signal.
 func ParseSignal(s string) (syscall.Signal, error) {
 	name := strings.ToUpper(strings.TrimSpace(s))
 	if n, err := strconv.Atoi(name); err == nil {
 		if n < 1 || n > 64 {
-			return 0, fmt.Errorf("%w: signal %d", sdk.ErrBadOption, n)
+			return 0, fmt.Errorf("%w: there is no signal %d", sdk.ErrBadOption, n)
 		}
 		return syscall.Signal(n), nil
 	}
@@ -46,33 +46,33 @@ func ParseSignal(s string) (syscall.Signal, error) {
 	if sig := unix.SignalNum(name); sig != 0 {
 		return sig, nil
 	}
-	return 0, fmt.Errorf("%w: signal %q", sdk.ErrBadOption, s)
+	return 0, fmt.Errorf("%w: there is no signal %q", sdk.ErrBadOption, s)
 }
 
-// signalGroup signals the process group that the session's leader leads.
+// signalGroup sends a signal to the process group of a session's leader.
 func signalGroup(pid int, sig syscall.Signal) error {
 	err := syscall.Kill(-pid, sig)
-	if errors.Is(err, syscall.ESRCH) { // not a leader, in a session that someone else made
+	if errors.Is(err, syscall.ESRCH) { // the process is not the leader of a group
 		err = syscall.Kill(pid, sig)
 	}
 	return err
 }
 
-// ask sends SIGTERM, and tells whether it reached anybody.
+// terminate sends SIGTERM, and reports whether it succeeded.
 func (p *Process) terminate() bool {
 	if p.Alive() {
-		// Stopped processes get it too, once they continue.
+		// Stopped processes receive the signal when they continue.
 		err := signalGroup(p.state.PID, syscall.SIGTERM)
-		_ = signalGroup(p.state.PID, syscall.SIGCONT) // gone meanwhile: fine
+		_ = signalGroup(p.state.PID, syscall.SIGCONT) // it may be gone
 		return err == nil
 	}
 	for _, pid := range p.sessionMembers() {
-		_ = syscall.Kill(pid, syscall.SIGTERM) // gone meanwhile: fine
+		_ = syscall.Kill(pid, syscall.SIGTERM) // it may be gone
 	}
 	return true
 }
 
-// kill sends SIGKILL to everything that is left. What is gone meanwhile is fine.
+// kill sends SIGKILL to everything that is left; processes may be gone meanwhile.
 func (p *Process) kill() {
 	if p.Alive() {
 		_ = signalGroup(p.state.PID, syscall.SIGKILL)
@@ -82,5 +82,6 @@ func (p *Process) kill() {
 	}
 }
 
-// remains tells whether anything of the session is alive. The leader has ended.
+// sessionAlive reports whether any process of the session is alive after its leader has
+// ended.
 func (p *Process) sessionAlive() bool { return len(p.sessionMembers()) > 0 }

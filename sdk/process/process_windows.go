@@ -19,7 +19,7 @@ func detach(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP | windows.DETACHED_PROCESS}
 }
 
-// exitOf reads how a child ended.
+// exitOf returns how a child ended.
 func exitOf(s *os.ProcessState) sdk.Exit {
 	if s == nil {
 		return sdk.Exit{Code: -1}
@@ -27,8 +27,8 @@ func exitOf(s *os.ProcessState) sdk.Exit {
 	return sdk.Exit{Code: s.ExitCode()}
 }
 
-// ParseSignal reads a signal. Windows knows none but the end, so KILL and TERM
-// are all there is. sdk.ErrBadOption: another one.
+// ParseSignal parses a signal's number or name. Windows can only end processes, so only
+// KILL and TERM are known. The error wraps sdk.ErrBadOption for any other signal.
 func ParseSignal(s string) (syscall.Signal, error) {
 	switch strings.TrimPrefix(strings.ToUpper(strings.TrimSpace(s)), "SIG") {
 	case "KILL", "9":
@@ -44,20 +44,21 @@ func signalGroup(pid int, _ syscall.Signal) error {
 	return exec.Command("taskkill", "/pid", strconv.Itoa(pid), "/t", "/f").Run()
 }
 
-// ask tells that nobody was asked: there is no polite way.
+// terminate does nothing, because Windows can't ask a process to end. It reports
+// whether the process has already ended.
 func (p *Process) terminate() bool { return !p.Alive() }
 
 // kill ends the process and its children.
 func (p *Process) kill() {
 	if p.Alive() {
-		_ = signalGroup(p.state.PID, syscall.SIGKILL) // Stop looks whether it worked
+		_ = signalGroup(p.state.PID, syscall.SIGKILL) // Stop checks whether it worked
 	}
 }
 
-// remains tells whether anything is left; taskkill took the children along.
+// sessionAlive returns false: taskkill has ended the children too.
 func (p *Process) sessionAlive() bool { return false }
 
-// waitForeign returns when a process that is not our child has ended.
+// waitForeign returns when a process that is not a child has ended.
 func waitForeign(s State) {
 	if p, err := os.FindProcess(s.PID); err == nil && s.check() == nil {
 		if _, err := p.Wait(); err == nil {

@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// Self answers the state of this program's own process, by which others find
+// Self returns the state of this program's own process, with which other programs find
 // it.
 func Self() (State, error) {
 	s, err := identify(os.Getpid())

@@ -1,8 +1,8 @@
 #!/bin/sh
-# generate.sh writes the Go code of launcher.proto; `generate.sh check` instead
-# fails when the committed code is not what would be written, or the proto does
-# not pass buf's lint; `generate.sh breaking REF` fails when the contract breaks
-# what it was at a commit. The tools are built once into build/tools at the root.
+# generate.sh generates the Go code of launcher.proto. `generate.sh check` fails when
+# the committed code differs from what would be generated, or when the proto does not
+# pass buf's lint. `generate.sh breaking REF` fails when the contract is not compatible
+# with that of the commit REF. The tools are built once, into build/tools at the root.
 set -eu
 cd "$(dirname "$0")"
 buf_version=v1.73.0 go_version=v1.36.12 grpc_version=v1.6.2
@@ -24,7 +24,7 @@ check)
 	buf generate -o "$out"
 	for f in launcher/v1/*.pb.go; do
 		if ! cmp -s "$f" "$out/$f"; then
-			echo "sdk/proto/$f is not what launcher.proto generates: run make generate and commit it" >&2
+			echo "sdk/proto/$f differs from what launcher.proto generates: run make generate and commit it" >&2
 			exit 1
 		fi
 	done

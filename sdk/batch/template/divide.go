@@ -8,12 +8,12 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// divide is the name of the function that stands for "/". No template can use
-// it: it is not an identifier.
+// divide is the name of the function that replaces "/". It is not an identifier, so no
+// template can use it.
 const divide = "/"
 
-// quotient divides as "/" does in templates: of two integers it is an integer,
-// rounded down when it has to be.
+// quotient is "/" in templates. The quotient of two integers is an integer; rounded
+// reports whether it was rounded down.
 func quotient(a, b starlark.Value) (v starlark.Value, rounded bool, err error) {
 	x, okX := a.(starlark.Int)
 	y, okY := b.(starlark.Int)
@@ -28,7 +28,7 @@ func quotient(a, b starlark.Value) (v starlark.Value, rounded bool, err error) {
 	return x.Div(y), rest.Sign() != 0, nil
 }
 
-// rewriteDivision puts a call of divide in the place of every "/".
+// rewriteDivision replaces every "/" by a call of divide.
 func rewriteDivision(e syntax.Expr) syntax.Expr {
 	switch e := e.(type) {
 	case *syntax.BinaryExpr:

@@ -4,8 +4,8 @@
 // Python's str.format a field may end with a conversion ("{queue!r}") and a
 // format ("{n:04d}").
 //
-// Everything outside of fields is copied byte for byte. Expressions are
-// Starlark, whose syntax is Python's; they can neither read files nor run for
-// ever. Where they differ from Starlark: "/" of two integers is an integer, so
-// that templates written for Python 2 go on to work.
+// Everything outside of fields is copied byte for byte. Expressions are Starlark, whose
+// syntax is a subset of Python's; they can't read files, and the number of their steps
+// is limited. There is one difference from Starlark: "/" of two integers is an
+// integer, so that templates written for Python 2 work unchanged.
 package template

@@ -13,7 +13,7 @@ import (
 // maxWidth bounds the width and the precision of a format.
 const maxWidth = 4096
 
-// formatForm is Python's format specification, as far as scripts need it:
+// formatForm matches the part of Python's format specifications that is supported:
 // [[fill]align][sign][0][width][,][.precision][type].
 var formatForm = regexp.MustCompile(`^(?:(.)?([<>^=]))?([+ -])?(0)?([0-9]+)?(,)?(?:\.([0-9]+))?([bdoxXeEfFgGs%])?$`)
 
@@ -24,7 +24,7 @@ func formatValue(v starlark.Value, format string) (string, error) {
 	}
 	m := formatForm.FindStringSubmatch(format)
 	if m == nil {
-		return "", fmt.Errorf("format %q is not understood", format)
+		return "", fmt.Errorf("format %q is not supported", format)
 	}
 	fill, align, sign, zero, comma, kind := m[1], m[2], m[3], m[4] != "", m[6] != "", m[8]
 	width, err := number(m[5])
@@ -42,7 +42,7 @@ func formatValue(v starlark.Value, format string) (string, error) {
 		return "", fmt.Errorf("format %q: %w", format, err)
 	}
 	if !numeric && (sign != "" || comma || align == "=") {
-		return "", fmt.Errorf("format %q is for numbers, the value is a %s", format, v.Type())
+		return "", fmt.Errorf("format %q needs a number, and the value is a %s", format, v.Type())
 	}
 	minus := ""
 	if numeric {
@@ -112,7 +112,7 @@ func formatBody(v starlark.Value, kind string, precision int) (body string, nume
 			return string(s), false, nil
 		}
 	}
-	return "", false, fmt.Errorf("%q does not go with a %s", kind, v.Type())
+	return "", false, fmt.Errorf("type %q is not valid for a %s", kind, v.Type())
 }
 
 func floatBody(f float64, kind string, precision int) string {
@@ -142,7 +142,7 @@ func number(s string) (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n > maxWidth {
-		return 0, fmt.Errorf("a width of %s is more than %d", s, maxWidth)
+		return 0, fmt.Errorf("the width or precision %s is more than %d", s, maxWidth)
 	}
 	return n, nil
 }

@@ -17,10 +17,10 @@ const (
 	maxField  = 4096    // bytes
 )
 
-// Error is what is wrong with a template.
+// Error describes an error in a template.
 type Error struct {
-	Line  int    // from 1
-	Field string // with its braces; "" when it is about a brace
+	Line  int    // counted from 1
+	Field string // with its braces; "" when the error is about a single brace
 	Text  string
 }
 
@@ -31,9 +31,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("template line %d: %s: %s", e.Line, e.Field, e.Text)
 }
 
-// Render fills in a template. Variables are strings, ints, floats, bools, nil,
-// and lists and maps of them. Warnings are for people: they tell what was
-// rounded.
+// Render replaces the fields of a template. Values of vars are string, int, float64,
+// bool, nil, []any and map[string]any. The warnings are texts for people about
+// divisions that were rounded. The error is an *Error, unless a variable has another
+// type.
 func Render(text string, vars map[string]any) (out string, warnings []string, err error) {
 	env, err := environment(vars)
 	if err != nil {
@@ -55,15 +56,15 @@ func Render(text string, vars map[string]any) (out string, warnings []string, er
 		}
 		line := 1 + strings.Count(text[:at], "\n")
 		if text[at] == '}' {
-			return "", nil, &Error{Line: line, Text: `"}" without "{"; a literal brace is doubled: "}}"`}
+			return "", nil, &Error{Line: line, Text: `"}" without "{"; write a literal brace twice: "}}"`}
 		}
 		end := fieldEnd(text[at:])
 		if end < 0 {
-			return "", nil, &Error{Line: line, Text: `"{" without "}"; a literal brace is doubled: "{{"`}
+			return "", nil, &Error{Line: line, Text: `"{" without "}"; write a literal brace twice: "{{"`}
 		}
 		field := text[at : at+end]
 		if len(field) > maxField {
-			return "", nil, &Error{Line: line, Field: short(field), Text: fmt.Sprintf("a field has at most %d characters", maxField)}
+			return "", nil, &Error{Line: line, Field: short(field), Text: fmt.Sprintf("the field is longer than %d bytes", maxField)}
 		}
 		value, warning, err := renderField(field[1:len(field)-1], env)
 		if err != nil {
@@ -166,7 +167,7 @@ func renderField(field string, env starlark.StringDict) (value, warning string, 
 	scope[divide] = starlark.NewBuiltin("/", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		v, rounded, err := quotient(args[0], args[1])
 		if rounded {
-			warning = fmt.Sprintf("%v/%v is not a whole number, it was rounded down to %v; say // for that, or make one a float", args[0], args[1], v)
+			warning = fmt.Sprintf("%v/%v is not a whole number and was rounded down to %v; write // to round down, or make one of them a float", args[0], args[1], v)
 		}
 		return v, err
 	})
@@ -187,7 +188,7 @@ func renderField(field string, env starlark.StringDict) (value, warning string, 
 	return value, warning, err
 }
 
-// str is Python's str().
+// str returns what Python's str() returns.
 func str(v starlark.Value) string {
 	if s, ok := starlark.AsString(v); ok {
 		return s
@@ -195,7 +196,7 @@ func str(v starlark.Value) string {
 	return v.String()
 }
 
-// environment makes variables of Go's values.
+// environment converts variables to Starlark values.
 func environment(vars map[string]any) (starlark.StringDict, error) {
 	env := make(starlark.StringDict, len(vars))
 	for name, v := range vars {
@@ -245,10 +246,10 @@ func toStarlark(v any) (starlark.Value, error) {
 		}
 		return d, nil
 	}
-	return nil, fmt.Errorf("a %T can't be used in a template", v)
+	return nil, fmt.Errorf("values of type %T are not supported", v)
 }
 
-// explain makes an error of Starlark into one for whoever wrote the template.
+// explain returns the text of an error of Starlark for the author of the template.
 func explain(err error, vars map[string]any) string {
 	text := err.Error()
 	if s, ok := errors.AsType[syntax.Error](err); ok {
@@ -256,7 +257,7 @@ func explain(err error, vars map[string]any) string {
 	}
 	if i := strings.Index(text, "undefined: "); i >= 0 {
 		name, _, _ := strings.Cut(text[i+len("undefined: "):], " ")
-		return fmt.Sprintf("there is no variable %q; there are %s; a literal brace is doubled", name, strings.Join(slices.Sorted(maps.Keys(vars)), ", "))
+		return fmt.Sprintf("there is no variable %q; the variables are %s; write a literal brace twice", name, strings.Join(slices.Sorted(maps.Keys(vars)), ", "))
 	}
 	return text
 }

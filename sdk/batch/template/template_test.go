@@ -58,7 +58,7 @@ func TestRoundedDown(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"a\nb {que}":                     `template line 2: {que}: there is no variable "que"; there are empty, half`,
+		"a\nb {que}":                     `template line 2: {que}: there is no variable "que"; the variables are empty, half`,
 		"{":                              "line 1: \"{\" without \"}\"",
 		"x }":                            "line 1: \"}\" without \"{\"",
 		"{n":                             "without",
@@ -69,8 +69,8 @@ func TestErrors(t *testing.T) {
 		"{n!}":                           "conversion",
 		"{n:zz}":                         "format \"zz\"",
 		"{n:99999}":                      "more than",
-		"{queue:d}":                      "does not go with a string",
-		"{queue:+}":                      "for numbers",
+		"{queue:d}":                      "is not valid for a string",
+		"{queue:+}":                      "needs a number",
 		"{open('/etc')}":                 "no variable \"open\"",
 		"{[x for x in range(10000000)]}": "too many steps",
 		"{'x' * 5000000}":                "longer than",
@@ -94,7 +94,7 @@ func FuzzRender(f *testing.F) {
 	})
 }
 
-// Upstream's own templates, as its launchers 7.1 and 9.1 expand them.
+// The templates of IPython Parallel, as its launchers 7.1 and 9.1 render them.
 func TestUpstream(t *testing.T) {
 	text, err := os.ReadFile("testdata/upstream.json")
 	if err != nil {
