@@ -11,13 +11,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ipcore/ipcore/sdk/buildinfo"
 )
 
 // Info describes a plugin. It is what the executable prints when its one
 // argument is "describe".
 type Info struct {
 	Name    string `json:"name"`    // the executable is ipcore-launcher-<name>
-	Version string `json:"version"` // of the plugin, for people
+	Version string `json:"version"` // of the plugin, for people; "" means the executable's (buildinfo.Read)
 	Kinds   []Kind `json:"kinds"`
 
 	// Options are the launcher's own options. A request with another, or with a
@@ -178,6 +180,9 @@ const (
 
 // complete fills in what Serve knows.
 func (i Info) complete(launcher New) Info {
+	if i.Version == "" {
+		i.Version = buildinfo.Read().Version
+	}
 	i.Protocol = []int{Protocol}
 	i.Speaks = SpeaksGRPC
 	i.Security = []string{SecurityMTLS}

@@ -144,7 +144,8 @@ var commonOptions = []sdk.Option{
 	{Name: "command_timeout", Type: "float", Default: json.RawMessage("30"), Help: "seconds that a command of the system may take"},
 }
 
-// Info describes the plugin of the system.
+// Info describes the plugin of the system. version is the plugin's, "" means the
+// executable's.
 func (s System) Info(version string) sdk.Info {
 	info := sdk.Info{Name: s.Name, Version: version, Kinds: s.kinds(), Remote: true, Classes: map[sdk.Kind][]string{}}
 	for _, k := range info.Kinds {
