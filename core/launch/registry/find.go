@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/buildinfo"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
@@ -351,13 +353,33 @@ func notFound(name string, all []*Executable, places []SearchDir, errs []error) 
 		fmt.Fprintf(&b, "\n%v", err)
 	}
 	b.WriteString("\nput it into one of these folders, or give its path instead of its name")
-	return &notFoundError{b.String()}
+	e := &notFoundError{text: b.String()}
+	if len(all) == 0 {
+		e.hint = installHint(buildinfo.Read().Version)
+	}
+	return e
 }
 
-type notFoundError struct{ text string }
+type notFoundError struct{ text, hint string }
 
 func (e *notFoundError) Error() string { return e.text }
+func (e *notFoundError) Hint() string  { return e.hint }
 func (e *notFoundError) Unwrap() error { return ErrNotFound }
+
+// installHint says how to get the launchers of an ipcore of this version, for
+// somebody who has ipcore alone.
+func installHint(version string) string {
+	if !released.MatchString(version) {
+		version = "latest"
+	} else {
+		version = "v" + version
+	}
+	return "launchers are separate executables. Archives and packages contain them; with Go: " +
+		"go install github.com/ipcore/ipcore/plugins/...@" + version + ", next to an ipcore of go install"
+}
+
+// released matches the version of a release.
+var released = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
 
 func kinds(i sdk.Info) string {
 	words := make([]string, len(i.Kinds))
