@@ -9,9 +9,14 @@ RESULTS  := build/results
 FUZZTIME ?= 10s
 SUITES   ?=
 SYSTEMS  ?=
+TARGETS  ?=
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+LINKS    ?=
 export SYSTEMS
 export CGO_ENABLED ?= 0
 
+LDFLAGS   = $(shell packaging/version.sh ldflags)
 LAUNCHERS = $(addprefix ./,$(wildcard plugins/*/ipcore-launcher-*))
 
 .PHONY: help
@@ -24,7 +29,30 @@ go-check:
 
 .PHONY: build
 build: go-check ## Build ipcore and every launcher into bin/
-	$(GO) build -trimpath -o bin/ ./cmd/... $(LAUNCHERS)
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/ipcore $(LAUNCHERS)
+
+.PHONY: man
+man: ## Make the manual pages in build/man, which install and dist take along
+	@mkdir -p build/man
+
+HOST = $(shell $(GO) env GOHOSTOS) $(shell $(GO) env GOHOSTARCH)
+
+.PHONY: install
+install: go-check man ## Install below PREFIX (/usr/local); LINKS=1 adds ipcluster, ipcontroller, ipengine
+	@GO="$(GO)" packaging/tree.sh $(HOST) build/tree/install
+	@DESTDIR="$(DESTDIR)" build/tree/install/install.sh --prefix="$(abspath $(PREFIX))" $(if $(LINKS),--links)
+
+.PHONY: uninstall
+uninstall: ## Remove what make install put below PREFIX
+	@DESTDIR="$(DESTDIR)" packaging/install.sh --prefix="$(abspath $(PREFIX))" --uninstall
+
+.PHONY: dist
+dist: go-check man ## Archives, Debian packages and checksums in build/dist; TARGETS='linux/amd64 ...' chooses
+	@GO="$(GO)" packaging/dist.sh build/dist $(TARGETS)
+
+.PHONY: test-release
+test-release: go-check man ## Install the archive and the package on a bare Debian 12, use and remove them; needs root
+	@GO="$(GO)" test/release/run.sh
 
 .PHONY: examples
 examples: build

@@ -11,13 +11,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ipcore/ipcore/sdk/buildinfo"
 )
 
 // Info describes a launcher. The executable prints it as JSON when its only argument
 // is "describe".
 type Info struct {
 	Name    string `json:"name"`    // the executable is ipcore-launcher-<name>
-	Version string `json:"version"` // the launcher's version, for people
+	Version string `json:"version"` // the launcher's version, for people; "" means that of the executable (buildinfo.Read)
 	Kinds   []Kind `json:"kinds"`   // the kinds of workload that it starts
 
 	// Options are the launcher's own options. A request with an option that is not
@@ -211,6 +213,9 @@ const (
 
 // complete fills in the fields that Serve determines.
 func (i Info) complete(launcher Factory) Info {
+	if i.Version == "" {
+		i.Version = buildinfo.Read().Version
+	}
 	i.Protocol = []int{Protocol}
 	i.Speaks = SpeaksGRPC
 	i.Security = []string{SecurityMTLS}

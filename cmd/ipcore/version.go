@@ -3,46 +3,18 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"runtime"
-	"runtime/debug"
+
+	"github.com/ipcore/ipcore/sdk/buildinfo"
 )
-
-// version is set by the linker for a release; else the module's own is shown.
-var version = ""
-
-// build says what this binary is.
-type build struct {
-	Version  string `json:"version"`
-	Revision string `json:"revision,omitempty"`
-	Go       string `json:"go"`
-	OS       string `json:"os"`
-	Arch     string `json:"arch"`
-}
-
-func thisBuild() build {
-	b := build{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
-	}
-	if b.Version == "" {
-		b.Version = info.Main.Version
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			b.Revision = s.Value
-		}
-	}
-	return b
-}
 
 func newVersion(a *app) *command {
 	var asJSON bool
 	c := &command{
-		name:    "version",
-		args:    "[--json]",
-		short:   "print the version",
-		long:    "Print the version of this ipcore.",
+		name:  "version",
+		args:  "[--json]",
+		short: "print the version",
+		long: `Print the version of this ipcore, the commit that it was built from and that commit's
+date. The launchers that come with it have the same version: ipcore launchers.`,
 		example: "ipcore version --json",
 		flags:   newFlags("version"),
 	}
@@ -51,11 +23,11 @@ func newVersion(a *app) *command {
 		if err := noArguments(args); err != nil {
 			return err
 		}
-		b := thisBuild()
+		info := buildinfo.Read()
 		if asJSON {
-			return writeJSON(a.Out, b)
+			return writeJSON(a.Out, info)
 		}
-		a.outf("ipcore %s (%s %s/%s)\n", b.Version, b.Go, b.OS, b.Arch)
+		a.outf("ipcore %s\n", info)
 		return nil
 	}
 	return c

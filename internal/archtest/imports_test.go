@@ -33,6 +33,10 @@ var rooms = []struct {
 		reason: "the core must work without the command, and launchers are found at run time, never linked",
 	},
 	{
+		folder: "cmd/ipcore", forbidden: []string{"plugins"}, testsToo: true,
+		reason: "ipcore finds launchers at run time and never links them; cmd/ipcore-launchers does",
+	},
+	{
 		folder: "core", except: []string{"core/launch"}, forbidden: []string{"sdk"}, allowed: []string{"sdk/process"},
 		reason: "only what starts clusters knows of launchers",
 	},

@@ -11,8 +11,8 @@ import (
 	"github.com/ipcore/ipcore/sdk/batch"
 )
 
-// Version is the launcher's own version.
-const Version = "1.0.0"
+// Main is the program ipcore-launcher-htcondor. It does not return.
+func Main() { sdk.Serve(System.Info(""), System.New()) }
 
 func ask(command ...string) []string { return slices.Concat(command, []string{"-af:t"}, attributes) }
 

@@ -8,13 +8,13 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Version is the launcher's own version.
-const Version = "1.0.0"
+// Main is the program ipcore-launcher-local. It does not return.
+func Main() { sdk.Serve(Info(), New) }
 
 // Info describes the launcher.
 func Info() sdk.Info {
 	return sdk.Info{
-		Name: "local", Version: Version, PrivateEnv: true,
+		Name: "local", PrivateEnv: true,
 		Kinds: []sdk.Kind{sdk.Controller, sdk.Engine, sdk.SingleEngine},
 		Options: []sdk.Option{{
 			Name: "delay", Type: "float", Default: json.RawMessage("0"),

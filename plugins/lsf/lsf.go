@@ -10,8 +10,8 @@ import (
 	"github.com/ipcore/ipcore/sdk/batch"
 )
 
-// Version is the launcher's own version.
-const Version = "1.0.0"
+// Main is the program ipcore-launcher-lsf. It does not return.
+func Main() { sdk.Serve(System.Info(""), System.New()) }
 
 func directive(option string) *regexp.Regexp {
 	return regexp.MustCompile(`(?m)^\s*#BSUB\s+(?:.*\s)?` + option + `\s*\S`)

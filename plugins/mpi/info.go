@@ -9,13 +9,13 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// Version is the launcher's own version.
-const Version = "1.0.0"
+// Main is the program ipcore-launcher-mpi. It does not return.
+func Main() { sdk.Serve(Info(), New) }
 
 // Info describes the launcher.
 func Info() sdk.Info {
 	return sdk.Info{
-		Name: "mpi", Version: Version, Remote: true,
+		Name: "mpi", Remote: true,
 		Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
 		Conformance: &sdk.ConformanceHints{Skip: map[string]string{
 			"engine-killed": "mpiexec reports the end of all ranks, and most MPIs end all of them with one",

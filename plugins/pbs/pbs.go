@@ -11,8 +11,8 @@ import (
 	"github.com/ipcore/ipcore/sdk/batch"
 )
 
-// Version is the launcher's own version.
-const Version = "1.0.0"
+// Main is the program ipcore-launcher-pbs. It does not return.
+func Main() { sdk.Serve(System.Info(""), System.New()) }
 
 // The dialects. The wrappers that come with Slurm take Torque's options, and name
 // jobs by their own mind.

@@ -11,8 +11,8 @@ import (
 	"github.com/ipcore/ipcore/sdk/batch"
 )
 
-// Version is the launcher's own version.
-const Version = "1.0.0"
+// Main is the program ipcore-launcher-sge. It does not return.
+func Main() { sdk.Serve(System.Info(""), System.New()) }
 
 // directive finds a directive in a script.
 func directive(option string) *regexp.Regexp {

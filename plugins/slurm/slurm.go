@@ -10,8 +10,8 @@ import (
 	"github.com/ipcore/ipcore/sdk/batch"
 )
 
-// Version is the launcher's own version.
-const Version = "1.0.0"
+// Main is the program ipcore-launcher-slurm. It does not return.
+func Main() { sdk.Serve(System.Info(""), System.New()) }
 
 // columns are what squeue is asked for. Widths are fixed, so that every version
 // of squeue prints the same.

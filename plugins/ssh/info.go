@@ -9,14 +9,17 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Version is the launchers' own version.
-const Version = "1.0.0"
+// Main is the program ipcore-launcher-ssh. It does not return.
+func Main() { sdk.Serve(Info(), New) }
+
+// ProxyMain is the program ipcore-launcher-sshproxy. It does not return.
+func ProxyMain() { sdk.Serve(ProxyInfo(), NewProxy) }
 
 // Info describes the launcher ssh.
 func Info() sdk.Info {
 	set := []sdk.Kind{sdk.Engine}
 	return sdk.Info{
-		Name: "ssh", Version: Version, Remote: true, PrivateEnv: true,
+		Name: "ssh", Remote: true, PrivateEnv: true,
 		Kinds: []sdk.Kind{sdk.Controller, sdk.Engine, sdk.SingleEngine},
 		Classes: map[sdk.Kind][]string{
 			sdk.Controller:   {"SSHControllerLauncher", "SSHLauncher", "ControllerLauncher", "BaseLauncher"},
@@ -39,7 +42,7 @@ func Info() sdk.Info {
 // ProxyInfo describes the launcher sshproxy.
 func ProxyInfo() sdk.Info {
 	return sdk.Info{
-		Name: "sshproxy", Version: Version, Remote: true,
+		Name: "sshproxy", Remote: true,
 		Kinds: []sdk.Kind{sdk.Engine},
 		Classes: map[sdk.Kind][]string{
 			sdk.Engine: {"SSHProxyEngineSetLauncher", "SSHLauncher", "EngineLauncher", "BaseLauncher"},

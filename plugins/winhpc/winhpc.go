@@ -13,8 +13,8 @@ import (
 	"github.com/ipcore/ipcore/sdk/batch"
 )
 
-// Version is the launcher's own version.
-const Version = "1.0.0"
+// Main is the program ipcore-launcher-winhpc. It does not return.
+func Main() { sdk.Serve(System.Info(""), System.New()) }
 
 // System is Windows HPC. Its commands get the program and the head node from the
 // options.

@@ -145,7 +145,8 @@ var commonOptions = []sdk.Option{
 	{Name: "command_timeout", Type: "float", Default: json.RawMessage("30"), Help: "seconds that a command of the system may take"},
 }
 
-// Info describes the launcher of the system.
+// Info describes the launcher of the system. version is the launcher's; "" means that of
+// its executable.
 func (s System) Info(version string) sdk.Info {
 	info := sdk.Info{Name: s.Name, Version: version, Kinds: s.kinds(), Remote: true, Classes: map[sdk.Kind][]string{}}
 	if len(s.ShowJobs) > 0 {

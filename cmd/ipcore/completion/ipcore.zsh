@@ -1,3 +1,4 @@
+#compdef ipcore
 # Completion of ipcore for zsh.
 _ipcore() {
     local -a found valued
@@ -7,4 +8,5 @@ _ipcore() {
     compadd -S '' -a valued
     compadd -a found || (( ${#valued} )) || _files
 }
-compdef _ipcore ipcore
+# As a file _ipcore in fpath this is the function itself, else it is sourced.
+if [[ ${funcstack[1]} = _ipcore ]]; then _ipcore "$@"; else compdef _ipcore ipcore; fi

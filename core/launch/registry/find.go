@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/buildinfo"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
@@ -357,6 +359,9 @@ func (e *NotFoundError) Hint() string {
 	if near := Nearest(strings.ToLower(e.Name), e.Found); near != "" {
 		lines = append(lines, fmt.Sprintf("did you mean %s?", near))
 	}
+	if len(e.Found) == 0 {
+		lines = append(lines, installHint(buildinfo.Read().Version))
+	}
 	dirs := make([]string, len(e.Dirs))
 	for i, d := range e.Dirs {
 		dirs[i] = fmt.Sprintf("%s (%s)", d.Dir, d.Why)
@@ -374,6 +379,21 @@ func (e *NotFoundError) Hint() string {
 
 // Unwrap returns ErrNotFound.
 func (e *NotFoundError) Unwrap() error { return ErrNotFound }
+
+// installHint says how to get the launchers of an ipcore of this version, for
+// somebody who has ipcore alone.
+func installHint(version string) string {
+	if !released.MatchString(version) {
+		version = "latest"
+	} else {
+		version = "v" + version
+	}
+	return "launchers are separate executables. Archives and packages contain them; with Go: " +
+		"go install github.com/ipcore/ipcore/plugins/...@" + version + ", next to an ipcore of go install"
+}
+
+// released matches the version of a release.
+var released = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
 
 func kinds(i sdk.Info) string {
 	words := make([]string, len(i.Kinds))

@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,6 +134,71 @@ func TestNotFoundListsWhatThereIs(t *testing.T) {
 	if missing, ok := errors.AsType[*NotFoundError](err); !ok || !strings.HasPrefix(missing.Hint(), "did you mean two?\n") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestNoLauncherAtAll checks the hint for users who installed only ipcore.
+func TestNoLauncherAtAll(t *testing.T) {
+	_, s := newSearchDirs(t)
+	_, err := Find(testContext(t), sdk.Engine, "local", s)
+	hinted, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err)
+	if !ok || !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "no launcher was found") {
+		t.Fatalf("got %v", err)
+	}
+	if want := "go install github.com/ipcore/ipcore/plugins/...@latest"; !strings.Contains(hinted.Hint(), want) {
+		t.Errorf("hint %q, want %q in it", hinted.Hint(), want)
+	}
+	if want := "/plugins/...@v0.1.0"; !strings.Contains(installHint("0.1.0"), want) {
+		t.Errorf("hint %q, want %q in it", installHint("0.1.0"), want)
+	}
+}
+
+// TestLinks checks that links to one executable are launchers, each of its own
+// name, and that pins take them for the file that they lead to.
+func TestLinks(t *testing.T) {
+	h, s := newSearchDirs(t)
+	bundle := script(t, filepath.Join(h.libexec, "ipcore-launchers"),
+		"#!/bin/sh\necho \"{\\\"name\\\":\\\"${0##*ipcore-launcher-}\\\",\\\"version\\\":\\\"1\\\",\\\"kinds\\\":[\\\"engine\\\"],\\\"protocol\\\":[1]}\"\n")
+	for _, name := range []string{"one", "two"} {
+		if err := os.Symlink("ipcore-launchers", filepath.Join(h.libexec, Prefix+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	find := func(name string) error {
+		f, err := Find(testContext(t), sdk.Engine, name, s)
+		if err == nil && (f.Info.Name != name || f.Path != filepath.Join(h.libexec, Prefix+name)) {
+			t.Errorf("%s: found %+v", name, f)
+		}
+		return err
+	}
+	if err := errors.Join(find("one"), find("two")); err != nil {
+		t.Fatal(err)
+	}
+	script(t, filepath.Join(h.profile, pinFile), sumLine(t, bundle, "ipcore-launcher-one")+strings.Repeat("0", 64)+"  ipcore-launcher-two\n")
+	if err := find("one"); err != nil {
+		t.Error(err)
+	}
+	if err := find("two"); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("another sum is pinned: %v", err)
+	}
+	if err := os.Chmod(bundle, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := find("one"); err == nil || !strings.Contains(err.Error(), "every user can write") {
+		t.Errorf("every user can write to the file behind the link: %v", err)
+	}
+}
+
+// sumLine is what sha256sum prints for a file, with another name.
+func sumLine(t *testing.T, path, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x  %s\n", sha256.Sum256(b), name)
 }
 
 func TestPathInsteadOfName(t *testing.T) {

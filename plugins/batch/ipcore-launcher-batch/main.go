@@ -2,9 +2,6 @@
 // batch system that its options describe. It is started by ipcore.
 package main
 
-import (
-	"github.com/ipcore/ipcore/plugins/batch"
-	"github.com/ipcore/ipcore/sdk"
-)
+import "github.com/ipcore/ipcore/plugins/batch"
 
-func main() { sdk.Serve(batch.System.Info(batch.Version), batch.System.New()) }
+func main() { batch.Main() }

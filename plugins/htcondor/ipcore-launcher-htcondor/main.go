@@ -2,9 +2,6 @@
 // It is started by ipcore.
 package main
 
-import (
-	"github.com/ipcore/ipcore/plugins/htcondor"
-	"github.com/ipcore/ipcore/sdk"
-)
+import "github.com/ipcore/ipcore/plugins/htcondor"
 
-func main() { sdk.Serve(htcondor.System.Info(htcondor.Version), htcondor.System.New()) }
+func main() { htcondor.Main() }

@@ -2,9 +2,6 @@
 // this machine. It is started by ipcore.
 package main
 
-import (
-	"github.com/ipcore/ipcore/plugins/local"
-	"github.com/ipcore/ipcore/sdk"
-)
+import "github.com/ipcore/ipcore/plugins/local"
 
-func main() { sdk.Serve(local.Info(), local.New) }
+func main() { local.Main() }

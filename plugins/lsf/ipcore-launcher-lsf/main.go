@@ -2,9 +2,6 @@
 // It is started by ipcore.
 package main
 
-import (
-	"github.com/ipcore/ipcore/plugins/lsf"
-	"github.com/ipcore/ipcore/sdk"
-)
+import "github.com/ipcore/ipcore/plugins/lsf"
 
-func main() { sdk.Serve(lsf.System.Info(lsf.Version), lsf.System.New()) }
+func main() { lsf.Main() }

@@ -2,9 +2,6 @@
 // started by ipcore.
 package main
 
-import (
-	"github.com/ipcore/ipcore/plugins/mpi"
-	"github.com/ipcore/ipcore/sdk"
-)
+import "github.com/ipcore/ipcore/plugins/mpi"
 
-func main() { sdk.Serve(mpi.Info(), mpi.New) }
+func main() { mpi.Main() }

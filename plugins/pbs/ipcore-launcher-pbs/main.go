@@ -2,9 +2,6 @@
 // started by ipcore.
 package main
 
-import (
-	"github.com/ipcore/ipcore/plugins/pbs"
-	"github.com/ipcore/ipcore/sdk"
-)
+import "github.com/ipcore/ipcore/plugins/pbs"
 
-func main() { sdk.Serve(pbs.System.Info(pbs.Version), pbs.System.New()) }
+func main() { pbs.Main() }

@@ -2,9 +2,6 @@
 // started by ipcore.
 package main
 
-import (
-	"github.com/ipcore/ipcore/plugins/sge"
-	"github.com/ipcore/ipcore/sdk"
-)
+import "github.com/ipcore/ipcore/plugins/sge"
 
-func main() { sdk.Serve(sge.System.Info(sge.Version), sge.System.New()) }
+func main() { sge.Main() }

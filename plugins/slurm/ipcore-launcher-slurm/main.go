@@ -2,9 +2,6 @@
 // It is started by ipcore.
 package main
 
-import (
-	"github.com/ipcore/ipcore/plugins/slurm"
-	"github.com/ipcore/ipcore/sdk"
-)
+import "github.com/ipcore/ipcore/plugins/slurm"
 
-func main() { sdk.Serve(slurm.System.Info(slurm.Version), slurm.System.New()) }
+func main() { slurm.Main() }

@@ -2,9 +2,6 @@
 // over ssh. It is started by ipcore.
 package main
 
-import (
-	"github.com/ipcore/ipcore/plugins/ssh"
-	"github.com/ipcore/ipcore/sdk"
-)
+import "github.com/ipcore/ipcore/plugins/ssh"
 
-func main() { sdk.Serve(ssh.Info(), ssh.New) }
+func main() { ssh.Main() }

@@ -2,9 +2,6 @@
 // there, with that machine's launcher. It is started by ipcore.
 package main
 
-import (
-	"github.com/ipcore/ipcore/plugins/ssh"
-	"github.com/ipcore/ipcore/sdk"
-)
+import "github.com/ipcore/ipcore/plugins/ssh"
 
-func main() { sdk.Serve(ssh.ProxyInfo(), ssh.NewProxy) }
+func main() { ssh.ProxyMain() }

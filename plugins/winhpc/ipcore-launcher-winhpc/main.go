@@ -2,9 +2,6 @@
 // It is started by ipcore.
 package main
 
-import (
-	"github.com/ipcore/ipcore/plugins/winhpc"
-	"github.com/ipcore/ipcore/sdk"
-)
+import "github.com/ipcore/ipcore/plugins/winhpc"
 
-func main() { sdk.Serve(winhpc.System.Info(winhpc.Version), winhpc.System.New()) }
+func main() { winhpc.Main() }
