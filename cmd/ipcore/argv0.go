@@ -3,19 +3,21 @@ package main
 import (
 	"path/filepath"
 	"strings"
+
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 )
 
-// programs are upstream's names. Called by one of them, through a link or a
-// copy, ipcore does that program's work and logs in its form.
+// programs are the names of IPython Parallel's programs. Called by one of them,
+// through a link or a copy, ipcore runs as that program and logs in its form.
 var programs = map[string]struct{ command, log string }{
 	"ipcontroller": {"controller", "IPControllerApp"},
 	"ipengine":     {"engine", "IPEngineApp"},
-	"ipcluster":    {"", "IPClusterStart"}, // the words that follow are commands of ours
+	"ipcluster":    {"", "IPClusterStart"}, // its subcommands are commands of ours
 }
 
-// called answers the command line of a process with these arguments, of which
-// the first is the name it was called by.
-func (a *app) called(argv []string) []string {
+// arguments returns the command line of a process. The first element of argv is the
+// name that the process was called by; it may also set the form of log lines.
+func arguments(s *cli.Streams, argv []string) []string {
 	if len(argv) == 0 {
 		return nil
 	}
@@ -25,7 +27,7 @@ func (a *app) called(argv []string) []string {
 	if !ok {
 		return args
 	}
-	a.LogName = p.log
+	s.LogName = p.log
 	if p.command == "" || len(args) > 0 && args[0] == "--version" {
 		return args
 	}

@@ -4,30 +4,30 @@ import (
 	"net"
 	"strings"
 
-	"github.com/spf13/pflag"
-
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/controller"
 	"github.com/ipcore/ipcore/core/controller/db/mongodb"
 	"github.com/ipcore/ipcore/core/controller/db/sqlitedb"
 )
 
-// databaseFlags are the controller's flags behind the traits of upstream's
-// databases.
-func (o *controllerOptions) databaseFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.dbClass, "db-class", "", "database, by upstream's name of the class")
-	fs.IntVar(&o.databases.DictDB.RecordLimit, "dictdb-records", 1024, "records kept of ended tasks")
-	fs.Int64Var(&o.databases.DictDB.SizeLimit, "dictdb-bytes", 1<<30, "bytes kept of ended tasks")
-	fs.Float64Var(&o.databases.DictDB.CullFraction, "dictdb-cull", 0.1, "part of a limit that is dropped when it is exceeded")
+// addDatabaseFlags adds the flags for the traits of IPython Parallel's databases.
+func (o *controllerOptions) addDatabaseFlags(c *cli.Command) {
+	fs := c.Flags()
+	fs.StringVar(&o.dbClass, "db-class", "", "database, by IPython Parallel's name of the class")
+	fs.IntVar(&o.databases.DictDB.RecordLimit, "dictdb-records", 1024, "how many records of ended tasks to keep")
+	fs.Int64Var(&o.databases.DictDB.SizeLimit, "dictdb-bytes", 1<<30, "how many bytes of ended tasks to keep")
+	fs.Float64Var(&o.databases.DictDB.CullFraction, "dictdb-cull", 0.1, "fraction of a limit to drop when it is exceeded")
 	fs.StringVar(&o.databases.SQLiteFile, "sqlitedb-file", sqlitedb.DefaultFile, "name of the file")
 	fs.StringVar(&o.databases.SQLiteLocation, "sqlitedb-location", "", "directory of the file (default the profile)")
-	fs.StringVar(&o.sqliteTable, "sqlitedb-table", sqlitedb.DefaultTable, "table; none is a new one for every controller")
-	fs.StringVar(&o.mongoName, "mongodb-database", mongodb.DefaultDatabase, "database; none is a new one for every controller")
+	fs.StringVar(&o.sqliteTable, "sqlitedb-table", sqlitedb.DefaultTable, "name of the table; an empty one stands for a new table for each controller")
+	fs.StringVar(&o.mongoName, "mongodb-database", mongodb.DefaultDatabase, "name of the database; an empty one stands for a new database for each controller")
 	fs.StringVar(&o.mongoArgs, "mongodb-args", "", "address: mongodb://…, or host and port")
-	hide(fs, "db-class", "dictdb-records", "dictdb-bytes", "dictdb-cull", "sqlitedb-file", "sqlitedb-location", "sqlitedb-table",
+	c.Hide("db-class", "dictdb-records", "dictdb-bytes", "dictdb-cull", "sqlitedb-file", "sqlitedb-location", "sqlitedb-table",
 		"mongodb-database", "mongodb-args")
 }
 
-// database names the database; the flag of a database wins over a class.
+// database returns the name of the database. The flag of a database takes precedence
+// over --db-class.
 func (o *controllerOptions) database() string {
 	switch {
 	case o.sqliteDB:
@@ -57,14 +57,14 @@ func (o *controllerOptions) databaseOptions() (controller.DBOptions, error) {
 	options.MongoDatabase = named(o.mongoName, mongodb.DefaultDatabase)
 	uri, ok := mongoURI(o.mongoArgs)
 	if !ok {
-		return options, &usageError{text: "--mongodb-args: " + o.mongoArgs + " is no address", hint: "use mongodb://host:port, or ['host', port]"}
+		return options, cli.UsageError("--mongodb-args: "+o.mongoArgs+" is not an address", "use mongodb://host:port, or ['host', port]")
 	}
 	options.MongoURI = uri
 	return options, nil
 }
 
-// mongoURI reads the arguments of pymongo's MongoClient: an address, or a host
-// and maybe a port, as Python writes a list of them.
+// mongoURI returns the address in the arguments of pymongo's MongoClient: an address,
+// or a host and optionally a port, as a Python list. It reports false if there is none.
 func mongoURI(args string) (string, bool) {
 	text := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(args), "["), "]")
 	if text == "" {

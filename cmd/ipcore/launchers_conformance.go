@@ -10,43 +10,43 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/spf13/pflag"
-
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/conformance"
 )
 
-// kitOptions are those of "launchers test".
-type kitOptions struct {
+// conformanceOptions are those of "launchers test".
+type conformanceOptions struct {
 	kinds    []string
 	checks   []string
 	options  []string
 	dir      string
-	patience seconds
+	patience cli.Seconds
 	together int
 }
 
-func (o *kitOptions) flags(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&o.kinds, "kind", nil, "test: only this `KIND` of workload: controller, engine, single-engine (default: all that it starts)")
-	fs.StringSliceVar(&o.checks, "check", nil, "test: only checks of this `NAME` or group; * stands for anything")
+func (o *conformanceOptions) addFlags(c *cli.Command) {
+	fs := c.Flags()
+	fs.StringSliceVar(&o.kinds, "kind", nil, "test: only this `KIND` of workload: controller, engine, single-engine (default: all kinds that it starts)")
+	fs.StringSliceVar(&o.checks, "check", nil, "test: only checks of this `NAME` or group; * matches anything")
 	fs.StringArrayVar(&o.options, "option", nil, "test: an option of the launcher, `NAME=VALUE`, for every kind of workload")
-	fs.StringVar(&o.dir, "dir", "", "test: a `DIR` that the workloads' hosts see too (default: the temporary folder)")
-	o.patience = seconds(conformance.DefaultPatience)
-	fs.Var(&o.patience, "patience", "test: how long one thing may take")
+	fs.StringVar(&o.dir, "dir", "", "test: a `DIR` that the workloads' machines share (default: the temporary folder)")
+	o.patience = cli.Seconds(conformance.DefaultPatience)
+	fs.Var(&o.patience, "patience", "test: how long one step may take")
 	fs.IntVar(&o.together, "together", 4, "test: run `N` checks at the same time")
 }
 
-// test runs the conformance kit on a launcher. Its error is silent when the
-// report has said it.
-func (o *launchersOptions) test(ctx context.Context, a *app, name string, settings []registry.Setting) error {
+// test runs the conformance checks on a launcher. When the report shows the failures,
+// its error has no message.
+func (o *launchersOptions) test(ctx context.Context, a *cli.App, name string, settings []registry.Setting) error {
 	search, err := o.search()
 	if err != nil {
 		return err
 	}
 	f, err := o.one(ctx, name, search)
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
-		// What does not describe itself fails the first check, and no other can be made.
+		// A launcher that does not describe itself fails the first check, and no other can run.
 		return o.report(a, name, func(report func(conformance.Result)) {
 			report(conformance.Result{Check: "describe", Want: conformance.Checks()[0].Want, Outcome: conformance.Fail, Seen: strings.ReplaceAll(err.Error(), "\n", " | ")})
 		})
@@ -54,17 +54,18 @@ func (o *launchersOptions) test(ctx context.Context, a *app, name string, settin
 	if err != nil {
 		return err
 	}
-	cases, err := o.kit.cases(f, settings)
+	cases, err := o.checks.cases(f, settings)
 	if err != nil {
 		return err
 	}
 	return o.report(a, f.Name+" "+f.Info.Version, func(report func(conformance.Result)) {
-		conformance.RunAll(ctx, cases, o.kit.together, report)
+		conformance.RunAll(ctx, cases, o.checks.together, report)
 	})
 }
 
-// report prints results as they come, and counts them.
-func (o *launchersOptions) report(a *app, name string, run func(func(conformance.Result))) error {
+// report prints results as they come, and their number at the end. name is the
+// launcher's, with its version.
+func (o *launchersOptions) report(a *cli.App, name string, run func(func(conformance.Result))) error {
 	var results []conformance.Result
 	count := map[conformance.Outcome]int{}
 	began := time.Now()
@@ -72,24 +73,24 @@ func (o *launchersOptions) report(a *app, name string, run func(func(conformance
 		results = append(results, r)
 		count[r.Outcome]++
 		if !o.asJSON {
-			a.outf("%s", reportLine(r))
+			a.Outf("%s", reportLine(r))
 		}
 	})
 	if o.asJSON {
-		if err := writeJSON(a.Out, results); err != nil {
+		if err := a.WriteJSON(results); err != nil {
 			return err
 		}
 	} else {
-		a.outf("%s: %d passed, %d failed, %d not applicable, in %.1f s\n", name,
+		a.Outf("%s: %d passed, %d failed, %d not applicable, in %.1f s\n", name,
 			count[conformance.Pass], count[conformance.Fail], count[conformance.NotApplicable], time.Since(began).Seconds())
 	}
 	if count[conformance.Fail] > 0 {
-		return &exitError{code: exitFailure}
+		return cli.WithExitCode(cli.ExitFailure, nil)
 	}
 	return nil
 }
 
-// reportLine is one check in the report: what was expected, and for a failure
+// reportLine returns a check's line in the report: the requirement, and for a failure
 // what was seen.
 func reportLine(r conformance.Result) string {
 	line := fmt.Sprintf("%-4s  %-22s %-13s %s", r.Outcome, r.Check, r.Kind, r.Want)
@@ -103,8 +104,8 @@ func reportLine(r conformance.Result) string {
 	return line + "\n"
 }
 
-// cases answers what to run.
-func (o *kitOptions) cases(f *registry.Executable, settings []registry.Setting) ([]conformance.Case, error) {
+// cases returns the checks to run.
+func (o *conformanceOptions) cases(f *registry.Executable, settings []registry.Setting) ([]conformance.Case, error) {
 	options, err := o.launcherOptions(f, settings)
 	if err != nil {
 		return nil, err
@@ -125,7 +126,7 @@ func (o *kitOptions) cases(f *registry.Executable, settings []registry.Setting) 
 	}
 	all, err := conformance.Cases(c)
 	if err != nil {
-		return nil, &usageError{text: "launchers test: " + err.Error(), hint: "the launcher starts: " + kindList(f.Info.Kinds)}
+		return nil, cli.UsageError("launchers test: "+err.Error(), "the launcher starts: "+kindList(f.Info.Kinds))
 	}
 	var chosen []conformance.Case
 	for _, one := range all {
@@ -134,12 +135,12 @@ func (o *kitOptions) cases(f *registry.Executable, settings []registry.Setting) 
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, &usageError{text: fmt.Sprintf("--check: no check is called %s", strings.Join(o.checks, " or ")), hint: "without --check the report names them all"}
+		return nil, cli.UsageError(fmt.Sprintf("--check: no check is called %s", strings.Join(o.checks, " or ")), "without --check the report names them all")
 	}
 	return chosen, nil
 }
 
-func (o *kitOptions) wants(c conformance.Check) bool {
+func (o *conformanceOptions) wants(c conformance.Check) bool {
 	for _, pattern := range o.checks {
 		if pattern == c.Group {
 			return true
@@ -151,17 +152,17 @@ func (o *kitOptions) wants(c conformance.Check) bool {
 	return len(o.checks) == 0
 }
 
-// launcherOptions shares the settings out among the launcher's kinds: what --option
-// says is every kind's, and a class reaches those that have it.
-func (o *kitOptions) launcherOptions(f *registry.Executable, given []registry.Setting) (map[sdk.Kind]json.RawMessage, error) {
+// launcherOptions returns the options of each of the launcher's kinds: those of --option
+// for all kinds, those of a class for the kinds that have the class.
+func (o *conformanceOptions) launcherOptions(f *registry.Executable, given []registry.Setting) (map[sdk.Kind]json.RawMessage, error) {
 	var settings []registry.Setting
 	for _, option := range o.options {
 		name, value, ok := strings.Cut(option, "=")
 		if !ok || name == "" {
-			return nil, &usageError{text: fmt.Sprintf("--option: %q is no NAME=VALUE", option)}
+			return nil, cli.UsageError(fmt.Sprintf("--option: %q is not of the form NAME=VALUE", option), "")
 		}
 		s := registry.Setting{Class: f.Info.Name, Trait: name, Words: []string{value}}
-		if json.Valid([]byte(value)) && strings.ContainsAny(value[:1], `"[{`) { // other JSON is for the option's type to read
+		if json.Valid([]byte(value)) && strings.ContainsAny(value[:1], `"[{`) { // any other value is read by the option's type
 			s.Words, s.Value = nil, json.RawMessage(value)
 		}
 		settings = append(settings, s)
@@ -176,7 +177,7 @@ func (o *kitOptions) launcherOptions(f *registry.Executable, given []registry.Se
 	options := make(map[sdk.Kind]json.RawMessage)
 	for _, u := range uses {
 		for name := range u.Common {
-			return nil, &usageError{text: fmt.Sprintf("launchers test: %s is not the launcher's own option, and the kit runs workloads of its own", name)}
+			return nil, cli.UsageError(fmt.Sprintf("launchers test: %s is an option of ipcore, not of the launcher, and the checks run workloads of their own", name), "")
 		}
 		options[u.Kind] = u.Options
 	}

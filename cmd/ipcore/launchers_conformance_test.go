@@ -14,13 +14,14 @@ import (
 	"github.com/ipcore/ipcore/sdk/conformance"
 )
 
-// testKit runs the kit on an executable and answers its report and exit code.
-func testKit(t *testing.T, args ...string) ([]conformance.Result, int) {
+// runChecks runs the conformance checks on an executable. It returns the report and
+// the exit code.
+func runChecks(t *testing.T, args ...string) ([]conformance.Result, int) {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(bin, "ipcore"), append([]string{"launchers", "test", "--json"}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
 	cmd.Stderr = os.Stderr
-	out, _ := cmd.Output() // the exit code is looked at
+	out, _ := cmd.Output() // the exit code is checked by the caller
 	var results []conformance.Result
 	if err := json.Unmarshal(out, &results); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -28,8 +29,8 @@ func testKit(t *testing.T, args ...string) ([]conformance.Result, int) {
 	return results, cmd.ProcessState.ExitCode()
 }
 
-// faults are what testdata/broken can do wrong: which checks are run, and which
-// of them have to fail. All others of them have to pass.
+// faults are the faults that testdata/broken can have: which checks are run, and which
+// of them must fail. The others must pass.
 var faults = map[string]struct{ run, fail string }{
 	"hello":    {"describe", "describe"},
 	"helpless": {"describe", "describe-options"},
@@ -57,7 +58,7 @@ var faults = map[string]struct{ run, fail string }{
 	"loose":    {"host-gone*", "host-gone host-gone-unnamed"},
 }
 
-// TestFaults runs the kit on launchers that have one fault each.
+// TestFaults runs the checks on launchers that have one fault each.
 func TestFaults(t *testing.T) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "broken")
@@ -71,7 +72,7 @@ func TestFaults(t *testing.T) {
 			if err := os.Symlink(binary, path); err != nil {
 				t.Fatal(err)
 			}
-			results, code := testKit(t, path, "--check="+c.run, "--patience=10s")
+			results, code := runChecks(t, path, "--check="+c.run, "--patience=10s")
 			var failed, seen []string
 			for _, r := range results {
 				if r.Outcome == conformance.Fail {
@@ -87,8 +88,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestKitOptions checks which kinds of workload get which options.
-func TestKitOptions(t *testing.T) {
+// TestConformanceOptions checks which kinds of workload get which options.
+func TestConformanceOptions(t *testing.T) {
 	f := &registry.Executable{Name: "mine", Info: sdk.Info{
 		Name: "mine", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
 		Classes: map[sdk.Kind][]string{sdk.Controller: {"MineControllerLauncher", "MineLauncher"}, sdk.Engine: {"MineEngineSetLauncher", "MineLauncher"}},
@@ -115,12 +116,12 @@ func TestKitOptions(t *testing.T) {
 			controller: `{"hosts":["a"],"queue":"one"}`, engine: `{"hosts":["a"],"queue":"all"}`,
 		},
 		{settings: []registry.Setting{class("MineEngineSetLauncher", "delay", "2")}, engine: `{"delay":2}`},
-		{options: []string{"queue"}, wrong: "no NAME=VALUE"},
+		{options: []string{"queue"}, wrong: "not of the form NAME=VALUE"},
 		{options: []string{"queu=x"}, wrong: "no such option"},
 		{settings: []registry.Setting{class("SlurmLauncher", "queue", "x")}, wrong: "reached by SlurmLauncher"},
-		{settings: []registry.Setting{class("mine", "engine_cmd", "x")}, wrong: "the kit runs workloads of its own"},
+		{settings: []registry.Setting{class("mine", "engine_cmd", "x")}, wrong: "the checks run workloads of their own"},
 	} {
-		got, err := (&kitOptions{options: c.options}).launcherOptions(f, c.settings)
+		got, err := (&conformanceOptions{options: c.options}).launcherOptions(f, c.settings)
 		switch {
 		case c.wrong != "":
 			if err == nil || !strings.Contains(err.Error(), c.wrong) {

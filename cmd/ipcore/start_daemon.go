@@ -17,12 +17,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/core/launch/registry"
 )
 
-// reportVariable tells the detached child through which inherited pipe it
-// reports to the command that started it.
+// reportVariable is the environment variable that gives the daemon the inherited pipe
+// through which it reports to the command that started it.
 const reportVariable = "IPCORE_REPORT"
 
 // message is one line of the report.
@@ -46,16 +47,16 @@ type failedMessage struct {
 	Code int    `json:"code"`
 }
 
-// daemonize runs this command again as a detached process and shows its report
-// until the cluster is running or has failed. line is the command line less the
-// settings of launchers, which may be secret: the child reads them.
-func daemonize(ctx context.Context, a *app, co cluster.Options, line []string) error {
+// daemonize runs this command again as a detached process, the daemon, and shows its
+// report until the cluster is running or has failed. line is the command line without
+// the settings of launchers, which may be secret: the daemon reads them from its input.
+func daemonize(ctx context.Context, a *cli.App, co cluster.Options, line []string) error {
 	if err := co.Profile.Create(); err != nil {
-		return fmt.Errorf("make the profile directory: %w", err)
+		return fmt.Errorf("create the profile directory: %w", err)
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find this program's own file: %w", err)
+		return fmt.Errorf("find this program's executable: %w", err)
 	}
 	log, err := daemonLog(co)
 	if err != nil {
@@ -64,7 +65,7 @@ func daemonize(ctx context.Context, a *app, co cluster.Options, line []string) e
 	defer log.Close()
 	reading, writing, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("make a pipe to the daemon: %w", err)
+		return fmt.Errorf("create a pipe to the daemon: %w", err)
 	}
 	defer reading.Close()
 	child := exec.Command(self, line...)
@@ -105,7 +106,7 @@ func daemonize(ctx context.Context, a *app, co cluster.Options, line []string) e
 			default:
 				close(interrupted)
 			}
-			_ = endChild(child.Process) // it has ended if this fails, and the pipe tells
+			_ = endChild(child.Process) // if this fails it has ended, and follow returns
 		}
 	})
 	err = follow(a, co, reading, name)
@@ -115,7 +116,7 @@ func daemonize(ctx context.Context, a *app, co cluster.Options, line []string) e
 	case <-interrupted:
 		if err != nil {
 			_, waitErr := child.Process.Wait()
-			return &exitError{code: exitInterrupted, err: errors.Join(errors.New("interrupted; the cluster was stopped"), waitErr)}
+			return cli.WithExitCode(cli.ExitInterrupted, errors.Join(errors.New("interrupted; the cluster was stopped"), waitErr))
 		}
 	default:
 	}
@@ -126,8 +127,8 @@ func daemonize(ctx context.Context, a *app, co cluster.Options, line []string) e
 	return errors.Join(err, waitErr)
 }
 
-// writeSettings answers what the child reads: the settings of the command line.
-// Those of files it finds itself.
+// writeSettings returns the daemon's input: the settings of the command line. The
+// daemon reads those of files itself.
 func writeSettings(all []registry.Setting) (io.Reader, error) {
 	given := slices.DeleteFunc(slices.Clone(all), func(s registry.Setting) bool { return s.Source != "" })
 	text, err := json.Marshal(given)
@@ -137,7 +138,7 @@ func writeSettings(all []registry.Setting) (io.Reader, error) {
 	return bytes.NewReader(text), nil
 }
 
-// readSettings reads what writeSettings wrote.
+// readSettings reads the output of writeSettings.
 func readSettings(r io.Reader) ([]registry.Setting, error) {
 	var given []registry.Setting
 	if err := json.NewDecoder(r).Decode(&given); err != nil {
@@ -146,41 +147,41 @@ func readSettings(r io.Reader) ([]registry.Setting, error) {
 	return given, nil
 }
 
-// follow shows the child's report.
-func follow(a *app, co cluster.Options, r io.Reader, log string) error {
-	show := newScreen(a.streams)
+// follow shows the daemon's report. log is the path of its log.
+func follow(a *cli.App, co cluster.Options, r io.Reader, log string) error {
+	show := cli.NewProgress(a.Streams)
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var m message
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
-			return fmt.Errorf("the daemon's report makes no sense: %w", err)
+			return fmt.Errorf("read the daemon's report: %w", err)
 		}
 		switch {
 		case m.Progress != nil:
-			show.progress(*m.Progress)
+			show.Show(*m.Progress)
 		case m.Running != nil:
-			show.wipe()
+			show.Clear()
 			co.N, co.ID = m.Running.N, m.Running.ID
-			show.welcome(co, m.Running.Have, m.Running.Took)
-			a.outf("Stop    ipcore stop%s\n", argsFor(co.Profile, co.ID))
-			a.errf("Leaving cluster running: %s\n", m.Running.File)
+			show.Welcome(co, m.Running.Have, m.Running.Took)
+			a.Outf("Stop    ipcore stop%s\n", cli.OptionsFor(co.Profile, co.ID))
+			a.Errf("Leaving cluster running: %s\n", m.Running.File)
 			return nil
 		case m.Failed != nil:
-			show.wipe()
-			return &exitError{code: m.Failed.Code, err: &hintedError{err: errors.New(m.Failed.Text), hint: m.Failed.Hint}}
+			show.Clear()
+			return cli.WithExitCode(m.Failed.Code, cli.WithHint(errors.New(m.Failed.Text), m.Failed.Hint))
 		}
 	}
-	show.wipe()
-	return errors.Join(fmt.Errorf("the daemon ended without a word; its log is %s", log), lines.Err())
+	show.Clear()
+	return errors.Join(fmt.Errorf("the daemon ended without a report; its log is %s", log), lines.Err())
 }
 
-// daemonLog makes the daemon's log file, 0600, in the profile's log folder. Its
-// name gets the daemon's pid once that is known.
+// daemonLog creates the daemon's log file, 0600, in the profile's log folder. nameLog
+// renames it once the daemon's pid is known.
 func daemonLog(co cluster.Options) (*os.File, error) {
 	f, err := os.CreateTemp(co.Profile.LogDir(), ".ipcluster-*.log")
 	if err != nil {
-		return nil, fmt.Errorf("make the daemon's log: %w", err)
+		return nil, fmt.Errorf("create the daemon's log: %w", err)
 	}
 	return f, nil
 }
@@ -189,13 +190,13 @@ func daemonLog(co cluster.Options) (*os.File, error) {
 func nameLog(f *os.File, co cluster.Options, pid int) (string, error) {
 	path := cluster.LogPath(co.Profile, controllersID(co), pid)
 	if err := os.Rename(f.Name(), path); err != nil {
-		return "", fmt.Errorf("name the daemon's log: %w", err)
+		return "", fmt.Errorf("rename the daemon's log: %w", err)
 	}
 	return path, nil
 }
 
-// report is the daemon's side of the pipe. It writes until the first message
-// that is final; later failures are in the log.
+// report is the daemon's end of the pipe. It writes until the first final message;
+// later failures are in the log.
 type report struct {
 	mu   sync.Mutex
 	pipe *os.File
@@ -204,11 +205,11 @@ type report struct {
 
 var _ display = (*report)(nil)
 
-// reporter answers the report of a detached child, or nil in any other process.
-// It takes the variable out of the environment: it is not the children's.
-func reporter() *report {
-	text, there := os.LookupEnv(reportVariable)
-	if !there {
+// inheritedReport returns the daemon's report, or nil in any other process. It removes
+// the variable from the environment, so that no child inherits it.
+func inheritedReport() *report {
+	text, ok := os.LookupEnv(reportVariable)
+	if !ok {
 		return nil
 	}
 	os.Unsetenv(reportVariable)
@@ -220,8 +221,8 @@ func reporter() *report {
 	return &report{pipe: os.NewFile(uintptr(handle), "report")}
 }
 
-// send writes a message. Nobody reads any more when the command that started us
-// was killed; the cluster goes on without it.
+// send writes a message. A failure means that the command that started the daemon was
+// killed; the cluster runs without it.
 func (r *report) send(m message, final bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -235,29 +236,24 @@ func (r *report) send(m message, final bool) {
 	}
 }
 
-func (r *report) progress(p cluster.Progress) {
+func (r *report) Show(p cluster.Progress) {
 	if p.Stage != cluster.StageNote {
 		r.have = p.Have
 	}
 	r.send(message{Progress: &p}, false)
 }
 
-func (r *report) running(co cluster.Options, file string, took time.Duration) {
+func (r *report) Running(co cluster.Options, file string, took time.Duration) {
 	r.send(message{Running: &runningMessage{ID: co.ID, N: co.N, Have: r.have, File: file, Took: took}}, true)
 }
 
-func (r *report) ended() {}
+func (r *report) Clear() {}
 
-func (r *report) left(cluster.Leftover) {} // ipcore stop looks itself
+func (r *report) Leftover(cluster.Leftover) {} // ipcore stop checks itself
 
 func (r *report) failed(err error) {
 	if err == nil {
 		err = errors.New("the cluster was stopped while it started")
 	}
-	f := &failedMessage{Text: err.Error(), Code: exitCode(err)}
-	var h hinter
-	if errors.As(err, &h) {
-		f.Hint = h.Hint()
-	}
-	r.send(message{Failed: f}, true)
+	r.send(message{Failed: &failedMessage{Text: err.Error(), Hint: cli.Hint(err), Code: cli.ExitCode(err)}}, true)
 }

@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// detach makes the child the leader of a session of its own, without a
-// terminal, and hands it the pipe.
+// detach gives the child its own session, without a terminal, and the pipe.
 func detach(child *exec.Cmd, pipe *os.File) {
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	child.ExtraFiles = []*os.File{pipe} // descriptor 3

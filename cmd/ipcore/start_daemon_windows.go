@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// detach gives the child no console, a process group of its own, and the pipe.
+// detach gives the child its own process group, no console, and the pipe.
 func detach(child *exec.Cmd, pipe *os.File) {
 	handle := syscall.Handle(pipe.Fd())
-	_ = windows.SetHandleInformation(windows.Handle(handle), windows.HANDLE_FLAG_INHERIT, windows.HANDLE_FLAG_INHERIT) // without it the child has no pipe and its parent sees the end
+	_ = windows.SetHandleInformation(windows.Handle(handle), windows.HANDLE_FLAG_INHERIT, windows.HANDLE_FLAG_INHERIT) // if it fails, the child has no pipe and its parent reads the end of it
 	child.SysProcAttr = &syscall.SysProcAttr{
 		CreationFlags:              windows.DETACHED_PROCESS | windows.CREATE_NEW_PROCESS_GROUP,
 		AdditionalInheritedHandles: []syscall.Handle{handle},

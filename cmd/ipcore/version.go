@@ -1,16 +1,18 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 )
 
-// version is set by the linker for a release; else the module's own is shown.
+// version is set by the linker for a release; without it the module's version is shown.
 var version = ""
 
-// build says what this binary is.
+// build describes this executable.
 type build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -36,34 +38,24 @@ func thisBuild() build {
 	return b
 }
 
-func newVersion(a *app) *command {
+func newVersion(a *cli.App) *cli.Command {
 	var asJSON bool
-	c := &command{
-		name:    "version",
-		args:    "[--json]",
-		short:   "print the version",
-		long:    "Print the version of this ipcore.",
-		example: "ipcore version --json",
-		flags:   newFlags("version"),
-	}
-	c.flags.BoolVar(&asJSON, "json", false, "print a JSON object")
-	c.run = func(_ context.Context, args []string) error {
-		if err := noArguments(args); err != nil {
-			return err
-		}
+	c := cli.NewCommand(&cobra.Command{
+		Use:               "version [--json]",
+		Short:             "print the version",
+		Long:              "Print the version of this ipcore.",
+		Example:           "ipcore version --json",
+		Args:              cli.NoArguments,
+		ValidArgsFunction: cli.NoCompletion,
+	})
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	c.RunE = func(*cobra.Command, []string) error {
 		b := thisBuild()
 		if asJSON {
-			return writeJSON(a.Out, b)
+			return a.WriteJSON(b)
 		}
-		a.outf("ipcore %s (%s %s/%s)\n", b.Version, b.Go, b.OS, b.Arch)
+		a.Outf("ipcore %s (%s %s/%s)\n", b.Version, b.Go, b.OS, b.Arch)
 		return nil
 	}
 	return c
-}
-
-func writeJSON(w interface{ Write([]byte) (int, error) }, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -12,20 +12,20 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// logTime is the form of times in log lines; upstream's is the same.
+// logTime is the form of times in log lines, that of IPython Parallel.
 const logTime = "2006-01-02 15:04:05.000"
 
-// pythonLogger makes a logger whose lines have upstream's form:
+// pythonLogger returns a logger whose lines have the form of IPython Parallel's:
 //
 //	2026-11-21 11:31:58.811 [IPControllerApp] hub::created hub
 //	2026-11-21 11:31:58.812 [IPControllerApp] WARNING | message dropped peer=10.0.0.1:4711
-func pythonLogger(s *streams, level hclog.Level) hclog.Logger {
+func pythonLogger(s *Streams, level hclog.Level) hclog.Logger {
 	log := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: level, Output: io.Discard})
 	log.RegisterSink(&pythonSink{out: s.Err, name: s.LogName, level: level})
 	return log
 }
 
-// pythonSink is a hclog.SinkAdapter. It gets lines of every level.
+// pythonSink is a hclog.SinkAdapter. It receives lines of every level.
 type pythonSink struct {
 	name  string
 	level hclog.Level
@@ -34,7 +34,8 @@ type pythonSink struct {
 	out io.Writer
 }
 
-// pythonLevels are the names that upstream shows of levels.
+// pythonLevels are what IPython Parallel writes for levels; it writes nothing for the
+// others.
 var pythonLevels = map[hclog.Level]string{hclog.Warn: " WARNING |", hclog.Error: " ERROR |"}
 
 // Accept implements hclog.SinkAdapter.
@@ -50,10 +51,10 @@ func (p *pythonSink) Accept(_ string, level hclog.Level, msg string, args ...any
 	b.WriteByte('\n')
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, _ = io.WriteString(p.out, b.String()) // there is no better place to complain
+	_, _ = io.WriteString(p.out, b.String()) // a failure to log can't be logged
 }
 
-// oneLine answers a message without what could end its line.
+// oneLine returns a message with everything quoted that could end its line.
 func oneLine(text string) string {
 	if !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return text
@@ -62,8 +63,8 @@ func oneLine(text string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-// fact writes a value so that it stays in its place: what a peer sent can
-// neither begin a line nor another fact.
+// fact returns a value's text, quoted if needed: a text from a peer can begin neither
+// a new line nor another fact.
 func fact(v any) string {
 	text := fmt.Sprint(v)
 	if text == "" || strings.ContainsFunc(text, func(r rune) bool {

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -6,33 +6,35 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/core/launch/registry"
 )
 
-// Exit codes. 10 and 11 are those of upstream's ipcluster, 124 is that of timeout(1).
+// Exit codes. 10 and 11 are those of IPython Parallel's ipcluster, 124 is that of timeout(1).
 const (
-	exitFailure        = 1
-	exitUsage          = 2
-	exitAlreadyRunning = 10
-	exitNoCluster      = 11
-	exitTimeout        = 124
-	exitInterrupted    = 130
+	ExitFailure        = 1
+	ExitUsage          = 2
+	ExitAlreadyRunning = 10
+	ExitNoCluster      = 11
+	ExitTimeout        = 124
+	ExitInterrupted    = 130
 )
 
-// usageError is a command line that makes no sense: exit code 2.
-type usageError struct {
-	command string
-	text    string
-	hint    string
-}
+// usageError is a command line that is not valid: exit code 2.
+type usageError struct{ text, hint string }
 
 func (e *usageError) Error() string { return e.text }
 func (e *usageError) Hint() string  { return e.hint }
 
-// exitError ends the program with a code; a nil err means all has been said.
+// UsageError returns the error of a command line that is not valid. hint is the
+// next step, or "".
+func UsageError(text, hint string) error { return &usageError{text, hint} }
+
+// exitError ends the program with a code. A nil err means that everything has been
+// reported already.
 type exitError struct {
 	code int
 	err  error
@@ -46,7 +48,11 @@ func (e *exitError) Error() string {
 }
 func (e *exitError) Unwrap() error { return e.err }
 
-// hintedError is an error with the next step beside it.
+// WithExitCode returns err with the exit code that the program ends with. A nil err
+// ends it without a message.
+func WithExitCode(code int, err error) error { return &exitError{code, err} }
+
+// hintedError is an error with the next step.
 type hintedError struct {
 	err  error
 	hint string
@@ -56,11 +62,20 @@ func (e *hintedError) Error() string { return e.err.Error() }
 func (e *hintedError) Unwrap() error { return e.err }
 func (e *hintedError) Hint() string  { return e.hint }
 
-// hinter is an error that knows the next step.
-type hinter interface{ Hint() string }
+// WithHint returns err with the next step for the user.
+func WithHint(err error, hint string) error { return &hintedError{err, hint} }
 
-// exitCode answers the exit code that an error stands for.
-func exitCode(err error) int {
+// Hint returns the next step that an error has, or "".
+func Hint(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// ExitCode returns the exit code that an error stands for.
+func ExitCode(err error) int {
 	var usage *usageError
 	var exit *exitError
 	var running *cluster.RunningError
@@ -71,36 +86,36 @@ func exitCode(err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage), errors.As(err, &setting):
-		return exitUsage
+		return ExitUsage
 	case errors.As(err, &exit):
 		return exit.code
 	case errors.As(err, &running):
-		return exitAlreadyRunning
+		return ExitAlreadyRunning
 	case errors.As(err, &missing), errors.As(err, &alone):
-		return exitNoCluster
+		return ExitNoCluster
 	}
-	return exitFailure
+	return ExitFailure
 }
 
-// report prints an error as an "error:" and perhaps a "hint:" line, and answers
-// the exit code.
-func (a *app) report(err error) int {
-	code := exitCode(err)
+// report prints an error as an "error:" line and, if it has a hint, a "hint:" line.
+// It returns the exit code.
+func (s *Streams) report(err error) int {
+	code := ExitCode(err)
 	var silent *exitError
 	if err == nil || errors.As(err, &silent) && silent.err == nil {
 		return code
 	}
-	a.errf("error: %s\n", strings.TrimRight(err.Error(), "\n"))
-	var h hinter
-	if errors.As(err, &h) && h.Hint() != "" {
-		a.errf("hint: %s\n", h.Hint())
+	s.Errf("error: %s\n", strings.TrimRight(err.Error(), "\n"))
+	if hint := Hint(err); hint != "" {
+		s.Errf("hint: %s\n", hint)
 	}
 	return code
 }
 
-// flagError turns pflag's errors into ours, with a suggestion for a slip.
-func flagError(c *command, err error) error {
-	u := &usageError{command: c.name, text: err.Error(), hint: "run: ipcore " + c.name + " --help"}
+// flagError turns an error of pflag into ours, with a suggestion for a mistyped
+// option.
+func flagError(c *cobra.Command, err error) error {
+	u := &usageError{text: err.Error(), hint: helpHint(c)}
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		u.text = fmt.Sprintf("--%s: %q is not valid: %v", invalid.GetFlag().Name, invalid.GetValue(), plainCause(invalid))
 	}
@@ -113,7 +128,7 @@ func flagError(c *command, err error) error {
 			u.text = fmt.Sprintf("unknown option -%s", short)
 		}
 		var names []string
-		c.flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		if near := registry.Nearest(unknown.GetSpecifiedName(), names); near != "" {
 			u.hint = fmt.Sprintf("did you mean --%s?", near)
 		}
@@ -121,7 +136,10 @@ func flagError(c *command, err error) error {
 	return u
 }
 
-// plainCause says why a value was refused, without the names of Go's functions.
+// helpHint says where a command explains itself.
+func helpHint(c *cobra.Command) string { return "run: ipcore " + c.Name() + " --help" }
+
+// plainCause returns why a value was refused, without the names of Go's functions.
 func plainCause(err error) string {
 	if number, ok := errors.AsType[*strconv.NumError](err); ok {
 		if errors.Is(number.Err, strconv.ErrRange) {

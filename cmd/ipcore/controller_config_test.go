@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/controller"
 )
 
@@ -36,12 +37,12 @@ c.Session.key = b"secret"`)
 	write("more.json", `{"HeartMonitor": {"max_heartmonitor_misses": 5}}`)
 
 	o := &controllerOptions{}
-	var c *command
-	a, stderr, err := parsed(t, func(a *app) *command { c = o.command(a); return c }, "--profile-dir="+dir, "--scheme=lru")
+	var c *cli.Command
+	a, stderr, err := parsed(t, func(a *cli.App) *cli.Command { c = o.command(a); return c }, "--profile-dir="+dir, "--scheme=lru")
 	if err != nil || stderr != "" {
 		t.Fatal(err, stderr)
 	}
-	if err := a.configure(c, dir, "ipcontroller_config", filepath.Join(dir, "more.json")); err != nil {
+	if err := a.ReadConfig(c, dir, "ipcontroller_config", filepath.Join(dir, "more.json")); err != nil {
 		t.Fatal(err)
 	}
 	options, err := o.options(a)
@@ -71,12 +72,12 @@ func TestConfigurationErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := &controllerOptions{}
-		var c *command
-		a, _, err := parsed(t, func(a *app) *command { c = o.command(a); return c })
+		var c *cli.Command
+		a, _, err := parsed(t, func(a *cli.App) *cli.Command { c = o.command(a); return c })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := a.configure(c, dir, "ipcontroller_config", ""); err == nil || !strings.Contains(err.Error(), name) {
+		if err := a.ReadConfig(c, dir, "ipcontroller_config", ""); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
