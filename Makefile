@@ -68,6 +68,14 @@ bench-peers: build ## Load our controller, upstream's and a bare libzmq forwarde
 	$(GO) build -o build/ipload ./test/load/ipload
 	@test/bench/peers.sh
 
+.PHONY: reference
+reference: build ## Write docs/reference again: every command and every launcher's options
+	bin/ipcore reference --markdown docs/reference
+
+.PHONY: man
+man: build ## Write the man pages of all commands into build/man
+	bin/ipcore reference --man build/man
+
 .PHONY: lint
 lint: go-check ## Static analysis (compiles golangci-lint the first time)
 	$(GO) run $(LINT) run ./...

@@ -28,6 +28,7 @@ var commands = []func(*cli.App) *cli.Command{
 	newGC,
 	newCompletion,
 	newVersion,
+	newReference,
 }
 
 func main() {

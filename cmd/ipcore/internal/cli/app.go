@@ -97,7 +97,7 @@ func NewApp(s *Streams, constructors ...func(*App) *Command) *App {
 	return a
 }
 
-// Commands returns the commands in the order of the help text.
+// Commands returns the commands in the order of the help text, hidden ones included.
 func (a *App) Commands() []*Command { return a.commands }
 
 // Run executes a command line and returns the exit code.
@@ -213,10 +213,13 @@ func (a *App) unknownCommand(name string) error {
 	return UsageError(fmt.Sprintf("unknown command %q", name), hint)
 }
 
+// names returns the names of the commands that the help shows.
 func (a *App) names() []string {
-	names := make([]string, len(a.commands))
-	for i, c := range a.commands {
-		names[i] = c.Name()
+	var names []string
+	for _, c := range a.commands {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
 	}
 	return names
 }

@@ -52,7 +52,9 @@ func (a *App) help(c *cobra.Command) {
 	if c == a.root {
 		a.Outf("%s\nCommands:\n", intro)
 		for _, c := range a.commands {
-			a.Outf("  %-11s %s\n", c.Name(), c.Short)
+			if !c.Hidden {
+				a.Outf("  %-11s %s\n", c.Name(), c.Short)
+			}
 		}
 		a.Outf("%s", introExamples)
 		return
