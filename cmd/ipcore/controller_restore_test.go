@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// start starts a program in a group of its own, which ends with the test. Its
-// output is a file.
+// start starts a program in its own process group, which ends with the test. Its
+// output goes to a file.
 func start(t *testing.T, log string, program string, args ...string) *exec.Cmd {
 	t.Helper()
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -50,8 +50,8 @@ func restorePython() string {
 	return "/usr/bin/python3"
 }
 
-// restoreClient stays through the controller's death: it says when it is ready
-// for it and goes on when it is told that another one runs.
+// restoreClient stays connected while the controller dies: it prints "ready" before
+// that, and continues when its input says that another controller runs.
 const restoreClient = `
 import sys, time
 import ipyparallel as ipp
@@ -65,7 +65,7 @@ lb = rc.load_balanced_view()
 assert lb.map_sync(lambda x: x * x, range(20)) == [x * x for x in range(20)]
 print('ready', flush=True)
 sys.stdin.readline()
-# A request that falls into the moment before an engine is back gets an error.
+# A request that is sent before an engine has returned gets an error.
 end = time.monotonic() + 20
 while True:
     try:
@@ -81,8 +81,8 @@ assert sorted(k for k in rc.queue_status() if isinstance(k, int)) == [0, 1]
 print('done', flush=True)
 `
 
-// TestRestore kills the controller under running native engines and a Python
-// client; the next one takes over, and they carry on.
+// TestRestore kills the controller of running native engines and a Python client. The
+// next controller takes over, and both continue.
 func TestRestore(t *testing.T) {
 	python := restorePython()
 	if err := exec.Command(python, "-c", "import ipyparallel").Run(); err != nil {
@@ -92,7 +92,7 @@ func TestRestore(t *testing.T) {
 	program, profile := filepath.Join(bin, "ipcore"), "--profile-dir="+dir
 	file := filepath.Join(dir, "security", "ipcontroller-client.json")
 	log := filepath.Join(dir, "controller.log")
-	// The client's file is the last to be written.
+	// The client's file is written last.
 	written := func(times int) {
 		t.Helper()
 		for limit := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -103,7 +103,7 @@ func TestRestore(t *testing.T) {
 				}
 			}
 			if time.Now().After(limit) {
-				t.Fatalf("controller %d does not start", times)
+				t.Fatalf("controller %d did not start", times)
 			}
 		}
 	}
@@ -131,19 +131,19 @@ func TestRestore(t *testing.T) {
 	if err := client.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// A client that hangs is ended, which ends the reading below.
+	// Killing a client that hangs ends the reading below.
 	guard := time.AfterFunc(time.Minute, func() { _ = client.Process.Kill() })
 	defer guard.Stop()
 	lines := bufio.NewReader(out)
-	says := func(want string) {
+	expect := func(want string) {
 		t.Helper()
 		if line, err := lines.ReadString('\n'); strings.TrimSpace(line) != want {
 			_ = client.Process.Kill()
 			_ = client.Wait()
-			t.Fatalf("the client says %q (%v), not %q\n%s", line, err, want, complaints.String())
+			t.Fatalf("the client printed %q (%v), want %q\n%s", line, err, want, complaints.String())
 		}
 	}
-	says("ready")
+	expect("ready")
 	if err := first.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -157,10 +157,10 @@ func TestRestore(t *testing.T) {
 	if string(before) != string(after) {
 		t.Errorf("the client file was\n%s\nis\n%s", before, after)
 	}
-	if _, err := io.WriteString(in, "go on\n"); err != nil {
+	if _, err := io.WriteString(in, "continue\n"); err != nil {
 		t.Fatal(err)
 	}
-	says("done")
+	expect("done")
 	if err := client.Wait(); err != nil {
 		t.Errorf("client: %v\n%s", err, complaints.String())
 	}

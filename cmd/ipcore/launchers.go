@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +13,7 @@ import (
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/traits"
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )
 
@@ -102,15 +105,16 @@ func (o *launchersOptions) search() (registry.Search, error) {
 
 // launcher is one launcher in the form of --json.
 type launcher struct {
-	Name     string             `json:"name"`
-	Version  string             `json:"version"`
-	Kinds    []sdk.Kind         `json:"kinds"`
-	Powers   []sdk.Capability   `json:"powers"`
-	Path     string             `json:"path"`
-	Place    registry.SearchDir `json:"place"`
-	Shadowed []string           `json:"shadowed"`
-	Options  []sdk.Option       `json:"options"`
-	Common   []sdk.Option       `json:"common_options"` // those that every launcher has
+	Name         string             `json:"name"`
+	Version      string             `json:"version"`
+	Kinds        []sdk.Kind         `json:"kinds"`
+	Capabilities []sdk.Capability   `json:"capabilities"`
+	Powers       []sdk.Capability   `json:"powers"` // former name of capabilities
+	Path         string             `json:"path"`
+	Place        registry.SearchDir `json:"place"`
+	Shadowed     []string           `json:"shadowed"`
+	Options      []sdk.Option       `json:"options"`
+	Common       []sdk.Option       `json:"common_options"` // those that every launcher has
 
 	Classes map[sdk.Kind][]string `json:"classes"`         // whose settings apply to it
 	Remote  bool                  `json:"remote"`          // workloads may run on other machines
@@ -119,7 +123,7 @@ type launcher struct {
 
 func described(f *registry.Executable) launcher {
 	l := launcher{
-		Name: f.Name, Version: f.Info.Version, Kinds: f.Info.Kinds, Powers: f.Info.Capabilities,
+		Name: f.Name, Version: f.Info.Version, Kinds: f.Info.Kinds, Capabilities: f.Info.Capabilities, Powers: f.Info.Capabilities,
 		Path: f.Path, Place: f.Place, Shadowed: f.Shadowed, Options: f.Info.Options,
 		Common: registry.CommonOptions, Classes: f.Info.Classes, Remote: f.Info.Remote,
 	}
@@ -197,18 +201,23 @@ func (o *launchersOptions) show(ctx context.Context, a *cli.App, name string) er
 	if o.asJSON {
 		return a.WriteJSON(described(f))
 	}
-	powers := make([]string, 0, len(f.Info.Capabilities))
-	for _, p := range f.Info.Capabilities {
-		powers = append(powers, string(p))
+	capabilities := make([]string, len(f.Info.Capabilities))
+	for i, c := range f.Info.Capabilities {
+		capabilities[i] = string(c)
 	}
-	a.Outf("name      %s\nversion   %s\nkinds     %s\npowers    %s\npath      %s\nfound in  %s (%s)\n",
-		f.Name, f.Info.Version, kindList(f.Info.Kinds), strings.Join(powers, ", "), f.Path, f.Place.Dir, f.Place.Why)
+	fact := func(name, text string) { a.Outf("%-13s %s\n", name, text) }
+	fact("name", f.Name)
+	fact("version", f.Info.Version)
+	fact("kinds", kindList(f.Info.Kinds))
+	fact("capabilities", strings.Join(capabilities, ", "))
+	fact("path", f.Path)
+	fact("found in", fmt.Sprintf("%s (%s)", f.Place.Dir, f.Place.Why))
 	for _, path := range f.Shadowed {
-		a.Outf("shadows   %s\n", path)
+		fact("shadows", path)
 	}
 	for _, k := range f.Info.Kinds {
 		if classes := f.Info.Classes[k]; len(classes) > 0 {
-			a.Outf("classes   %s: %s\n", k, strings.Join(classes, ", "))
+			fact("classes", fmt.Sprintf("%s: %s", k, strings.Join(classes, ", ")))
 		}
 	}
 	if len(f.Info.Options) > 0 {
@@ -279,8 +288,40 @@ func (o *launchersOptions) one(ctx context.Context, name string, search registry
 			return c, nil
 		}
 	}
-	return f, err
+	return f, explainLauncher(ctx, err, profile.Profile{Dir: search.ProfileDir}, name)
 }
+
+// explainLauncher gives the error of a launcher that was not found its hints: the name
+// that was probably meant, and where it was looked for. wanted are the names that may
+// be meant. Other errors stay as they are.
+func explainLauncher(ctx context.Context, err error, p profile.Profile, wanted ...string) error {
+	if !errors.Is(err, registry.ErrNotFound) {
+		return err
+	}
+	text, details, _ := strings.Cut(err.Error(), "\n")
+	var hints []string
+	if all, listErr := registry.List(ctx, registry.Search{ProfileDir: p.Dir}); listErr == nil {
+		names := make([]string, len(all))
+		for i, f := range all {
+			names[i] = f.Name
+		}
+		for _, name := range wanted {
+			if near := registry.Nearest(name, names); near != "" && strings.Contains(text, strconv.Quote(name)) {
+				hints = append(hints, "did you mean "+near+"?")
+			}
+		}
+	}
+	// The folders are indented lines below a line that ends with a colon.
+	details = strings.ReplaceAll(details, ":\n  ", ": ")
+	details = strings.ReplaceAll(details, "\n  ", ", ")
+	return cli.WithHint(&notFoundError{text}, strings.Join(append(hints, details), "\n"))
+}
+
+// notFoundError is registry.ErrNotFound with a text of one line.
+type notFoundError struct{ text string }
+
+func (e *notFoundError) Error() string { return e.text }
+func (e *notFoundError) Unwrap() error { return registry.ErrNotFound }
 
 func kindList(kinds []sdk.Kind) string {
 	words := make([]string, len(kinds))

@@ -81,7 +81,7 @@ func (o *scriptOptions) run(ctx context.Context, a *cli.App, c *cli.Command, arg
 		if errors.Is(err, sdk.ErrUnsupported) && o.check && !alone {
 			err = cli.WithHint(err, "ask for one part: ipcore script engines --check")
 		}
-		return err
+		return explainLauncher(ctx, err, co.Profile, co.Engines, co.Controller)
 	}
 	switch {
 	case o.asJSON:

@@ -224,7 +224,7 @@ func (o *startOptions) run(ctx context.Context, a *cli.App, c *cli.Command, args
 	if report != nil {
 		show = report
 	}
-	err = supervise(ctx, co, show)
+	err = explainLauncher(ctx, supervise(ctx, co, show), co.Profile, co.Engines, co.Controller)
 	if _, ok := errors.AsType[*cluster.RunningError](err); ok {
 		err = cli.WithHint(err, "to stop it: ipcore stop"+cli.OptionsFor(co.Profile, co.ID))
 	}

@@ -62,7 +62,7 @@ func (e *hintedError) Error() string { return e.err.Error() }
 func (e *hintedError) Unwrap() error { return e.err }
 func (e *hintedError) Hint() string  { return e.hint }
 
-// WithHint returns err with the next step for the user.
+// WithHint returns err with the next step for the user, or several, one on each line.
 func WithHint(err error, hint string) error { return &hintedError{err, hint} }
 
 // Hint returns the next step that an error has, or "".
@@ -97,8 +97,8 @@ func ExitCode(err error) int {
 	return ExitFailure
 }
 
-// report prints an error as an "error:" line and, if it has a hint, a "hint:" line.
-// It returns the exit code.
+// report prints an error as an "error:" line, and a "hint:" line for each line of its
+// hint. It returns the exit code.
 func (s *Streams) report(err error) int {
 	code := ExitCode(err)
 	var silent *exitError
@@ -106,8 +106,8 @@ func (s *Streams) report(err error) int {
 		return code
 	}
 	s.Errf("error: %s\n", strings.TrimRight(err.Error(), "\n"))
-	if hint := Hint(err); hint != "" {
-		s.Errf("hint: %s\n", hint)
+	for hint := range strings.Lines(Hint(err)) {
+		s.Errf("hint: %s\n", strings.TrimRight(hint, "\n"))
 	}
 	return code
 }
