@@ -55,7 +55,7 @@ func TestCommandLines(t *testing.T) {
 
 func TestMistypedCommands(t *testing.T) {
 	for name, want := range map[string]string{
-		"srart": "start", "strat": "start", "stat": "start", "lsit": "list", "launch": "launchers", "controler": "controller", "xyzzy": "",
+		"srart": "start", "stat": "start", "lsit": "list", "launch": "launchers", "controler": "controller", "xyzzy": "",
 	} {
 		var errors strings.Builder
 		code := testApp(io.Discard, &errors, "start", "stop", "status", "list", "launchers", "controller").Run(t.Context(), []string{name})
