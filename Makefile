@@ -32,8 +32,8 @@ build: go-check ## Build ipcore and every launcher into bin/
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/ipcore $(LAUNCHERS)
 
 .PHONY: man
-man: ## Make the manual pages in build/man, which install and dist take along
-	@mkdir -p build/man
+man: go-check ## Write the manual pages into build/man; install and dist include them
+	@$(GO) run -trimpath -ldflags "$(LDFLAGS)" ./cmd/ipcore reference --man build/man
 
 HOST = $(shell $(GO) env GOHOSTOS) $(shell $(GO) env GOHOSTARCH)
 
@@ -95,6 +95,10 @@ mongo: go-check ## Start the MongoDB-like server of the database tests (test/tes
 bench-peers: build ## Load our controller, upstream's and a bare libzmq forwarder in turns (slow: a quarter of an hour)
 	$(GO) build -o build/ipload ./test/load/ipload
 	@test/bench/peers.sh
+
+.PHONY: reference
+reference: build ## Write docs/reference again: every command and every launcher's options
+	bin/ipcore reference --markdown docs/reference
 
 .PHONY: lint
 lint: go-check ## Static analysis (compiles golangci-lint the first time)

@@ -2,31 +2,37 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/controller"
 	"github.com/ipcore/ipcore/core/controller/db/dictdb"
 	"github.com/ipcore/ipcore/core/controller/scheduler"
 )
 
-// parsed parses a command line of one command and answers what went to stderr.
-func parsed(t *testing.T, construct func(*app) *command, args ...string) (a *app, stderr string, err error) {
+// parsed parses a command line of one command. It returns the program and the text
+// on stderr.
+func parsed(t *testing.T, construct func(*cli.App) *cli.Command, args ...string) (a *cli.App, stderr string, err error) {
 	t.Helper()
 	var text bytes.Buffer
-	a = &app{streams: &streams{In: strings.NewReader(""), Out: io.Discard, Err: &text}}
-	c := construct(a)
-	c.run = func(context.Context, []string) error { return nil }
-	err = a.execute(context.Background(), c, args)
+	var name string
+	a = cli.NewApp(&cli.Streams{In: strings.NewReader(""), Out: io.Discard, Err: &text}, func(a *cli.App) *cli.Command {
+		c := construct(a)
+		name, c.RunE = c.Name(), func(*cobra.Command, []string) error { return nil }
+		return c
+	})
+	err = a.Execute(t.Context(), append([]string{name}, args...))
 	return a, text.String(), err
 }
 
-// TestControllerArguments reads the command lines that upstream's launchers and
-// test suites use.
+// TestControllerArguments reads the command lines that IPython Parallel's launchers
+// and test suites use.
 func TestControllerArguments(t *testing.T) {
 	t.Setenv("IPP_PROFILE_DIR", "")
 	t.Setenv("IPP_CLUSTER_ID", "fromenv")
@@ -87,7 +93,7 @@ func TestControllerArguments(t *testing.T) {
 		}},
 	} {
 		var o *controllerOptions
-		a, stderr, err := parsed(t, func(a *app) *command { o = &controllerOptions{}; return o.command(a) }, strings.Fields(test.args)...)
+		a, stderr, err := parsed(t, func(a *cli.App) *cli.Command { o = &controllerOptions{}; return o.command(a) }, strings.Fields(test.args)...)
 		if err != nil {
 			t.Errorf("%s: %v", test.args, err)
 			continue
@@ -102,22 +108,35 @@ func TestControllerArguments(t *testing.T) {
 func TestControllerRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"--no-secure":      "always signed",
-		"--ping=0":         "--ping: 0",
-		"--hwm=-1":         "--hwm: -1",
-		"--ports=1-x":      `--ports: "1-x" is no port`,
-		"--ports=0":        `--ports: "0" is no port`,
-		"--ports=70000":    `--ports: "70000" is no port`,
+		"--ping=0":         "--ping: must be at least 1 ms",
+		"--hwm=-1":         "--hwm: must be at least 0",
+		"--ports=1-x":      `--ports: "1-x" is not a port`,
+		"--ports=0":        `--ports: "0" is not a port`,
+		"--ports=70000":    `--ports: "70000" is not a port`,
 		"--log-level=aa":   "--log-level",
 		"--pings=3":        "unknown option --pings",
 		"--mongodb-args=[": "--mongodb-args",
 	} {
 		var o *controllerOptions
-		a, _, err := parsed(t, func(a *app) *command { o = &controllerOptions{}; return o.command(a) }, args)
+		a, _, err := parsed(t, func(a *cli.App) *cli.Command { o = &controllerOptions{}; return o.command(a) }, args)
 		if err == nil {
 			_, err = o.options(a)
 		}
-		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), want) {
+		if cli.ExitCode(err) != cli.ExitUsage || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+	}
+}
+
+func TestMetricsPorts(t *testing.T) {
+	for text, want := range map[string]int{"0": 0, "auto": -1, "9100": 9100} {
+		if got, err := parseMetricsPort(text); err != nil || got != want {
+			t.Errorf("%q is %d, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "-1", "65536", "x", "127.0.0.1:9100"} {
+		if _, err := parseMetricsPort(text); err == nil {
+			t.Errorf("%q is taken", text)
 		}
 	}
 }

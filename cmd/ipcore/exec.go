@@ -14,46 +14,46 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/client"
 )
 
-// interruptLimit is how long engines get to answer an interrupt.
+// interruptLimit is how long to try to interrupt the engines.
 const interruptLimit = 3 * time.Second
 
 type execOptions struct {
-	place
-	verbosity
+	cli.ClusterOptions
 	targets string
 	silent  bool
-	timeout seconds
+	timeout cli.Seconds
 }
 
-func newExec(a *app) *command {
+func newExec(a *cli.App) *cli.Command {
 	o := &execOptions{}
-	c := &command{
-		name:  "exec",
-		args:  "'code' [--targets 0,2]",
-		short: "run code on engines and print what they print",
-		long: `Run Python code on all engines, or on some. What an engine prints comes as it is printed,
-behind a line [stdout:ID]; the value of a last expression as Out[ID:COUNT]. The argument is
+	c := cli.NewCommand(&cobra.Command{
+		Use:   "exec 'code' [--targets 0,2]",
+		Short: "run code on engines and print what they print",
+		Long: `Run Python code on all engines, or on some. The output of an engine is shown as it comes,
+after a line [stdout:ID]; the value of a last expression as Out[ID:COUNT]. The argument is
 the code itself, the name of a file that ends in .py, or - for standard input. The exit
 code is 1 when the code failed on an engine. Ctrl-C interrupts the engines.`,
-		example: `ipcore exec 'import os; os.getpid()'
+		Example: `ipcore exec 'import os; os.getpid()'
 			ipcore exec --targets 0,2 'print("hello")'
 			ipcore exec script.py
 			echo 'print(6*7)' | ipcore exec -`,
-		flags: newFlags("exec"),
-	}
-	o.place.flags(c.flags)
-	c.flags.StringVarP(&o.targets, "targets", "t", "", "engine `IDS`: 0,2 or 0-3 or all")
-	c.flags.BoolVar(&o.silent, "silent", false, "print no values of expressions")
-	c.flags.Var(&o.timeout, "timeout", "give up after this time (default never)")
-	o.verbosity.flags(c.flags, "warn")
-	c.run = func(ctx context.Context, args []string) error { return o.run(ctx, a, args) }
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), a, args) },
+	})
+	c.Flags().StringVarP(&o.targets, "targets", "t", "", "engine `IDS`: 0,2 or 0-3 or all")
+	c.Complete("targets", cli.Choices("all"))
+	c.Flags().BoolVar(&o.silent, "silent", false, "print no values of expressions")
+	c.Flags().Var(&o.timeout, "timeout", "give up after this time (default never)")
+	o.AddFlags(c, "warn")
 	return c
 }
 
-func (o *execOptions) run(ctx context.Context, a *app, args []string) error {
+func (o *execOptions) run(ctx context.Context, a *cli.App, args []string) error {
 	code, err := readCode(a, args)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (o *execOptions) run(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	log, err := o.logger(a.streams, "ipcore")
+	log, err := o.Logger(a.Streams, "ipcore")
 	if err != nil {
 		return err
 	}
@@ -71,16 +71,16 @@ func (o *execOptions) run(ctx context.Context, a *app, args []string) error {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(o.timeout))
 		defer cancel()
 	}
-	c, err := o.place.connect(ctx, log)
+	c, err := o.Connect(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 
-	show := &output{streams: a.streams}
+	show := &output{Streams: a.Streams}
 	tasks, err := c.Start(targets, code, client.ExecuteOptions{Silent: o.silent, Output: show.stream})
 	if errors.Is(err, client.ErrNoEngines) {
-		return &hintedError{err: err, hint: "ipcore wait waits for engines"}
+		return cli.WithHint(err, "to wait for engines: ipcore wait")
 	}
 	if err != nil {
 		return err
@@ -100,13 +100,14 @@ func (o *execOptions) run(ctx context.Context, a *app, args []string) error {
 		}
 	}
 	if failed > 0 {
-		return &exitError{code: exitFailure, err: fmt.Errorf("the code failed on %d of %s", failed, count(len(tasks), "engine"))}
+		return cli.WithExitCode(cli.ExitFailure, fmt.Errorf("the code failed on %d of %s", failed, cli.Count(len(tasks), "engine")))
 	}
 	return nil
 }
 
-// interruptEngines passes Ctrl-C on to the engines; the second ends the command.
-func interruptEngines(c *client.Client, targets []int, a *app) (release func()) {
+// interruptEngines passes the first Ctrl-C to the engines; the second one ends the
+// command.
+func interruptEngines(c *client.Client, targets []int, a *cli.App) (release func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt)
 	done := make(chan struct{})
@@ -114,11 +115,11 @@ func interruptEngines(c *client.Client, targets []int, a *app) (release func()) 
 	passing.Go(func() {
 		select {
 		case <-signals:
-			signal.Stop(signals) // from now on the default: the end
+			signal.Stop(signals) // the next one has its default effect
 			limited, cancel := context.WithTimeout(context.Background(), interruptLimit)
 			defer cancel()
 			if err := c.Signal(limited, targets, "SIGINT"); err != nil {
-				a.errf("error: interrupt the engines: %v\n", err)
+				a.Errf("error: interrupt the engines: %v\n", err)
 			}
 		case <-done:
 		}
@@ -130,10 +131,10 @@ func interruptEngines(c *client.Client, targets []int, a *app) (release func()) 
 	}
 }
 
-// readCode answers the code that the arguments stand for.
-func readCode(a *app, args []string) (string, error) {
+// readCode returns the code that the arguments name.
+func readCode(a *cli.App, args []string) (string, error) {
 	if len(args) != 1 {
-		return "", &usageError{text: fmt.Sprintf("exec takes the code as one argument, not %d", len(args)), hint: "quote the code: ipcore exec 'print(1)'"}
+		return "", cli.UsageError(fmt.Sprintf("exec takes the code as one argument, not %d", len(args)), "quote the code: ipcore exec 'print(1)'")
 	}
 	switch {
 	case args[0] == "-":
@@ -152,7 +153,7 @@ func readCode(a *app, args []string) (string, error) {
 	return args[0], nil
 }
 
-// parseTargets reads engine ids: "0,2", "0-3", "all". Nil is all.
+// parseTargets returns the engine ids of "0,2" or "0-3", and nil for "all".
 func parseTargets(text string) ([]int, error) {
 	if text == "" || text == "all" {
 		return nil, nil
@@ -166,7 +167,7 @@ func parseTargets(text string) ([]int, error) {
 			to, err = strconv.ParseUint(last, 10, 31)
 		}
 		if err != nil || to < from || to-from > maxTargets {
-			return nil, &usageError{text: fmt.Sprintf("--targets: %q is no engine id", part), hint: "use 0,2 or 0-3 or all"}
+			return nil, cli.UsageError(fmt.Sprintf("--targets: %q is not an engine id", part), "use 0,2 or 0-3 or all")
 		}
 		for id := int(from); id <= int(to); id++ {
 			if !slices.Contains(ids, id) {
@@ -177,20 +178,20 @@ func parseTargets(text string) ([]int, error) {
 	return ids, nil
 }
 
-// maxTargets bounds a range of engine ids.
+// maxTargets is the largest size of a range of engine ids.
 const maxTargets = 100_000
 
-// output prints what comes from engines. Its stream method is called from the
-// client's goroutines.
+// output prints the output of engines. Its stream method is called from the client's
+// goroutines.
 type output struct {
-	*streams
+	*cli.Streams
 	mu     sync.Mutex
 	last   string // the header above the last text
-	inLine bool   // the last text had no newline at its end
+	inLine bool   // the last text did not end with a newline
 }
 
-// stream prints text that an engine wrote, under a header when another engine
-// or stream was the last.
+// stream prints text that an engine wrote, with a header if the last text came from
+// another engine or stream.
 func (o *output) stream(engine int, stream, text string) {
 	if text == "" {
 		return
@@ -210,10 +211,10 @@ func (o *output) stream(engine int, stream, text string) {
 	o.last, o.inLine = header, !strings.HasSuffix(text, "\n")
 }
 
-// colours are the terminal's colour codes, which Python puts into tracebacks.
+// colours matches a terminal's colour codes, which Python puts into tracebacks.
 var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// newLine ends a line that was left open.
+// newLine ends a line that has no newline yet.
 func (o *output) newLine() {
 	if o.inLine {
 		fmt.Fprintln(o.Out)
@@ -227,7 +228,7 @@ func (o *output) result(r *client.Result) {
 	defer o.mu.Unlock()
 	if text := r.Text(); text != "" {
 		o.newLine()
-		o.outf("Out[%d:%d]: %s\n", r.Engine, r.Count, text)
+		o.Outf("Out[%d:%d]: %s\n", r.Engine, r.Count, text)
 		o.last = ""
 	}
 	if r.Err == nil {
@@ -235,13 +236,13 @@ func (o *output) result(r *client.Result) {
 	}
 	o.newLine()
 	o.last = ""
-	o.errf("[error:%d]\n", r.Engine)
+	o.Errf("[error:%d]\n", r.Engine)
 	if text := strings.TrimRight(r.Err.TracebackText(), "\n"); text != "" {
 		if !o.Terminal {
 			text = colours.ReplaceAllString(text, "")
 		}
-		o.errf("%s\n", text)
+		o.Errf("%s\n", text)
 		return
 	}
-	o.errf("%s: %s\n", r.Err.Ename, r.Err.Evalue)
+	o.Errf("%s: %s\n", r.Err.Ename, r.Err.Evalue)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,9 @@ import (
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
 
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/core/launch/registry"
 )
@@ -20,36 +21,34 @@ type gcOptions struct {
 	dryRun bool
 }
 
-func newGC(a *app) *command {
+func newGC(a *cli.App) *cli.Command {
 	o := &gcOptions{}
-	c := &command{
-		name:  "gc",
-		args:  "[tags...] [--yes | --dry-run]",
-		short: "find what dead clusters left, and remove it",
-		long: `Find what is left of clusters that nobody watches any more: cluster files whose watcher
-is gone, and processes and jobs that carry the tag of a cluster without a file. They are
-shown, and removed when you say yes. What belongs to a cluster that this account has not
-started from here is shown and left alone, unless its tag is an argument.
+	c := cli.NewCommand(&cobra.Command{
+		Use:   "gc [tags...] [--yes | --dry-run]",
+		Short: "find what dead clusters left, and remove it",
+		Long: `Find what is left of clusters whose supervisor is gone: cluster files, and processes and
+jobs that carry the tag of a cluster without a file. They are shown, and removed after you
+confirm. Leftovers of a cluster that this account has not started from this machine are
+shown but not removed, unless the tag is an argument.
 
-Launchers are asked with the options that the profile's ipcluster_config sets: hosts of
-ssh, commands of a batch system.`,
-		example: `ipcore gc --dry-run
+Launchers search with the options that the profile's ipcluster_config sets: hosts of ssh,
+commands of a batch system.`,
+		Example: `ipcore gc --dry-run
 			ipcore gc --yes
 			ipcore gc ipcore-3f2a91c0-77ab01d2`,
-		flags: newFlags("gc"),
-	}
-	o.place.flags(c.flags)
-	hide(c.flags, "cluster-id")
-	c.flags.BoolVar(&o.yes, "yes", false, "remove without asking")
-	c.flags.BoolVar(&o.dryRun, "dry-run", false, "only show")
-	c.flags.BoolVar(&o.asJSON, "json", false, "print a JSON list; asks nothing, so add --yes to remove")
-	o.verbosity.flags(c.flags, "error")
-	c.run = func(ctx context.Context, args []string) error { return o.run(ctx, a, args) }
+		ValidArgsFunction: cli.NoCompletion,
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), a, args) },
+	})
+	c.Flags().BoolVar(&o.yes, "yes", false, "remove without asking")
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "only show")
+	c.Flags().BoolVar(&o.asJSON, "json", false, "print a JSON list; it does not ask, so add --yes to remove")
+	o.AddFlags(c, "error")
+	c.Hide("cluster-id")
 	return c
 }
 
-// strayRow is one stray as --json tells it.
-type strayRow struct {
+// deadRow is one dead cluster in the form of --json.
+type deadRow struct {
 	Tag        string           `json:"tag"`
 	File       string           `json:"file"`
 	Controller bool             `json:"controller_running"`
@@ -60,15 +59,11 @@ type strayRow struct {
 	Error      string           `json:"error,omitempty"`
 }
 
-func (o *gcOptions) run(ctx context.Context, a *app, tags []string) error {
+func (o *gcOptions) run(ctx context.Context, a *cli.App, tags []string) error {
 	if o.yes && o.dryRun {
-		return &usageError{text: "--yes and --dry-run exclude each other"}
+		return cli.UsageError("--yes and --dry-run exclude each other", "")
 	}
-	log, err := o.logger(a.streams, "ipcore")
-	if err != nil {
-		return err
-	}
-	p, _, err := o.place.resolve()
+	p, _, log, err := o.Open(a.Streams)
 	if err != nil {
 		return err
 	}
@@ -76,57 +71,57 @@ func (o *gcOptions) run(ctx context.Context, a *app, tags []string) error {
 	if err != nil {
 		return err
 	}
-	settings, err := a.launcherSettings(p.Dir)
+	settings, err := a.LauncherSettings(p.Dir)
 	if err != nil {
 		return err
 	}
-	strays, errs := cluster.FindDeadClusters(ctx, profiles, registry.Search{ProfileDir: p.Dir}, settings, log)
+	dead, errs := cluster.FindDeadClusters(ctx, profiles, registry.Search{ProfileDir: p.Dir}, settings, log)
 	for _, err := range errs {
-		a.errf("warning: %v\n", err)
+		a.Errf("warning: %v\n", err)
 	}
-	rows := make([]strayRow, len(strays))
+	rows := make([]deadRow, len(dead))
 	var chosen []int
-	for i, s := range strays {
-		rows[i] = strayRow{Tag: s.Tag, File: s.File, Known: s.Known, Survivors: append([]cluster.Orphan{}, s.Orphans...)}
-		if s.Status != nil {
-			rows[i].Controller, rows[i].Engines = s.Status.Controller, s.Status.Alive
+	for i, d := range dead {
+		rows[i] = deadRow{Tag: d.Tag, File: d.File, Known: d.Known, Survivors: append([]cluster.Orphan{}, d.Orphans...)}
+		if d.Status != nil {
+			rows[i].Controller, rows[i].Engines = d.Status.Controller, d.Status.Alive
 		}
-		if slices.Contains(tags, s.Tag) || len(tags) == 0 && s.Known {
+		if slices.Contains(tags, d.Tag) || len(tags) == 0 && d.Known {
 			chosen = append(chosen, i)
 		}
 		if !o.asJSON {
-			showStray(a, s)
+			showDead(a, d)
 		}
 	}
 	if missing := slices.DeleteFunc(slices.Clone(tags), func(t string) bool {
-		return slices.ContainsFunc(strays, func(s cluster.DeadCluster) bool { return s.Tag == t })
+		return slices.ContainsFunc(dead, func(d cluster.DeadCluster) bool { return d.Tag == t })
 	}); len(missing) > 0 {
-		a.errf("nothing carries %s\n", strings.Join(missing, ", "))
+		a.Errf("nothing was found with the tag %s\n", strings.Join(missing, ", "))
 	}
 	remove := o.yes && !o.dryRun
 	switch {
 	case len(chosen) == 0 && !o.asJSON:
-		a.errf("nothing to remove\n")
+		a.Errf("nothing to remove\n")
 		return nil
 	case !o.yes && !o.dryRun && !o.asJSON:
-		remove = a.confirm(fmt.Sprintf("remove %d of them? [y/N] ", len(chosen)))
+		remove = a.Confirm(fmt.Sprintf("remove %d of them? [y/N] ", len(chosen)))
 	}
 	if remove {
-		err = removeStrays(ctx, strays, chosen, rows, log)
+		err = removeDead(ctx, dead, chosen, rows, log)
 	}
 	if o.asJSON {
-		return errors.Join(writeJSON(a.Out, rows), err)
+		return errors.Join(a.WriteJSON(rows), err)
 	}
 	if remove && err == nil {
-		a.errf("removed\n")
+		a.Errf("removed\n")
 	}
 	return err
 }
 
-func removeStrays(ctx context.Context, strays []cluster.DeadCluster, chosen []int, rows []strayRow, log hclog.Logger) error {
+func removeDead(ctx context.Context, dead []cluster.DeadCluster, chosen []int, rows []deadRow, log hclog.Logger) error {
 	var all error
 	for _, i := range chosen {
-		err := strays[i].Remove(ctx, log)
+		err := dead[i].Remove(ctx, log)
 		rows[i].Removed = err == nil
 		if err != nil {
 			rows[i].Error = err.Error()
@@ -136,33 +131,21 @@ func removeStrays(ctx context.Context, strays []cluster.DeadCluster, chosen []in
 	return all
 }
 
-// showStray prints one stray.
-func showStray(a *app, s cluster.DeadCluster) {
-	tag := s.Tag
+// showDead prints one dead cluster.
+func showDead(a *cli.App, d cluster.DeadCluster) {
+	tag := d.Tag
 	if tag == "" {
 		tag = "(no tag)"
 	}
 	switch {
-	case s.File != "":
-		a.outf("%s  %s: its watcher is gone; controller %s, %s\n", tag, s.File, runningWord(s.Status.Controller), count(s.Status.Alive, "engine"))
-	case s.Known:
-		a.outf("%s  its cluster file is gone\n", tag)
+	case d.File != "":
+		a.Outf("%s  %s: its supervisor is gone; controller %s, %s\n", tag, d.File, runningWord(d.Status.Controller), cli.Count(d.Status.Alive, "engine"))
+	case d.Known:
+		a.Outf("%s  its cluster file is gone\n", tag)
 	default:
-		a.outf("%s  of a cluster that was not started from here; to remove it: ipcore gc %s\n", tag, tag)
+		a.Outf("%s  of a cluster that was not started from here; to remove it: ipcore gc %s\n", tag, tag)
 	}
-	for _, v := range s.Orphans {
-		a.outf("    %s (%s)\n", v.Text, v.Launcher)
+	for _, o := range d.Orphans {
+		a.Outf("    %s (%s)\n", o.Text, o.Launcher)
 	}
-}
-
-// confirm asks a question; anything but yes is no.
-func (s *streams) confirm(question string) bool {
-	s.errf("%s", question)
-	line, err := bufio.NewReader(s.In).ReadString('\n')
-	if err != nil && line == "" {
-		s.errf("\n")
-		return false
-	}
-	answer := strings.ToLower(strings.TrimSpace(line))
-	return answer == "y" || answer == "yes"
 }

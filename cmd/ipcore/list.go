@@ -9,54 +9,49 @@ import (
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
 
+	"github.com/spf13/cobra"
+
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/core/profile"
 )
 
 type listOptions struct {
-	place
-	verbosity
+	cli.ClusterOptions
 	asJSON bool
 	output string
 }
 
-func newList(a *app) *command {
+func newList(a *cli.App) *cli.Command {
 	o := &listOptions{}
-	c := &command{
-		name:  "list",
-		args:  "[--json]",
-		short: "list clusters and what of them is running",
-		long: `List the clusters of all profiles, or of the one named. What is shown as running has been
-looked at, not only read from a file.`,
-		example: `ipcore list
+	c := cli.NewCommand(&cobra.Command{
+		Use:   "list [--json]",
+		Short: "list clusters and what of them is running",
+		Long: `List the clusters of all profiles, or of one. Whether a cluster is running is checked, not
+only read from a file.`,
+		Example: `ipcore list
 			ipcore list --profile=cluster
 			ipcore list --json`,
-		flags: newFlags("list"),
-	}
-	o.place.flags(c.flags)
-	hide(c.flags, "cluster-id")
-	c.flags.BoolVar(&o.asJSON, "json", false, "print a JSON list")
-	c.flags.StringVarP(&o.output, "o", "o", "text", "output `FORM`: text or json")
-	hide(c.flags, "o")
-	o.verbosity.flags(c.flags, "error")
-	c.run = func(ctx context.Context, args []string) error {
-		if err := noArguments(args); err != nil {
-			return err
-		}
-		return o.run(ctx, a)
-	}
+		Args:              cli.NoArguments,
+		ValidArgsFunction: cli.NoCompletion,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), a) },
+	})
+	c.Flags().BoolVar(&o.asJSON, "json", false, "print a JSON list")
+	c.Flags().StringVarP(&o.output, "o", "o", "text", "output `FORM`: text or json")
+	o.AddFlags(c, "error")
+	c.Hide("o", "cluster-id")
 	return c
 }
 
-func (o *listOptions) run(ctx context.Context, a *app) error {
+func (o *listOptions) run(ctx context.Context, a *cli.App) error {
 	if o.output != "text" && o.output != "json" {
-		return &usageError{text: fmt.Sprintf("-o: unknown form %q", o.output), hint: "use text or json"}
+		return cli.UsageError(fmt.Sprintf("-o: unknown form %q", o.output), "use text or json")
 	}
 	profiles, err := o.profiles()
 	if err != nil {
 		return err
 	}
-	log, err := o.logger(a.streams, "ipcore")
+	log, err := o.Logger(a.Streams, "ipcore")
 	if err != nil {
 		return err
 	}
@@ -65,20 +60,9 @@ func (o *listOptions) run(ctx context.Context, a *app) error {
 		return err
 	}
 	if o.asJSON || o.output == "json" {
-		err = writeJSON(a.Out, rows(all))
+		err = a.WriteJSON(rows(all))
 	} else {
-		a.outf("%-16s %-32s %-7s %7s %s\n", "PROFILE", "CLUSTER ID", "RUNNING", "ENGINES", "LAUNCHER")
-		for _, r := range rows(all) {
-			a.outf("%-16s %-32s %-7s %7d %s\n", r.Profile, idWord(r.ID), pythonBool(r.Running), r.Engines, r.Launcher)
-			for _, set := range slices.Sorted(maps.Keys(r.Sets)) {
-				if waiting := r.Sets[set].Waiting(); waiting != "" {
-					a.outf("%-16s set %s: %s\n", "", set, waiting)
-				}
-			}
-			for _, e := range r.Ended {
-				a.outf("%-16s set %s ended: %s\n", "", e.Set, e.Cause)
-			}
-		}
+		err = printRows(a.Streams, rows(all))
 	}
 	for _, s := range all {
 		if s.Err != nil {
@@ -88,9 +72,27 @@ func (o *listOptions) run(ctx context.Context, a *app) error {
 	return err
 }
 
-// profiles answers the profile that was named, else all.
+// printRows prints the list as a table. Lines about a cluster's engine sets follow
+// its row.
+func printRows(s *cli.Streams, all []row) error {
+	t := s.NewTable("PROFILE", "CLUSTER ID", "RUNNING", "ENGINES", "LAUNCHER")
+	for _, r := range all {
+		t.Row(r.Profile, cli.QuoteID(r.ID), pythonBool(r.Running), r.Engines, r.Launcher)
+		for _, set := range slices.Sorted(maps.Keys(r.Sets)) {
+			if waiting := r.Sets[set].Waiting(); waiting != "" {
+				t.Note("set %s: %s", set, waiting)
+			}
+		}
+		for _, e := range r.Ended {
+			t.Note("set %s ended: %s", e.Set, e.Cause)
+		}
+	}
+	return t.Flush()
+}
+
+// profiles returns the profile that was named, else all.
 func (o *listOptions) profiles() ([]profile.Profile, error) {
-	p, _, err := o.place.resolve()
+	p, _, err := o.Resolve()
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +124,7 @@ type row struct {
 	Running    bool    `json:"running"`
 	Supervised bool    `json:"supervised"`
 	Controller bool    `json:"controller_running"`
-	Joins      *string `json:"joins"` // the id of the cluster whose controller the engines have joined
+	Joins      *string `json:"joins"` // id of the cluster whose controller the engines joined
 	Engines    int     `json:"engines_running"`
 	Waiting    int     `json:"engines_waiting"`
 	N          int     `json:"n"`
@@ -130,20 +132,20 @@ type row struct {
 	Tag        string  `json:"tag"`
 	Error      string  `json:"error,omitempty"`
 
-	// What the launcher says of each engine set, and how sets ended.
+	// The launcher's report on each engine set, and how sets ended.
 	Sets  map[string]clusterfile.WorkloadStatus `json:"sets"`
 	Ended []clusterfile.WorkloadEnd             `json:"ended"`
 }
 
-// The states of a cluster: upstream's words, and one for what can't be told.
+// The states of a cluster: IPython Parallel's words, and "unknown".
 const (
 	stateBefore  = "before" // its parts are being started
 	stateRunning = "running"
-	stateAfter   = "after" // nothing of it runs
-	stateUnknown = "unknown"
+	stateAfter   = "after"   // none of its parts runs
+	stateUnknown = "unknown" // it could not be checked
 )
 
-// stateOf answers the state of a cluster.
+// stateOf returns the state of a cluster.
 func stateOf(s *cluster.Status) string {
 	switch {
 	case !s.Running() && s.Err != nil:
@@ -181,15 +183,7 @@ func rows(all []*cluster.Status) []row {
 	return list
 }
 
-// idWord writes a cluster id as upstream's list does.
-func idWord(id string) string {
-	if id == "" {
-		return "''"
-	}
-	return id
-}
-
-// pythonBool writes a truth value as upstream's list does.
+// pythonBool returns a truth value as IPython Parallel's list shows it.
 func pythonBool(b bool) string {
 	if b {
 		return "True"

@@ -1,59 +1,61 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 )
 
 type logsOptions struct {
-	place
+	cli.Target
 	lines int
 }
 
-func newLogs(a *app) *command {
+func newLogs(a *cli.App) *cli.Command {
 	o := &logsOptions{}
-	c := &command{
-		name:  "logs",
-		args:  "[controller | engines | supervisor] [-n LINES]",
-		short: "show the last lines of a cluster's logs",
-		long: `Show the last lines of the log files in the profile: of all of a cluster, or of its
+	c := cli.NewCommand(&cobra.Command{
+		Use:   "logs [controller | engines | supervisor] [-n LINES]",
+		Short: "show the last lines of a cluster's logs",
+		Long: `Show the last lines of the log files in the profile: of all parts of a cluster, or of its
 controller, its engines or its supervisor.`,
-		example: `ipcore logs
+		Example: `ipcore logs
 			ipcore logs engines -n 50`,
-		flags: newFlags("logs"),
-	}
-	c.flags.IntVarP(&o.lines, "lines", "n", 10, "show this many `LINES` of each file")
-	o.place.flags(c.flags)
-	c.run = func(_ context.Context, args []string) error { return o.run(a, args) }
+		ValidArgsFunction: cli.FirstArgument("controller", "engines", "supervisor"),
+		RunE:              func(_ *cobra.Command, args []string) error { return o.run(a, args) },
+	})
+	c.Flags().IntVarP(&o.lines, "lines", "n", 10, "show this many `LINES` of each file")
+	o.AddFlags(c)
 	return c
 }
 
-// logParts are the words for the parts of a cluster.
+// logParts are the arguments that name the parts of a cluster.
 var logParts = map[string]clusterfile.Part{"controller": clusterfile.Controllers, "engines": clusterfile.Engines, "supervisor": clusterfile.Supervisor}
 
-func (o *logsOptions) run(a *app, args []string) error {
+func (o *logsOptions) run(a *cli.App, args []string) error {
 	parts := []string{"supervisor", "controller", "engines"}
 	if len(args) > 0 {
 		parts = args
 	}
-	p, file, err := o.place.resolve()
+	p, file, err := o.Resolve()
 	if err != nil {
 		return err
 	}
-	id := o.clusterID
+	id := o.ClusterID
 	if r, err := clusterfile.ReadRecord(file); err == nil && r.Extension.Joins != nil {
-		id = *r.Extension.Joins // the logs have the name of the cluster that the engines have joined
+		id = *r.Extension.Joins // the logs are named after the cluster that the engines joined
 	}
 	found := 0
 	for _, word := range parts {
 		part, known := logParts[word]
 		if !known {
-			return &usageError{text: fmt.Sprintf("unknown part %q", word), hint: "use controller, engines or supervisor"}
+			return cli.UsageError(fmt.Sprintf("unknown part %q", word), "use controller, engines or supervisor")
 		}
 		files, err := clusterfile.Logs(p, id, part)
 		if err != nil {
@@ -64,20 +66,20 @@ func (o *logsOptions) run(a *app, args []string) error {
 			if err != nil {
 				return err
 			}
-			a.outf("==> %s <==\n%s", file, text)
+			a.Outf("==> %s <==\n%s", file, text)
 			found++
 		}
 	}
 	if found == 0 {
-		a.errf("no logs in %s\n", p.LogDir())
+		a.Errf("no logs in %s\n", p.LogDir())
 	}
 	return nil
 }
 
-// tailBytes is how much of a log file's end is looked at.
+// tailBytes is how much of the end of a log file is read.
 const tailBytes = 256 << 10
 
-// lastLines answers the last lines of a file.
+// lastLines returns the last n lines of a file.
 func lastLines(path string, n int) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

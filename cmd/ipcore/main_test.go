@@ -10,7 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// bin is where TestMain puts ipcore and the local launcher.
+// bin is the folder into which TestMain builds ipcore and the local launcher.
 var bin string
 
 func TestMain(m *testing.M) {
@@ -28,14 +28,14 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "build the commands:", err)
 			return 1
 		}
-		// The stand-in for a batch system is no launcher of every test.
+		// The stand-in for a batch system is not for every test.
 		build = exec.Command("go", "build", "-o", filepath.Join(dir, "queue", "ipcore-launcher-queue"), "../../core/launch/cluster/testdata/queue")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
 			fmt.Fprintln(os.Stderr, "build the queue:", err)
 			return 1
 		}
-		// So is the launcher of PBS.
+		// Neither is the launcher of PBS.
 		build = exec.Command("go", "build", "-o", filepath.Join(dir, "pbs", "ipcore-launcher-pbs"), "github.com/ipcore/ipcore/plugins/pbs/ipcore-launcher-pbs")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// TestScripts runs the scripts of testdata with real executables, each in an
+// TestScripts runs the scripts in testdata with real executables, each with an
 // empty HOME.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{

@@ -14,33 +14,34 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/traits"
 	"github.com/ipcore/ipcore/core/launch/cluster"
 )
 
-// endLimit is how long the end of a foreground cluster may take.
+// endLimit is how long the stop of a foreground cluster may take.
 const endLimit = 5 * time.Second
 
 type startOptions struct {
-	place
-	verbosity
+	cli.ClusterOptions
 	n             int
 	engines       string
 	controller    string
 	engineCmd     string
 	controllerCmd string
 	python        string
-	timeout       seconds
+	timeout       cli.Seconds
 	wait          string
 	daemonize     bool
 	cleanLogs     bool
 	config        string
-	join          bool // engines alone, for the controller that runs
+	join          bool // start engines alone, for a controller that runs
 }
 
-// startTraits are the configuration names that are options here.
-var startTraits = map[string]string{
+// startTraits are the names of configuration that have a flag here.
+var startTraits = traits.Table{
 	"Cluster.n": "n", "Cluster.engine_timeout": "timeout", "Cluster.cluster_id": "cluster-id",
 	"Cluster.engine_launcher_class": "engines", "Cluster.controller_launcher_class": "controller",
 	"IPClusterStart.daemonize": "daemonize", "IPClusterStart.clean_logs": "clean-logs", "IPClusterEngines.n": "n",
@@ -49,81 +50,85 @@ var startTraits = map[string]string{
 	"ProfileDir.location": "profile-dir", "Application.log_level": "log-level",
 }
 
-func newStart(a *app) *command {
+func newStart(a *cli.App) *cli.Command {
 	o := &startOptions{}
-	c := &command{
-		name:  "start",
-		args:  "[-n N] [options] [-- controller arguments]",
-		short: "start a controller and engines",
-		long: `Start a controller and N engines, and wait until all engines have registered.
+	c := cli.NewCommand(&cobra.Command{
+		Use:   "start [-n N] [options] [-- controller arguments]",
+		Short: "start a controller and engines",
+		Long: `Start a controller and N engines, and wait until all engines have registered.
 
 The command stays in the foreground and watches the cluster; Ctrl-C stops it. With
---daemonize it returns when the engines have registered and leaves a watcher behind.
-"ipcore -n 4" is short for "ipcore start -n 4". What follows "--" goes to the controller.
+--daemonize it returns when the engines have registered and leaves a supervisor process
+behind. "ipcore -n 4" is short for "ipcore start -n 4". Arguments after "--" are passed to
+the controller.
 
 Options of launchers are --NAME.option=value, or --Class.option=value with the classes that
-"ipcore launchers show NAME" lists, and --help-all for all; ipcluster_config.json of the
-profile sets them too.`,
-		example: `ipcore start -n 4
+"ipcore launchers show NAME" lists; --help-all lists the options of all launchers. The
+profile's ipcluster_config.json can set them too.`,
+		Example: `ipcore start -n 4
 			ipcore start -n 4 --daemonize
 			ipcore start -n 8 --engines=slurm --slurm.queue=debug --profile=cluster
 			ipcore start -n 500 --engines=slurm --wait=16 --timeout=1h
 			ipcore start -n 4 --engine-cmd 'python3 -m ipyparallel.engine'
 			ipcore start -n 4 -- --ping=250`,
-		flags: newFlags("start"), traits: startTraits, launchers: true,
-	}
-	fs := c.flags
-	o.flags(fs)
-	o.verbosity.flags(fs, "")
-	c.all = func(ctx context.Context) error { return allOptions(ctx, a, o.place) }
-	c.run = func(ctx context.Context, args []string) error {
-		if err := o.configure(a, c); err != nil {
+	})
+	o.setup(a, c)
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := o.readConfig(a, c); err != nil {
 			return err
 		}
-		return o.run(ctx, a, c, args)
+		return o.run(cmd.Context(), a, c, args)
 	}
 	return c
 }
 
-// flags are those that say what to start.
-func (o *startOptions) flags(fs *pflag.FlagSet) {
+// setup adds the flags that say what to start.
+func (o *startOptions) setup(a *cli.App, c *cli.Command) {
+	c.Traits, c.Launchers = startTraits, true
+	c.HelpAll = func(ctx context.Context) error { return allOptions(ctx, a, o.Target) }
+	c.ValidArgsFunction = cli.NoCompletion
+	fs := c.Flags()
 	fs.IntVarP(&o.n, "n", "n", 0, "start `N` engines (default: one for each CPU)")
 	fs.StringVar(&o.engines, "engines", "local", "launcher of the engines: a `NAME` of \"ipcore launchers\" or of a Python entry point, or a path")
+	c.Complete("engines", completeLauncher(&o.Target))
 	if !o.join {
 		fs.StringVar(&o.controller, "controller", "local", "launcher of the controller: a `NAME`, or a path")
+		c.Complete("controller", completeLauncher(&o.Target))
 	}
-	o.place.flags(fs)
+	o.Target.AddFlags(c)
 	fs.StringVar(&o.engineCmd, "engine-cmd", "", "`COMMAND` of an engine, in place of ipcore's own")
 	if !o.join {
 		fs.StringVar(&o.controllerCmd, "controller-cmd", "", "`COMMAND` of the controller, in place of ipcore's own")
 	}
-	fs.StringVar(&o.python, "python", "", "`PROGRAM` that is the engines' Python (default $IPCORE_PYTHON, an active environment's, python3)")
+	fs.StringVar(&o.python, "python", "", "`PROGRAM` to use as the engines' Python (default $IPCORE_PYTHON, an active environment's, python3)")
 	fs.BoolVar(&o.daemonize, "daemonize", false, "return when the engines have registered")
-	o.timeout = seconds(time.Minute)
+	o.timeout = cli.Seconds(time.Minute)
 	fs.Var(&o.timeout, "timeout", "how long to wait for the engines to register")
-	fs.StringVar(&o.wait, "wait", "all", "wait for so `MANY` engines: a number, all, or none")
+	fs.StringVar(&o.wait, "wait", "all", "wait for this many `ENGINES`: a number, all, or none")
+	c.Complete("wait", cli.Choices("all", "none"))
 	if !o.join {
 		fs.BoolVar(&o.cleanLogs, "clean-logs", true, "remove the logs of the cluster's earlier runs")
 	}
-	fs.StringVar(&o.config, "config", "", "`FILE` with settings, beside the profile's ipcluster_config.json or .py")
+	fs.StringVar(&o.config, "config", "", "`FILE` with settings, in addition to the profile's ipcluster_config.json or .py")
+	o.LogOptions.AddFlags(c, "")
 }
 
-// configure reads the configuration files.
-func (o *startOptions) configure(a *app, c *command) error {
-	p, _, err := o.place.resolve()
+// readConfig reads the configuration files.
+func (o *startOptions) readConfig(a *cli.App, c *cli.Command) error {
+	p, _, err := o.Resolve()
 	if err != nil {
 		return err
 	}
-	if err := a.configure(c, p.Dir, "ipcluster_config", o.config); err != nil {
+	if err := a.ReadConfig(c, p.Dir, "ipcluster_config", o.config); err != nil {
 		return err
 	}
-	if o.n == 0 && c.flags.Changed("n") {
-		return &usageError{text: "-n: a cluster has at least one engine", hint: "to run a controller alone: ipcore controller"}
+	if o.n == 0 && c.Flags().Changed("n") {
+		return cli.UsageError("-n: a cluster has at least one engine", "to run a controller alone: ipcore controller")
 	}
 	return nil
 }
 
-// waitFor reads --wait.
+// waitFor returns the value of --wait as the cluster's option.
 func (o *startOptions) waitFor() (int, error) {
 	switch o.wait {
 	case "", "all":
@@ -133,39 +138,40 @@ func (o *startOptions) waitFor() (int, error) {
 	}
 	n, err := strconv.Atoi(o.wait)
 	if err != nil || n < 1 {
-		return 0, &usageError{text: fmt.Sprintf("--wait: %q is not a valid number of engines", o.wait), hint: "use a number, all or none"}
+		return 0, cli.UsageError(fmt.Sprintf("--wait: %q is not a valid number of engines", o.wait), "use a number, all or none")
 	}
 	return n, nil
 }
 
-// clusterOptions makes the cluster's options of the flags.
+// clusterOptions returns the cluster's options for the flags. args are arguments for
+// the controller.
 func (o *startOptions) clusterOptions(args []string) (cluster.Options, error) {
-	p, _, err := o.place.resolve()
+	p, _, err := o.Resolve()
 	if err != nil {
 		return cluster.Options{}, err
 	}
 	engine, err := splitWords(o.engineCmd)
 	if err != nil {
-		return cluster.Options{}, &usageError{text: "--engine-cmd: " + err.Error()}
+		return cluster.Options{}, cli.UsageError("--engine-cmd: "+err.Error(), "")
 	}
 	controller, err := splitWords(o.controllerCmd)
 	if err != nil {
-		return cluster.Options{}, &usageError{text: "--controller-cmd: " + err.Error()}
+		return cluster.Options{}, cli.UsageError("--controller-cmd: "+err.Error(), "")
 	}
 	wait, err := o.waitFor()
 	if err != nil {
 		return cluster.Options{}, err
 	}
-	level := o.level
+	level := o.Level
 	switch {
-	case o.debug:
+	case o.Debug:
 		level = "debug"
-	case o.quiet:
+	case o.Quiet:
 		level = "error"
 	}
-	id, join := o.clusterID, (*string)(nil)
+	id, join := o.ClusterID, (*string)(nil)
 	if o.join {
-		id, join = "", &o.clusterID
+		id, join = "", &o.ClusterID
 	}
 	return cluster.Options{
 		Profile: p, ID: id, Join: join, N: o.n, Timeout: time.Duration(o.timeout), Wait: wait,
@@ -175,15 +181,23 @@ func (o *startOptions) clusterOptions(args []string) (cluster.Options, error) {
 	}, nil
 }
 
-func (o *startOptions) run(ctx context.Context, a *app, c *command, args []string) error {
+// controllersID returns the id of the cluster whose controller a start's engines use.
+func controllersID(co cluster.Options) string {
+	if co.Join != nil {
+		return *co.Join
+	}
+	return co.ID
+}
+
+func (o *startOptions) run(ctx context.Context, a *cli.App, c *cli.Command, args []string) error {
 	co, err := o.clusterOptions(args)
 	if err != nil {
 		return err
 	}
-	co.Settings = c.settings
-	report := reporter() // of a daemon's child
+	co.Settings = c.Settings
+	report := inheritedReport() // nil unless this is the daemon
 	if o.daemonize && report == nil {
-		return daemonize(ctx, a, co, c.line)
+		return daemonize(ctx, a, co, c.Line)
 	}
 	if report != nil {
 		given, err := readSettings(a.In)
@@ -192,27 +206,27 @@ func (o *startOptions) run(ctx context.Context, a *app, c *command, args []strin
 		}
 		co.Settings = append(co.Settings, given...)
 	}
-	if o.level == "" {
-		o.level = "warn"
+	if o.Level == "" {
+		o.Level = "warn"
 		if report != nil {
-			o.level = "info"
+			o.Level = "info"
 		}
 	}
-	log, err := o.logger(a.streams, "ipcore")
+	log, err := o.Logger(a.Streams, "ipcore")
 	if err != nil {
 		return err
 	}
 	co.Log = log
-	var show display = newScreen(a.streams)
+	var show display = cli.NewProgress(a.Streams)
 	if report != nil {
 		show = report
 	}
 	err = supervise(ctx, co, show)
 	if _, ok := errors.AsType[*cluster.RunningError](err); ok {
-		err = &hintedError{err: err, hint: "to stop it: ipcore stop" + argsFor(co.Profile, co.ID)}
+		err = cli.WithHint(err, "to stop it: ipcore stop"+cli.OptionsFor(co.Profile, co.ID))
 	}
 	if missing, ok := errors.AsType[*cluster.NoControllerError](err); ok {
-		err = &hintedError{err: err, hint: "start one with: ipcore start" + argsFor(co.Profile, missing.ID) + "; ipcore list shows all clusters"}
+		err = cli.WithHint(err, "start one with: ipcore start"+cli.OptionsFor(co.Profile, missing.ID)+"; ipcore list shows all clusters")
 	}
 	if report != nil {
 		report.failed(err)
@@ -220,19 +234,21 @@ func (o *startOptions) run(ctx context.Context, a *app, c *command, args []strin
 	return err
 }
 
-// display shows how a start goes on.
+// A display shows how a start proceeds.
 type display interface {
-	progress(cluster.Progress)
-	running(co cluster.Options, file string, took time.Duration)
-	ended()
-	left(cluster.Leftover) // of a stop
+	Show(cluster.Progress)
+	Running(co cluster.Options, file string, took time.Duration)
+	Clear()                    // after a start that failed
+	Leftover(cluster.Leftover) // of a stop
 }
 
-// supervise starts a cluster and stays until it has ended: by itself, or by a
-// signal. A second signal kills what is still there.
+var _ display = (*cli.Progress)(nil)
+
+// supervise starts a cluster and stays until it has ended, by itself or because of a
+// signal. A second signal kills the processes that are left.
 func supervise(ctx context.Context, co cluster.Options, show display) error {
 	began := time.Now()
-	co.Progress = show.progress
+	co.Progress = show.Show
 	c, err := cluster.New(co)
 	if err != nil {
 		return err
@@ -241,15 +257,15 @@ func supervise(ctx context.Context, co cluster.Options, show display) error {
 	defer release()
 
 	if err := c.Start(ctx); err != nil {
-		show.ended()
+		show.Clear()
 		if interrupted() && !errors.Is(err, cluster.ErrLeftover) {
 			return nil
 		}
 		return err
 	}
 	co.N, co.ID = c.N(), c.ID()
-	show.running(co, c.File(), time.Since(began))
-	// The start's garbage is large beside what watching needs.
+	show.Running(co, c.File(), time.Since(began))
+	// The garbage of the start is large compared to what supervising needs.
 	debug.SetGCPercent(25)
 	debug.FreeOSMemory()
 
@@ -260,18 +276,18 @@ func supervise(ctx context.Context, co cluster.Options, show display) error {
 	limited, cancel := context.WithTimeout(context.Background(), endLimit)
 	defer cancel()
 	err = c.Stop(limited)
-	show.left(c.Leftover())
+	show.Leftover(c.Leftover())
 	return err
 }
 
-// interruptible ends the context with the first signal that asks for an end,
-// and kills the cluster's processes with the second.
+// interruptible cancels the context on the first signal that asks the program to
+// end, and kills the cluster's processes on the second.
 func interruptible(ctx context.Context, c *cluster.Cluster, log hclog.Logger) (_ context.Context, interrupted func() bool, release func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	// Caught and dropped: a reader of our output that goes away must not end the
-	// cluster's supervisor.
+	// Caught and dropped: a reader of our output that exits must not end the cluster's
+	// supervisor.
 	pipes := make(chan os.Signal, 1)
 	signal.Notify(pipes, syscall.SIGPIPE)
 	first := make(chan struct{})
@@ -313,7 +329,7 @@ func interruptible(ctx context.Context, c *cluster.Cluster, log hclog.Logger) (_
 }
 
 // splitWords splits a command line as a POSIX shell does, without expanding
-// anything: blanks separate, quotes and backslashes protect.
+// anything: blanks separate words, quotes and backslashes protect them.
 func splitWords(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder

@@ -9,6 +9,9 @@ import (
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
 
+	"github.com/spf13/cobra"
+
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/client"
 	"github.com/ipcore/ipcore/core/launch/cluster"
 )
@@ -17,32 +20,25 @@ import (
 const askLimit = 5 * time.Second
 
 type statusOptions struct {
-	place
-	verbosity
+	cli.ClusterOptions
 	asJSON bool
 }
 
-func newStatus(a *app) *command {
+func newStatus(a *cli.App) *cli.Command {
 	o := &statusOptions{}
-	c := &command{
-		name:  "status",
-		args:  "[--json]",
-		short: "show a cluster: its processes, engines and queues",
-		long: `Show one cluster: what of it is running, the engines that have registered, and how many
-tasks wait and were done.`,
-		example: `ipcore status
+	c := cli.NewCommand(&cobra.Command{
+		Use:   "status [--json]",
+		Short: "show a cluster: its processes, engines and queues",
+		Long: `Show one cluster: which of its parts are running, the engines that have registered, and how
+many tasks are waiting and completed.`,
+		Example: `ipcore status
 			ipcore status --profile=cluster --json`,
-		flags: newFlags("status"),
-	}
-	o.place.flags(c.flags)
-	c.flags.BoolVar(&o.asJSON, "json", false, "print a JSON object")
-	o.verbosity.flags(c.flags, "error")
-	c.run = func(ctx context.Context, args []string) error {
-		if err := noArguments(args); err != nil {
-			return err
-		}
-		return o.run(ctx, a)
-	}
+		Args:              cli.NoArguments,
+		ValidArgsFunction: cli.NoCompletion,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), a) },
+	})
+	c.Flags().BoolVar(&o.asJSON, "json", false, "print a JSON object")
+	o.AddFlags(c, "error")
 	return c
 }
 
@@ -61,43 +57,39 @@ type engineRow struct {
 	client.EngineQueue
 }
 
-func (o *statusOptions) run(ctx context.Context, a *app) error {
-	p, file, err := o.place.resolve()
-	if err != nil {
-		return err
-	}
-	log, err := o.logger(a.streams, "ipcore")
+func (o *statusOptions) run(ctx context.Context, a *cli.App) error {
+	p, file, log, err := o.Open(a.Streams)
 	if err != nil {
 		return err
 	}
 	s, err := cluster.Inspect(ctx, file, log)
 	if err != nil {
-		return &hintedError{err: err, hint: othersHint(p)}
+		return cli.WithHint(err, otherClustersHint(p))
 	}
 	report := statusReport{row: rows([]*cluster.Status{s})[0], Registered: []engineRow{}}
 	var askErr error
 	if s.Controller || report.Joins != nil {
 		if report.Joins != nil {
-			o.clusterID = *report.Joins
+			o.ClusterID = *report.Joins
 		}
 		askErr = o.ask(ctx, &report)
 	}
 	if o.asJSON {
-		return writeJSON(a.Out, report)
+		return a.WriteJSON(report)
 	}
-	a.outf("cluster     %s of profile %s\n", idWord(report.ID), report.Profile)
-	a.outf("supervisor  %s\n", supervisorWord(s))
+	a.Outf("cluster     %s of profile %s\n", cli.QuoteID(report.ID), report.Profile)
+	a.Outf("supervisor  %s\n", supervisorWord(s))
 	if report.Joins != nil {
-		a.outf("controller  that of cluster %s\n", idWord(*report.Joins))
+		a.Outf("controller  that of cluster %s\n", cli.QuoteID(*report.Joins))
 	} else {
-		a.outf("controller  %s\n", runningWord(s.Controller))
+		a.Outf("controller  %s\n", runningWord(s.Controller))
 	}
-	a.outf("engines     %d running, %d registered, %d asked for (%s)\n", s.Alive-waitingEngines(s), len(report.Registered), report.N, report.Launcher)
+	a.Outf("engines     %d running, %d registered, %d asked for (%s)\n", s.Alive-waitingEngines(s), len(report.Registered), report.N, report.Launcher)
 	for _, id := range slices.Sorted(maps.Keys(s.Sets)) {
-		a.outf("set         %s: %s\n", id, setWords(s.Sets[id]))
+		a.Outf("set         %s: %s\n", id, setWords(s.Sets[id]))
 	}
 	for _, e := range s.Record.Extension.Ended {
-		a.outf("ended       set %s at %s: %s\n", e.Set, e.When, e.Cause)
+		a.Outf("ended       set %s at %s: %s\n", e.Set, e.When, e.Cause)
 	}
 	if askErr != nil {
 		return fmt.Errorf("the controller does not answer: %w", askErr)
@@ -105,21 +97,23 @@ func (o *statusOptions) run(ctx context.Context, a *app) error {
 	if !report.Answers {
 		return nil
 	}
-	a.outf("waiting     %s without an engine\n", count(report.Unassigned, "task"))
+	a.Outf("waiting     %s without an engine\n", cli.Count(report.Unassigned, "task"))
 	if len(report.Registered) > 0 {
-		a.outf("\n%6s %6s %6s %9s  %s\n", "ENGINE", "QUEUE", "TASKS", "COMPLETED", "UUID")
+		a.Outf("\n")
+		t := a.NewTable("ENGINE", "QUEUE", "TASKS", "COMPLETED", "UUID")
 		for _, e := range report.Registered {
-			a.outf("%6d %6d %6d %9d  %s\n", e.ID, e.Queue, e.Tasks, e.Completed, e.UUID)
+			t.Row(e.ID, e.Queue, e.Tasks, e.Completed, e.UUID)
 		}
+		return t.Flush()
 	}
 	return nil
 }
 
-// ask completes the report with what the controller says.
+// ask completes the report with what the controller knows.
 func (o *statusOptions) ask(ctx context.Context, report *statusReport) error {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	c, err := o.place.connect(ctx, nil)
+	c, err := o.Connect(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -136,7 +130,7 @@ func (o *statusOptions) ask(ctx context.Context, report *statusReport) error {
 	return nil
 }
 
-// setWords says what a launcher said of a set.
+// setWords returns what a launcher reported about an engine set.
 func setWords(st clusterfile.WorkloadStatus) string {
 	text := st.State
 	if st.Running != nil && st.Total != nil {
@@ -151,7 +145,7 @@ func setWords(st clusterfile.WorkloadStatus) string {
 	return text
 }
 
-// waitingEngines counts the engines that wait for their turn.
+// waitingEngines returns how many engines wait until the system starts them.
 func waitingEngines(s *cluster.Status) int {
 	n := 0
 	for _, st := range s.Sets {
@@ -166,7 +160,7 @@ func supervisorWord(s *cluster.Status) string {
 	if s.Supervised {
 		return fmt.Sprintf("process %d", s.Record.Extension.Supervisor.PID)
 	}
-	return "not running (ipcore stop works all the same)"
+	return "not running (ipcore stop works anyway)"
 }
 
 func runningWord(running bool) string {

@@ -10,56 +10,54 @@ import (
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
 
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/launch/cluster"
 	"github.com/ipcore/ipcore/core/profile"
 )
 
 type stopOptions struct {
-	place
-	verbosity
+	cli.ClusterOptions
 	all bool
 }
 
-func newStop(a *app) *command {
+func newStop(a *cli.App) *cli.Command {
 	o := &stopOptions{}
-	c := &command{
-		name:  "stop",
-		args:  "[ids...] [--all]",
-		short: "stop a cluster",
-		long: `Stop a cluster: its engines, its controller and the process that watches it, and engines
-that "ipcore engines" had join it. Arguments are ids of clusters of the profile; without them
-it is the one without a name.
+	c := cli.NewCommand(&cobra.Command{
+		Use:   "stop [ids...] [--all]",
+		Short: "stop a cluster",
+		Long: `Stop a cluster: its engines, its controller and its supervisor, and engines that joined it
+with "ipcore engines". Arguments are ids of clusters of the profile; without arguments it
+is the cluster with the empty id.
 
-It works from any terminal, and also when the watching process has died.`,
-		example: `ipcore stop
+It works from any terminal, even if the supervisor has crashed.`,
+		Example: `ipcore stop
 			ipcore stop --profile=cluster
 			ipcore stop night day
 			ipcore stop --all`,
-		flags: newFlags("stop"),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), a, args) },
+	})
+	c.ValidArgsFunction = func(_ *cobra.Command, given []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		ids := slices.DeleteFunc(o.IDs(), func(id string) bool { return slices.Contains(given, id) })
+		return cli.Beginning(word, ids), cobra.ShellCompDirectiveNoFileComp
 	}
-	o.place.flags(c.flags)
-	c.flags.BoolVar(&o.all, "all", false, "stop every cluster of the profile")
-	c.flags.String("signal", "", "accepted for compatibility; without effect")
-	hide(c.flags, "signal")
-	o.verbosity.flags(c.flags, "warn")
-	c.run = func(ctx context.Context, args []string) error { return o.run(ctx, a, args) }
+	c.Flags().BoolVar(&o.all, "all", false, "stop every cluster of the profile")
+	c.Flags().String("signal", "", "accepted for compatibility; without effect")
+	c.Hide("signal")
+	o.AddFlags(c, "warn")
 	return c
 }
 
-func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
-	p, file, err := o.place.resolve()
-	if err != nil {
-		return err
-	}
-	log, err := o.logger(a.streams, "ipcore")
+func (o *stopOptions) run(ctx context.Context, a *cli.App, ids []string) error {
+	p, file, log, err := o.Open(a.Streams)
 	if err != nil {
 		return err
 	}
 	var files []string
 	switch {
 	case o.all && len(ids) > 0:
-		return &usageError{text: "--all and ids exclude each other"}
+		return cli.UsageError("--all and ids exclude each other", "")
 	case o.all:
 		if files, err = cluster.Files(p); err != nil {
 			return err
@@ -82,33 +80,31 @@ func (o *stopOptions) run(ctx context.Context, a *app, ids []string) error {
 	left.Orphans = append(left.Orphans, rest.Orphans...)
 	left.Unasked = append(left.Unasked, rest.Unasked...)
 	if _, ok := errors.AsType[*cluster.NotFoundError](err); ok {
-		return &exitError{code: exitNoCluster, err: &hintedError{err: err, hint: othersHint(p)}}
+		return cli.WithExitCode(cli.ExitNoCluster, cli.WithHint(err, otherClustersHint(p)))
 	}
-	newScreen(a.streams).left(left)
+	cli.NewProgress(a.Streams).Leftover(left)
 	if err == nil && len(left.Orphans) > 0 {
 		tags := make([]string, len(left.Orphans))
 		for i, s := range left.Orphans {
 			tags[i] = s.Tag
 		}
 		slices.Sort(tags)
-		return &hintedError{
-			err:  fmt.Errorf("%s stopped, but something is still there", count(len(files), "cluster")),
-			hint: "to end them: ipcore gc " + strings.Join(slices.Compact(tags), " "),
-		}
+		return cli.WithHint(fmt.Errorf("%s stopped, but some processes or jobs are left", cli.Count(len(files), "cluster")),
+			"to end them: ipcore gc "+strings.Join(slices.Compact(tags), " "))
 	}
 	if err == nil && len(left.Unasked) == 0 {
-		a.errf("%s stopped, nothing is left\n", count(len(files), "cluster"))
+		a.Errf("%s stopped, nothing is left\n", cli.Count(len(files), "cluster"))
 	} else if err == nil {
-		a.errf("%s stopped\n", count(len(files), "cluster"))
+		a.Errf("%s stopped\n", cli.Count(len(files), "cluster"))
 	}
-	if h := hinter(nil); errors.Is(err, cluster.ErrLeftover) && !errors.As(err, &h) {
-		return &hintedError{err: err, hint: "nothing of it is forgotten: ipcore stop tries again"}
+	if errors.Is(err, cluster.ErrLeftover) && cli.Hint(err) == "" {
+		return cli.WithHint(err, "what is left is recorded; to try again: ipcore stop")
 	}
 	return err
 }
 
-// stopAll stops clusters at the same time. mayBeGone tells that one that is not there
-// is as good as stopped: it was there a moment ago.
+// stopAll stops clusters at the same time. With mayBeGone a cluster that does not
+// exist counts as stopped: it existed a moment ago.
 func stopAll(ctx context.Context, files []string, mayBeGone bool, log hclog.Logger) (left cluster.Leftover, err error) {
 	type result struct {
 		left cluster.Leftover
@@ -133,11 +129,12 @@ func stopAll(ctx context.Context, files []string, mayBeGone bool, log hclog.Logg
 	return left, err
 }
 
-// othersHint says where clusters are, for somebody who named one that is not.
-func othersHint(p profile.Profile) string {
+// otherClustersHint says which clusters there are, for a user who named one that does
+// not exist.
+func otherClustersHint(p profile.Profile) string {
 	files, err := cluster.Files(p)
 	if err != nil || len(files) == 0 {
 		return "ipcore list shows all clusters"
 	}
-	return fmt.Sprintf("this profile has %s; ipcore list shows all", count(len(files), "other cluster"))
+	return fmt.Sprintf("this profile has %s; ipcore list shows all", cli.Count(len(files), "other cluster"))
 }

@@ -11,67 +11,62 @@ import (
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
 
+	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/launch/cluster"
 )
 
 type waitOptions struct {
-	place
-	verbosity
+	cli.ClusterOptions
 	n       int
 	ended   bool
-	timeout seconds
+	timeout cli.Seconds
 }
 
-func newWait(a *app) *command {
-	o := &waitOptions{timeout: seconds(time.Minute)}
-	c := &command{
-		name:  "wait",
-		args:  "[-n N | --ended] [--timeout T]",
-		short: "wait until engines have registered, or all has ended",
-		long: `Wait until N engines have registered with the controller: as many as the cluster was
-started with, unless -n says another number. A cluster that is not there yet is waited for
-as well. With --ended, wait until nothing of the cluster runs; one that is not there has
-ended, and there is no limit unless --timeout says one. When the time is over the exit
-code is 124, as that of timeout(1).`,
-		example: `ipcore wait
+func newWait(a *cli.App) *cli.Command {
+	o := &waitOptions{timeout: cli.Seconds(time.Minute)}
+	c := cli.NewCommand(&cobra.Command{
+		Use:   "wait [-n N | --ended] [--timeout T]",
+		Short: "wait until engines have registered, or all has ended",
+		Long: `Wait until N engines have registered with the controller; without -n it is the number that
+the cluster was started with. The cluster need not exist yet. With --ended, wait until
+nothing of the cluster runs; a cluster that does not exist has ended, and without --timeout
+there is no limit. The exit code is 124, as that of timeout(1), when the time is over.`,
+		Example: `ipcore wait
 			ipcore wait -n 16 --timeout 10m
 			ipcore wait --ended --timeout 12h`,
-		flags: newFlags("wait"),
+		ValidArgsFunction: cli.NoCompletion,
+	})
+	c.Flags().IntVarP(&o.n, "n", "n", 0, "wait for `N` engines")
+	c.Flags().BoolVar(&o.ended, "ended", false, "wait until nothing of the cluster runs")
+	c.Flags().Var(&o.timeout, "timeout", "how long to wait")
+	o.AddFlags(c, "warn")
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 || o.n != 0 {
+			return cli.NoArguments(cmd, args)
+		}
+		n, err := strconv.Atoi(args[0])
+		if err != nil {
+			return cli.UsageError(fmt.Sprintf("%q is not a valid number of engines", args[0]), "")
+		}
+		o.n = n
+		return nil
 	}
-	c.flags.IntVarP(&o.n, "n", "n", 0, "wait for `N` engines")
-	c.flags.BoolVar(&o.ended, "ended", false, "wait until nothing of the cluster runs")
-	o.place.flags(c.flags)
-	c.flags.Var(&o.timeout, "timeout", "how long to wait")
-	o.verbosity.flags(c.flags, "warn")
-	c.run = func(ctx context.Context, args []string) error {
-		if len(args) == 1 && o.n == 0 {
-			n, err := strconv.Atoi(args[0])
-			if err != nil {
-				return &usageError{text: fmt.Sprintf("%q is no number of engines", args[0])}
-			}
-			o.n, args = n, nil
-		}
-		if err := noArguments(args); err != nil {
-			return err
-		}
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		if o.ended && o.n != 0 {
-			return &usageError{text: "--ended and a number of engines exclude each other"}
+			return cli.UsageError("--ended and a number of engines exclude each other", "")
 		}
-		if o.ended && !c.flags.Changed("timeout") {
+		if o.ended && !c.Flags().Changed("timeout") {
 			o.timeout = 0
 		}
-		return o.run(ctx, a)
+		return o.run(cmd.Context(), a)
 	}
 	return c
 }
 
-func (o *waitOptions) run(ctx context.Context, a *app) error {
-	log, err := o.logger(a.streams, "ipcore")
-	if err != nil {
-		return err
-	}
-	p, file, err := o.place.resolve()
+func (o *waitOptions) run(ctx context.Context, a *cli.App) error {
+	p, file, log, err := o.Open(a.Streams)
 	if err != nil {
 		return err
 	}
@@ -83,11 +78,11 @@ func (o *waitOptions) run(ctx context.Context, a *app) error {
 	if o.ended {
 		err := awaitEnd(ctx, file, log)
 		if errors.Is(err, context.DeadlineExceeded) {
-			return o.gaveUp(errors.New("the cluster runs"))
+			return o.gaveUp(errors.New("the cluster is still running"))
 		}
 		return err
 	}
-	if err := awaitFile(ctx, clientFile(p, o.clusterID)); err != nil {
+	if err := awaitFile(ctx, cli.ClientFile(p, o.ClusterID)); err != nil {
 		return fmt.Errorf("gave up after %v: %w", time.Duration(o.timeout), err)
 	}
 	n := o.n
@@ -97,31 +92,31 @@ func (o *waitOptions) run(ctx context.Context, a *app) error {
 			n = r.Cluster.N
 		}
 	}
-	c, err := o.place.connect(ctx, log)
+	c, err := o.Connect(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	show := newScreen(a.streams)
+	show := cli.NewProgress(a.Streams)
 	err = c.WaitForEngines(ctx, n, func(have int) {
-		show.progress(cluster.Progress{Stage: cluster.StageEngines, Have: have, N: n})
+		show.Show(cluster.Progress{Stage: cluster.StageEngines, Have: have, N: n})
 	})
-	show.wipe()
+	show.Clear()
 	if errors.Is(err, context.DeadlineExceeded) {
 		return o.gaveUp(err)
 	}
 	if err == nil {
-		a.outf("%s registered\n", count(len(c.IDs()), "engine"))
+		a.Outf("%s registered\n", cli.Count(len(c.IDs()), "engine"))
 	}
 	return err
 }
 
-// gaveUp is the error of a wait whose time is over.
+// gaveUp returns the error of a wait whose time is over.
 func (o *waitOptions) gaveUp(err error) error {
-	return &exitError{code: exitTimeout, err: fmt.Errorf("gave up after %v: %w", time.Duration(o.timeout), err)}
+	return cli.WithExitCode(cli.ExitTimeout, fmt.Errorf("gave up after %v: %w", time.Duration(o.timeout), err))
 }
 
-// awaitEnd returns when nothing of a cluster runs, or there is none.
+// awaitEnd returns when nothing of a cluster runs, or the cluster does not exist.
 func awaitEnd(ctx context.Context, file string, log hclog.Logger) error {
 	for {
 		s, err := cluster.Inspect(ctx, file, log)
@@ -138,7 +133,7 @@ func awaitEnd(ctx context.Context, file string, log hclog.Logger) error {
 		}
 		pause := filePoll
 		if !s.Supervised {
-			pause = time.Second // launchers were asked
+			pause = time.Second // launchers were asked, which costs more
 		}
 		select {
 		case <-ctx.Done():
@@ -148,10 +143,10 @@ func awaitEnd(ctx context.Context, file string, log hclog.Logger) error {
 	}
 }
 
-// filePoll is how often a file is looked for that is not there yet.
+// filePoll is how often to look for a file that does not exist yet.
 const filePoll = 50 * time.Millisecond
 
-// awaitFile returns when the file is there.
+// awaitFile returns when the file exists.
 func awaitFile(ctx context.Context, path string) error {
 	tick := time.NewTicker(filePoll)
 	defer tick.Stop()
@@ -161,7 +156,7 @@ func awaitFile(ctx context.Context, path string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return &exitError{code: exitNoCluster, err: fmt.Errorf("no controller is running: there is no %s", path)}
+			return cli.WithExitCode(cli.ExitNoCluster, fmt.Errorf("no controller is running: there is no %s", path))
 		case <-tick.C:
 		}
 	}

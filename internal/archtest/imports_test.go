@@ -135,6 +135,7 @@ var homes = []struct {
 	{"google.golang.org/protobuf", []string{"sdk", "core/launch"}, "generated messages end at the facade"},
 	{"github.com/shirou/gopsutil", []string{"sdk/process"}, "looking at processes is one package's business"},
 	{"github.com/spf13/pflag", []string{"cmd"}, "flags end at the command line"},
+	{"github.com/spf13/cobra", []string{"cmd"}, "commands end at the command line"},
 	{"github.com/schollz/progressbar", []string{"cmd", "examples"}, "drawing belongs to programs with a terminal"},
 	{"golang.org/x/term", []string{"cmd", "examples"}, "terminals belong to programs"},
 	{"github.com/prometheus", []string{"core/controller/metrics"}, "parts count with plain numbers, and one package shows them"},

@@ -93,7 +93,7 @@ func (o *Options) resolve() error {
 		return &OptionError{"Profile", "", "must have a directory"}
 	}
 	if o.N < 0 {
-		return &OptionError{"N", o.N, "must be at least 1, or 0 for one engine for each CPU"}
+		return &OptionError{"N", o.N, "must be at least 1"}
 	}
 	if o.N == 0 {
 		o.N = runtime.NumCPU()

@@ -366,8 +366,8 @@ func (e *NotFoundError) Hint() string {
 	for i, d := range e.Dirs {
 		dirs[i] = fmt.Sprintf("%s (%s)", d.Dir, d.Why)
 	}
-	lines = append(lines, fmt.Sprintf("put %s%s into one of the searched folders, or give its path instead of its name: %s",
-		Prefix, strings.ToLower(e.Name), strings.Join(dirs, ", ")))
+	lines = append(lines, fmt.Sprintf("looked for %s%s in: %s", Prefix, strings.ToLower(e.Name), strings.Join(dirs, ", ")),
+		"put it into one of these folders, or give its path instead of its name")
 	if e.Python != "" {
 		lines = append(lines, e.Python)
 	}

@@ -1,5 +1,5 @@
 // Command broken is a launcher with one fault, named by the name of its
-// executable: ipcore-launcher-<fault>. It shows that the conformance kit notices.
+// executable: ipcore-launcher-<fault>. It shows that the conformance checks find it.
 package main
 
 import (
@@ -17,10 +17,11 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// fault is what is wrong with this launcher.
+// fault is the name of what is wrong with this launcher.
 var fault = strings.TrimPrefix(filepath.Base(os.Args[0]), "ipcore-launcher-")
 
-// The streams as the host gave them; the sdk replaces os.Stdout and os.Stderr.
+// hostOut and hostErr are the streams that the host gave; the sdk replaces os.Stdout
+// and os.Stderr.
 var hostOut, hostErr = os.NewFile(1, "stdout"), os.NewFile(2, "stderr")
 
 func info() sdk.Info {
@@ -44,10 +45,10 @@ func main() {
 	}
 }
 
-// broken is a launcher like examples/mine, with all powers and the fault.
+// broken is a launcher like examples/mine, with all capabilities and the fault.
 type broken struct {
 	process.Group
-	env    map[string]string // that the workload was given
+	env    map[string]string // of the workload
 	log    string
 	stop   chan struct{}
 	ending bool
@@ -56,15 +57,15 @@ type broken struct {
 func newBroken(env sdk.Host) sdk.Launcher {
 	b := &broken{Group: process.Group{Changed: env.Changed}, stop: make(chan struct{})}
 	if fault == "promises" {
-		return &powerless{b}
+		return &basic{b}
 	}
 	return &full{b}
 }
 
-// powerless has no optional powers but Wait.
-type powerless struct{ *broken }
+// basic has no optional capabilities but Wait.
+type basic struct{ *broken }
 
-// full has more.
+// full has all of them.
 type full struct{ *broken }
 
 func (b *broken) Start(ctx context.Context, r sdk.StartRequest) error {
@@ -80,12 +81,12 @@ func (b *broken) Start(ctx context.Context, r sdk.StartRequest) error {
 	case "swallows":
 		o.Env = nil
 	case "glues":
-		o.Command = []string{"/bin/sh", "-c", strings.Join(quoteLast(r.Command), " ")}
+		o.Command = []string{"/bin/sh", "-c", strings.Join(quoteFirst(r.Command), " ")}
 	case "telltale":
 		o.Command = []string{"/bin/sh", "-c", `"$@"; exit $?`, "SECRET=" + r.Env["IPCORE_CONFORMANCE_SECRET"]}
 		o.Command = append(o.Command, r.Command...)
 	case "inherits":
-		cmd := exec.Command("sleep", "10") // longer than the kit waits
+		cmd := exec.Command("sleep", "10") // longer than the checks wait
 		cmd.Stderr, cmd.SysProcAttr = hostErr, &syscall.SysProcAttr{Setsid: true}
 		if err := cmd.Start(); err != nil {
 			return err
@@ -106,8 +107,8 @@ func (b *broken) Start(ctx context.Context, r sdk.StartRequest) error {
 	return nil
 }
 
-// quoteLast quotes what comes behind the shell and its script.
-func quoteLast(command []string) []string {
+// quoteFirst quotes the first three words of a command, and not the last ones.
+func quoteFirst(command []string) []string {
 	out := append([]string{}, command...)
 	for i := range out {
 		if i < 3 {
@@ -124,7 +125,7 @@ func (b *broken) Stop(ctx context.Context) error {
 	}
 	if fault == "polite" {
 		for _, p := range b.Processes {
-			_ = p.Signal("TERM") // ended already
+			_ = p.Signal("TERM") // it may have ended
 		}
 		time.Sleep(300 * time.Millisecond)
 		return nil
@@ -143,7 +144,7 @@ func (b *broken) Wait(ctx context.Context) (sdk.Exit, error) {
 	return b.Group.Wait(ctx)
 }
 
-// state is what the launcher keeps.
+// state is the state of a workload.
 type state struct {
 	process.GroupState
 	Log string            `json:"log"`
@@ -165,7 +166,7 @@ func (b *broken) FromDict(_ context.Context, s sdk.State) error {
 	}
 	b.log = st.Log
 	if fault == "believes" && st.Log != "" {
-		_ = b.Attach(st.GroupState) // whatever it says
+		_ = b.Attach(st.GroupState) // the fault is to ignore its result
 		return nil
 	}
 	if fault == "ageless" {

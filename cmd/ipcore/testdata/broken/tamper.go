@@ -38,7 +38,7 @@ func serveTampered(info sdk.Info, launcher sdk.Factory) {
 	if err != nil {
 		panic(err)
 	}
-	// ServeTest has taken what the host gave out of the environment.
+	// ServeTest has removed the host's variables from the environment.
 	for _, kv := range given {
 		name, value, _ := strings.Cut(kv, "=")
 		_ = os.Setenv(name, value)
@@ -51,7 +51,7 @@ func serveTampered(info sdk.Info, launcher sdk.Factory) {
 		HandshakeConfig: sdk.Handshake(), VersionedPlugins: versions, Logger: hclog.NewNullLogger(),
 		TLSProvider: func() (*tls.Config, error) {
 			if fault != "open" {
-				return nil, nil // go-plugin verifies by itself
+				return nil, nil // go-plugin verifies itself
 			}
 			dir := os.Getenv(sdk.EnvTLSDir)
 			cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
@@ -66,7 +66,7 @@ func serveTampered(info sdk.Info, launcher sdk.Factory) {
 // given is the environment before the sdk has seen it.
 var given = os.Environ()
 
-// nothing is a plugin without a service of its own.
+// nothing is a plugin without a service.
 type nothing struct{ plugin.NetRPCUnsupportedPlugin }
 
 func (nothing) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error { return nil }
@@ -74,8 +74,8 @@ func (nothing) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn)
 	return nil, nil
 }
 
-// pass passes one call on. An empty message keeps the fields that it does not
-// know, so it stands for every other.
+// pass forwards one call. An empty message keeps fields that it does not know, so it
+// can carry any message.
 func pass(conn *grpc.ClientConn, s grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(s)
 	name := method[strings.LastIndex(method, "/")+1:]
