@@ -100,6 +100,16 @@ bench-peers: build ## Load our controller, upstream's and a bare libzmq forwarde
 reference: build ## Write docs/reference again: every command and every launcher's options
 	bin/ipcore reference --markdown docs/reference
 
+.PHONY: docs
+docs: ## Build the documentation site into build/site, and check its links
+	@test -x build/docs-venv/bin/sphinx-build || python3 -m venv build/docs-venv
+	@build/docs-venv/bin/pip install -q --disable-pip-version-check -r docs/site/requirements.txt
+	@build/docs-venv/bin/python docs/site/build.py
+
+.PHONY: transcript
+transcript: build ## Write the README's transcript of a run again
+	@test/transcript.sh
+
 .PHONY: lint
 lint: go-check ## Static analysis (compiles golangci-lint the first time)
 	$(GO) run $(LINT) run ./...
