@@ -188,7 +188,7 @@ func TestStartCutShort(t *testing.T) {
 func TestScriptsThatAreNone(t *testing.T) {
 	for text, want := range map[string]string{
 		"#!/bin/sh\nexit 1\n":      "ended with code 1",
-		"#!/bin/sh\necho hello\n":  "not a description",
+		"#!/bin/sh\necho hello\n":  "not valid JSON",
 		"#!/nonexistent/program\n": "no such file",
 		"#!/bin/sh\necho '{\"name\": \"x\", \"version\": \"1\", \"kinds\": [\"engine\"], \"protocol\": [1]}'\n": `speaks "grpc"`,
 	} {

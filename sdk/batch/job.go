@@ -31,12 +31,12 @@ type Job struct {
 	Output  string // output file, without the index of an array element
 	Env     map[string]string
 
-	Template string   // the user's template; "" when the default script is used
-	Script   string   // the text that is submitted
-	Shell    string   // the shell script that Script runs; "": Script runs no other
-	Path     string   // the file for Script
-	Words    []string // the submit command
-	Warnings []string
+	Template      string   // the user's template; "" when the default script is used
+	Script        string   // the text that is submitted
+	Shell         string   // the shell script that Script runs; "": Script runs no other
+	Path          string   // the file for Script
+	SubmitCommand []string // the submit command
+	Warnings      []string
 }
 
 // maxTemplate bounds a template file, in bytes.
@@ -190,8 +190,8 @@ func (j *Job) compose() (err error) {
 			return err
 		}
 	}
-	j.Words = j.command(s.Submit)
-	if len(j.Words) == 0 {
+	j.SubmitCommand = j.command(s.Submit)
+	if len(j.SubmitCommand) == 0 {
 		return fmt.Errorf("%w: --%sLauncher.submit_command is not set: %s has no default for it", sdk.ErrBadOption, s.Class, s.Title)
 	}
 	var extra []string
@@ -222,9 +222,9 @@ func (j *Job) compose() (err error) {
 	if err != nil {
 		return err
 	}
-	j.Words = slices.Concat(j.Words[:1], extra, j.Words[1:])
+	j.SubmitCommand = slices.Concat(j.SubmitCommand[:1], extra, j.SubmitCommand[1:])
 	if !s.Stdin && !slices.ContainsFunc(s.Submit, func(w string) bool { return strings.Contains(w, "{script}") }) {
-		j.Words = append(j.Words, j.Path)
+		j.SubmitCommand = append(j.SubmitCommand, j.Path)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (
 	if err != nil {
 		return sdk.Script{}, err
 	}
-	out := sdk.Script{Text: j.Script, Command: sdk.ShellQuote(j.Words...)}
+	out := sdk.Script{Text: j.Script, Command: sdk.ShellQuote(j.SubmitCommand...)}
 	if j.Shell != "" {
 		out.Text += "# the file that it runs: " + j.ShellPath() + "\n" + j.Shell
 	}
@@ -39,8 +39,8 @@ func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (
 	words := append([]string(nil), s.Check...)
 	if j.Template != "" {
 		// The arguments that the submit command would get.
-		if at := len(j.Words) - len(s.Submit); at > 1 {
-			words = append(words, j.Words[1:at]...)
+		if at := len(j.SubmitCommand) - len(s.Submit); at > 1 {
+			words = append(words, j.SubmitCommand[1:at]...)
 		}
 	}
 	stdout, stderr, err := s.run(ctx, command{words: words, option: "submit_command", dir: j.WorkDir, env: j.Env, stdin: j.Script, limit: l.settings.commandLimit()})

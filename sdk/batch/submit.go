@@ -63,7 +63,7 @@ const cleanLimit = 20 * time.Second
 // or the error says that this is not known.
 func (l *Launcher) submit(ctx context.Context, j *Job) (string, error) {
 	s := l.system
-	c := command{words: j.Words, option: "submit_command", dir: j.WorkDir, env: j.submitEnv(), limit: l.settings.commandLimit()}
+	c := command{words: j.SubmitCommand, option: "submit_command", dir: j.WorkDir, env: j.submitEnv(), limit: l.settings.commandLimit()}
 	maps.Copy(c.env, s.SubmitEnv)
 	if s.Stdin {
 		c.stdin = j.Script
@@ -80,7 +80,7 @@ func (l *Launcher) submit(ctx context.Context, j *Job) (string, error) {
 		if id != "" {
 			return id, nil
 		}
-		err = fmt.Errorf("the output of %s has no job id that matches %s: %q", j.Words[0], s.JobID, firstLines(strings.TrimSpace(out), 4))
+		err = fmt.Errorf("the output of %s has no job id that matches %s: %q", j.SubmitCommand[0], s.JobID, firstLines(strings.TrimSpace(out), 4))
 	}
 	// The system may have accepted the job nevertheless.
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
