@@ -69,12 +69,23 @@ var rooms = []struct {
 		reason: "a controller serves whoever speaks the protocol, and knows neither who started it nor the other end's insides",
 	},
 	{
-		folder: "core/controller/hub", forbidden: []string{"core/controller", "core/engine"}, allowed: []string{"core/controller/hub", "core/controller/db"},
-		reason: "the hub records what relays and the scheduler report, and must not reach into them",
+		folder: "core/controller/monitor", forbidden: []string{"core", "sdk"}, allowed: []string{"core/controller/monitor"}, testsToo: true,
+		reason: "what is reported to the hub is described without those who report it or record it",
 	},
 	{
-		folder: "core/controller/scheduler", forbidden: []string{"core/controller", "core/sockets", "core/engine"}, allowed: []string{"core/controller/scheduler"},
-		reason: "the task queue's decisions are made without sockets or records",
+		folder: "core/controller/hub", forbidden: []string{"core/controller", "core/engine"},
+		allowed: []string{"core/controller/hub", "core/controller/db", "core/controller/monitor"},
+		reason:  "the hub records what relays and the scheduler report, and must not reach into them",
+	},
+	{
+		folder: "core/controller/relay", forbidden: []string{"core/controller", "core/engine"},
+		allowed: []string{"core/controller/relay", "core/controller/scheduler", "core/controller/monitor"}, testsToo: true,
+		reason: "relays report to a monitor and do not know who records",
+	},
+	{
+		folder: "core/controller/scheduler", forbidden: []string{"core/controller", "core/sockets", "core/engine"},
+		allowed: []string{"core/controller/scheduler", "core/controller/monitor"},
+		reason:  "the scheduler decides without sockets or records",
 	},
 	{
 		folder: "core/controller/metrics", forbidden: []string{"core"}, allowed: []string{"core/controller", "core/sockets", "core/wire"},

@@ -1,101 +1,93 @@
 package hub
 
 import (
-	"bytes"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/ipcore/ipcore/core/wire"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 )
 
-// Topic says where a relayed message was seen.
-type Topic uint8
-
-// The topics. Requests pass towards engines ("in"), replies towards clients
-// ("out").
-const (
-	In      Topic = iota // a direct request
-	Out                  // its reply
-	InTask               // a load-balanced request
-	OutTask              // its reply, from the engine or from the scheduler
-	InControl
-	OutControl
-	InBroadcast  // one engine's copy of a broadcast
-	OutBroadcast // its reply
-	IOPub        // output of an engine
-)
-
-// keepFrame is the size from which a frame has memory of its own that nobody
-// writes again, so that it is kept rather than copied.
+// keepFrame is the size in bytes from which a frame has memory to itself that nobody
+// writes again, so that it is kept instead of copied.
 const keepFrame = 64 << 10
 
-type eventKind uint8
-
-const (
-	eventMonitor eventKind = iota
-	eventRequest
-	eventAssigned
-	eventReady
-	eventLost
-)
-
-// event is one entry of the backlog. Its frames are owned, or a part of the
-// batch's.
-type event struct {
-	kind        eventKind
-	topic       Topic
-	read        bool      // texts are what the scheduler has read of the message
-	owned       [][]byte  // frames of the message, from the delimiter on
-	first, last int       // else where they are in the batch
-	peer        []byte    // engine of a monitored message, or sender of a request
-	texts       [4]string // what goes with the kind
-	batch       *batch
-}
-
-func (e *event) frames() [][]byte {
-	if e.owned != nil {
-		return e.owned
-	}
-	return e.batch.frames[e.first:e.last]
-}
-
-// batch is a part of the backlog that is handled at once.
+// batch is a part of the backlog that is handled at once. order has the kind of every
+// event, oldest first; the event is the next one in the list of its kind.
 type batch struct {
-	events       []event
-	frames       [][]byte
+	order     []eventKind
+	requests  list[clientMessage]
+	relayed   list[relayedMessage]
+	submitted list[submittedTask]
+	assigned  list[assignedTask]
+	answered  list[answeredTask]
+	engines   list[engineNews]
+
+	frames       [][]byte // of messages whose frames are not their own
 	bytes        int64
 	dropped      int
 	droppedBytes int64
 }
 
+// list is the events of one kind. It is read once, from its beginning.
+type list[T any] struct {
+	items []T
+	read  int
+}
+
+func (l *list[T]) add(item T) { l.items = append(l.items, item) }
+
+// next returns the first event that has not been read.
+func (l *list[T]) next() *T {
+	l.read++
+	return &l.items[l.read-1]
+}
+
+func (l *list[T]) reset() {
+	clear(l.items)
+	l.items, l.read = l.items[:0], 0
+}
+
+// reset empties a batch and keeps its memory.
+func (b *batch) reset() {
+	b.requests.reset()
+	b.relayed.reset()
+	b.submitted.reset()
+	b.assigned.reset()
+	b.answered.reset()
+	b.engines.reset()
+	clear(b.frames)
+	b.order, b.frames = b.order[:0], b.frames[:0]
+	b.bytes, b.dropped, b.droppedBytes = 0, 0, 0
+}
+
 // maxRecycled bounds the length of lists that are kept for the next batch.
 const maxRecycled = 1 << 14
 
-// backlog is what waits for the hub's goroutine. Beyond limit bytes messages
-// are dropped and counted; output of engines has half of that.
+// backlog holds the events that wait for the hub's goroutine. Beyond limit bytes
+// messages are dropped and counted; output of engines may use half of that.
 type backlog struct {
 	limit int64
-	own   bool          // requests and replies own their frames: they are kept
-	wake  chan struct{} // one token when there is something
+	own   bool          // the frames of requests and replies are their own, so that they can be kept
+	wake  chan struct{} // holds a token when the hub has something to do
 
 	level atomic.Int64 // bytes of current; changed under mu
 
 	mu      sync.Mutex
 	current *batch
 	spare   *batch
-	closed  bool        // what comes is dropped
-	later   *time.Timer // signals when what can wait has waited
+	closed  bool        // new events are dropped
+	later   *time.Timer // wakes the hub for events that may wait
 	waits   bool        // later has been set since the last swap
 }
 
 const (
-	// canWait is for how long what was relayed may lie before it is written
-	// into the books: waking the hub for each message costs more than that.
-	// Nobody can see it: what is asked comes after it in the backlog.
-	canWait = 2 * time.Millisecond
-	// waitsMost is how many events may lie.
-	waitsMost = 512
+	// recordDelay is how long a relayed message may wait before the hub is woken for
+	// it: waking the hub for each message costs more. Nobody can see the delay, because
+	// questions come after the message in the backlog.
+	recordDelay = 2 * time.Millisecond
+	// maxDelayed is how many events may wait.
+	maxDelayed = 512
 )
 
 func newBacklog(limit int64) *backlog {
@@ -104,7 +96,7 @@ func newBacklog(limit int64) *backlog {
 	return b
 }
 
-// close drops what has gathered and all that will come.
+// close drops all events, present and future.
 func (b *backlog) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -113,12 +105,12 @@ func (b *backlog) close() {
 	b.current, b.spare = nil, nil
 }
 
-// swap takes what has gathered; nil is nothing.
+// swap takes all events that wait; nil means that there are none.
 func (b *backlog) swap() *batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	full := b.current
-	if full == nil || len(full.events) == 0 && full.dropped == 0 {
+	if full == nil || len(full.order) == 0 && full.dropped == 0 {
 		return nil
 	}
 	b.current, b.spare, b.waits = b.spare, nil, false
@@ -126,14 +118,12 @@ func (b *backlog) swap() *batch {
 	return full
 }
 
-// recycle hands an emptied batch back.
+// recycle takes back a batch that has been handled.
 func (b *backlog) recycle(used *batch) {
-	if cap(used.events) > maxRecycled || cap(used.frames) > 8*maxRecycled {
+	if cap(used.order) > maxRecycled || cap(used.frames) > 8*maxRecycled {
 		return
 	}
-	clear(used.events)
-	clear(used.frames)
-	*used = batch{events: used.events[:0], frames: used.frames[:0]}
+	used.reset()
 	b.mu.Lock()
 	if b.spare == nil {
 		b.spare = used
@@ -141,106 +131,168 @@ func (b *backlog) recycle(used *batch) {
 	b.mu.Unlock()
 }
 
-// eventSize is what an event without a message counts in a backlog.
+// eventSize is how many bytes an event counts for in addition to its message.
 const eventSize = 256
 
-// add appends an event that carries no message. There is always room for it.
-func (b *backlog) add(e event) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return
-	}
-	t := b.batch()
-	t.bytes += eventSize
-	b.level.Store(t.bytes)
-	t.events = append(t.events, e)
-	b.signal()
-}
-
-// batch answers the batch that is gathering; mu is held.
-func (b *backlog) batch() *batch {
+// gathering returns the batch that takes new events; mu is held.
+func (b *backlog) gathering() *batch {
 	if b.current == nil {
 		b.current = &batch{}
 	}
 	return b.current
 }
 
-// addMessage appends an event with a copy of what it keeps of frames.
-func (b *backlog) addMessage(e event, peer []byte, frames [][]byte, limit int64) {
-	size := int64(len(peer)) + eventSize
-	small := len(peer)
-	for _, f := range frames {
-		size += int64(len(f))
-		if len(f) < keepFrame {
-			small += len(f)
-		}
-	}
-	// The copy is made before the lock is taken, unless there is no room.
-	if b.full(size, limit) {
-		return
-	}
-	chunk := make([]byte, 0, small)
-	chunk = append(chunk, peer...)
-	e.peer = chunk[:len(peer):len(peer)]
-	for _, f := range frames {
-		if len(f) < keepFrame {
-			chunk = append(chunk, f...)
-		}
-	}
-	rest := chunk[len(peer):]
-	if b.own && e.kind == eventMonitor && e.topic != IOPub {
-		e.owned = make([][]byte, len(frames))
-		for i, f := range frames {
-			if len(f) < keepFrame {
-				f, rest = rest[:len(f):len(f)], rest[len(f):]
-			}
-			e.owned[i] = f
-		}
-		frames = nil
-	}
+// entry counts a new event and returns the batch to add it to; mu is held.
+func (b *backlog) entry(kind eventKind, size int64) *batch {
+	t := b.gathering()
+	t.bytes += size
+	b.level.Store(t.bytes)
+	t.order = append(t.order, kind)
+	return t
+}
 
+// addEngine adds news of an engine. It is never dropped for lack of space.
+func (b *backlog) addEngine(n engineNews) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return
 	}
-	t := b.batch()
-	t.bytes += size
-	b.level.Store(t.bytes)
-	e.first = len(t.frames)
-	for _, f := range frames {
-		if len(f) < keepFrame {
-			f, rest = rest[:len(f):len(f)], rest[len(f):]
-		}
-		t.frames = append(t.frames, f)
+	b.entry(eventEngine, eventSize).engines.add(n)
+	b.signal()
+}
+
+// addRequest adds a copy of a client's message.
+func (b *backlog) addRequest(peer []byte, address string, frames [][]byte) {
+	c, ok := b.copyOf(peer, frames, b.limit)
+	if !ok {
+		return
 	}
-	e.last = len(t.frames)
-	e.batch = t
-	t.events = append(t.events, e)
-	if e.kind == eventRequest {
-		b.signal()
-	} else {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	t := b.entry(eventRequest, c.size)
+	t.requests.add(clientMessage{peer: c.peer, address: address, frames: c.into(t, frames)})
+	b.signal()
+}
+
+// addRelayed adds a copy of a relayed message, unless more than limit bytes would wait.
+func (b *backlog) addRelayed(topic monitor.Topic, engine []byte, frames [][]byte, limit int64) {
+	c, ok := b.copyOf(engine, frames, limit)
+	if !ok {
+		return
+	}
+	var owned [][]byte
+	if b.own && topic != monitor.IOPub {
+		owned = c.appendTo(make([][]byte, 0, len(frames)), frames)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	t := b.entry(eventRelayed, c.size)
+	if owned == nil {
+		owned = c.into(t, frames)
+	}
+	t.relayed.add(relayedMessage{topic: topic, engine: c.peer, frames: owned})
+	b.signalLater()
+}
+
+// addSubmitted adds a task's request, and keeps its frames as they are.
+func (b *backlog) addSubmitted(s monitor.Submission, frames [][]byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if t := b.entryWithin(eventSubmitted, eventSize+sizeOf(frames)); t != nil {
+		t.submitted.add(submittedTask{s, frames})
 		b.signalLater()
 	}
 }
 
-// addOwned appends an event that keeps its frames as they are.
-func (b *backlog) addOwned(e event) {
-	size := eventSize + sizeOf(e.owned)
+// addAssigned adds the assignment of a task.
+func (b *backlog) addAssigned(id, engine string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || b.refuses(size, b.limit) {
-		return
+	if t := b.entryWithin(eventAssigned, eventSize); t != nil {
+		t.assigned.add(assignedTask{id, engine})
+		b.signalLater()
 	}
-	t := b.batch()
-	t.bytes += size
-	b.level.Store(t.bytes)
-	t.events = append(t.events, e)
-	b.signalLater()
 }
 
-// sizeOf answers how many bytes frames have.
+// addAnswered adds the reply to a task, and keeps its frames as they are.
+func (b *backlog) addAnswered(a monitor.Answer, frames [][]byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if t := b.entryWithin(eventAnswered, eventSize+sizeOf(frames)); t != nil {
+		t.answered.add(answeredTask{a, frames})
+		b.signalLater()
+	}
+}
+
+// entryWithin is entry for an event that is dropped when the backlog is closed or
+// full; then it returns nil. mu is held.
+func (b *backlog) entryWithin(kind eventKind, size int64) *batch {
+	if b.closed || b.refuses(size, b.limit) {
+		return nil
+	}
+	return b.entry(kind, size)
+}
+
+// messageCopy is the memory of a message that was copied before the lock was taken:
+// the peer's routing id and all frames below keepFrame, one behind the other.
+type messageCopy struct {
+	peer []byte
+	rest []byte // of the frames
+	size int64  // bytes that the event counts for
+}
+
+// copyOf copies what is borrowed of a message. ok is false when there is no space for
+// it: then it was counted as dropped.
+func (b *backlog) copyOf(peer []byte, frames [][]byte, limit int64) (c messageCopy, ok bool) {
+	small := len(peer)
+	c.size = int64(len(peer)) + eventSize
+	for _, f := range frames {
+		c.size += int64(len(f))
+		if len(f) < keepFrame {
+			small += len(f)
+		}
+	}
+	if b.full(c.size, limit) {
+		return c, false
+	}
+	chunk := make([]byte, 0, small)
+	chunk = append(chunk, peer...)
+	for _, f := range frames {
+		if len(f) < keepFrame {
+			chunk = append(chunk, f...)
+		}
+	}
+	c.peer, c.rest = chunk[:len(peer):len(peer)], chunk[len(peer):]
+	return c, true
+}
+
+// appendTo appends the frames of the copy to a list.
+func (c *messageCopy) appendTo(list, frames [][]byte) [][]byte {
+	for _, f := range frames {
+		if len(f) < keepFrame {
+			f, c.rest = c.rest[:len(f):len(f)], c.rest[len(f):]
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// into puts the frames of the copy into the list that t has for all its messages, and
+// returns them: they are valid until t is recycled.
+func (c *messageCopy) into(t *batch, frames [][]byte) [][]byte {
+	first := len(t.frames)
+	t.frames = c.appendTo(t.frames, frames)
+	return t.frames[first:len(t.frames):len(t.frames)]
+}
+
+// sizeOf returns how many bytes frames have.
 func sizeOf(frames [][]byte) (n int64) {
 	for _, f := range frames {
 		n += int64(len(f))
@@ -248,7 +300,8 @@ func sizeOf(frames [][]byte) (n int64) {
 	return n
 }
 
-// full tells whether size bytes are too many, and counts them as dropped then.
+// full reports whether there is no space for size more bytes, and then counts them as
+// dropped.
 func (b *backlog) full(size, limit int64) bool {
 	if b.level.Load()+size <= limit {
 		return false
@@ -258,9 +311,9 @@ func (b *backlog) full(size, limit int64) bool {
 	return b.closed || b.refuses(size, limit)
 }
 
-// refuses is full of a backlog that is not closed; mu is held.
+// refuses is full for a backlog that is not closed; mu is held.
 func (b *backlog) refuses(size, limit int64) bool {
-	t := b.batch()
+	t := b.gathering()
 	if t.bytes == 0 || t.bytes+size <= limit {
 		return false
 	}
@@ -269,104 +322,21 @@ func (b *backlog) refuses(size, limit int64) bool {
 	return true
 }
 
-// signalLater is signal for an event that can wait; mu is held.
+// signalLater is signal for an event that may wait; mu is held.
 func (b *backlog) signalLater() {
 	switch {
-	case len(b.current.events) == waitsMost:
+	case len(b.current.order) == maxDelayed:
 		b.signal()
 	case !b.waits:
 		b.waits = true
-		b.later.Reset(canWait)
+		b.later.Reset(recordDelay)
 	}
 }
 
+// signal wakes the hub.
 func (b *backlog) signal() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
-}
-
-// Request is a message from the query socket: its sender, its address for the
-// log, and its frames after the sender's identity. The frames are borrowed.
-func (h *Hub) Request(peer []byte, remote string, frames [][]byte) {
-	h.backlog.addMessage(event{kind: eventRequest, texts: [4]string{remote}}, peer, frames, h.backlog.limit)
-}
-
-// Monitor is a message that a queue relays: the engine it goes to or comes
-// from (none where there is none yet), the client, and its frames from the
-// delimiter on. Call it before the message is passed on, so that a request is
-// in the books before its reply, and only with messages whose signature is
-// checked. The frames are borrowed; those of at least 64 KiB are kept and must
-// not be written again.
-func (h *Hub) Monitor(topic Topic, engine, _ []byte, msg [][]byte) {
-	limit := h.backlog.limit
-	switch topic {
-	case In, Out, InTask, OutTask, InBroadcast, OutBroadcast:
-	case IOPub:
-		if isStatus(msg) {
-			return
-		}
-		limit /= 2
-	default:
-		return // no books are kept of these
-	}
-	h.backlog.addMessage(event{kind: eventMonitor, topic: topic}, engine, msg, limit)
-}
-
-// Submission is what has been read of a request. The strings may be views of
-// its frames.
-type Submission struct {
-	ID      string
-	Session string
-	Date    string
-	Label   string
-}
-
-// Answer is what has been read of a reply, but for its own header. The strings
-// may be views of frames that nobody writes again.
-type Answer struct {
-	ID      string // of the request
-	Status  string
-	Engine  string // uuid
-	Started string // a date
-}
-
-// Submitted is Monitor for a request of the task scheduler's, with frames that
-// nobody writes again: they are kept as they are.
-func (h *Hub) Submitted(msg [][]byte, s Submission) {
-	h.backlog.addOwned(event{kind: eventMonitor, topic: InTask, read: true, owned: msg, texts: [4]string{s.ID, s.Session, s.Date, s.Label}})
-}
-
-// Answered is Submitted for a reply.
-func (h *Hub) Answered(msg [][]byte, a Answer) {
-	h.backlog.addOwned(event{kind: eventMonitor, topic: OutTask, read: true, owned: msg, texts: [4]string{a.ID, a.Status, a.Engine, a.Started}})
-}
-
-var statusTypes = [][]byte{[]byte(`"msg_type": "status"`), []byte(`"msg_type":"status"`)}
-
-// isStatus recognises most of the busy and idle messages, half of all output,
-// by their header's text. Those that it misses are recognised later.
-func isStatus(msg [][]byte) bool {
-	const header = 2
-	if len(msg) <= header || string(msg[0]) != wire.Delimiter {
-		return false
-	}
-	return bytes.Contains(msg[header], statusTypes[0]) || bytes.Contains(msg[header], statusTypes[1])
-}
-
-// Assigned says that the scheduler sends a task to an engine.
-func (h *Hub) Assigned(msgID, engineUUID string) {
-	h.backlog.addOwned(event{kind: eventAssigned, texts: [4]string{msgID, engineUUID}})
-}
-
-// Ready says that a registering engine can be reached: all its sockets are
-// connected, and a ping was answered.
-func (h *Hub) Ready(uuid string) {
-	h.backlog.add(event{kind: eventReady, texts: [4]string{uuid}})
-}
-
-// Lost says that an engine is gone.
-func (h *Hub) Lost(uuid, cause string) {
-	h.backlog.add(event{kind: eventLost, texts: [4]string{uuid, cause}})
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -14,12 +15,12 @@ import (
 func BenchmarkDirect(b *testing.B) {
 	benchmark(b, func(f *fixture, m *messages) int {
 		uuid := []byte("e0")
-		f.hub.Monitor(In, uuid, nil, m.request)
-		f.hub.Monitor(IOPub, uuid, nil, m.busy)
-		f.hub.Monitor(IOPub, uuid, nil, m.stream)
-		f.hub.Monitor(IOPub, uuid, nil, m.stream)
-		f.hub.Monitor(IOPub, uuid, nil, m.busy)
-		f.hub.Monitor(Out, uuid, nil, m.reply)
+		f.hub.Relayed(monitor.In, uuid, nil, m.request)
+		f.hub.Relayed(monitor.IOPub, uuid, nil, m.busy)
+		f.hub.Relayed(monitor.IOPub, uuid, nil, m.stream)
+		f.hub.Relayed(monitor.IOPub, uuid, nil, m.stream)
+		f.hub.Relayed(monitor.IOPub, uuid, nil, m.busy)
+		f.hub.Relayed(monitor.Out, uuid, nil, m.reply)
 		return 6
 	})
 }
@@ -27,8 +28,8 @@ func BenchmarkDirect(b *testing.B) {
 // BenchmarkMux is the cost of a direct request without output.
 func BenchmarkMux(b *testing.B) {
 	benchmark(b, func(f *fixture, m *messages) int {
-		f.hub.Monitor(In, []byte("e0"), nil, m.request)
-		f.hub.Monitor(Out, []byte("e0"), nil, m.reply)
+		f.hub.Relayed(monitor.In, []byte("e0"), nil, m.request)
+		f.hub.Relayed(monitor.Out, []byte("e0"), nil, m.reply)
 		return 2
 	})
 }
@@ -36,16 +37,27 @@ func BenchmarkMux(b *testing.B) {
 // BenchmarkTask is the cost of a load-balanced task without output.
 func BenchmarkTask(b *testing.B) {
 	benchmark(b, func(f *fixture, m *messages) int {
-		f.hub.Monitor(InTask, nil, nil, m.request)
+		f.hub.Relayed(monitor.InTask, nil, nil, m.request)
 		f.hub.Assigned(m.id, "e0")
-		f.hub.Monitor(OutTask, []byte("e0"), nil, m.reply)
+		f.hub.Relayed(monitor.OutTask, []byte("e0"), nil, m.reply)
+		return 3
+	})
+}
+
+// BenchmarkScheduledTask is the cost of a task as the scheduler reports it, with
+// what it has read of the messages.
+func BenchmarkScheduledTask(b *testing.B) {
+	benchmark(b, func(f *fixture, m *messages) int {
+		f.hub.Submitted(m.request, monitor.Submission{ID: m.id, Session: "client", Date: m.date})
+		f.hub.Assigned(m.id, "e0")
+		f.hub.Answered(m.reply, monitor.Answer{ID: m.id, Status: "ok", Engine: "e0", Started: m.date})
 		return 3
 	})
 }
 
 // messages are what is relayed for one request.
 type messages struct {
-	id                           string
+	id, date                     string
 	request, reply, busy, stream [][]byte
 }
 
@@ -62,7 +74,7 @@ func benchmark(b *testing.B, relay func(*fixture, *messages) int) {
 	}
 	all := make([]*messages, b.N)
 	for i := range all {
-		m := &messages{}
+		m := &messages{date: wire.FormatDate(time.Now())}
 		m.request, m.id = f.message("apply_request", `{}`, make([]byte, 350), make([]byte, 60), make([]byte, 5))
 		parent := m.request[2]
 		m.reply = build(engine, "apply_reply", parent, map[string]any{

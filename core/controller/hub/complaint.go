@@ -1,5 +1,7 @@
 package hub
 
+import "github.com/ipcore/ipcore/core/controller/monitor"
+
 // complaintKind is the text of a complaint, and where it was seen. Both are of those
 // that this package names, so there are few.
 type complaintKind struct{ text, where string }
@@ -14,7 +16,7 @@ func (h *Hub) complain(text, name, where string, facts ...any) {
 }
 
 // unreadable is a message that is unsigned or malformed.
-func (h *Hub) unreadable(topic Topic, err error) {
+func (h *Hub) unreadable(topic monitor.Topic, err error) {
 	h.refusals.Count(err)
-	h.complain("relayed message not recorded", "topic", topicNames[topic], "error", err)
+	h.complain("relayed message not recorded", "topic", topic.String(), "error", err)
 }

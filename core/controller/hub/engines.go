@@ -3,6 +3,8 @@ package hub
 import (
 	"slices"
 	"time"
+
+	"github.com/ipcore/ipcore/core/controller/monitor"
 )
 
 // engine is one that is, or was, registered.
@@ -82,10 +84,10 @@ func (t *engineTable) live() []*engine {
 // job is a request or task without a reply, or one whose record is unmade.
 type job struct {
 	id         string
-	topic      Topic   // of the request
-	out        Topic   // of the reply, while that is here
-	ended      bool    // there was a reply
-	engine     *engine // nil for a task that is not assigned
+	topic      monitor.Topic // of the request
+	out        monitor.Topic // of the reply, while that is here
+	ended      bool          // there was a reply
+	engine     *engine       // nil for a task that is not assigned
 	list       *jobList
 	prev, next *job
 
@@ -96,7 +98,7 @@ type job struct {
 }
 
 // task reports whether j is load-balanced.
-func (j *job) task() bool { return j.topic == InTask }
+func (j *job) task() bool { return j.topic == monitor.InTask }
 
 // jobList is jobs in the order they came.
 type jobList struct {

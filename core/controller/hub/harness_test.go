@@ -15,6 +15,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/controller/db"
 	"github.com/ipcore/ipcore/core/controller/db/dictdb"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -252,7 +253,7 @@ func (f *fixture) engine(id int, uuid string) {
 func (f *fixture) direct(uuid string, buffers ...[]byte) (string, []byte) {
 	f.t.Helper()
 	frames, id := f.message("apply_request", `{}`, buffers...)
-	f.hub.Monitor(In, []byte(uuid), []byte("c"), frames)
+	f.hub.Relayed(monitor.In, []byte(uuid), []byte("c"), frames)
 	return id, frames[2]
 }
 
@@ -260,12 +261,12 @@ func (f *fixture) direct(uuid string, buffers ...[]byte) (string, []byte) {
 func (f *fixture) task(buffers ...[]byte) (string, []byte) {
 	f.t.Helper()
 	frames, id := f.message("apply_request", `{}`, buffers...)
-	f.hub.Monitor(InTask, nil, []byte("c"), frames)
+	f.hub.Relayed(monitor.InTask, nil, []byte("c"), frames)
 	return id, frames[2]
 }
 
 // answer relays an engine's reply to a request.
-func (f *fixture) answer(topic Topic, uuid string, parent []byte, status string, buffers ...[]byte) {
+func (f *fixture) answer(topic monitor.Topic, uuid string, parent []byte, status string, buffers ...[]byte) {
 	f.t.Helper()
 	engine := newSession(f.t, uuid, testKey)
 	metadata := fmt.Sprintf(`{"started": %q, "dependencies_met": true, "engine": %q, "status": %q}`, wire.FormatDate(time.Now()), uuid, status)
@@ -273,7 +274,7 @@ func (f *fixture) answer(topic Topic, uuid string, parent []byte, status string,
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.hub.Monitor(topic, []byte(uuid), []byte("c"), m.AppendFrames(nil))
+	f.hub.Relayed(topic, []byte(uuid), []byte("c"), m.AppendFrames(nil))
 }
 
 // publish relays an engine's output.
@@ -283,7 +284,7 @@ func (f *fixture) publish(uuid string, parent []byte, msgType, content string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.hub.Monitor(IOPub, []byte(uuid), nil, m.AppendFrames(nil))
+	f.hub.Relayed(monitor.IOPub, []byte(uuid), nil, m.AppendFrames(nil))
 }
 
 // record answers a task's record as clients see it.

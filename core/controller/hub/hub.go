@@ -76,22 +76,22 @@ type Hub struct {
 	backlog *backlog
 
 	// All below belongs to Run's goroutine.
-	engines    engineTable
-	pending    registrations
-	jobs       map[string]*job // not ended, or with an unmade record, by msg_id
-	unanswered int             // of jobs, that have not ended
-	transient  db.Transient    // db, if it is one
-	journal    journal         // of such a db
-	unassigned jobList
-	finished   *db.Recent // ids of ended jobs
-	refused    map[string]int
-	complaints lograte.Events[complaintKind]
-	record     db.Record // what newRecord answers
-	change     db.Change // what newChange answers
-	state      *stateWriter
-	relayed    time.Time // when a message passed that is recorded
-	changed    time.Time // when state got out of date; zero while it is not
-	stats      Stats     // but for what others count
+	engines     engineTable
+	pending     registrations
+	jobs        map[string]*job // not ended, or with an unmade record, by msg_id
+	unanswered  int             // of jobs, that have not ended
+	transient   db.Transient    // db, if it is one
+	journal     journal         // of such a db
+	unassigned  jobList
+	finished    *db.Recent // ids of ended jobs
+	refused     map[string]int
+	complaints  lograte.Events[complaintKind]
+	record      db.Record // what newRecord answers
+	change      db.Change // what newChange answers
+	state       *stateWriter
+	lastRelayed time.Time // when a message passed that is recorded
+	changed     time.Time // when state got out of date; zero while it is not
+	stats       Stats     // but for what others count
 
 	board    board
 	refusals wire.Refusals
@@ -228,15 +228,11 @@ func (h *Hub) work() {
 			break
 		}
 		h.board.handling.Store(batch.bytes)
-		asked, relayed := false, false
-		for i := range batch.events {
-			e := &batch.events[i]
-			asked = asked || e.kind == eventRequest
-			relayed = relayed || e.kind == eventMonitor
-			h.handle(e)
+		for _, kind := range batch.order {
+			h.handle(kind, batch)
 		}
-		if relayed {
-			h.relayed = time.Now()
+		if len(batch.relayed.items)+len(batch.submitted.items)+len(batch.answered.items) > 0 {
+			h.lastRelayed = time.Now()
 		}
 		h.board.handling.Store(0)
 		if batch.dropped > 0 {
@@ -244,9 +240,10 @@ func (h *Hub) work() {
 			h.stats.NotRecordedBytes += batch.droppedBytes
 			h.log.Warn("hub is behind: messages are not in the database", "messages", batch.dropped, "bytes", batch.droppedBytes)
 		}
+		asked := len(batch.requests.items) > 0
 		h.backlog.recycle(batch)
 		h.show()
-		if asked && time.Since(h.relayed) < traffic {
+		if asked && time.Since(h.lastRelayed) < traffic {
 			time.Sleep(breath)
 		}
 	}
@@ -259,17 +256,25 @@ func (h *Hub) work() {
 	h.show()
 }
 
-func (h *Hub) handle(e *event) {
-	switch e.kind {
+// handle handles the next event of its kind.
+func (h *Hub) handle(kind eventKind, b *batch) {
+	switch kind {
 	case eventRequest:
-		h.request(e)
-	case eventMonitor:
-		h.monitor(e)
+		h.request(b.requests.next())
+	case eventRelayed:
+		h.relayed(b.relayed.next())
+	case eventSubmitted:
+		h.taskSubmitted(b.submitted.next())
 	case eventAssigned:
-		h.assigned(e.texts[0], e.texts[1])
-	case eventReady:
-		h.ready(e.texts[0])
-	case eventLost:
-		h.lost(e.texts[0], e.texts[1])
+		t := b.assigned.next()
+		h.assigned(t.id, t.engine)
+	case eventAnswered:
+		h.taskAnswered(b.answered.next())
+	case eventEngine:
+		if n := b.engines.next(); n.ready {
+			h.ready(n.uuid)
+		} else {
+			h.lost(n.uuid, n.cause)
+		}
 	}
 }

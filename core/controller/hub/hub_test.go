@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/controller/db/nodb"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -166,13 +167,13 @@ func TestBroadcast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.hub.Monitor(InBroadcast, []byte("e0"), []byte("client"), m.AppendFrames(nil))
+	f.hub.Relayed(monitor.InBroadcast, []byte("e0"), []byte("client"), m.AppendFrames(nil))
 	f.expect("queue_request", `{"targets": 0}`, "queue_reply", `{"status": "ok", "0": {"queue": 1, "completed": 0, "tasks": 0}, "unassigned": 0}`)
 	reply, err := f.client.Message("apply_reply", m.Header, map[string]any{"status": "ok", "engine": "e0"}, map[string]any{"status": "ok"}, []byte("3"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.hub.Monitor(OutBroadcast, []byte("e0"), []byte("client"), reply.AppendFrames(nil))
+	f.hub.Relayed(monitor.OutBroadcast, []byte("e0"), []byte("client"), reply.AppendFrames(nil))
 	f.expect("queue_request", `{"targets": 0}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 1, "tasks": 0}, "unassigned": 0}`)
 	if r := f.record(header.MsgID); r["completed"] == nil || r["engine_uuid"] != "e0" || r["queue"] != "broadcast" {
 		t.Errorf("record %v", r)
@@ -200,7 +201,7 @@ func TestDirect(t *testing.T) {
 	f.publish("e0", header, "error", `{"ename": "E"}`)
 	f.publish("e0", header, "status", `{"execution_state": "idle"}`)
 	f.publish("e0", nil, "stream", `{"name": "stdout", "text": "no parent"}`)
-	f.answer(Out, "e0", header, "ok", []byte("result"))
+	f.answer(monitor.Out, "e0", header, "ok", []byte("result"))
 
 	s := f.ask("result_request", fmt.Sprintf(`{"msg_ids": [%q, %q]}`, id, id))
 	entry, _ := s.content[id].(map[string]any)
@@ -224,9 +225,9 @@ func TestDirect(t *testing.T) {
 
 	// An aborted direct request counts as completed; a second reply replaces the first.
 	id, header = f.direct("e0")
-	f.answer(Out, "e0", header, "aborted")
-	f.answer(Out, "e0", header, "ok", []byte("late"))
-	f.answer(Out, "e0", []byte(`{"msg_id": "unknown"}`), "ok")
+	f.answer(monitor.Out, "e0", header, "aborted")
+	f.answer(monitor.Out, "e0", header, "ok", []byte("late"))
+	f.answer(monitor.Out, "e0", []byte(`{"msg_id": "unknown"}`), "ok")
 	f.expect("queue_request", `{"targets": 0}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 2, "tasks": 0}, "unassigned": 0}`)
 	if content := f.record(id)["result_content"]; fmt.Sprint(content) != "map[status:ok]" {
 		t.Errorf("result %v", content)
@@ -254,7 +255,7 @@ func TestTasks(t *testing.T) {
 	if r := f.record(id); r["engine_uuid"] != "e1" {
 		t.Errorf("assigned record %v", r)
 	}
-	f.answer(OutTask, "e1", header, "ok", []byte("r"))
+	f.answer(monitor.OutTask, "e1", header, "ok", []byte("r"))
 	queue(`"0": {"queue": 0, "completed": 0, "tasks": 0}, "1": {"queue": 0, "completed": 1, "tasks": 0}, "unassigned": 0`)
 	r := f.record(id)
 	if r["engine_uuid"] != "e1" || r["completed"] == nil || r["started"] == nil || r["received"] == nil {
@@ -264,13 +265,13 @@ func TestTasks(t *testing.T) {
 	// Aborted tasks, and errors of the scheduler, are not counted for an engine.
 	aborted, header2 := f.task()
 	f.hub.Assigned(aborted, "e0")
-	f.answer(OutTask, "e0", header2, "aborted")
+	f.answer(monitor.OutTask, "e0", header2, "aborted")
 	impossible, header3 := f.task()
 	m, err := newSession(t, "scheduler", testKey).Message("apply_reply", header3, nil, wire.NewRemoteError("ImpossibleDependency", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.hub.Monitor(OutTask, nil, []byte("c"), m.AppendFrames(nil))
+	f.hub.Relayed(monitor.OutTask, nil, []byte("c"), m.AppendFrames(nil))
 	queue(`"0": {"queue": 0, "completed": 0, "tasks": 0}, "1": {"queue": 0, "completed": 1, "tasks": 0}, "unassigned": 0`)
 	if r := f.record(impossible); r["engine_uuid"] != "" || r["completed"] == nil {
 		t.Errorf("impossible task's record %v", r)
@@ -295,7 +296,7 @@ func TestLostEngine(t *testing.T) {
 		t.Errorf("result header %v", h)
 	}
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 0, "tasks": 0}, "unassigned": 0}`)
-	f.answer(Out, "e0", header, "ok") // on its way when the engine died
+	f.answer(monitor.Out, "e0", header, "ok") // on its way when the engine died
 	if content := f.record(id)["result_content"]; fmt.Sprint(content) != "map[status:ok]" {
 		t.Errorf("late result %v", content)
 	}
@@ -311,12 +312,12 @@ func TestStub(t *testing.T) {
 	if r := f.record(id); r["header"] != nil || r["submitted"] != nil || r["stdout"] != "early" {
 		t.Errorf("stub %v", r)
 	}
-	f.hub.Monitor(In, []byte("e0"), nil, frames)
+	f.hub.Relayed(monitor.In, []byte("e0"), nil, frames)
 	if r := f.record(id); r["header"] == nil || r["submitted"] == nil || r["stdout"] != "early" || r["queue"] != "mux" {
 		t.Errorf("completed stub %v", r)
 	}
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 1, "completed": 0, "tasks": 0}, "unassigned": 0}`)
-	f.hub.Monitor(In, []byte("e0"), nil, frames) // the same again
+	f.hub.Relayed(monitor.In, []byte("e0"), nil, frames) // the same again
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 1, "completed": 0, "tasks": 0}, "unassigned": 0}`)
 }
 
@@ -328,7 +329,7 @@ func TestPurge(t *testing.T) {
 	for i := range 6 {
 		uuid := fmt.Sprint("e", i%2)
 		id, header := f.direct(uuid)
-		f.answer(Out, uuid, header, "ok")
+		f.answer(monitor.Out, uuid, header, "ok")
 		ids = append(ids, id)
 	}
 	pending, _ := f.direct("e0")
@@ -351,7 +352,7 @@ func TestResubmit(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")
 	id, header := f.direct("e0", []byte("f"))
-	f.answer(Out, "e0", header, "ok")
+	f.answer(monitor.Out, "e0", header, "ok")
 	s := f.ask("resubmit_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id))
 	renamed, _ := s.content["resubmitted"].(map[string]any)
 	fresh, _ := renamed[id].(string)
@@ -373,9 +374,9 @@ func TestResubmit(t *testing.T) {
 	if r := f.record(id); r["resubmitted"] != fresh {
 		t.Errorf("old record %v", r)
 	}
-	f.hub.Monitor(InTask, nil, nil, frames)
+	f.hub.Relayed(monitor.InTask, nil, nil, frames)
 	f.hub.Assigned(fresh, "e0")
-	f.answer(OutTask, "e0", m.Header, "ok", []byte("again"))
+	f.answer(monitor.OutTask, "e0", m.Header, "ok", []byte("again"))
 	s = f.ask("result_request", fmt.Sprintf(`{"msg_ids": [%q]}`, fresh))
 	if len(s.buffers) != 1 || string(s.buffers[0]) != "again" {
 		t.Errorf("result %s", s.raw)
@@ -431,7 +432,7 @@ func TestMalformedMonitorMessages(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")
 	for range 100 {
-		f.hub.Monitor(In, []byte("e0"), nil, [][]byte{[]byte("garbage")})
+		f.hub.Relayed(monitor.In, []byte("e0"), nil, [][]byte{[]byte("garbage")})
 	}
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 0, "tasks": 0}, "unassigned": 0}`)
 	f.expect("history_request", `{}`, "history_reply", `{"status": "ok", "history": []}`)
@@ -445,23 +446,23 @@ func TestMalformedMonitorMessages(t *testing.T) {
 func TestComplaintsAreFew(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")
-	forge := func(topic Topic, header, parent, metadata string) {
+	forge := func(topic monitor.Topic, header, parent, metadata string) {
 		m := wire.Message{Header: []byte(header), Parent: []byte(parent), Metadata: []byte(metadata), Content: []byte("{}")}
 		m.Signature = f.client.Signer().Sign(&m)
-		f.hub.Monitor(topic, []byte("e0"), []byte("c"), m.AppendFrames(nil))
+		f.hub.Relayed(topic, []byte("e0"), []byte("c"), m.AppendFrames(nil))
 	}
 	const header = `{"msg_id": "r", "msg_type": "apply_reply", "session": "s", "date": "2026-11-25T12:00:00Z"}`
 	for range 100 {
-		for _, topic := range []Topic{Out, OutTask, OutBroadcast} {
+		for _, topic := range []monitor.Topic{monitor.Out, monitor.OutTask, monitor.OutBroadcast} {
 			forge(topic, header, "{}", "{}")
 			forge(topic, header, "[", "{}")
 			forge(topic, header, `{"msg_id": "of nobody"}`, "[")
 		}
-		forge(In, `{"msg_id": "", "msg_type": "apply_request"}`, "{}", "{}")
-		forge(In, `{"msg_id": "twice", "msg_type": "apply_request", "date": "tomorrow"}`, "{}", "{}")
-		forge(In, `{"msg_id": "twice", "msg_type": "apply_request", "session": "another"}`, "{}", "{}")
-		forge(IOPub, `{"msg_id": "o", "msg_type": "stream"}`, "[", "{}")
-		forge(IOPub, `{"msg_id": "o", "msg_type": "stream"}`, `{"msg_id": "twice"}`, "{}")
+		forge(monitor.In, `{"msg_id": "", "msg_type": "apply_request"}`, "{}", "{}")
+		forge(monitor.In, `{"msg_id": "twice", "msg_type": "apply_request", "date": "tomorrow"}`, "{}", "{}")
+		forge(monitor.In, `{"msg_id": "twice", "msg_type": "apply_request", "session": "another"}`, "{}", "{}")
+		forge(monitor.IOPub, `{"msg_id": "o", "msg_type": "stream"}`, "[", "{}")
+		forge(monitor.IOPub, `{"msg_id": "o", "msg_type": "stream"}`, `{"msg_id": "twice"}`, "{}")
 	}
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 1, "completed": 0, "tasks": 0}, "unassigned": 0}`)
 	for text, want := range map[string]int{
@@ -491,7 +492,7 @@ func TestNoDB(t *testing.T) {
 	f := start(t, testKey, func(o *Options) { o.DB = nodb.DB{} })
 	f.engine(0, "e0")
 	id, header := f.direct("e0")
-	f.answer(Out, "e0", header, "ok")
+	f.answer(monitor.Out, "e0", header, "ok")
 	f.expect("result_request", fmt.Sprintf(`{"msg_ids": [%q], "status_only": true}`, id), "result_reply", fmt.Sprintf(`{"status": "ok", "pending": [], "completed": [%q]}`, id))
 	for _, c := range [][3]string{
 		{"result_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id), "result_reply"},

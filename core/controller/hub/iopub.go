@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -21,7 +22,7 @@ func (h *Hub) output(m *wire.Message, header wire.Header) {
 	}
 	parent, err := wire.ViewHeader(m.Parent)
 	if err != nil {
-		h.complain("output not recorded", "topic", topicNames[IOPub], "type", header.MsgType, "error", err)
+		h.complain("output not recorded", "topic", monitor.IOPub.String(), "type", header.MsgType, "error", err)
 		return
 	}
 	if parent.MsgID == "" { // printed by no request
@@ -29,7 +30,7 @@ func (h *Hub) output(m *wire.Message, header wire.Header) {
 	}
 	c, err := h.outputChange(m, header.MsgType)
 	if err != nil {
-		h.complain("output not recorded", "topic", topicNames[IOPub], "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
+		h.complain("output not recorded", "topic", monitor.IOPub.String(), "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
 		return
 	}
 	if c == nil {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -63,7 +64,7 @@ func (l *journal) remove(j *job) (request, reply [][]byte) {
 }
 
 // answered takes in the reply to an unmade task, and makes room for it.
-func (h *Hub) answered(j *job, topic Topic, reply [][]byte) {
+func (h *Hub) answered(j *job, topic monitor.Topic, reply [][]byte) {
 	j.reply, j.out, j.received = reply, topic, time.Now()
 	h.end(j)
 	l := &h.journal

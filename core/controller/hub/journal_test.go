@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/controller/db"
 	"github.com/ipcore/ipcore/core/controller/db/dictdb"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -28,9 +29,9 @@ func dictionary(t *testing.T, o dictdb.Options) *dictdb.DB {
 // pair is two hubs that are told the same. Only the first makes records late.
 type pair [2]*fixture
 
-func (p pair) monitor(topic Topic, engine string, frames [][]byte) {
+func (p pair) monitor(topic monitor.Topic, engine string, frames [][]byte) {
 	for _, f := range p {
-		f.hub.Monitor(topic, []byte(engine), []byte("c"), frames)
+		f.hub.Relayed(topic, []byte(engine), []byte("c"), frames)
 	}
 }
 
@@ -90,7 +91,7 @@ func lateRecords(t *testing.T, seed uint64) {
 	type request struct {
 		id     string
 		frames [][]byte
-		topic  Topic
+		topic  monitor.Topic
 		engine string
 	}
 	rng := rand.New(rand.NewPCG(seed, 7))
@@ -103,17 +104,17 @@ func lateRecords(t *testing.T, seed uint64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.monitor(map[Topic]Topic{In: Out, InTask: OutTask, InBroadcast: OutBroadcast}[r.topic], r.engine, m.AppendFrames(nil))
+		p.monitor(map[monitor.Topic]monitor.Topic{monitor.In: monitor.Out, monitor.InTask: monitor.OutTask, monitor.InBroadcast: monitor.OutBroadcast}[r.topic], r.engine, m.AppendFrames(nil))
 	}
 	for range 600 {
 		what := rng.IntN(100)
 		switch {
 		case what < 40 || all == nil:
-			r := &request{topic: []Topic{In, InTask, InBroadcast}[rng.IntN(3)], engine: engines[rng.IntN(3)]}
+			r := &request{topic: []monitor.Topic{monitor.In, monitor.InTask, monitor.InBroadcast}[rng.IntN(3)], engine: engines[rng.IntN(3)]}
 			r.frames, r.id = late.message("apply_request", `{"a": 1}`, make([]byte, rng.IntN(200)), nil)
 			all = append(all, r)
 			engine := r.engine
-			if r.topic == InTask {
+			if r.topic == monitor.InTask {
 				engine = ""
 			}
 			if rng.IntN(20) == 0 {
@@ -136,7 +137,7 @@ func lateRecords(t *testing.T, seed uint64) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.monitor(IOPub, r.engine, m.AppendFrames(nil))
+			p.monitor(monitor.IOPub, r.engine, m.AppendFrames(nil))
 		case what < 93:
 			p.compare("result_request", fmt.Sprintf(`{"msg_ids": [%q, %q]}`, pick().id, pick().id))
 		case what < 96:
@@ -184,7 +185,7 @@ func exchange(f *fixture, n int, buffers ...[]byte) []string {
 	ids := make([]string, n)
 	for i := range ids {
 		id, header := f.direct("e0", buffers...)
-		f.answer(Out, "e0", header, "ok")
+		f.answer(monitor.Out, "e0", header, "ok")
 		ids[i] = id
 	}
 	return ids

@@ -7,35 +7,61 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// monitor handles a relayed message, whose signature the queue has checked.
-func (h *Hub) monitor(e *event) {
-	m, err := wire.Parse(e.frames())
+// relayed handles a message of a relay, which has checked its signature.
+func (h *Hub) relayed(r *relayedMessage) {
+	m, err := wire.Parse(r.frames)
 	if err != nil {
-		h.unreadable(e.topic, err)
+		h.unreadable(r.topic, err)
 		return
 	}
-	switch e.topic {
-	case In, InTask, InBroadcast:
-		h.submitted(e, &m)
-	case Out, OutTask, OutBroadcast:
-		h.replied(e, &m)
-	case IOPub:
+	switch r.topic {
+	case monitor.In, monitor.InTask, monitor.InBroadcast:
+		id, err := wire.ViewID(m.Header)
+		if err != nil {
+			h.unreadable(r.topic, err)
+			return
+		}
+		h.submitted(id, nil, r, &m)
+	case monitor.Out, monitor.OutTask, monitor.OutBroadcast:
+		h.replied(nil, r, &m)
+	case monitor.IOPub:
 		header, err := wire.ViewHeader(m.Header)
 		if err != nil {
-			h.unreadable(e.topic, err)
+			h.unreadable(r.topic, err)
 			return
 		}
 		h.output(&m, header)
 	}
 }
 
+// taskSubmitted handles a request that the scheduler has read.
+func (h *Hub) taskSubmitted(t *submittedTask) {
+	m, err := wire.Parse(t.frames)
+	if err != nil {
+		h.unreadable(monitor.InTask, err)
+		return
+	}
+	h.submitted(t.ID, &t.Submission, &relayedMessage{topic: monitor.InTask, frames: t.frames}, &m)
+}
+
+// taskAnswered handles a reply that the scheduler has read.
+func (h *Hub) taskAnswered(t *answeredTask) {
+	m, err := wire.Parse(t.frames)
+	if err != nil {
+		h.unreadable(monitor.OutTask, err)
+		return
+	}
+	h.replied(&t.Answer, &relayedMessage{topic: monitor.OutTask, frames: t.frames}, &m)
+}
+
 // readSubmission reads what is recorded of a request.
-func readSubmission(m *wire.Message) (Submission, error) {
+func readSubmission(m *wire.Message) (monitor.Submission, error) {
 	header, err := wire.ViewHeader(m.Header)
-	s := Submission{ID: header.MsgID, Session: header.Session, Date: header.Date}
+	s := monitor.Submission{ID: header.MsgID, Session: header.Session, Date: header.Date}
 	if metadata, err := wire.ViewMetadata(m.Metadata); err == nil {
 		s.Label = metadata.Label
 	}
@@ -43,65 +69,54 @@ func readSubmission(m *wire.Message) (Submission, error) {
 }
 
 // readParent reads which request a message belongs to; "" is none.
-func (h *Hub) readParent(topic Topic, m *wire.Message) string {
+func (h *Hub) readParent(topic monitor.Topic, m *wire.Message) string {
 	id, err := wire.ViewID(m.Parent)
 	if err != nil {
-		h.complain("reply with an unreadable parent", "topic", topicNames[topic], "error", err)
+		h.complain("reply with an unreadable parent", "topic", topic.String(), "error", err)
 	}
 	return id
 }
 
 // readAnswer reads what is recorded of a reply. Without ID it is none.
-func (h *Hub) readAnswer(topic Topic, m *wire.Message) Answer {
+func (h *Hub) readAnswer(topic monitor.Topic, m *wire.Message) monitor.Answer {
 	parent := h.readParent(topic, m)
 	metadata, err := wire.ViewMetadata(m.Metadata)
 	if err != nil {
-		h.complain("reply with unreadable metadata", "topic", topicNames[topic], "msg_id", parent, "error", err)
+		h.complain("reply with unreadable metadata", "topic", topic.String(), "msg_id", parent, "error", err)
 	}
-	return Answer{ID: parent, Status: metadata.Status, Engine: metadata.Engine, Started: metadata.Started}
+	return monitor.Answer{ID: parent, Status: metadata.Status, Engine: metadata.Engine, Started: metadata.Started}
 }
 
-var topicNames = map[Topic]string{
-	In: "in", Out: "out", InTask: "intask", OutTask: "outtask", InBroadcast: "inbcast", OutBroadcast: "outbcast", IOPub: "iopub",
-}
-
-// submitted records a request.
-func (h *Hub) submitted(e *event, m *wire.Message) {
-	id, err := e.texts[0], error(nil)
-	if !e.read {
-		id, err = wire.ViewID(m.Header)
-	}
-	if err != nil {
-		h.unreadable(e.topic, err)
-		return
-	}
+// submitted records a request. s is nil if it has not been read yet.
+func (h *Hub) submitted(id string, s *monitor.Submission, r *relayedMessage, m *wire.Message) {
 	if id == "" {
-		h.complain("request without a msg_id not recorded", "topic", topicNames[e.topic])
+		h.complain("request without a msg_id not recorded", "topic", r.topic.String())
 		return
 	}
-	j := &job{id: strings.Clone(id), topic: e.topic}
+	j := &job{id: strings.Clone(id), topic: r.topic}
 	list := &h.unassigned
 	if !j.task() {
-		j.engine = h.engines.byUUID[string(e.peer)]
+		j.engine = h.engines.byUUID[string(r.engine)]
 		if j.engine == nil || !j.engine.live {
-			h.log.Error(fmt.Sprintf("queue::target %s not registered", pyString(string(e.peer))), "msg_id", j.id)
+			h.log.Error(fmt.Sprintf("queue::target %s not registered", pyString(string(r.engine))), "msg_id", j.id)
 			return
 		}
 		list = &j.engine.queue
 	}
 	earlier := h.jobs[j.id]
 	if h.transient != nil && earlier == nil && !h.transient.Has(j.id) {
-		h.journal.add(j, e.owned)
+		h.journal.add(j, r.frames)
 	} else {
 		h.make(earlier)
-		s := Submission{ID: id, Session: e.texts[1], Date: e.texts[2], Label: e.texts[3]}
-		if !e.read {
-			if s, err = readSubmission(m); err != nil {
-				h.unreadable(e.topic, err)
+		if s == nil {
+			read, err := readSubmission(m)
+			if err != nil {
+				h.unreadable(r.topic, err)
 				return
 			}
+			s = &read
 		}
-		if !h.store(h.newRecord(j, m, s)) || h.open(j.id) != nil {
+		if !h.store(h.newRecord(j, m, *s)) || h.open(j.id) != nil {
 			return
 		}
 	}
@@ -124,12 +139,12 @@ func (h *Hub) begin(j *job, list *jobList) {
 }
 
 // queueNames are those of records, by the topic of a request.
-var queueNames = map[Topic]string{In: "mux", InTask: "task", InBroadcast: "broadcast"}
+var queueNames = map[monitor.Topic]string{monitor.In: "mux", monitor.InTask: "task", monitor.InBroadcast: "broadcast"}
 
 // newRecord makes the record of a request. Its strings are views of the bytes
 // that it keeps, but for the id, which others keep for longer. It is good until
 // the next one is made.
-func (h *Hub) newRecord(j *job, m *wire.Message, s Submission) *db.Record {
+func (h *Hub) newRecord(j *job, m *wire.Message, s monitor.Submission) *db.Record {
 	h.record = db.Record{
 		MsgID:      j.id,
 		Header:     h.text(m.Header),
@@ -244,45 +259,47 @@ func (h *Hub) assigned(id, uuid string) {
 // resultFields are what a reply fills in.
 var resultFields = db.FieldSet(db.Started, db.Completed, db.Received, db.ResultHeader, db.ResultMetadata, db.ResultContent, db.ResultBuffers)
 
-// replied completes a record, or replaces its earlier result.
-func (h *Hub) replied(e *event, m *wire.Message) {
-	a := Answer{ID: e.texts[0], Status: e.texts[1], Engine: e.texts[2], Started: e.texts[3]}
+// replied completes a record, or replaces its earlier result. known is nil if the
+// reply has not been read yet.
+func (h *Hub) replied(known *monitor.Answer, r *relayedMessage, m *wire.Message) {
+	var a monitor.Answer
 	switch {
-	case e.read:
-	case e.topic == OutTask:
-		a = h.readAnswer(e.topic, m)
+	case known != nil:
+		a = *known
+	case r.topic == monitor.OutTask:
+		a = h.readAnswer(r.topic, m)
 	default:
-		a.ID = h.readParent(e.topic, m)
+		a.ID = h.readParent(r.topic, m)
 	}
 	if a.ID == "" {
-		h.complain("reply without a parent not recorded", "topic", topicNames[e.topic])
+		h.complain("reply without a parent not recorded", "topic", r.topic.String())
 		return
 	}
 	j := h.jobs[a.ID]
-	engine := h.engines.byUUID[string(e.peer)]
-	if e.topic == OutTask {
+	engine := h.engines.byUUID[string(r.engine)]
+	if r.topic == monitor.OutTask {
 		engine = h.engines.byUUID[a.Engine]
 	}
-	if j != nil && !j.ended && engine != nil && (e.topic != OutTask || a.Status != "aborted") {
+	if j != nil && !j.ended && engine != nil && (r.topic != monitor.OutTask || a.Status != "aborted") {
 		engine.complete(j.id)
 	}
 	if j != nil && !j.ended && j.unmade() {
-		h.answered(j, e.topic, e.owned)
+		h.answered(j, r.topic, r.frames)
 		return
 	}
 	h.make(j)
 	if j != nil && !j.ended {
 		h.end(j)
 	}
-	if !e.read && e.topic != OutTask {
-		a = h.readAnswer(e.topic, m)
+	if known == nil && r.topic != monitor.OutTask {
+		a = h.readAnswer(r.topic, m)
 	}
-	h.update(a.ID, h.newResult(e.topic, m, a, time.Now()))
+	h.update(a.ID, h.newResult(r.topic, m, a, time.Now()))
 }
 
 // newResult makes the change of a record that a reply is, good until the next
 // change is made.
-func (h *Hub) newResult(topic Topic, m *wire.Message, a Answer, received time.Time) *db.Change {
+func (h *Hub) newResult(topic monitor.Topic, m *wire.Message, a monitor.Answer, received time.Time) *db.Change {
 	header, err := wire.ViewHeader(m.Header)
 	if err != nil {
 		h.unreadable(topic, err)
@@ -295,7 +312,7 @@ func (h *Hub) newResult(topic Topic, m *wire.Message, a Answer, received time.Ti
 	if a.Started != "" {
 		c.Started = h.date(a.Started, "started", a.ID)
 	}
-	if topic == OutTask {
+	if topic == monitor.OutTask {
 		c.Set |= db.FieldSet(db.EngineUUID)
 		c.EngineUUID = engineName(h.engines.byUUID[a.Engine], a.Engine)
 	}

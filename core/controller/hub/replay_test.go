@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -114,21 +115,21 @@ func relay(f *fixture, m captured) {
 	head, msg := m.Frames[:at], m.Frames[at:]
 	switch string(head[0]) {
 	case "in":
-		f.hub.Monitor(In, head[1], head[2], msg)
+		f.hub.Relayed(monitor.In, head[1], head[2], msg)
 	case "out":
-		f.hub.Monitor(Out, head[2], head[1], msg)
+		f.hub.Relayed(monitor.Out, head[2], head[1], msg)
 	case "intask":
-		f.hub.Monitor(InTask, nil, head[1], msg)
+		f.hub.Relayed(monitor.InTask, nil, head[1], msg)
 	case "outtask":
 		var engine []byte
 		if len(head) > 2 {
 			engine = head[2]
 		}
-		f.hub.Monitor(OutTask, engine, head[1], msg)
+		f.hub.Relayed(monitor.OutTask, engine, head[1], msg)
 	case "tracktask":
 		f.hub.Assigned(m.Content["msg_id"].(string), m.Content["engine_id"].(string))
 	case "iopub":
-		f.hub.Monitor(IOPub, nil, nil, msg)
+		f.hub.Relayed(monitor.IOPub, nil, nil, msg)
 	}
 }
 

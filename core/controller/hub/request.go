@@ -42,8 +42,8 @@ const maxRefused = 1024
 
 // request opens a message of the query socket and answers it. What can't be
 // opened gets no answer, and one line in the log for each sender.
-func (h *Hub) request(e *event) {
-	m, err := h.session.Open(e.frames())
+func (h *Hub) request(c *clientMessage) {
+	m, err := h.session.Open(c.frames)
 	var header wire.Header
 	if err == nil {
 		header, err = wire.PeekHeader(m.Header)
@@ -56,12 +56,12 @@ func (h *Hub) request(e *event) {
 		if len(h.refused) >= maxRefused {
 			clear(h.refused)
 		}
-		if h.refused[e.texts[0]]++; h.refused[e.texts[0]] == 1 {
-			h.log.Error("message to the hub refused", "address", e.texts[0], "error", err)
+		if h.refused[c.address]++; h.refused[c.address] == 1 {
+			h.log.Error("message to the hub refused", "address", c.address, "error", err)
 		}
 		return
 	}
-	r := &request{peer: e.peer, remote: e.texts[0], msg: m, msgType: header.MsgType}
+	r := &request{peer: c.peer, remote: c.address, msg: m, msgType: header.MsgType}
 	h.log.Debug("client::request", "type", r.msgType, "address", r.remote)
 	handler, ok := handlers[r.msgType]
 	if !ok {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ipcore/ipcore/core/controller/db"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -326,8 +327,8 @@ func (h *Hub) resend(old db.Record) (string, error) {
 	m.Parent = m.Header
 	m.Signature = h.session.Signer().Sign(&m)
 
-	j := &job{id: fresh.MsgID, topic: InTask}
-	record := h.newRecord(j, &m, Submission{ID: fresh.MsgID, Session: fresh.Session, Date: fresh.Date, Label: old.Label})
+	j := &job{id: fresh.MsgID, topic: monitor.InTask}
+	record := h.newRecord(j, &m, monitor.Submission{ID: fresh.MsgID, Session: fresh.Session, Date: fresh.Date, Label: old.Label})
 	if err := h.db.Add(record); err != nil {
 		return "", err
 	}

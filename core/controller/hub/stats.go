@@ -77,7 +77,7 @@ func (b *backlog) waiting() (events int, bytes int64) {
 	if b.current == nil {
 		return 0, 0
 	}
-	return len(b.current.events), b.current.bytes
+	return len(b.current.order), b.current.bytes
 }
 
 // Probe returns nil when the hub has come by, an error when it has not before

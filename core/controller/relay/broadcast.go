@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/ipcore/ipcore/core/controller/hub"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )
@@ -215,7 +215,7 @@ func (b *Broadcast) send(r *request) error {
 			}
 			frames = append(append(frames[:0], b.paths[leaf]...), r.client)
 			frames = m.AppendFrames(frames)
-			b.o.Monitor.Monitor(hub.InBroadcast, []byte(t.uuid), r.client, frames[len(b.paths[leaf])+1:])
+			b.o.Monitor.Relayed(monitor.InBroadcast, []byte(t.uuid), r.client, frames[len(b.paths[leaf])+1:])
 			err = sockets.ErrNoPeer
 			if e := b.Leaves[leaf].Lookup([]byte(t.uuid)); e != nil {
 				err = e.Enqueue(frames...)
@@ -243,7 +243,7 @@ func (b *Broadcast) refuse(r *request, t target, header []byte) error {
 	if err != nil {
 		return err
 	}
-	b.o.Monitor.Monitor(hub.OutBroadcast, []byte(t.uuid), r.client, m.AppendFrames(nil))
+	b.o.Monitor.Relayed(monitor.OutBroadcast, []byte(t.uuid), r.client, m.AppendFrames(nil))
 	if r.meta.IsCoalescing {
 		b.collect(gatherKey{string(r.client), r.meta.OriginalMsgID}, t.uuid, m)
 		return nil
@@ -282,7 +282,7 @@ func (b *Broadcast) reply(engine string, frames [][]byte) error {
 		return err
 	}
 	client := m.Idents[b.depth]
-	b.o.Monitor.Monitor(hub.OutBroadcast, []byte(engine), client, frames[b.depth+1:])
+	b.o.Monitor.Relayed(monitor.OutBroadcast, []byte(engine), client, frames[b.depth+1:])
 	if !meta.IsCoalescing {
 		b.toClient(client, m)
 		return nil

@@ -6,7 +6,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/controller/hub"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )
@@ -14,7 +14,7 @@ import (
 // deaf is a Monitor that hears nothing of what passes.
 type deaf struct{ books }
 
-func (*deaf) Monitor(hub.Topic, []byte, []byte, [][]byte) {}
+func (*deaf) Relayed(monitor.Topic, []byte, []byte, [][]byte) {}
 
 // BenchmarkBroadcast sends a no-op to 256 engines, each of which answers.
 func BenchmarkBroadcast(b *testing.B) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/core/controller/hub"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )
@@ -17,18 +17,18 @@ type Direct struct {
 	Engines *sockets.Socket // ROUTER; likewise
 
 	o      Options
-	in     hub.Topic
-	out    hub.Topic
+	in     monitor.Topic
+	out    monitor.Topic
 	answer func(requestType string) (replyType string, ok bool)
 	bad    complaints
 }
 
 // NewMux makes the relay of direct requests.
-func NewMux(o Options) *Direct { return newDirect("mux", hub.In, hub.Out, muxAnswer, o) }
+func NewMux(o Options) *Direct { return newDirect("mux", monitor.In, monitor.Out, muxAnswer, o) }
 
 // NewControl makes the relay of control requests.
 func NewControl(o Options) *Direct {
-	return newDirect("control", hub.InControl, hub.OutControl, controlAnswer, o)
+	return newDirect("control", monitor.InControl, monitor.OutControl, controlAnswer, o)
 }
 
 // muxAnswer is restrictive: Python clients raise on other replies on mux.
@@ -47,7 +47,7 @@ func controlAnswer(request string) (string, bool) {
 	return name + "_reply", ok
 }
 
-func newDirect(name string, in, out hub.Topic, answer func(string) (string, bool), o Options) *Direct {
+func newDirect(name string, in, out monitor.Topic, answer func(string) (string, bool), o Options) *Direct {
 	d := &Direct{o: o, in: in, out: out, answer: answer, bad: complaints{log: o.Log}}
 	d.Clients = o.clientSocket(name+"_in", d.fromClient)
 	d.Engines = o.engineSocket(sockets.Router, name+"_out", d.fromEngine)
@@ -62,7 +62,7 @@ func (d *Direct) fromClient(c *sockets.Conn, frames [][]byte) {
 	}
 	c.Trust()
 	engine, msg := frames[0], frames[1:]
-	d.o.Monitor.Monitor(d.in, engine, c.Identity(), msg)
+	d.o.Monitor.Relayed(d.in, engine, c.Identity(), msg)
 	err := sockets.ErrNoPeer
 	if e := d.Engines.Lookup(engine); e != nil {
 		frames[0] = c.Identity()
@@ -81,7 +81,7 @@ func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
 	}
 	e.Trust()
 	client, msg := frames[0], frames[1:]
-	d.o.Monitor.Monitor(d.out, e.Identity(), client, msg)
+	d.o.Monitor.Relayed(d.out, e.Identity(), client, msg)
 	c := d.Clients.Lookup(client)
 	if c == nil {
 		return // it has left; the hub has the reply
@@ -102,7 +102,7 @@ func (d *Direct) refuse(c *sockets.Conn, engine []byte, msg [][]byte, cause erro
 	if reply == nil {
 		return
 	}
-	d.o.Monitor.Monitor(d.out, engine, c.Identity(), reply)
+	d.o.Monitor.Relayed(d.out, engine, c.Identity(), reply)
 	if err := c.Enqueue(append([][]byte{engine}, reply...)...); err != nil {
 		d.o.Log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
 	}

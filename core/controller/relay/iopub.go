@@ -3,7 +3,7 @@ package relay
 import (
 	"time"
 
-	"github.com/ipcore/ipcore/core/controller/hub"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
@@ -39,7 +39,7 @@ func (p *IOPub) fromEngine(e *sockets.Conn, frames [][]byte) {
 		p.bad.drop(e.RemoteAddr(), err)
 		return
 	}
-	p.o.Monitor.Monitor(hub.IOPub, nil, nil, frames[1:])
+	p.o.Monitor.Relayed(monitor.IOPub, nil, nil, frames[1:])
 	if err := p.Clients.Enqueue(frames...); err != nil {
 		p.o.Log.Debug("output not published", "error", err)
 	}

@@ -1,7 +1,7 @@
 package relay
 
 import (
-	"github.com/ipcore/ipcore/core/controller/hub"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
@@ -18,7 +18,7 @@ func (t *Task) pureSubmit(client []byte, msg [][]byte) error {
 	if _, err := t.o.Session.Peek(msg); err != nil {
 		return err
 	}
-	t.o.Monitor.Monitor(hub.InTask, nil, client, msg)
+	t.o.Monitor.Relayed(monitor.InTask, nil, client, msg)
 	defer sockets.FlushAll()
 	return t.Engines.Enqueue(append([][]byte{client}, msg...)...)
 }
@@ -29,7 +29,7 @@ func (t *Task) pureFromEngine(e *sockets.Conn, frames [][]byte) {
 		return
 	}
 	client, msg := frames[0], frames[1:]
-	t.o.Monitor.Monitor(hub.OutTask, e.Identity(), client, msg)
+	t.o.Monitor.Relayed(monitor.OutTask, e.Identity(), client, msg)
 	c := t.Clients.Lookup(client)
 	if c == nil {
 		return // it has left, or is the hub

@@ -8,34 +8,17 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/controller/hub"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
 	"github.com/ipcore/ipcore/internal/lograte"
 )
 
-// Monitor sees every message that passes, as the hub does, before it is passed
-// on, its signature checked. It is called on goroutines that carry messages and
-// must not wait. The frames begin at the delimiter and are borrowed as those of a
-// sockets.Handler are.
-type Monitor interface {
-	// Monitor is told the routing ids of both ends where they are known.
-	Monitor(topic hub.Topic, engine, client []byte, msg [][]byte)
-	// Submitted and Answered are Monitor for the task scheduler, which has read
-	// what the hub needs: the frames may be kept.
-	Submitted(msg [][]byte, s hub.Submission)
-	Answered(msg [][]byte, a hub.Answer)
-	// Assigned tells which engine a task goes to.
-	Assigned(msgID, uuid string)
-}
-
-var _ Monitor = (*hub.Hub)(nil)
-
 // Options are common to all queues.
 type Options struct {
 	Session *wire.Session // signs what the queue itself answers
-	Monitor Monitor
+	Monitor monitor.Monitor
 	// Connected and Disconnected tell of engines' connections: at least one
 	// is told of while there is one. Either may be nil.
 	Connected    func(uuid string)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/controller/hub"
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
 )
@@ -25,22 +25,22 @@ type books struct {
 	lines []string
 }
 
-func (b *books) Monitor(topic hub.Topic, engine, client []byte, msg [][]byte) {
+func (b *books) Relayed(topic monitor.Topic, engine, client []byte, msg [][]byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	line := fmt.Sprintf("%d %s", topic, engine)
-	if string(msg[0]) != wire.Delimiter || len(client) == 0 && topic != hub.IOPub {
+	if string(msg[0]) != wire.Delimiter || len(client) == 0 && topic != monitor.IOPub {
 		line += " is not what it should be"
 	}
 	b.lines = append(b.lines, line)
 }
 
-func (b *books) Submitted(msg [][]byte, s hub.Submission) {
-	b.Monitor(hub.InTask, nil, []byte(s.ID), msg)
+func (b *books) Submitted(msg [][]byte, s monitor.Submission) {
+	b.Relayed(monitor.InTask, nil, []byte(s.ID), msg)
 }
 
-func (b *books) Answered(msg [][]byte, a hub.Answer) {
-	b.Monitor(hub.OutTask, []byte(a.Engine), []byte(a.ID), msg)
+func (b *books) Answered(msg [][]byte, a monitor.Answer) {
+	b.Relayed(monitor.OutTask, []byte(a.Engine), []byte(a.ID), msg)
 }
 
 func (b *books) Assigned(string, string) {}
@@ -234,7 +234,7 @@ func TestIOPubFrames(t *testing.T) {
 			f.books.mu.Lock()
 			defer f.books.mu.Unlock()
 			for _, line := range f.books.lines {
-				if line != fmt.Sprintf("%d ", hub.IOPub) {
+				if line != fmt.Sprintf("%d ", monitor.IOPub) {
 					t.Errorf("monitor heard %q", line)
 				}
 			}
@@ -278,7 +278,7 @@ func TestForgeriesGoNoFurther(t *testing.T) {
 	if got := c.next(); !slices.EqualFunc(got, with(good, "U"), bytes.Equal) {
 		t.Fatalf("client got %q", got)
 	}
-	f.books.want(t, fmt.Sprintf("%d U", hub.In), fmt.Sprintf("%d U", hub.Out))
+	f.books.want(t, fmt.Sprintf("%d U", monitor.In), fmt.Sprintf("%d U", monitor.Out))
 	if n := strings.Count(log.String(), "message dropped"); n != 1 || !strings.Contains(log.String(), "127.0.0.1") {
 		t.Errorf("log:\n%s", &log)
 	}
@@ -399,7 +399,7 @@ func TestBroadcastFrames(t *testing.T) {
 // booked is what the monitor hears of a broadcast to engines 0 … n-1: all
 // requests and all replies, in any order of the engines.
 func booked(n int) (lines []string) {
-	for _, topic := range []hub.Topic{hub.InBroadcast, hub.OutBroadcast} {
+	for _, topic := range []monitor.Topic{monitor.InBroadcast, monitor.OutBroadcast} {
 		for i := range n {
 			lines = append(lines, fmt.Sprintf("%d U%d", topic, i))
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/ipcore/ipcore/core/controller/hub"
 	"github.com/ipcore/ipcore/core/controller/scheduler"
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/wire"
@@ -47,7 +46,7 @@ func NewTask(scheme string, hwm int, o Options) (*Task, error) {
 	}
 	var err error
 	t.sched, err = scheduler.New(scheduler.Options{
-		Session: o.Session, Scheme: scheme, HWM: hwm, Link: &taskLink{Task: t}, Monitor: taskMonitor{o.Monitor}, Log: o.Log,
+		Session: o.Session, Scheme: scheme, HWM: hwm, Link: &taskLink{Task: t}, Monitor: o.Monitor, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -166,14 +165,3 @@ func (l *taskLink) with(first []byte, msg [][]byte) [][]byte {
 }
 
 func (l *taskLink) Flush() { sockets.FlushAll() }
-
-// taskMonitor gives what the scheduler tells the topics of the protocol.
-type taskMonitor struct{ Monitor }
-
-func (m taskMonitor) Submitted(_ []byte, msg [][]byte, h *wire.Header, label string) {
-	m.Monitor.Submitted(msg, hub.Submission{ID: h.MsgID, Session: h.Session, Date: h.Date, Label: label})
-}
-
-func (m taskMonitor) Answered(_, _ []byte, msg [][]byte, id string, f scheduler.Facts) {
-	m.Monitor.Answered(msg, hub.Answer{ID: id, Status: f.Status, Engine: f.Engine, Started: f.Started})
-}

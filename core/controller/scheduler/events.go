@@ -8,7 +8,7 @@ import (
 // result takes an engine's reply. It answers false when that engine does not
 // run such a task.
 func (m *machine) result(r *reply) bool {
-	t, e := m.tasks[r.task], m.engines[r.engine]
+	t, e := m.tasks[r.answer.ID], m.engines[r.engine]
 	if t == nil || e == nil || t.engine != e {
 		return false
 	}

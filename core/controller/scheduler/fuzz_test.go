@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -68,8 +69,8 @@ func (c *counting) ToClient(_ []byte, _ string, msg [][]byte) {
 		c.answers[h.MsgID]++
 	}
 }
-func (*counting) NoReply([]byte)                                   {}
-func (*counting) Flush()                                           {}
-func (*counting) Submitted([]byte, [][]byte, *wire.Header, string) {}
-func (*counting) Assigned(string, string)                          {}
-func (*counting) Answered([]byte, []byte, [][]byte, string, Facts) {}
+func (*counting) NoReply([]byte)                         {}
+func (*counting) Flush()                                 {}
+func (*counting) Submitted([][]byte, monitor.Submission) {}
+func (*counting) Assigned(string, string)                {}
+func (*counting) Answered([][]byte, monitor.Answer)      {}

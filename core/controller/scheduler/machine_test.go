@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -84,14 +85,14 @@ func (b *bench) running(id string) string {
 // done lets the engine that runs a task answer it.
 func (b *bench) done(id string, ok bool) {
 	b.t.Helper()
-	if !b.result(&reply{engine: b.running(id), task: id, ok: ok}) {
+	if !b.result(&reply{engine: b.running(id), answer: monitor.Answer{ID: id}, ok: ok}) {
 		b.t.Fatalf("the reply to %s was refused", id)
 	}
 }
 
 func (b *bench) refuse(id string) {
 	b.t.Helper()
-	if !b.result(&reply{engine: b.running(id), task: id, unmet: true}) {
+	if !b.result(&reply{engine: b.running(id), answer: monitor.Answer{ID: id}, unmet: true}) {
 		b.t.Fatalf("the refusal of %s was refused", id)
 	}
 }
@@ -332,7 +333,7 @@ func TestEngineLoss(t *testing.T) {
 	if at := b.running("x"); at == "" || at == first {
 		t.Fatalf("x runs on %q", at)
 	}
-	if b.result(&reply{engine: first, task: "x", ok: true}) {
+	if b.result(&reply{engine: first, answer: monitor.Answer{ID: "x"}, ok: true}) {
 		t.Fatal("a dead engine's reply was taken")
 	}
 	b.engineDown(b.running("x"))

@@ -12,32 +12,13 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
 // Unlimited as Options.HWM lets any number of tasks be outstanding on an
 // engine.
 const Unlimited = -1
-
-// Monitor hears of every message on the task queue, as the hub does, and of
-// each before anything that follows from it. Frames begin at the delimiter;
-// they may be kept and must not be changed. Strings are views of them.
-type Monitor interface {
-	// Submitted tells of a verified task, its header and its label.
-	Submitted(client []byte, msg [][]byte, h *wire.Header, label string)
-	// Assigned tells that a task has been sent to an engine.
-	Assigned(msgID, uuid string)
-	// Answered tells of the reply that a task's client gets; engine is nil
-	// when it never reached one. id is the task's.
-	Answered(engine, client []byte, msg [][]byte, id string, facts Facts)
-}
-
-// Facts are what a reply's metadata says.
-type Facts struct {
-	Status  string
-	Engine  string // uuid
-	Started string // a date
-}
 
 // Link is how messages leave. It is used by one goroutine at a time.
 type Link interface {
@@ -60,7 +41,7 @@ type Options struct {
 	HWM      int           // tasks outstanding per engine: 0 is 1, else Unlimited or a number
 	MaxBytes int64         // of all tasks that have not ended; Submit waits beyond it: 0 is 4 GiB
 	Link     Link
-	Monitor  Monitor
+	Monitor  monitor.Tasks
 	Log      hclog.Logger
 }
 
@@ -71,7 +52,7 @@ type Options struct {
 type Scheduler struct {
 	session *wire.Session
 	link    Link
-	monitor Monitor
+	monitor monitor.Tasks
 	log     hclog.Logger
 	inbox   inbox
 	room    gate
@@ -211,7 +192,7 @@ func (s *Scheduler) handle(ev event) {
 		}
 	case ev.reply != nil:
 		if !s.machine.result(ev.reply) {
-			s.log.Debug("reply dropped: the engine does not run this task", "msg_id", ev.reply.task, "engine", ev.reply.engine)
+			s.log.Debug("reply dropped: the engine does not run this task", "msg_id", ev.reply.answer.ID, "engine", ev.reply.engine)
 		}
 	}
 }
@@ -240,7 +221,7 @@ func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
 		s.Settle() // what this reader has brought may make room
 		s.room.enter(t.size)
 	}
-	s.monitor.Submitted(client, msg, &header, meta.Label)
+	s.monitor.Submitted(msg, monitor.Submission{ID: header.MsgID, Session: header.Session, Date: header.Date, Label: meta.Label})
 	return s.post(event{task: t})
 }
 
@@ -260,9 +241,9 @@ func (s *Scheduler) Result(engine string, msg [][]byte) error {
 		return fmt.Errorf("reply dropped: %w", err)
 	}
 	return s.post(event{reply: &reply{
-		engine: engine, msg: msg, task: parent.MsgID,
-		ok:    meta.Status == "ok" || meta.Status == "",
-		facts: Facts{meta.Status, meta.Engine, meta.Started}, unmet: meta.DependenciesUnmet,
+		engine: engine, msg: msg,
+		answer: monitor.Answer{ID: parent.MsgID, Status: meta.Status, Engine: meta.Engine, Started: meta.Started},
+		ok:     meta.Status == "ok" || meta.Status == "", unmet: meta.DependenciesUnmet,
 	}})
 }
 
@@ -335,7 +316,7 @@ func (s effectsOf) renew(t *task) error {
 func (s effectsOf) relay(t *task, r *reply) {
 	s.room.leave(t.size)
 	s.link.ToClient(t.client, r.engine, r.msg)
-	s.monitor.Answered([]byte(r.engine), t.client, r.msg, t.id, r.facts)
+	s.monitor.Answered(r.msg, r.answer)
 }
 
 func (s effectsOf) fail(t *task, ename string) {
@@ -359,12 +340,11 @@ func (s effectsOf) answer(t *task, engine string, metadata any, cause *wire.Remo
 	}
 	msg := m.AppendFrames(nil)
 	s.link.ToClient(t.client, engine, msg)
-	var from []byte
-	facts := Facts{Engine: engine}
+	a := monitor.Answer{ID: t.id, Engine: engine}
 	if engine != "" {
-		from, facts.Status = []byte(engine), "error"
+		a.Status = "error"
 	}
-	s.monitor.Answered(from, t.client, msg, t.id, facts)
+	s.monitor.Answered(msg, a)
 }
 
 // gate bounds the bytes of tasks that have not ended. A client whose task has

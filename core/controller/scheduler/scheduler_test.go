@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -57,16 +58,16 @@ func (w *wires) NoReply(client []byte) {
 
 func (w *wires) Flush() {}
 
-func (w *wires) Submitted(client []byte, _ [][]byte, _ *wire.Header, _ string) {
+func (w *wires) Submitted(_ [][]byte, s monitor.Submission) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.topics = append(w.topics, fmt.Sprintf("submitted by %s", client))
+	w.topics = append(w.topics, fmt.Sprintf("submitted %s of %s", s.ID, s.Session))
 }
 
-func (w *wires) Answered(engine, client []byte, _ [][]byte, _ string, _ Facts) {
+func (w *wires) Answered(_ [][]byte, a monitor.Answer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.topics = append(w.topics, fmt.Sprintf("answered by %s to %s", engine, client))
+	w.topics = append(w.topics, fmt.Sprintf("answered %s by %s: %s", a.ID, a.Engine, a.Status))
 }
 
 func (w *wires) Assigned(id, uuid string) {
@@ -151,7 +152,7 @@ func TestSchedulerRoundTrip(t *testing.T) {
 	if to.engine != "U" || to.client != "C" {
 		t.Fatalf("sent %+v", to)
 	}
-	answer := pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "ok"}, map[string]any{"status": "ok"})
+	answer := pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "ok", "engine": "U"}, map[string]any{"status": "ok"})
 	if err := s.Result("U", answer); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +166,7 @@ func TestSchedulerRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.EngineDown("U") // the monitor has heard all of it once this is through
-	want := []string{"submitted by C", "assigned " + header.MsgID + " to U", "answered by U to C"}
+	want := []string{"submitted " + header.MsgID + " of client", "assigned " + header.MsgID + " to U", "answered " + header.MsgID + " by U: ok"}
 	waitFor(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.topics) == len(want) })
 	for i, topic := range w.topics {
 		if topic != want[i] {
@@ -192,7 +193,7 @@ func TestSubmittedTwice(t *testing.T) {
 	}
 	heard := func() []string { w.mu.Lock(); defer w.mu.Unlock(); return slices.Clone(w.topics) }
 	waitFor(t, func() bool { return len(heard()) == 3 })
-	if got := heard(); !slices.Equal(got, []string{"submitted by C", "submitted by C", "no reply to C"}) {
+	if got := heard(); !slices.Equal(got, []string{"submitted " + h.MsgID + " of client", "submitted " + h.MsgID + " of client", "no reply to C"}) {
 		t.Errorf("monitor and link heard %q", got)
 	}
 }
@@ -428,13 +429,13 @@ func TestHostileTasks(t *testing.T) {
 // sink is a Link and Monitor without work.
 type sink struct{ replies chan struct{} }
 
-func (sink) ToEngine(string, []byte, [][]byte) error          { return nil }
-func (s sink) ToClient([]byte, string, [][]byte)              { s.replies <- struct{}{} }
-func (sink) NoReply([]byte)                                   {}
-func (sink) Flush()                                           {}
-func (sink) Submitted([]byte, [][]byte, *wire.Header, string) {}
-func (sink) Answered([]byte, []byte, [][]byte, string, Facts) {}
-func (sink) Assigned(string, string)                          {}
+func (sink) ToEngine(string, []byte, [][]byte) error { return nil }
+func (s sink) ToClient([]byte, string, [][]byte)     { s.replies <- struct{}{} }
+func (sink) NoReply([]byte)                          {}
+func (sink) Flush()                                  {}
+func (sink) Submitted([][]byte, monitor.Submission)  {}
+func (sink) Answered([][]byte, monitor.Answer)       {}
+func (sink) Assigned(string, string)                 {}
 
 // BenchmarkTask is a whole task: verifying and peeking at the request and the
 // reply, the decisions, and two sends, with the readers' work on the same

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"time"
 
+	"github.com/ipcore/ipcore/core/controller/monitor"
 	"github.com/ipcore/ipcore/core/wire"
 )
 
@@ -10,8 +11,7 @@ import (
 type reply struct {
 	engine string   // uuid
 	msg    [][]byte // from the delimiter on, owned
-	task   string   // msg_id of the task
-	facts  Facts
+	answer monitor.Answer
 	ok     bool // metadata.status is "ok", or absent
 	unmet  bool // the engine refused: a functional dependency failed there
 }
