@@ -58,7 +58,7 @@ func (t *engineTable) find(id int) (int, bool) {
 }
 
 // of answers the engine of an id, registered or not, or nil.
-func (t *engineTable) of(id int) *engine {
+func (t *engineTable) get(id int) *engine {
 	if i, ok := t.find(id); ok {
 		return t.list[i]
 	}

@@ -22,23 +22,23 @@ import (
 const testKey = "0123-4567"
 
 // patience is how long a test waits for something that must happen.
-const patience = 10 * time.Second
+const waitLimit = 10 * time.Second
 
 // fixture is a running hub with everything around it faked.
 type fixture struct {
-	t       testing.TB
-	hub     *Hub
-	client  *wire.Session // signs requests
-	log     *logBuffer
-	replies chan sent
-	notes   chan sent
-	resent  chan [][]byte
-	events  chan string // calls of the controller's functions
-	stop    func()
+	t             testing.TB
+	hub           *Hub
+	client        *wire.Session // signs requests
+	log           *logBuffer
+	replies       chan hubMessage
+	notifications chan hubMessage
+	resubmitted   chan [][]byte
+	events        chan string // calls of the controller's functions
+	stop          func()
 }
 
 // sent is a message of the hub.
-type sent struct {
+type hubMessage struct {
 	peer    string
 	header  wire.Header
 	parent  string // msg_id
@@ -86,13 +86,13 @@ func start(t testing.TB, key string, change func(*Options)) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{
-		t:       t,
-		client:  newSession(t, "client", key),
-		log:     &logBuffer{},
-		replies: make(chan sent, 1000),
-		notes:   make(chan sent, 1000),
-		resent:  make(chan [][]byte, 1000),
-		events:  make(chan string, 1000),
+		t:             t,
+		client:        newSession(t, "client", key),
+		log:           &logBuffer{},
+		replies:       make(chan hubMessage, 1000),
+		notifications: make(chan hubMessage, 1000),
+		resubmitted:   make(chan [][]byte, 1000),
+		events:        make(chan string, 1000),
 	}
 	o := Options{
 		Log:            hclog.New(&hclog.LoggerOptions{Output: f.log, Level: hclog.Info}),
@@ -103,8 +103,8 @@ func start(t testing.TB, key string, change func(*Options)) *fixture {
 			f.replies <- f.decode(string(peer), frames)
 			return nil
 		},
-		Notify:       func(frames [][]byte) { f.notes <- f.decode("", frames) },
-		Resubmit:     func(frames [][]byte) { f.resent <- frames },
+		Notify:       func(frames [][]byte) { f.notifications <- f.decode("", frames) },
+		Resubmit:     func(frames [][]byte) { f.resubmitted <- frames },
 		Pending:      func(id int, uuid string) { f.events <- fmt.Sprint("pending ", id, " ", uuid) },
 		Abandoned:    func(id int, uuid, _ string) { f.events <- fmt.Sprint("abandoned ", id, " ", uuid) },
 		Registered:   func(id int, uuid string) { f.events <- fmt.Sprint("registered ", id, " ", uuid) },
@@ -131,13 +131,13 @@ func start(t testing.TB, key string, change func(*Options)) *fixture {
 	return f
 }
 
-func (f *fixture) decode(peer string, frames [][]byte) sent {
+func (f *fixture) decode(peer string, frames [][]byte) hubMessage {
 	m, err := f.client.Peek(frames)
 	if err != nil {
 		f.t.Errorf("message of the hub: %v", err)
-		return sent{}
+		return hubMessage{}
 	}
-	s := sent{peer: peer, raw: string(m.Content), buffers: m.Buffers}
+	s := hubMessage{peer: peer, raw: string(m.Content), buffers: m.Buffers}
 	if s.header, err = wire.PeekHeader(m.Header); err != nil {
 		f.t.Error(err)
 	}
@@ -157,7 +157,7 @@ func receive[T any](f *fixture, what string, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		f.t.Fatalf("no %s; log:\n%s", what, f.log)
 		panic("unreachable")
 	}
@@ -175,7 +175,7 @@ func (f *fixture) message(msgType, content string, buffers ...[]byte) ([][]byte,
 }
 
 // ask sends a request and answers the reply.
-func (f *fixture) ask(msgType, content string) sent {
+func (f *fixture) ask(msgType, content string) hubMessage {
 	f.t.Helper()
 	frames, id := f.message(msgType, content)
 	f.hub.Request([]byte("peer"), "1.2.3.4:5", frames)
@@ -221,16 +221,16 @@ func (f *fixture) fails(msgType, content, replyType, ename, evalue string) {
 	}
 }
 
-func (f *fixture) event(want string) {
+func (f *fixture) wantEvent(want string) {
 	f.t.Helper()
 	if got := receive(f, want, f.events); got != want {
 		f.t.Fatalf("%s, want %s", got, want)
 	}
 }
 
-func (f *fixture) note(msgType, want string) {
+func (f *fixture) wantNotification(msgType, want string) {
 	f.t.Helper()
-	s := receive(f, msgType, f.notes)
+	s := receive(f, msgType, f.notifications)
 	if got := strings.ReplaceAll(s.raw, " ", ""); s.header.MsgType != msgType || got != want {
 		f.t.Fatalf("notification %s %s, want %s %s", s.header.MsgType, s.raw, msgType, want)
 	}
@@ -243,10 +243,10 @@ func (f *fixture) engine(id int, uuid string) {
 	if s.content["id"] != float64(id) {
 		f.t.Fatalf("engine %s: %s, want id %d", uuid, s.raw, id)
 	}
-	f.event(fmt.Sprint("pending ", id, " ", uuid))
+	f.wantEvent(fmt.Sprint("pending ", id, " ", uuid))
 	f.hub.Ready(uuid)
-	f.event(fmt.Sprint("registered ", id, " ", uuid))
-	f.note("registration_notification", fmt.Sprintf(`{"id":%d,"uuid":%q}`, id, uuid))
+	f.wantEvent(fmt.Sprint("registered ", id, " ", uuid))
+	f.wantNotification("registration_notification", fmt.Sprintf(`{"id":%d,"uuid":%q}`, id, uuid))
 }
 
 // direct relays a direct request to an engine and answers its id and header.

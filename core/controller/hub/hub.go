@@ -76,24 +76,24 @@ type Hub struct {
 	backlog *backlog
 
 	// All below belongs to Run's goroutine.
-	engines     engineTable
-	pending     registrations
-	jobs        map[string]*job // not ended, or with an unmade record, by msg_id
-	unanswered  int             // of jobs, that have not ended
-	transient   db.Transient    // db, if it is one
-	journal     journal         // of such a db
-	unassigned  jobList
-	finished    *db.Recent // ids of ended jobs
-	refused     map[string]int
-	complaints  lograte.Events[complaintKind]
-	record      db.Record // what newRecord answers
-	change      db.Change // what newChange answers
-	state       *stateWriter
-	lastRelayed time.Time // when a message passed that is recorded
-	changed     time.Time // when state got out of date; zero while it is not
-	stats       Stats     // but for what others count
+	engines      engineTable
+	pending      registrations
+	jobs         map[string]*job // not ended, or with an unmade record, by msg_id
+	unanswered   int             // of jobs, that have not ended
+	transient    db.Transient    // db, if it is one
+	deferred     deferredRecords // of such a db
+	unassigned   jobList
+	finished     *db.Recent // ids of ended jobs
+	refused      map[string]int
+	limitedLog   lograte.Events[logKind]
+	recordBuffer db.Record // what newRecord answers
+	changeBuffer db.Change // what newChange answers
+	state        *stateWriter
+	lastRelayed  time.Time // when a message passed that is recorded
+	stateChanged time.Time // when state got out of date; zero while it is not
+	stats        Stats     // but for what others count
 
-	board    board
+	snapshot snapshot
 	refusals wire.Refusals
 }
 
@@ -101,14 +101,14 @@ const (
 	// breath is how long the hub rests after it has answered questions while
 	// messages pass. Those who ask in a loop wait for it, rather than that
 	// they take the processor from those who work.
-	breath = time.Millisecond
+	queryPause = time.Millisecond
 	// traffic is how long ago a message may have passed for that.
-	traffic = 10 * time.Millisecond
+	trafficWindow = 10 * time.Millisecond
 )
 
 // rememberFinished is how many ended ids status questions are answered for
 // without the database.
-const rememberFinished = 1 << 17
+const maxFinished = 1 << 17
 
 // New makes a hub.
 func New(o Options) (*Hub, error) {
@@ -125,7 +125,7 @@ func New(o Options) (*Hub, error) {
 		engines:  engineTable{byUUID: make(map[string]*engine)},
 		pending:  registrations{byUUID: make(map[string]*registration)},
 		jobs:     make(map[string]*job),
-		finished: db.NewRecent(rememberFinished),
+		finished: db.NewRecent(maxFinished),
 		refused:  make(map[string]int),
 	}
 	h.transient, h.backlog.own = o.DB.(db.Transient)
@@ -135,6 +135,12 @@ func New(o Options) (*Hub, error) {
 		}
 	}
 	return h, nil
+}
+
+// Locate sets Options.URL and Options.ConnectionInfo, which are known when the
+// sockets listen. It is called before Run, or not at all.
+func (h *Hub) SetEndpoints(url string, info json.RawMessage) {
+	h.o.URL, h.o.ConnectionInfo = url, info
 }
 
 func defaults(o *Options) {
@@ -209,7 +215,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	h.backlog.close()
 	if h.state != nil {
-		if !h.changed.IsZero() {
+		if !h.stateChanged.IsZero() {
 			h.saveState()
 		}
 		h.state.close()
@@ -227,14 +233,14 @@ func (h *Hub) work() {
 		if batch == nil {
 			break
 		}
-		h.board.handling.Store(batch.bytes)
+		h.snapshot.handling.Store(batch.bytes)
 		for _, kind := range batch.order {
 			h.handle(kind, batch)
 		}
 		if len(batch.relayed.items)+len(batch.submitted.items)+len(batch.answered.items) > 0 {
 			h.lastRelayed = time.Now()
 		}
-		h.board.handling.Store(0)
+		h.snapshot.handling.Store(0)
 		if batch.dropped > 0 {
 			h.stats.NotRecorded += uint64(batch.dropped)
 			h.stats.NotRecordedBytes += batch.droppedBytes
@@ -242,18 +248,18 @@ func (h *Hub) work() {
 		}
 		asked := len(batch.requests.items) > 0
 		h.backlog.recycle(batch)
-		h.show()
-		if asked && time.Since(h.lastRelayed) < traffic {
-			time.Sleep(breath)
+		h.publishStats()
+		if asked && time.Since(h.lastRelayed) < trafficWindow {
+			time.Sleep(queryPause)
 		}
 	}
 	now := time.Now()
-	h.expire(now)
+	h.expireRegistrations(now)
 	h.announce(now)
 	if due, any := h.stateDue(); any && !due.After(now) {
 		h.saveState()
 	}
-	h.show()
+	h.publishStats()
 }
 
 // handle handles the next event of its kind.
@@ -267,14 +273,14 @@ func (h *Hub) handle(kind eventKind, b *batch) {
 		h.taskSubmitted(b.submitted.next())
 	case eventAssigned:
 		t := b.assigned.next()
-		h.assigned(t.id, t.engine)
+		h.recordAssignment(t.id, t.engine)
 	case eventAnswered:
 		h.taskAnswered(b.answered.next())
 	case eventEngine:
 		if n := b.engines.next(); n.ready {
-			h.ready(n.uuid)
+			h.engineReady(n.uuid)
 		} else {
-			h.lost(n.uuid, n.cause)
+			h.engineLost(n.uuid, n.cause)
 		}
 	}
 }

@@ -71,13 +71,13 @@ func TestRegistration(t *testing.T) {
 	f := start(t, testKey, func(o *Options) { o.StateFile = state; o.HeartbeatPeriod = 250 * time.Millisecond })
 	f.expect("registration_request", `{"uuid": "a"}`, "registration_reply",
 		`{"id": 0, "status": "ok", "hb_period": 250, "connection_info": {"interface": "tcp://127.0.0.1"}}`)
-	f.event("pending 0 a")
+	f.wantEvent("pending 0 a")
 	f.fails("registration_request", `{"uuid": "a"}`, "registration_reply", "KeyError", `"uuid 'a' in use"`)
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {}}`)
 	f.hub.Ready("a")
 	f.hub.Ready("a")
-	f.event("registered 0 a")
-	f.note("registration_notification", `{"id":0,"uuid":"a"}`)
+	f.wantEvent("registered 0 a")
+	f.wantNotification("registration_notification", `{"id":0,"uuid":"a"}`)
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"0": "a"}}`)
 
 	// The refused request used id 1 up. A free id is granted, another is not.
@@ -89,27 +89,27 @@ func TestRegistration(t *testing.T) {
 		if s.content["id"] != float64(c.id) {
 			t.Errorf("engine %s asked for %s: %s, want %d", c.uuid, c.wanted, s.raw, c.id)
 		}
-		f.event(fmt.Sprint("pending ", c.id, " ", c.uuid))
+		f.wantEvent(fmt.Sprint("pending ", c.id, " ", c.uuid))
 	}
 	f.hub.Ready("b")
 	f.hub.Ready("g") // the lower one goes first
-	f.event("registered 3 g")
-	f.event("registered 7 b")
-	f.note("registration_notification", `{"id":3,"uuid":"g"}`)
-	f.note("registration_notification", `{"id":7,"uuid":"b"}`)
+	f.wantEvent("registered 3 g")
+	f.wantEvent("registered 7 b")
+	f.wantNotification("registration_notification", `{"id":3,"uuid":"g"}`)
+	f.wantNotification("registration_notification", `{"id":7,"uuid":"b"}`)
 
 	// All three ways to leave; repeating does nothing.
 	f.hub.Lost("b", "connection lost")
-	f.event("unregistered 7 b")
-	f.note("unregistration_notification", `{"id":7,"uuid":"b"}`)
+	f.wantEvent("unregistered 7 b")
+	f.wantNotification("unregistration_notification", `{"id":7,"uuid":"b"}`)
 	f.hub.Lost("b", "connection lost")
 	frames, _ := f.message("unregistration_request", `{"id": 3}`)
 	f.hub.Request([]byte("nanny"), "x", frames)
-	f.event("unregistered 3 g")
-	f.note("unregistration_notification", `{"id":3,"uuid":"g"}`)
+	f.wantEvent("unregistered 3 g")
+	f.wantNotification("unregistration_notification", `{"id":3,"uuid":"g"}`)
 	f.publish("a", nil, "shutdown_reply", `{"status": "ok", "restart": false}`)
-	f.event("unregistered 0 a")
-	f.note("unregistration_notification", `{"id":0,"uuid":"a"}`)
+	f.wantEvent("unregistered 0 a")
+	f.wantNotification("unregistration_notification", `{"id":0,"uuid":"a"}`)
 	for _, content := range []string{`{"id": 0}`, `{"id": 99}`, `{}`, `[]`} {
 		frames, _ := f.message("unregistration_request", content)
 		f.hub.Request([]byte("nanny"), "x", frames)
@@ -120,15 +120,15 @@ func TestRegistration(t *testing.T) {
 	if s.content["id"] != float64(13) {
 		t.Errorf("the id of a dead engine was asked for: %s", s.raw)
 	}
-	f.event("pending 13 a")
+	f.wantEvent("pending 13 a")
 
 	// Giving up: by id, and by an engine that does not know its id.
 	frames, _ = f.message("unregistration_request", `{"id": 13}`)
 	f.hub.Request([]byte("nanny"), "x", frames)
-	f.event("abandoned 13 a")
+	f.wantEvent("abandoned 13 a")
 	frames, _ = f.message("unregistration_request", `{"id": null}`)
 	f.hub.Request([]byte("h"), "x", frames)
-	f.event("abandoned 12 h")
+	f.wantEvent("abandoned 12 h")
 
 	f.stop()
 	text, err := os.ReadFile(state)
@@ -144,13 +144,13 @@ func TestStalledRegistration(t *testing.T) {
 	})
 	for id, uuid := range []string{"stuck", "b", "c"} {
 		f.ask("registration_request", fmt.Sprintf(`{"uuid": %q}`, uuid))
-		f.event(fmt.Sprint("pending ", id, " ", uuid))
+		f.wantEvent(fmt.Sprint("pending ", id, " ", uuid))
 	}
 	f.hub.Ready("b")
-	f.event("registered 1 b")
+	f.wantEvent("registered 1 b")
 	f.hub.Ready("c") // does not wait for the stuck one again
-	f.event("registered 2 c")
-	f.event("abandoned 0 stuck")
+	f.wantEvent("registered 2 c")
+	f.wantEvent("abandoned 0 stuck")
 	f.hub.Ready("stuck")
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"1": "b", "2": "c"}}`)
 }
@@ -284,8 +284,8 @@ func TestLostEngine(t *testing.T) {
 	f.engine(0, "e0")
 	id, header := f.direct("e0")
 	f.hub.Lost("e0", "killed")
-	f.event("unregistered 0 e0")
-	f.note("unregistration_notification", `{"id":0,"uuid":"e0"}`)
+	f.wantEvent("unregistered 0 e0")
+	f.wantNotification("unregistration_notification", `{"id":0,"uuid":"e0"}`)
 	s := f.ask("result_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id))
 	entry, _ := s.content[id].(map[string]any)
 	content, _ := entry["result_content"].(map[string]any)
@@ -359,7 +359,7 @@ func TestResubmit(t *testing.T) {
 	if fresh == "" || fresh == id {
 		t.Fatalf("reply %s", s.raw)
 	}
-	frames := receive(f, "resubmitted message", f.resent)
+	frames := receive(f, "resubmitted message", f.resubmitted)
 	m, err := f.client.Open(frames)
 	if err != nil {
 		t.Fatal(err)
@@ -387,8 +387,8 @@ func TestResubmit(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.expect("shutdown_request", `{}`, "shutdown_reply", `{"status": "ok"}`)
-	f.note("shutdown_notification", `{"status":"ok"}`)
-	f.event("shutdown")
+	f.wantNotification("shutdown_notification", `{"status":"ok"}`)
+	f.wantEvent("shutdown")
 }
 
 func TestRefusedRequests(t *testing.T) {
@@ -443,7 +443,7 @@ func TestMalformedMonitorMessages(t *testing.T) {
 
 // TestComplaintsAreFew sends messages that are signed and name nothing: the log
 // tells of each kind once, and the hub goes on.
-func TestComplaintsAreFew(t *testing.T) {
+func TestLogIsLimited(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")
 	forge := func(topic monitor.Topic, header, parent, metadata string) {
@@ -544,7 +544,7 @@ func TestMalformedContent(t *testing.T) {
 		`{"targets": 1e400, "msg_ids": {"a": 1}, "query": {"msg_id": {"$in": 5}}, "engine_ids": [1e300]}`,
 		strings.Repeat(`[`, 20000),
 	}
-	for msgType := range handlers {
+	for msgType := range requestHandlers {
 		if msgType == "shutdown_request" || msgType == "unregistration_request" || msgType == "registration_request" {
 			continue
 		}
@@ -574,7 +574,7 @@ func TestMalformedContent(t *testing.T) {
 			f.publish("e0", []byte(`{"msg_id": "m"}`), msgType, content)
 		}
 	}
-	f.event("unregistered 0 e0")
+	f.wantEvent("unregistered 0 e0")
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 0, "tasks": 0}, "unassigned": 0}`)
 	s := f.ask("db_request", `{"query": {}}`)
 	if records, ok := s.content["records"].([]any); !ok || len(records) != 1 {

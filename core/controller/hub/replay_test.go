@@ -135,7 +135,7 @@ func relay(f *fixture, m captured) {
 
 // compareReply compares what can be compared: the captures hold one message of
 // each kind, so that numbers and lists differ.
-func compareReply(t *testing.T, got sent, want captured) {
+func compareReply(t *testing.T, got hubMessage, want captured) {
 	t.Helper()
 	if want.MsgType == "become_dask_reply" {
 		if got.header.MsgType != want.MsgType {
@@ -172,8 +172,8 @@ func compareReply(t *testing.T, got sent, want captured) {
 		}
 		return
 	}
-	normalise(got.content)
-	normalise(want.Content)
+	removeVariable(got.content)
+	removeVariable(want.Content)
 	if !reflect.DeepEqual(got.content, want.Content) {
 		a, _ := json.MarshalIndent(got.content, "", " ")
 		b, _ := json.MarshalIndent(want.Content, "", " ")
@@ -203,7 +203,7 @@ func sameShape(t *testing.T, name string, got, want map[string]any) {
 
 // normalise blanks what differs by nature: tracebacks, the clock of the hub, the
 // stream that the capture lacks, and the label that 7.1 does not know.
-func normalise(v any) {
+func removeVariable(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		delete(v, "traceback")
@@ -216,11 +216,11 @@ func normalise(v any) {
 			v["received"] = "then"
 		}
 		for _, inner := range v {
-			normalise(inner)
+			removeVariable(inner)
 		}
 	case []any:
 		for _, inner := range v {
-			normalise(inner)
+			removeVariable(inner)
 		}
 	}
 }

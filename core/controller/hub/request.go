@@ -21,7 +21,7 @@ type request struct {
 
 // handlers answer requests. An error that a handler answers becomes a
 // hub_error.
-var handlers = map[string]func(*Hub, *request) error{
+var requestHandlers = map[string]func(*Hub, *request) error{
 	"registration_request":     (*Hub).register,
 	"unregistration_request":   (*Hub).unregister,
 	"connection_request":       (*Hub).connect,
@@ -63,7 +63,7 @@ func (h *Hub) request(c *clientMessage) {
 	}
 	r := &request{peer: c.peer, remote: c.address, msg: m, msgType: header.MsgType}
 	h.log.Debug("client::request", "type", r.msgType, "address", r.remote)
-	handler, ok := handlers[r.msgType]
+	handler, ok := requestHandlers[r.msgType]
 	if !ok {
 		err = keyError(fmt.Sprintf("Bad Message Type: %s", pyString(r.msgType)))
 	} else {

@@ -48,7 +48,7 @@ func (h *Hub) results(r *request) error {
 	}
 	var buffers [][]byte
 	for _, id := range completed {
-		record, err := h.recorded(id)
+		record, err := h.getRecord(id)
 		if err != nil {
 			return h.answer(r, "result_reply", nil, err)
 		}
@@ -81,7 +81,7 @@ func (h *Hub) ended(id string, statusOnly bool) (bool, error) {
 // resultParts are the fields of a result; ioParts those of its "io" entry.
 var (
 	resultParts = []db.Field{db.Header, db.Metadata, db.ResultMetadata, db.ResultHeader, db.ResultContent, db.Received}
-	ioParts     = []db.Field{db.ExecuteInput, db.ExecuteResult, db.ErrorField, db.Stdout, db.Stderr}
+	outputParts = []db.Field{db.ExecuteInput, db.ExecuteResult, db.ErrorField, db.Stdout, db.Stderr}
 )
 
 func appendResult(o *object, r *db.Record) {
@@ -91,7 +91,7 @@ func appendResult(o *object, r *db.Record) {
 		o.text.WriteString(", ")
 	}
 	o.text.WriteString(`"io": {`)
-	for i, f := range ioParts {
+	for i, f := range outputParts {
 		if i > 0 {
 			o.text.WriteString(", ")
 		}
@@ -124,7 +124,7 @@ func (h *Hub) query(r *request) error {
 	if err == nil {
 		var q db.Query
 		if q, err = db.ParseQuery(content.Query); err == nil {
-			h.makeAll()
+			h.buildAll()
 			records, err = h.db.Find(q, keys)
 		}
 	}
@@ -210,7 +210,7 @@ func (h *Hub) purge(r *request) error {
 	if err := h.unpack(r, &content); err != nil {
 		return h.answer(r, "purge_reply", nil, err)
 	}
-	h.makeAll()
+	h.buildAll()
 	queries, err := h.purgeQueries(content.MsgIDs, content.EngineIDs)
 	for _, q := range queries {
 		if err == nil {
@@ -242,7 +242,7 @@ func (h *Hub) purgeQueries(ids idList, engines []int) ([]db.Query, error) {
 		queries = append(queries, db.Query{named})
 	}
 	for _, id := range engines {
-		e := h.engines.of(id)
+		e := h.engines.get(id)
 		if e == nil {
 			return nil, wire.NewRemoteError("IndexError", fmt.Sprintf("No such engine: %d", id))
 		}
@@ -267,7 +267,7 @@ func (h *Hub) resubmit(r *request) error {
 	if content.MsgIDs == nil {
 		return keyError("msg_ids")
 	}
-	records, err := h.allRecorded(content.MsgIDs.list)
+	records, err := h.getRecords(content.MsgIDs.list)
 	if err != nil {
 		return h.answer(r, "resubmit_reply", nil, err)
 	}
@@ -286,7 +286,7 @@ func (h *Hub) resubmit(r *request) error {
 
 // allRecorded answers copies of the records of ids, or names those that are not
 // there.
-func (h *Hub) allRecorded(ids []string) ([]db.Record, error) {
+func (h *Hub) getRecords(ids []string) ([]db.Record, error) {
 	var records []db.Record
 	var missing []string
 	seen := make(map[string]bool)
@@ -295,7 +295,7 @@ func (h *Hub) allRecorded(ids []string) ([]db.Record, error) {
 			continue
 		}
 		seen[id] = true
-		r, err := h.recorded(id)
+		r, err := h.getRecord(id)
 		switch {
 		case errors.Is(err, db.ErrUnknown), err == nil && r.Stub():
 			missing = append(missing, pyString(id))
@@ -332,8 +332,8 @@ func (h *Hub) resend(old db.Record) (string, error) {
 	if err := h.db.Add(record); err != nil {
 		return "", err
 	}
-	h.begin(j, &h.unassigned)
-	h.update(old.MsgID, &db.Change{Set: db.FieldSet(db.Resubmitted), Record: db.Record{Resubmitted: j.id}})
+	h.addJob(j, &h.unassigned)
+	h.updateRecord(old.MsgID, &db.Change{Set: db.FieldSet(db.Resubmitted), Record: db.Record{Resubmitted: j.id}})
 	h.o.Resubmit(m.AppendFrames(nil))
 	return j.id, nil
 }

@@ -27,29 +27,29 @@ const stateDelay = 5 * time.Millisecond
 const stateWait = 100 * time.Millisecond
 
 // changeState notes that the engine table is to be written.
-func (h *Hub) changeState() {
-	if h.changed.IsZero() {
-		h.changed = time.Now()
+func (h *Hub) markStateChanged() {
+	if h.stateChanged.IsZero() {
+		h.stateChanged = time.Now()
 	}
 }
 
 // stateDue answers when the engine table is to be written, if it is.
 func (h *Hub) stateDue() (due time.Time, any bool) {
-	return h.changed.Add(stateDelay), !h.changed.IsZero() && h.state != nil
+	return h.stateChanged.Add(stateDelay), !h.stateChanged.IsZero() && h.state != nil
 }
 
 // saveState has the engine table written.
 func (h *Hub) saveState() {
-	h.changed = time.Time{}
+	h.stateChanged = time.Time{}
 	if h.state == nil {
 		return
 	}
-	h.state.write(h.stateText())
+	h.state.write(h.encodeState())
 }
 
 // stateText is an engineState as JSON. It is made each time an engine comes, so
 // not by reflection.
-func (h *Hub) stateText() []byte {
+func (h *Hub) encodeState() []byte {
 	b := make([]byte, 0, 64*(len(h.engines.list)+1))
 	b = append(b, `{"engines":{`...)
 	first := true
@@ -73,7 +73,7 @@ func (h *Hub) stateText() []byte {
 // keepState returns when the engine table is in its file, so that what the hub
 // says next outlives a killed controller. A disk that does not answer holds the
 // hub up for stateWait once, and not again until it has answered.
-func (h *Hub) keepState() {
+func (h *Hub) saveStateAndWait() {
 	h.saveState()
 	if h.state != nil && !h.state.wait(stateWait) {
 		h.log.Warn("engine table is not saved yet: a controller that is killed now will not know its newest engines",
@@ -118,27 +118,27 @@ func (h *Hub) restore() error {
 type stateWriter struct {
 	path    string
 	log     hclog.Logger
-	newest  chan stateText // holds at most one
+	newest  chan pendingState // holds at most one
 	done    chan struct{}
 	written chan struct{} // of the last state that was handed over
-	behind  bool          // the last wait was in vain
+	slow    bool          // the last wait was in vain
 }
 
 // stateText is an engine table and what is closed when it has been written.
-type stateText struct {
+type pendingState struct {
 	text    []byte
 	written chan struct{}
 }
 
 func startStateWriter(path string, log hclog.Logger) *stateWriter {
-	w := &stateWriter{path: path, log: log, newest: make(chan stateText, 1), done: make(chan struct{})}
+	w := &stateWriter{path: path, log: log, newest: make(chan pendingState, 1), done: make(chan struct{})}
 	go w.run()
 	return w
 }
 
 // write hands a state over; one that is not yet being written is replaced.
 func (w *stateWriter) write(text []byte) {
-	next := stateText{text, make(chan struct{})}
+	next := pendingState{text, make(chan struct{})}
 	select {
 	case old := <-w.newest:
 		next.written = old.written
@@ -151,10 +151,10 @@ func (w *stateWriter) write(text []byte) {
 // wait answers whether the last state was written, or could not be, within a
 // time. After a wait in vain it is true at once until one has been written.
 func (w *stateWriter) wait(limit time.Duration) bool {
-	if w.behind {
+	if w.slow {
 		select {
 		case <-w.written:
-			w.behind = false
+			w.slow = false
 		default:
 		}
 		return true
@@ -165,7 +165,7 @@ func (w *stateWriter) wait(limit time.Duration) bool {
 	case <-w.written:
 		return true
 	case <-timer.C:
-		w.behind = true
+		w.slow = true
 		return false
 	}
 }

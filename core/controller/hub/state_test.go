@@ -17,8 +17,8 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := start(t, testKey, func(o *Options) { o.StateFile = state; o.Restore = true })
-	f.event("registered 0 a")
-	f.event("registered 2 b")
+	f.wantEvent("registered 0 a")
+	f.wantEvent("registered 2 b")
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"0": "a", "2": "b"}}`)
 	f.engine(3, "c")
 	f.stop()
@@ -42,7 +42,7 @@ func TestStateComesFirst(t *testing.T) {
 	})
 	for id, uuid := range []string{"a", "b", "c"} {
 		f.ask("registration_request", fmt.Sprintf(`{"uuid": %q}`, uuid))
-		f.event(fmt.Sprint("pending ", id, " ", uuid))
+		f.wantEvent(fmt.Sprint("pending ", id, " ", uuid))
 	}
 	f.hub.Ready("a")
 	want := `{"engines":{"0":"a"},"next_id":3}`
@@ -60,7 +60,7 @@ func TestStateComesFirst(t *testing.T) {
 }
 
 func TestStateOnSlowDisk(t *testing.T) {
-	w := &stateWriter{newest: make(chan stateText, 1)} // nobody writes
+	w := &stateWriter{newest: make(chan pendingState, 1)} // nobody writes
 	const moment = 10 * time.Millisecond
 	w.write([]byte("one"))
 	if w.wait(moment) {
@@ -102,10 +102,10 @@ func TestStateText(t *testing.T) {
 	h.engines.add(3, "plain")
 	h.engines.add(1, "a \"quoted\" \\ one\n")
 	h.engines.add(7, "gone")
-	h.engines.of(7).live = false
+	h.engines.get(7).live = false
 	var got engineState
-	if err := json.Unmarshal(h.stateText(), &got); err != nil {
-		t.Fatalf("%v: %s", err, h.stateText())
+	if err := json.Unmarshal(h.encodeState(), &got); err != nil {
+		t.Fatalf("%v: %s", err, h.encodeState())
 	}
 	want := engineState{Engines: map[string]string{"3": "plain", "1": "a \"quoted\" \\ one\n"}, NextID: 8}
 	if !reflect.DeepEqual(got, want) {

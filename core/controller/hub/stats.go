@@ -33,26 +33,26 @@ type Stats struct {
 }
 
 // board is where the hub's goroutine shows its numbers.
-type board struct {
+type snapshot struct {
 	handling atomic.Int64 // bytes of the batch at hand
 
 	mu      sync.Mutex
-	shown   Stats
+	stats   Stats
 	waiting map[chan struct{}]struct{} // of Probe: closed when the hub comes by
 }
 
 // show makes the numbers of now seen, after each batch and each wake.
-func (h *Hub) show() {
+func (h *Hub) publishStats() {
 	h.stats.Pending, h.stats.Unanswered = len(h.pending.byID), h.unanswered
 	if d, ok := h.db.(db.Reporter); ok {
 		h.stats.Records = d.Stats()
-		h.stats.Records.Records += h.journal.n
-		h.stats.Records.Bytes += h.journal.bytes
+		h.stats.Records.Records += h.deferred.n
+		h.stats.Records.Bytes += h.deferred.bytes
 	}
-	b := &h.board
+	b := &h.snapshot
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.shown = h.stats
+	b.stats = h.stats
 	for asked := range b.waiting {
 		close(asked)
 	}
@@ -61,12 +61,12 @@ func (h *Hub) show() {
 
 // Stats answers the numbers of now, or of the hub's last batch.
 func (h *Hub) Stats() Stats {
-	h.board.mu.Lock()
-	s := h.board.shown
-	h.board.mu.Unlock()
+	h.snapshot.mu.Lock()
+	s := h.snapshot.stats
+	h.snapshot.mu.Unlock()
 	s.Refused = h.refusals.Stats()
 	s.Backlog, s.BacklogBytes = h.backlog.waiting()
-	s.BacklogBytes += h.board.handling.Load()
+	s.BacklogBytes += h.snapshot.handling.Load()
 	return s
 }
 
@@ -84,7 +84,7 @@ func (b *backlog) waiting() (events int, bytes int64) {
 // ctx ended.
 func (h *Hub) Probe(ctx context.Context) error {
 	asked := make(chan struct{})
-	b := &h.board
+	b := &h.snapshot
 	b.mu.Lock()
 	if b.waiting == nil {
 		b.waiting = make(map[chan struct{}]struct{})
@@ -101,10 +101,4 @@ func (h *Hub) Probe(ctx context.Context) error {
 		b.mu.Unlock()
 		return fmt.Errorf("the hub does not answer: %w", ctx.Err())
 	}
-}
-
-// broken logs an error of the database and counts it.
-func (h *Hub) broken(message string, facts ...any) {
-	h.stats.Errors++
-	h.log.Error(message, facts...)
 }

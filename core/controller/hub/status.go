@@ -54,7 +54,7 @@ func (h *Hub) target(v any) *engine {
 		return h.engines.byUUID[v]
 	case json.Number:
 		if id, err := strconv.Atoi(v.String()); err == nil {
-			return h.engines.of(id)
+			return h.engines.get(id)
 		}
 	}
 	return nil
@@ -77,7 +77,7 @@ func pyValue(v any) string {
 }
 
 // counts is what queue_request answers for one engine: numbers, or lists of ids.
-type counts struct {
+type queueCounts struct {
 	Queue     any `json:"queue"`
 	Completed any `json:"completed"`
 	Tasks     any `json:"tasks"`
@@ -98,9 +98,9 @@ func (h *Hub) queueStatus(r *request) error {
 	}
 	o := newObject()
 	for _, e := range engines {
-		c := counts{e.queue.n, e.completed, e.tasks.n}
+		c := queueCounts{e.queue.n, e.completed, e.tasks.n}
 		if content.Verbose {
-			c = counts{e.queue.ids(), e.recentIDs(), e.tasks.ids()}
+			c = queueCounts{e.queue.ids(), e.recentIDs(), e.tasks.ids()}
 		}
 		o.put(strconv.Itoa(e.id), c)
 	}
@@ -133,7 +133,7 @@ func (h *Hub) load(r *request) error {
 }
 
 func (h *Hub) history(r *request) error {
-	h.makeAll()
+	h.buildAll()
 	ids, err := h.db.History()
 	if ids == nil {
 		ids = []string{}

@@ -25,8 +25,8 @@ type Broadcast struct {
 	o     Options
 	depth int
 	paths [][][]byte // for each leaf, routing ids from its parent to the root
-	bad   complaints
-	gatherings
+	drops dropLog
+	coalescing
 }
 
 // LeafOptions are called with the leaf besides.
@@ -40,8 +40,8 @@ func NewBroadcast(depth int, leaf LeafOptions, o Options) (*Broadcast, error) {
 	if depth < 0 || depth > MaxBroadcastDepth {
 		return nil, fmt.Errorf("broadcast depth %d: it must be between 0 and %d", depth, MaxBroadcastDepth)
 	}
-	b := &Broadcast{o: o, depth: depth, bad: complaints{log: o.Log}}
-	b.waiting = map[gatherKey]*gathering{}
+	b := &Broadcast{o: o, depth: depth, drops: dropLog{log: o.Log}}
+	b.waiting = map[collectionKey]*collection{}
 	b.Clients = sockets.New(sockets.Router, sockets.Options{
 		Identity: nodeID("0"), Handler: b.fromClient, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 		Disconnected: func(c *sockets.Conn, _ error) { b.dropClient(c.Identity()) },
@@ -97,14 +97,14 @@ func appendTargets(b []byte, list []target) ([]byte, error) {
 
 // request is a broadcast that is being sent.
 type request struct {
-	client   []byte
-	m        wire.Message
-	id       string // msg_id
-	kind     string // msg_type
-	meta     wire.Metadata
-	byLeaf   [][]target
-	headTail []byte // the JSON of the header from `,"…` on, after the msg_id
-	metaTail []byte // the same of the metadata, after the targets
+	client     []byte
+	m          wire.Message
+	id         string // msg_id
+	kind       string // msg_type
+	meta       wire.Metadata
+	byLeaf     [][]target
+	headerTail []byte // the JSON of the header from `,"…` on, after the msg_id
+	metaTail   []byte // the same of the metadata, after the targets
 }
 
 func (b *Broadcast) fromClient(c *sockets.Conn, frames [][]byte) {
@@ -114,7 +114,7 @@ func (b *Broadcast) fromClient(c *sockets.Conn, frames [][]byte) {
 		err = b.send(r)
 	}
 	if err != nil {
-		b.bad.drop(c.RemoteAddr(), fmt.Errorf("broadcast: %w", err))
+		b.drops.drop(c.RemoteAddr(), fmt.Errorf("broadcast: %w", err))
 	}
 }
 
@@ -145,7 +145,7 @@ func (b *Broadcast) open(c *sockets.Conn, frames [][]byte) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.headTail, err = tail(fields, "msg_id"); err != nil {
+	if r.headerTail, err = jsonWithout(fields, "msg_id"); err != nil {
 		return nil, err
 	}
 	if fields, err = object(b.o.Session, m.Metadata); err != nil {
@@ -157,12 +157,12 @@ func (b *Broadcast) open(c *sockets.Conn, frames [][]byte) (*request, error) {
 			return nil, err
 		}
 	}
-	r.metaTail, err = tail(fields, "targets")
+	r.metaTail, err = jsonWithout(fields, "targets")
 	return r, err
 }
 
 // tail is the JSON of fields without one, to stand behind that one.
-func tail(fields map[string]json.RawMessage, without string) ([]byte, error) {
+func jsonWithout(fields map[string]json.RawMessage, without string) ([]byte, error) {
 	delete(fields, without)
 	if len(fields) == 0 {
 		return []byte("}"), nil
@@ -185,8 +185,8 @@ func (b *Broadcast) copyFor(r *request, t target) (wire.Message, error) {
 	if err != nil {
 		return m, err
 	}
-	header := make([]byte, 0, len(`{"msg_id":`)+len(id)+len(r.headTail))
-	header = append(append(append(header, `{"msg_id":`...), id...), r.headTail...)
+	header := make([]byte, 0, len(`{"msg_id":`)+len(id)+len(r.headerTail))
+	header = append(append(append(header, `{"msg_id":`...), id...), r.headerTail...)
 	if m.Header, err = b.o.Session.PackJSON(header); err != nil {
 		return m, err
 	}
@@ -204,7 +204,7 @@ func (b *Broadcast) copyFor(r *request, t target) (wire.Message, error) {
 // send sends the copies, and answers for engines that can't be sent to.
 func (b *Broadcast) send(r *request) error {
 	if r.meta.IsCoalescing {
-		b.begin(r)
+		b.startCollecting(r)
 	}
 	var frames [][]byte
 	for leaf, targets := range r.byLeaf {
@@ -234,18 +234,18 @@ func (b *Broadcast) send(r *request) error {
 
 // refuse answers a copy in the stead of its engine.
 func (b *Broadcast) refuse(r *request, t target, header []byte) error {
-	kind, ok := muxAnswer(r.kind)
+	kind, ok := muxReplyType(r.kind)
 	if !ok {
 		return nil
 	}
 	text := fmt.Sprintf("Engine '%s' is not connected: message '%s' was not delivered", t.uuid, r.id)
-	m, err := b.deathNotice(kind, header, r.meta.OriginalMsgID, r.meta.IsCoalescing, t.uuid, text)
+	m, err := b.engineErrorReply(kind, header, r.meta.OriginalMsgID, r.meta.IsCoalescing, t.uuid, text)
 	if err != nil {
 		return err
 	}
 	b.o.Monitor.Relayed(monitor.OutBroadcast, []byte(t.uuid), r.client, m.AppendFrames(nil))
 	if r.meta.IsCoalescing {
-		b.collect(gatherKey{string(r.client), r.meta.OriginalMsgID}, t.uuid, m)
+		b.collect(collectionKey{string(r.client), r.meta.OriginalMsgID}, t.uuid, m)
 		return nil
 	}
 	b.toClient(r.client, m)
@@ -253,7 +253,7 @@ func (b *Broadcast) refuse(r *request, t target, header []byte) error {
 }
 
 // deathNotice is an EngineError reply with a broadcast's metadata.
-func (b *Broadcast) deathNotice(kind string, parent []byte, original string, coalescing bool, engine, text string) (wire.Message, error) {
+func (b *Broadcast) engineErrorReply(kind string, parent []byte, original string, coalescing bool, engine, text string) (wire.Message, error) {
 	meta := map[string]any{
 		"status": "error", "engine": engine, "date": wire.FormatDate(time.Now()),
 		"is_broadcast": true, "is_coalescing": coalescing, "original_msg_id": original,
@@ -264,7 +264,7 @@ func (b *Broadcast) deathNotice(kind string, parent []byte, original string, coa
 // fromEngine takes [parent … root, C, M].
 func (b *Broadcast) fromEngine(e *sockets.Conn, frames [][]byte) {
 	if err := b.reply(string(e.Identity()), frames); err != nil {
-		b.bad.drop(e.RemoteAddr(), fmt.Errorf("broadcast: %w", err))
+		b.drops.drop(e.RemoteAddr(), fmt.Errorf("broadcast: %w", err))
 	}
 }
 
@@ -290,7 +290,7 @@ func (b *Broadcast) reply(engine string, frames [][]byte) error {
 	if m, err = wire.Parse(sockets.Retain(frames)); err != nil {
 		return err
 	}
-	b.collect(gatherKey{string(client), meta.OriginalMsgID}, engine, m)
+	b.collect(collectionKey{string(client), meta.OriginalMsgID}, engine, m)
 	return nil
 }
 

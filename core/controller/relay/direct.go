@@ -16,23 +16,23 @@ type Direct struct {
 	Clients *sockets.Socket // ROUTER; to be listened on by the owner
 	Engines *sockets.Socket // ROUTER; likewise
 
-	o      Options
-	in     monitor.Topic
-	out    monitor.Topic
-	answer func(requestType string) (replyType string, ok bool)
-	bad    complaints
+	o         Options
+	in        monitor.Topic
+	out       monitor.Topic
+	replyType func(requestType string) (replyType string, ok bool)
+	drops     dropLog
 }
 
 // NewMux makes the relay of direct requests.
-func NewMux(o Options) *Direct { return newDirect("mux", monitor.In, monitor.Out, muxAnswer, o) }
+func NewMux(o Options) *Direct { return newDirect("mux", monitor.In, monitor.Out, muxReplyType, o) }
 
 // NewControl makes the relay of control requests.
 func NewControl(o Options) *Direct {
-	return newDirect("control", monitor.InControl, monitor.OutControl, controlAnswer, o)
+	return newDirect("control", monitor.InControl, monitor.OutControl, controlReplyType, o)
 }
 
 // muxAnswer is restrictive: Python clients raise on other replies on mux.
-func muxAnswer(request string) (string, bool) {
+func muxReplyType(request string) (string, bool) {
 	switch request {
 	case "apply_request":
 		return "apply_reply", true
@@ -42,13 +42,13 @@ func muxAnswer(request string) (string, bool) {
 	return "", false
 }
 
-func controlAnswer(request string) (string, bool) {
+func controlReplyType(request string) (string, bool) {
 	name, ok := strings.CutSuffix(request, "_request")
 	return name + "_reply", ok
 }
 
 func newDirect(name string, in, out monitor.Topic, answer func(string) (string, bool), o Options) *Direct {
-	d := &Direct{o: o, in: in, out: out, answer: answer, bad: complaints{log: o.Log}}
+	d := &Direct{o: o, in: in, out: out, replyType: answer, drops: dropLog{log: o.Log}}
 	d.Clients = o.clientSocket(name+"_in", d.fromClient)
 	d.Engines = o.engineSocket(sockets.Router, name+"_out", d.fromEngine)
 	return d
@@ -57,7 +57,7 @@ func newDirect(name string, in, out monitor.Topic, answer func(string) (string, 
 // fromClient forwards [U, M] to the engine U as [C, M].
 func (d *Direct) fromClient(c *sockets.Conn, frames [][]byte) {
 	if err := d.o.check(frames); err != nil {
-		d.bad.drop(c.RemoteAddr(), err)
+		d.drops.drop(c.RemoteAddr(), err)
 		return
 	}
 	c.Trust()
@@ -76,7 +76,7 @@ func (d *Direct) fromClient(c *sockets.Conn, frames [][]byte) {
 // fromEngine forwards [C, M] to the client C as [U, M].
 func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
 	if err := d.o.check(frames); err != nil {
-		d.bad.drop(e.RemoteAddr(), err)
+		d.drops.drop(e.RemoteAddr(), err)
 		return
 	}
 	e.Trust()
@@ -96,7 +96,7 @@ func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
 func (d *Direct) refuse(c *sockets.Conn, engine []byte, msg [][]byte, cause error) {
 	reply, err := d.refusal(engine, msg, cause)
 	if err != nil {
-		d.bad.drop(c.RemoteAddr(), err)
+		d.drops.drop(c.RemoteAddr(), err)
 		return
 	}
 	if reply == nil {
@@ -119,7 +119,7 @@ func (d *Direct) refusal(engine []byte, msg [][]byte, cause error) ([][]byte, er
 		return nil, err
 	}
 	d.o.Log.Warn("request refused: its engine can't be sent to", "engine", string(engine), "msg_id", header.MsgID, "error", cause)
-	kind, ok := d.answer(header.MsgType)
+	kind, ok := d.replyType(header.MsgType)
 	if !ok {
 		return nil, nil
 	}

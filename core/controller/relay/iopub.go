@@ -12,20 +12,20 @@ type IOPub struct {
 	Clients *sockets.Socket // PUB; to be listened on by the owner
 	Engines *sockets.Socket // SUB; likewise
 
-	o   Options
-	bad complaints
+	o     Options
+	drops dropLog
 }
 
 // lateOutput is for how long output is kept for clients that are just
 // connecting: a native engine answers a first request before the client's
 // subscription to output has arrived.
-const lateOutput = time.Second
+const replayOutput = time.Second
 
 // NewIOPub makes the relay.
 func NewIOPub(o Options) *IOPub {
-	p := &IOPub{o: o, bad: complaints{log: o.Log}}
+	p := &IOPub{o: o, drops: dropLog{log: o.Log}}
 	p.Clients = sockets.New(sockets.Pub, sockets.Options{
-		Identity: []byte(o.Session.ID + "_iopub"), Replay: lateOutput, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
+		Identity: []byte(o.Session.ID + "_iopub"), Replay: replayOutput, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 	})
 	p.Engines = sockets.New(sockets.Sub, sockets.Options{Handler: p.fromEngine, Curve: o.Curve, Limits: o.Limits, Log: o.Log})
 	p.Engines.Subscribe(nil)
@@ -36,7 +36,7 @@ func NewIOPub(o Options) *IOPub {
 // to every client, so what is not signed with the cluster's key stops here.
 func (p *IOPub) fromEngine(e *sockets.Conn, frames [][]byte) {
 	if err := p.o.check(frames); err != nil {
-		p.bad.drop(e.RemoteAddr(), err)
+		p.drops.drop(e.RemoteAddr(), err)
 		return
 	}
 	p.o.Monitor.Relayed(monitor.IOPub, nil, nil, frames[1:])

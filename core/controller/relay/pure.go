@@ -10,7 +10,7 @@ import (
 
 func (t *Task) pureFromClient(c *sockets.Conn, frames [][]byte) {
 	if err := t.pureSubmit(c.Identity(), frames); err != nil {
-		t.bad.drop(c.RemoteAddr(), err)
+		t.drops.drop(c.RemoteAddr(), err)
 	}
 }
 
@@ -25,7 +25,7 @@ func (t *Task) pureSubmit(client []byte, msg [][]byte) error {
 
 func (t *Task) pureFromEngine(e *sockets.Conn, frames [][]byte) {
 	if err := t.o.check(frames); err != nil {
-		t.bad.drop(e.RemoteAddr(), err)
+		t.drops.drop(e.RemoteAddr(), err)
 		return
 	}
 	client, msg := frames[0], frames[1:]

@@ -16,22 +16,22 @@ type Stats struct {
 
 // Stats answers the numbers of now.
 func (d *Direct) Stats() Stats {
-	return Stats{Clients: d.Clients.Stats(), Engines: d.Engines.Stats(), Refused: d.bad.refused.Stats()}
+	return Stats{Clients: d.Clients.Stats(), Engines: d.Engines.Stats(), Refused: d.drops.refused.Stats()}
 }
 
 // Stats answers the numbers of now.
 func (p *IOPub) Stats() Stats {
-	return Stats{Clients: p.Clients.Stats(), Engines: p.Engines.Stats(), Refused: p.bad.refused.Stats()}
+	return Stats{Clients: p.Clients.Stats(), Engines: p.Engines.Stats(), Refused: p.drops.refused.Stats()}
 }
 
 // Stats answers the numbers of now.
 func (t *Task) Stats() Stats {
-	return Stats{Clients: t.Clients.Stats(), Engines: t.Engines.Stats(), Refused: t.bad.refused.Stats()}
+	return Stats{Clients: t.Clients.Stats(), Engines: t.Engines.Stats(), Refused: t.drops.refused.Stats()}
 }
 
 // Stats answers the numbers of now.
 func (b *Broadcast) Stats() Stats {
-	s := Stats{Clients: b.Clients.Stats(), Refused: b.bad.refused.Stats()}
+	s := Stats{Clients: b.Clients.Stats(), Refused: b.drops.refused.Stats()}
 	for _, leaf := range b.Leaves {
 		s.Engines = s.Engines.Plus(leaf.Stats())
 	}
@@ -40,7 +40,7 @@ func (b *Broadcast) Stats() Stats {
 
 // Scheduling answers what the scheduler says of its tasks; nil for the scheme
 // "pure", which has none. It fails when there is no answer before ctx ends.
-func (t *Task) Scheduling(ctx context.Context) (*scheduler.Stats, error) {
+func (t *Task) SchedulerStats(ctx context.Context) (*scheduler.Stats, error) {
 	if t.sched == nil {
 		return nil, nil
 	}

@@ -17,7 +17,7 @@ type Task struct {
 
 	o     Options
 	sched *scheduler.Scheduler // nil when pure
-	bad   complaints
+	drops dropLog
 }
 
 // SchemePure is the scheme that needs no scheduler: no dependencies, targets,
@@ -34,11 +34,11 @@ func CheckScheme(name string) error {
 
 // nobody is the routing id of tasks whose replies nobody awaits. No peer of a
 // ROUTER can have it.
-var nobody = []byte("\x00hub")
+var noClient = []byte("\x00hub")
 
 // NewTask makes the queue. scheme and hwm are the scheduler's, or SchemePure.
 func NewTask(scheme string, hwm int, o Options) (*Task, error) {
-	t := &Task{o: o, bad: complaints{log: o.Log}}
+	t := &Task{o: o, drops: dropLog{log: o.Log}}
 	if scheme == SchemePure {
 		t.Clients = o.clientSocket("task_in", t.pureFromClient)
 		t.Engines = o.engineSocket(sockets.Dealer, "task_out", t.pureFromEngine)
@@ -58,7 +58,7 @@ func NewTask(scheme string, hwm int, o Options) (*Task, error) {
 			connected(uuid)
 		}
 	}
-	o.settle = t.sched.Settle
+	o.processPending = t.sched.ProcessPending
 	t.Clients = o.clientSocket("task_in", t.fromClient)
 	t.Engines = o.engineSocket(sockets.Router, "task_out", t.fromEngine)
 	return t, nil
@@ -91,18 +91,18 @@ func (t *Task) EngineDown(uuid string) {
 // owns the frames, which begin at the delimiter.
 func (t *Task) Submit(msg [][]byte) error {
 	if t.sched == nil {
-		return t.pureSubmit(nobody, msg)
+		return t.pureSubmit(noClient, msg)
 	}
-	if err := t.sched.Submit(nobody, msg); err != nil {
+	if err := t.sched.Submit(noClient, msg); err != nil {
 		return err
 	}
-	t.sched.Settle()
+	t.sched.ProcessPending()
 	return nil
 }
 
 func (t *Task) fromClient(c *sockets.Conn, frames [][]byte) {
 	if err := t.sched.Submit(c.Identity(), sockets.Retain(frames)); err != nil {
-		t.bad.drop(c.RemoteAddr(), err)
+		t.drops.drop(c.RemoteAddr(), err)
 		return
 	}
 	c.Trust()
@@ -116,7 +116,7 @@ func (t *Task) fromEngine(c *sockets.Conn, frames [][]byte) {
 		err = t.sched.Result(string(c.Identity()), sockets.Retain(frames[1:]))
 	}
 	if err != nil {
-		t.bad.drop(c.RemoteAddr(), err)
+		t.drops.drop(c.RemoteAddr(), err)
 		return
 	}
 	c.Trust()
@@ -136,7 +136,7 @@ func (l *taskLink) ToEngine(uuid string, client []byte, msg [][]byte) error {
 	if e == nil {
 		return sockets.ErrNoPeer
 	}
-	return e.Enqueue(l.with(client, msg)...)
+	return e.Enqueue(l.prepend(client, msg)...)
 }
 
 func (l *taskLink) ToClient(client []byte, engine string, msg [][]byte) {
@@ -145,11 +145,11 @@ func (l *taskLink) ToClient(client []byte, engine string, msg [][]byte) {
 		return
 	}
 	if engine != "" {
-		msg = l.with([]byte(engine), msg)
+		msg = l.prepend([]byte(engine), msg)
 	}
 	c.ExpectReplies(-1)
 	if err := c.Enqueue(msg...); err != nil {
-		l.bad.log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
+		l.drops.log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
 	}
 }
 
@@ -159,7 +159,7 @@ func (l *taskLink) NoReply(client []byte) {
 	}
 }
 
-func (l *taskLink) with(first []byte, msg [][]byte) [][]byte {
+func (l *taskLink) prepend(first []byte, msg [][]byte) [][]byte {
 	l.frames = append(append(l.frames[:0], first), msg...)
 	return l.frames
 }

@@ -17,29 +17,8 @@ const (
 
 // fulfils tells whether an ended task counts for the dependency; if not, it
 // counts against it.
-func fulfils(d *wire.Dependency, o outcome) bool {
+func satisfies(d *wire.Dependency, o outcome) bool {
 	return o == completed && d.Success || o == failed && d.Failure
-}
-
-// met tells whether the dependency is fulfilled, given how each id ended.
-func met(d *wire.Dependency, end func(id string) outcome) bool {
-	for _, id := range d.IDs {
-		if fulfils(d, end(id)) != d.All {
-			return !d.All
-		}
-	}
-	return d.All || d.Empty()
-}
-
-// unreachable tells whether it can never be fulfilled any more.
-func unreachable(d *wire.Dependency, end func(id string) outcome) bool {
-	for _, id := range d.IDs {
-		o := end(id)
-		if blocks := o != pending && !fulfils(d, o); blocks == d.All {
-			return d.All
-		}
-	}
-	return !d.All && !d.Empty()
 }
 
 // progress counts towards a dependency as tasks end, so that each end costs
@@ -47,7 +26,7 @@ func unreachable(d *wire.Dependency, end func(id string) outcome) bool {
 // progress is met.
 type progress struct {
 	wire.Dependency
-	met, blocked int // ended ids that count for it, against it
+	satisfied, blocked int // ended ids that count for it, against it
 }
 
 // newProgress answers nil for a dependency without ids.
@@ -60,9 +39,9 @@ func newProgress(d wire.Dependency) *progress {
 	return &progress{Dependency: d}
 }
 
-func (p *progress) ended(o outcome) {
-	if fulfils(&p.Dependency, o) {
-		p.met++
+func (p *progress) count(o outcome) {
+	if satisfies(&p.Dependency, o) {
+		p.satisfied++
 	} else {
 		p.blocked++
 	}
@@ -73,12 +52,12 @@ func (p *progress) fulfilled() bool {
 	case p == nil:
 		return true
 	case p.All:
-		return p.met == len(p.IDs)
+		return p.satisfied == len(p.IDs)
 	}
-	return p.met > 0
+	return p.satisfied > 0
 }
 
-func (p *progress) hopeless() bool {
+func (p *progress) unsatisfiable() bool {
 	switch {
 	case p == nil:
 		return false

@@ -30,7 +30,7 @@ func FuzzMessages(f *testing.F) {
 		return [][]byte{[]byte(wire.Delimiter), {}, header, parent, metadata, []byte("{}")}
 	}
 	f.Fuzz(func(t *testing.T, header, metadata, answer []byte) {
-		w := &counting{answers: map[string]int{}}
+		w := &answerCounter{answers: map[string]int{}}
 		s, err := New(Options{Session: session, Link: w, Monitor: w, Log: hclog.NewNullLogger()})
 		if err != nil {
 			t.Fatal(err)
@@ -40,12 +40,12 @@ func FuzzMessages(f *testing.F) {
 		}
 		_ = s.Submit([]byte("C"), frames([]byte(`{"msg_id": "a"}`), []byte("{}"), []byte("{}")))
 		_ = s.Submit([]byte("C"), frames(header, []byte("{}"), metadata)) // refused or not
-		s.Settle()
+		s.ProcessPending()
 		for range 20 {
 			for i := range 2 {
 				_ = s.Result(fmt.Sprint("U", i), frames([]byte("{}"), []byte(`{"msg_id": "a"}`), []byte(`{"status": "ok"}`)))
 				_ = s.Result(fmt.Sprint("U", i), frames([]byte("{}"), header, answer))
-				s.Settle()
+				s.ProcessPending()
 			}
 		}
 		for i := range 2 {
@@ -60,17 +60,17 @@ func FuzzMessages(f *testing.F) {
 }
 
 // counting is a Link and a Monitor that counts answers by their parents.
-type counting struct{ answers map[string]int }
+type answerCounter struct{ answers map[string]int }
 
-func (*counting) ToEngine(string, []byte, [][]byte) error { return nil }
-func (c *counting) ToClient(_ []byte, _ string, msg [][]byte) {
+func (*answerCounter) ToEngine(string, []byte, [][]byte) error { return nil }
+func (c *answerCounter) ToClient(_ []byte, _ string, msg [][]byte) {
 	const parent = 3
 	if h, err := wire.PeekHeader(msg[parent]); err == nil {
 		c.answers[h.MsgID]++
 	}
 }
-func (*counting) NoReply([]byte)                         {}
-func (*counting) Flush()                                 {}
-func (*counting) Submitted([][]byte, monitor.Submission) {}
-func (*counting) Assigned(string, string)                {}
-func (*counting) Answered([][]byte, monitor.Answer)      {}
+func (*answerCounter) NoReply([]byte)                         {}
+func (*answerCounter) Flush()                                 {}
+func (*answerCounter) Submitted([][]byte, monitor.Submission) {}
+func (*answerCounter) Assigned(string, string)                {}
+func (*answerCounter) Answered([][]byte, monitor.Answer)      {}

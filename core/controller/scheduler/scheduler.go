@@ -50,26 +50,26 @@ type Options struct {
 // the goroutine of whoever calls it first: a message needs no other goroutine to
 // be woken, and what many readers have brought is handled in one go.
 type Scheduler struct {
-	session *wire.Session
-	link    Link
-	monitor monitor.Tasks
-	log     hclog.Logger
-	inbox   inbox
-	room    gate
-	asks    chan chan<- Stats
-	done    chan struct{}
+	session       *wire.Session
+	link          Link
+	monitor       monitor.Tasks
+	log           hclog.Logger
+	inbox         inbox
+	memory        byteLimiter
+	statsRequests chan chan<- Stats
+	done          chan struct{}
 
 	// turn is held by who runs the machine. It guards what follows.
-	turn    sync.Mutex
+	running sync.Mutex
 	machine *machine
-	spare   []event   // for the inbox
-	armed   time.Time // the alarm that Run waits for; zero is none
+	spare   []message // for the inbox
+	alarm   time.Time // the alarm that Run waits for; zero is none
 }
 
 const (
 	inboxSize       = 1024 // messages that wait for the machine before their readers do
 	batchSize       = 256  // messages between two flushes
-	settleRounds    = 8    // batches of others that a reader handles in a row
+	maxRounds       = 8    // batches of others that a reader handles in a row
 	defaultMaxBytes = 4 << 30
 )
 
@@ -84,22 +84,22 @@ func New(o Options) (*Scheduler, error) {
 	}
 	s := &Scheduler{
 		session: o.Session, link: o.Link, monitor: o.Monitor, log: o.Log,
-		inbox: inbox{wake: make(chan struct{}, 1)}, asks: make(chan chan<- Stats), done: make(chan struct{}),
+		inbox: inbox{wakeup: make(chan struct{}, 1)}, statsRequests: make(chan chan<- Stats), done: make(chan struct{}),
 	}
-	s.room.limit = o.MaxBytes
-	if s.room.limit <= 0 {
-		s.room.limit = defaultMaxBytes
+	s.memory.limit = o.MaxBytes
+	if s.memory.limit <= 0 {
+		s.memory.limit = defaultMaxBytes
 	}
-	s.room.changed.L = &s.room.mu
+	s.memory.changed.L = &s.memory.mu
 	rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	s.machine = newMachine(o.Scheme, hwm, effectsOf{s}, o.Log, rng)
+	s.machine = newMachine(o.Scheme, hwm, messenger{s}, o.Log, rng)
 	return s, nil
 }
 
 // Run handles timeouts, engines' comings and goings, and what Settle has left,
 // until ctx ends. It is called once.
 func (s *Scheduler) Run(ctx context.Context) error {
-	defer s.room.open()
+	defer s.memory.disable()
 	defer close(s.done)
 	defer s.inbox.close()
 	alarm := time.NewTimer(time.Hour)
@@ -108,47 +108,47 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.inbox.wake:
-			s.Settle()
+		case <-s.inbox.wakeup:
+			s.ProcessPending()
 		case <-alarm.C:
-			s.turn.Lock()
+			s.running.Lock()
 			s.machine.expire(time.Now())
 			s.link.Flush()
-			s.turn.Unlock()
-		case answer := <-s.asks:
-			s.turn.Lock()
+			s.running.Unlock()
+		case answer := <-s.statsRequests:
+			s.running.Lock()
 			st := s.stats()
-			s.turn.Unlock()
+			s.running.Unlock()
 			answer <- st
 		}
-		s.turn.Lock()
+		s.running.Lock()
 		at, any := s.machine.nextAlarm()
-		s.armed = at
-		s.turn.Unlock()
+		s.alarm = at
+		s.running.Unlock()
 		if any {
 			alarm.Reset(time.Until(at))
 		}
-		s.Settle() // what came while the turn was Run's
+		s.ProcessPending() // what came while the turn was Run's
 	}
 }
 
 // Settle handles what has been handed over, unless another goroutine is at it
 // and sees to that too.
-func (s *Scheduler) Settle() {
-	for range settleRounds {
-		if s.inbox.empty() || !s.turn.TryLock() {
+func (s *Scheduler) ProcessPending() {
+	for range maxRounds {
+		if s.inbox.empty() || !s.running.TryLock() {
 			return // who has the turn looks again when it has given it up
 		}
-		s.work()
-		s.turn.Unlock()
+		s.process()
+		s.running.Unlock()
 	}
-	s.inbox.stir()
+	s.inbox.wake()
 }
 
 // work handles what waits in the inbox. A lost engine goes after the replies
 // that it had sent, and before the tasks that came with them. The caller has
 // the turn.
-func (s *Scheduler) work() {
+func (s *Scheduler) process() {
 	events, news := s.inbox.take(s.spare)
 	for _, n := range news {
 		switch n.what {
@@ -160,7 +160,7 @@ func (s *Scheduler) work() {
 			for i, ev := range events {
 				if ev.reply != nil {
 					s.handle(ev)
-					events[i] = event{}
+					events[i] = message{}
 				}
 			}
 			s.machine.engineDown(n.uuid)
@@ -175,18 +175,18 @@ func (s *Scheduler) work() {
 	s.link.Flush()
 	clear(events)
 	s.spare = events[:0]
-	if at, any := s.machine.nextAlarm(); any && (s.armed.IsZero() || at.Before(s.armed)) {
-		s.armed = at
-		s.inbox.stir()
+	if at, any := s.machine.nextAlarm(); any && (s.alarm.IsZero() || at.Before(s.alarm)) {
+		s.alarm = at
+		s.inbox.wake()
 	}
 }
 
-func (s *Scheduler) handle(ev event) {
+func (s *Scheduler) handle(ev message) {
 	switch {
 	case ev.task != nil:
 		if !s.machine.submit(ev.task) {
-			s.room.leave(ev.task.size)
-			s.machine.tally.duplicates++
+			s.memory.release(ev.task.size)
+			s.machine.counters.duplicates++
 			s.link.NoReply(ev.task.client)
 			s.log.Warn("task dropped: its msg_id was submitted before", "msg_id", ev.task.id)
 		}
@@ -217,12 +217,12 @@ func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
 		return fmt.Errorf("task dropped: %w", err)
 	}
 	t := newTask(client, msg, m.Header, header.MsgID, meta)
-	if !s.room.tryEnter(t.size) {
-		s.Settle() // what this reader has brought may make room
-		s.room.enter(t.size)
+	if !s.memory.tryAcquire(t.size) {
+		s.ProcessPending() // what this reader has brought may make room
+		s.memory.acquire(t.size)
 	}
 	s.monitor.Submitted(msg, monitor.Submission{ID: header.MsgID, Session: header.Session, Date: header.Date, Label: meta.Label})
-	return s.post(event{task: t})
+	return s.post(message{task: t})
 }
 
 // Result takes an engine's reply, for Settle to handle: frames from the
@@ -240,7 +240,7 @@ func (s *Scheduler) Result(engine string, msg [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("reply dropped: %w", err)
 	}
-	return s.post(event{reply: &reply{
+	return s.post(message{reply: &reply{
 		engine: engine, msg: msg,
 		answer: monitor.Answer{ID: parent.MsgID, Status: meta.Status, Engine: meta.Engine, Started: meta.Started},
 		ok:     meta.Status == "ok" || meta.Status == "", unmet: meta.DependenciesUnmet,
@@ -248,36 +248,36 @@ func (s *Scheduler) Result(engine string, msg [][]byte) error {
 }
 
 // post hands a message over. When very many wait, it first helps to handle them.
-func (s *Scheduler) post(ev event) error {
+func (s *Scheduler) post(ev message) error {
 	n, ok := s.inbox.put(ev)
 	if !ok {
 		return errors.New("message dropped: the task queue has stopped")
 	}
 	if n >= inboxSize {
-		s.turn.Lock()
-		s.work()
-		s.turn.Unlock()
-		s.Settle()
+		s.running.Lock()
+		s.process()
+		s.running.Unlock()
+		s.ProcessPending()
 	}
 	return nil
 }
 
 // EngineUp adds a registered engine. A task submitted after it returned sees
 // the engine. It never waits.
-func (s *Scheduler) EngineUp(uuid string) { s.inbox.tell(engineEvent{uuid, up}) }
+func (s *Scheduler) EngineUp(uuid string) { s.inbox.putEngine(engineEvent{uuid, up}) }
 
 // EngineBack tells that a registered engine's connection is there again.
-func (s *Scheduler) EngineBack(uuid string) { s.inbox.tell(engineEvent{uuid, back}) }
+func (s *Scheduler) EngineBack(uuid string) { s.inbox.putEngine(engineEvent{uuid, back}) }
 
 // EngineDown removes an engine. Replies that it sent before are still taken.
-func (s *Scheduler) EngineDown(uuid string) { s.inbox.tell(engineEvent{uuid, down}) }
+func (s *Scheduler) EngineDown(uuid string) { s.inbox.putEngine(engineEvent{uuid, down}) }
 
 // effectsOf turns the machine's decisions into messages.
-type effectsOf struct{ *Scheduler }
+type messenger struct{ *Scheduler }
 
-func (s effectsOf) assign(uuid string, t *task) error {
+func (s messenger) assign(uuid string, t *task) error {
 	if t.round != t.sentRound {
-		if err := s.renew(t); err != nil {
+		if err := s.resign(t); err != nil {
 			return err
 		}
 	}
@@ -290,7 +290,7 @@ func (s effectsOf) assign(uuid string, t *task) error {
 
 // renew changes the bytes of a task that goes to engines a second time, for
 // they drop messages that they have seen. Its metadata gets one more key.
-func (s effectsOf) renew(t *task) error {
+func (s messenger) resign(t *task) error {
 	m, err := wire.Parse(t.msg)
 	if err != nil {
 		return err
@@ -313,25 +313,25 @@ func (s effectsOf) renew(t *task) error {
 	return nil
 }
 
-func (s effectsOf) relay(t *task, r *reply) {
-	s.room.leave(t.size)
+func (s messenger) relay(t *task, r *reply) {
+	s.memory.release(t.size)
 	s.link.ToClient(t.client, r.engine, r.msg)
 	s.monitor.Answered(r.msg, r.answer)
 }
 
-func (s effectsOf) fail(t *task, ename string) {
-	s.answer(t, "", nil, wire.NewRemoteError(ename, ""))
+func (s messenger) fail(t *task, ename string) {
+	s.replyError(t, "", nil, wire.NewRemoteError(ename, ""))
 }
 
-func (s effectsOf) lost(t *task, uuid string) {
-	s.answer(t, uuid, map[string]string{
+func (s messenger) lost(t *task, uuid string) {
+	s.replyError(t, uuid, map[string]string{
 		"status": "error", "engine": uuid, "date": wire.FormatDate(time.Now()),
 	}, wire.NewRemoteError("EngineError", fmt.Sprintf("Engine b'%s' died while running task '%s'", uuid, t.id)))
 }
 
 // answer replies to a task in an engine's stead.
-func (s effectsOf) answer(t *task, engine string, metadata any, cause *wire.RemoteError) {
-	s.room.leave(t.size)
+func (s messenger) replyError(t *task, engine string, metadata any, cause *wire.RemoteError) {
+	s.memory.release(t.size)
 	m, err := s.session.Message("apply_reply", t.header, metadata, cause)
 	if err != nil {
 		s.log.Error("a task's error could not be packed, its client gets no reply", "msg_id", t.id, "error", err)
@@ -350,19 +350,19 @@ func (s effectsOf) answer(t *task, engine string, metadata any, cause *wire.Remo
 // gate bounds the bytes of tasks that have not ended. A client whose task has
 // to wait is not read any further, so the network holds it back. What it sent
 // before runs on and makes room, for tasks depend on earlier ones only.
-type gate struct {
-	limit   int64
-	mu      sync.Mutex
-	held    int64
-	closed  bool
-	changed sync.Cond
+type byteLimiter struct {
+	limit    int64
+	mu       sync.Mutex
+	held     int64
+	disabled bool
+	changed  sync.Cond
 }
 
 // tryEnter is enter for who must not wait; false is no room.
-func (g *gate) tryEnter(n int64) bool {
+func (g *byteLimiter) tryAcquire(n int64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.held >= g.limit && !g.closed {
+	if g.held >= g.limit && !g.disabled {
 		return false
 	}
 	g.held += n
@@ -370,16 +370,16 @@ func (g *gate) tryEnter(n int64) bool {
 }
 
 // enter waits while the bytes held reach the limit: one task may go over it.
-func (g *gate) enter(n int64) {
+func (g *byteLimiter) acquire(n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for g.held >= g.limit && !g.closed {
+	for g.held >= g.limit && !g.disabled {
 		g.changed.Wait()
 	}
 	g.held += n
 }
 
-func (g *gate) leave(n int64) {
+func (g *byteLimiter) release(n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	full := g.held >= g.limit
@@ -390,9 +390,9 @@ func (g *gate) leave(n int64) {
 }
 
 // open lets everybody through for good.
-func (g *gate) open() {
+func (g *byteLimiter) disable() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.closed = true
+	g.disabled = true
 	g.changed.Broadcast()
 }

@@ -22,7 +22,7 @@ func TestPoolAgreesWithScheme(t *testing.T) {
 			p := newPool(name, rng)
 			var in, out []*engine
 			for i := range 12 {
-				out = append(out, &engine{number: uint32(i + 1), used: int64(i), slot: -1})
+				out = append(out, &engine{number: uint32(i + 1), lastUse: int64(i), poolIndex: -1})
 			}
 			clock := int64(100)
 			for step := range 400 {
@@ -41,7 +41,7 @@ func TestPoolAgreesWithScheme(t *testing.T) {
 					e := in[rng.IntN(len(in))]
 					e.load = rng.IntN(4)
 					clock++
-					e.used = clock
+					e.lastUse = clock
 					p.changed(e)
 				}
 				if len(in) == 0 {

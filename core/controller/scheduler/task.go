@@ -24,25 +24,25 @@ type task struct {
 	id     string   // msg_id
 	size   int64    // bytes of msg as it came
 
-	arrival       uint64 // orders tasks as they came
-	after, follow *progress
-	retries       int
-	timeout       time.Duration // limit of each wait; 0 is none
-	wants         []string      // uuids of the engines asked for, until aimed
-	targets       []*engine     // the engines asked for; nil is any
-	spent, unfit  []*engine     // engines where it failed, and that refused it
+	arrival              uint64 // orders tasks as they came
+	after, follow        *progress
+	retries              int
+	timeout              time.Duration // limit of each wait; 0 is none
+	targetUUIDs          []string      // uuids of the engines asked for, until aimed
+	targets              []*engine     // the engines asked for; nil is any
+	failedOn, rejectedBy []*engine     // engines where it failed, and that refused it
 
 	round     int // how often all engines had their turn
 	sentRound int // for which round msg is made
 
-	engine     *engine // where it runs
-	slot       int     // index in engine.running
-	class      *class  // where it waits
-	place      int     // in class.waiting, which knows what it means
-	later      int     // likewise
-	deadline   time.Time
-	alarm      int // index in machine.alarms, or -1
-	dependants []dependant
+	engine       *engine // where it runs
+	runningIndex int     // index in engine.running
+	class        *class  // where it waits
+	fifoIndex    int     // in class.waiting, which knows what it means
+	lateIndex    int     // likewise
+	deadline     time.Time
+	alarmIndex   int // index in machine.alarms, or -1
+	dependants   []dependant
 }
 
 // newTask makes a task of a verified message. Reader goroutines call it.
@@ -54,14 +54,14 @@ func newTask(client []byte, msg [][]byte, header []byte, id string, meta wire.Me
 	return &task{
 		size: size, client: client, msg: msg, header: header, id: id,
 		after: newProgress(meta.After), follow: newProgress(meta.Follow),
-		retries: meta.Retries, timeout: seconds(meta.Timeout), wants: meta.Targets, alarm: -1,
+		retries: meta.Retries, timeout: seconds(meta.Timeout), targetUUIDs: meta.Targets, alarmIndex: -1,
 	}
 }
 
 // again lets a task run on engines where it has failed: it failed on all.
-func (t *task) again() {
-	if len(t.spent) > 0 {
-		t.spent = nil
+func (t *task) allowAllEngines() {
+	if len(t.failedOn) > 0 {
+		t.failedOn = nil
 		t.round++
 	}
 }
@@ -80,24 +80,24 @@ type dependant struct {
 
 // engine is a registered engine.
 type engine struct {
-	uuid    string
-	number  uint32 // counts from 1, never used again
-	load    int    // tasks outstanding
-	used    int64  // orders engines by last use
-	slot    int    // index in the pool; -1 when not there
-	away    bool   // its connection is lost for now
-	gone    bool   // unregistered
-	running []*task
-	classes []*class // narrow classes with waiting tasks that admit it
+	uuid        string
+	number      uint32 // counts from 1, never used again
+	load        int    // tasks outstanding
+	lastUse     int64  // orders engines by last use
+	poolIndex   int    // index in the pool; -1 when not there
+	unreachable bool   // its connection is lost for now
+	removed     bool   // unregistered
+	running     []*task
+	classes     []*class // narrow classes with waiting tasks that admit it
 }
 
 // class is the queue of ready tasks that the same engines may take. It exists
 // while tasks wait in it; the class "any engine" always.
 type class struct {
-	key     string
-	waiting line
-	members []*engine // narrow: only these; nil: any engine but those
-	barred  []*engine
+	key      string
+	waiting  fifo
+	members  []*engine // narrow: only these; nil: any engine but those
+	excluded []*engine
 }
 
-func newClass(key string) *class { return &class{key: key, waiting: newLine()} }
+func newClass(key string) *class { return &class{key: key, waiting: newFIFO()} }

@@ -10,16 +10,16 @@ import (
 )
 
 // gatherings are the coalescing broadcasts whose replies have not all come.
-type gatherings struct {
+type coalescing struct {
 	mu      sync.Mutex
-	waiting map[gatherKey]*gathering
+	waiting map[collectionKey]*collection
 }
 
-type gatherKey struct{ client, original string }
+type collectionKey struct{ client, original string }
 
 // gathering collects the replies to one broadcast.
-type gathering struct {
-	key     gatherKey
+type collection struct {
+	key     collectionKey
 	kind    string   // msg_type of the request
 	header  []byte   // its packed header
 	targets []target // in the order of the reply's buffers
@@ -30,9 +30,9 @@ type gathering struct {
 }
 
 // begin waits for the replies to r.
-func (b *Broadcast) begin(r *request) {
-	g := &gathering{
-		key: gatherKey{string(r.client), r.meta.OriginalMsgID}, kind: r.kind,
+func (b *Broadcast) startCollecting(r *request) {
+	g := &collection{
+		key: collectionKey{string(r.client), r.meta.OriginalMsgID}, kind: r.kind,
 		header: append([]byte(nil), r.m.Header...), missing: map[string]int{},
 	}
 	for _, targets := range r.byLeaf {
@@ -51,7 +51,7 @@ func (b *Broadcast) begin(r *request) {
 
 // collect takes one engine's reply, which it owns, and answers the client when
 // it was the last.
-func (b *Broadcast) collect(key gatherKey, engine string, m wire.Message) {
+func (b *Broadcast) collect(key collectionKey, engine string, m wire.Message) {
 	b.mu.Lock()
 	g := b.waiting[key]
 	done := g != nil && g.add(engine, m)
@@ -73,7 +73,7 @@ func (b *Broadcast) collect(key gatherKey, engine string, m wire.Message) {
 // add reports whether this was the last reply. Upstream answers with the
 // content of the last one, so that errors before it are lost; here the first
 // error decides.
-func (g *gathering) add(engine string, m wire.Message) (last bool) {
+func (g *collection) add(engine string, m wire.Message) (last bool) {
 	i, expected := g.missing[engine]
 	if !expected {
 		return false
@@ -88,7 +88,7 @@ func (g *gathering) add(engine string, m wire.Message) (last bool) {
 }
 
 // join makes one reply of all.
-func (b *Broadcast) join(g *gathering) (wire.Message, error) {
+func (b *Broadcast) join(g *collection) (wire.Message, error) {
 	m := g.replies[g.base]
 	fields, err := object(b.o.Session, m.Metadata)
 	if err != nil {
@@ -102,7 +102,7 @@ func (b *Broadcast) join(g *gathering) (wire.Message, error) {
 	if err != nil {
 		return m, err
 	}
-	rest, err := tail(fields, "broadcast_targets")
+	rest, err := jsonWithout(fields, "broadcast_targets")
 	if err != nil {
 		return m, err
 	}
@@ -120,7 +120,7 @@ func (b *Broadcast) join(g *gathering) (wire.Message, error) {
 // EngineDown answers, in a lost engine's stead, the coalescing broadcasts that
 // wait for it. Clients know by themselves that the others will not be answered.
 func (b *Broadcast) EngineDown(uuid string) {
-	var stranded []*gathering
+	var stranded []*collection
 	b.mu.Lock()
 	for _, g := range b.waiting {
 		if _, waits := g.missing[uuid]; waits {
@@ -129,12 +129,12 @@ func (b *Broadcast) EngineDown(uuid string) {
 	}
 	b.mu.Unlock()
 	for _, g := range stranded {
-		kind, ok := muxAnswer(g.kind)
+		kind, ok := muxReplyType(g.kind)
 		if !ok {
 			kind = "apply_reply"
 		}
 		text := fmt.Sprintf("Engine b'%s' died while running task '%s'", uuid, g.key.original)
-		m, err := b.deathNotice(kind, g.header, g.key.original, true, uuid, text)
+		m, err := b.engineErrorReply(kind, g.header, g.key.original, true, uuid, text)
 		if err != nil {
 			b.o.Log.Error("broadcast: a lost engine's error could not be packed", "msg_id", g.key.original, "error", err)
 			continue

@@ -20,12 +20,12 @@ import (
 )
 
 // books is a Monitor that writes down what it hears.
-type books struct {
+type recorder struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (b *books) Relayed(topic monitor.Topic, engine, client []byte, msg [][]byte) {
+func (b *recorder) Relayed(topic monitor.Topic, engine, client []byte, msg [][]byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	line := fmt.Sprintf("%d %s", topic, engine)
@@ -35,24 +35,24 @@ func (b *books) Relayed(topic monitor.Topic, engine, client []byte, msg [][]byte
 	b.lines = append(b.lines, line)
 }
 
-func (b *books) Submitted(msg [][]byte, s monitor.Submission) {
+func (b *recorder) Submitted(msg [][]byte, s monitor.Submission) {
 	b.Relayed(monitor.InTask, nil, []byte(s.ID), msg)
 }
 
-func (b *books) Answered(msg [][]byte, a monitor.Answer) {
+func (b *recorder) Answered(msg [][]byte, a monitor.Answer) {
 	b.Relayed(monitor.OutTask, []byte(a.Engine), []byte(a.ID), msg)
 }
 
-func (b *books) Assigned(string, string) {}
+func (b *recorder) Assigned(string, string) {}
 
 // sort forgets the order.
-func (b *books) sort() {
+func (b *recorder) sort() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	slices.Sort(b.lines)
 }
 
-func (b *books) want(t *testing.T, lines ...string) {
+func (b *recorder) want(t *testing.T, lines ...string) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -78,15 +78,15 @@ func testSession(t testing.TB, id string) *wire.Session {
 // fixture is what a queue under test needs, and its peers.
 type fixture struct {
 	t         testing.TB
-	books     *books
+	reports   *recorder
 	session   *wire.Session // the peers'
 	connected chan string   // engines as they connect
 }
 
 func newFixture(t testing.TB) (*fixture, Options) {
-	f := &fixture{t: t, books: &books{}, session: testSession(t, "client"), connected: make(chan string, 100)}
+	f := &fixture{t: t, reports: &recorder{}, session: testSession(t, "client"), connected: make(chan string, 100)}
 	return f, Options{
-		Session: testSession(t, "queue"), Monitor: f.books, Log: hclog.NewNullLogger(),
+		Session: testSession(t, "queue"), Monitor: f.reports, Log: hclog.NewNullLogger(),
 		Connected: func(uuid string) { f.connected <- uuid },
 	}
 }
@@ -209,7 +209,7 @@ func TestDirectFrames(t *testing.T) {
 			if got, want := c.next(), with(request, "U"); !slices.EqualFunc(got, want, bytes.Equal) {
 				t.Fatalf("client got %.60q", got)
 			}
-			f.books.want(t, fmt.Sprintf("%d U", d.in), fmt.Sprintf("%d U", d.out))
+			f.reports.want(t, fmt.Sprintf("%d U", d.in), fmt.Sprintf("%d U", d.out))
 		})
 	}
 }
@@ -231,9 +231,9 @@ func TestIOPubFrames(t *testing.T) {
 			if !slices.EqualFunc(got, message, bytes.Equal) {
 				t.Fatalf("client got %.60q", got)
 			}
-			f.books.mu.Lock()
-			defer f.books.mu.Unlock()
-			for _, line := range f.books.lines {
+			f.reports.mu.Lock()
+			defer f.reports.mu.Unlock()
+			for _, line := range f.reports.lines {
 				if line != fmt.Sprintf("%d ", monitor.IOPub) {
 					t.Errorf("monitor heard %q", line)
 				}
@@ -278,7 +278,7 @@ func TestForgeriesGoNoFurther(t *testing.T) {
 	if got := c.next(); !slices.EqualFunc(got, with(good, "U"), bytes.Equal) {
 		t.Fatalf("client got %q", got)
 	}
-	f.books.want(t, fmt.Sprintf("%d U", monitor.In), fmt.Sprintf("%d U", monitor.Out))
+	f.reports.want(t, fmt.Sprintf("%d U", monitor.In), fmt.Sprintf("%d U", monitor.Out))
 	if n := strings.Count(log.String(), "message dropped"); n != 1 || !strings.Contains(log.String(), "127.0.0.1") {
 		t.Errorf("log:\n%s", &log)
 	}
@@ -389,8 +389,8 @@ func TestBroadcastFrames(t *testing.T) {
 				} else {
 					tr.wantEach(sent)
 				}
-				tr.books.sort()
-				tr.books.want(t, booked(5)...)
+				tr.reports.sort()
+				tr.reports.want(t, broadcastReports(5)...)
 			})
 		}
 	}
@@ -398,7 +398,7 @@ func TestBroadcastFrames(t *testing.T) {
 
 // booked is what the monitor hears of a broadcast to engines 0 … n-1: all
 // requests and all replies, in any order of the engines.
-func booked(n int) (lines []string) {
+func broadcastReports(n int) (lines []string) {
 	for _, topic := range []monitor.Topic{monitor.InBroadcast, monitor.OutBroadcast} {
 		for i := range n {
 			lines = append(lines, fmt.Sprintf("%d U%d", topic, i))
@@ -534,9 +534,9 @@ func TestBroadcastSignsOnlyWhatIsGenuine(t *testing.T) {
 }
 
 // TestComplaints logs a host's first dropped message, then one in a minute.
-func TestComplaints(t *testing.T) {
+func TestDropLog(t *testing.T) {
 	var log bytes.Buffer
-	c := complaints{log: hclog.New(&hclog.LoggerOptions{Output: &log})}
+	c := dropLog{log: hclog.New(&hclog.LoggerOptions{Output: &log})}
 	for i := range 3000 {
 		c.drop(&net.TCPAddr{IP: net.IPv4(10, 0, byte(i%2), 1), Port: i}, errors.New("bad"))
 	}

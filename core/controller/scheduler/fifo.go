@@ -3,53 +3,53 @@ package scheduler
 // line is tasks in the order of their arrival. Nearly all come in that order
 // and leave from the front or the middle, each in O(1); those that come back
 // later than others, after a failure, say, stand in a heap beside.
-type line struct {
-	list  []*task // nil where one has left
-	head  int     // index of the first that is there, or len(list)
-	gone  int     // how many were cut off before list: a task's place is gone + its index
-	n     int     // tasks in list
-	later heap[*task]
+type fifo struct {
+	list   []*task // nil where one has left
+	head   int     // index of the first that is there, or len(list)
+	offset int     // how many were cut off before list: a task's place is gone + its index
+	n      int     // tasks in list
+	late   heap[*task]
 }
 
-func newLine() line {
-	return line{later: heap[*task]{
-		less:  func(a, b *task) bool { return a.arrival < b.arrival },
-		place: func(t *task, i int) { t.later = i },
+func newFIFO() fifo {
+	return fifo{late: heap[*task]{
+		less:     func(a, b *task) bool { return a.arrival < b.arrival },
+		setIndex: func(t *task, i int) { t.lateIndex = i },
 	}}
 }
 
-func (l *line) len() int { return l.n + l.later.len() }
+func (l *fifo) len() int { return l.n + l.late.len() }
 
 // first answers the oldest task of a line that is not empty.
-func (l *line) first() *task {
+func (l *fifo) first() *task {
 	switch {
 	case l.n == 0:
-		return l.later.head()
-	case l.later.len() == 0 || l.list[l.head].arrival < l.later.head().arrival:
+		return l.late.head()
+	case l.late.len() == 0 || l.list[l.head].arrival < l.late.head().arrival:
 		return l.list[l.head]
 	}
-	return l.later.head()
+	return l.late.head()
 }
 
-func (l *line) push(t *task) {
+func (l *fifo) push(t *task) {
 	if l.n > 0 && t.arrival < l.list[len(l.list)-1].arrival {
-		l.later.push(t)
+		l.late.push(t)
 		return
 	}
-	t.later, t.place = -1, l.gone+len(l.list)
+	t.lateIndex, t.fifoIndex = -1, l.offset+len(l.list)
 	l.list = append(l.list, t)
 	l.n++
 }
 
-func (l *line) remove(t *task) {
-	if t.later >= 0 {
-		l.later.remove(t.later)
+func (l *fifo) remove(t *task) {
+	if t.lateIndex >= 0 {
+		l.late.remove(t.lateIndex)
 		return
 	}
-	l.list[t.place-l.gone] = nil
+	l.list[t.fifoIndex-l.offset] = nil
 	l.n--
 	if l.n == 0 {
-		l.gone += len(l.list)
+		l.offset += len(l.list)
 		l.list, l.head = l.list[:0], 0
 		return
 	}
@@ -60,7 +60,7 @@ func (l *line) remove(t *task) {
 		l.list = l.list[:last]
 	}
 	if l.head > 64 && l.head > len(l.list)/2 {
-		l.gone += l.head
+		l.offset += l.head
 		n := copy(l.list, l.list[l.head:])
 		clear(l.list[n:])
 		l.list, l.head = l.list[:n], 0
@@ -68,12 +68,12 @@ func (l *line) remove(t *task) {
 }
 
 // all answers the tasks, in no order.
-func (l *line) all() []*task {
+func (l *fifo) all() []*task {
 	all := make([]*task, 0, l.len())
 	for _, t := range l.list[l.head:] {
 		if t != nil {
 			all = append(all, t)
 		}
 	}
-	return append(all, l.later.items...)
+	return append(all, l.late.items...)
 }

@@ -7,10 +7,10 @@ import (
 )
 
 // TestLine compares a line with a sorted list, over random comings and goings.
-func TestLine(t *testing.T) {
+func TestFIFO(t *testing.T) {
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		l := newLine()
+		l := newFIFO()
 		var inside, outside []*task
 		arrivals := uint64(0)
 		for range 2000 {

@@ -27,7 +27,7 @@ type Options struct {
 	Limits       sockets.Limits
 	Log          hclog.Logger
 
-	settle func() // as sockets.Options has it
+	processPending func() // as sockets.Options has it
 }
 
 // engineSocket makes a socket that engines connect to.
@@ -45,7 +45,7 @@ func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*socke
 				o.Disconnected(string(c.Identity()))
 			}
 		},
-		AfterRead: o.settle,
+		AfterRead: o.processPending,
 		Curve:     o.Curve,
 		Limits:    o.Limits,
 		Log:       o.Log,
@@ -55,7 +55,7 @@ func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*socke
 // clientSocket makes the ROUTER that clients connect to.
 func (o *Options) clientSocket(id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
 	return sockets.New(sockets.Router, sockets.Options{
-		Identity: []byte(id), Handler: handler, AfterRead: o.settle, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
+		Identity: []byte(id), Handler: handler, AfterRead: o.processPending, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 	})
 }
 
@@ -86,13 +86,13 @@ func closeAll(linger time.Duration, list ...*sockets.Socket) {
 
 // complaints counts dropped messages and logs them, rarely for each host, so that a
 // broken or hostile peer can't fill the log.
-type complaints struct {
+type dropLog struct {
 	log     hclog.Logger
 	refused wire.Refusals
 	hosts   lograte.Events[string]
 }
 
-func (c *complaints) drop(peer net.Addr, err error) {
+func (c *dropLog) drop(peer net.Addr, err error) {
 	c.refused.Count(err)
 	host, _, splitErr := net.SplitHostPort(peer.String())
 	if splitErr != nil {

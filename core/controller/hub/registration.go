@@ -12,12 +12,12 @@ import (
 
 // registration is an accepted engine that can't be reached yet.
 type registration struct {
-	id      int
-	uuid    string
-	expires time.Time
-	ready   bool
-	held    time.Time // when ready: until when lower ids are waited for
-	passed  bool      // a higher id was announced; nobody waits for this one
+	id         int
+	uuid       string
+	expires    time.Time
+	ready      bool
+	announceBy time.Time // when ready: until when lower ids are waited for
+	passed     bool      // a higher id was announced; nobody waits for this one
 }
 
 // registrations are those under way.
@@ -44,7 +44,7 @@ func (p *registrations) find(id int) (int, bool) {
 }
 
 // of answers the registration of an id, or nil.
-func (p *registrations) of(id int) *registration {
+func (p *registrations) get(id int) *registration {
 	if i, ok := p.find(id); ok {
 		return p.byID[i]
 	}
@@ -65,7 +65,7 @@ func (h *Hub) register(r *request) error {
 		h.log.Error("registration without a uuid ignored", "address", r.remote, "error", err)
 		return nil
 	}
-	id := h.allot(content.ID, content.UUID)
+	id := h.assignID(content.ID, content.UUID)
 	if err := h.checkUUID(content.UUID); err != nil {
 		h.log.Error("registration refused", "uuid", content.UUID, "address", r.remote, "error", err)
 		return h.send(r.peer, "registration_reply", nil, remoteError(err))
@@ -93,33 +93,33 @@ func (h *Hub) checkUUID(uuid string) error {
 
 // allot answers the id that was asked for when it has never been used, else the
 // next one. A refused registration uses an id up as well.
-func (h *Hub) allot(wanted json.RawMessage, uuid string) int {
+func (h *Hub) assignID(wanted json.RawMessage, uuid string) int {
 	id := h.engines.next
 	if len(wanted) > 0 && string(wanted) != "null" {
 		var n int
-		if err := json.Unmarshal(wanted, &n); err == nil && h.free(n) {
+		if err := json.Unmarshal(wanted, &n); err == nil && h.idIsFree(n) {
 			id = n
 		} else {
 			h.log.Warn("requested engine id is not free", "requested", string(wanted), "id", id, "uuid", uuid)
 		}
 	}
 	h.engines.next = max(h.engines.next, id+1)
-	h.changeState()
+	h.markStateChanged()
 	return id
 }
 
-func (h *Hub) free(id int) bool {
-	return id >= 0 && id <= maxID && h.engines.of(id) == nil && h.pending.of(id) == nil
+func (h *Hub) idIsFree(id int) bool {
+	return id >= 0 && id <= maxID && h.engines.get(id) == nil && h.pending.get(id) == nil
 }
 
 // ready notes that a registering engine can be reached.
-func (h *Hub) ready(uuid string) {
+func (h *Hub) engineReady(uuid string) {
 	r := h.pending.byUUID[uuid]
 	if r == nil || r.ready {
 		return
 	}
 	r.ready = true
-	r.held = time.Now().Add(h.o.AnnounceHold)
+	r.announceBy = time.Now().Add(h.o.AnnounceHold)
 }
 
 // announce registers the engines that are ready, lower ids first, and tells
@@ -128,7 +128,7 @@ func (h *Hub) ready(uuid string) {
 func (h *Hub) announce(now time.Time) {
 	last := -1 // the highest id that waits no more: all that are ready below go first
 	for _, r := range h.pending.byID {
-		if r.ready && !r.held.After(now) {
+		if r.ready && !r.announceBy.After(now) {
 			last = r.id
 		}
 	}
@@ -148,9 +148,9 @@ func (h *Hub) announce(now time.Time) {
 		return
 	}
 	for _, r := range entered {
-		h.enter(r)
+		h.addEngine(r)
 	}
-	h.keepState()
+	h.saveStateAndWait()
 	for _, r := range entered {
 		h.log.Info(fmt.Sprintf("registration::finished registering engine %d:%s", r.id, r.uuid))
 		h.o.Registered(r.id, r.uuid)
@@ -159,7 +159,7 @@ func (h *Hub) announce(now time.Time) {
 }
 
 // enter moves a registration into the table.
-func (h *Hub) enter(r *registration) {
+func (h *Hub) addEngine(r *registration) {
 	h.pending.remove(r)
 	h.engines.add(r.id, r.uuid)
 	h.stats.Engines++
@@ -167,7 +167,7 @@ func (h *Hub) enter(r *registration) {
 }
 
 // expire gives up registrations that took too long.
-func (h *Hub) expire(now time.Time) {
+func (h *Hub) expireRegistrations(now time.Time) {
 	var late []*registration
 	for _, r := range h.pending.byID {
 		if !r.ready && !now.Before(r.expires) {
@@ -192,7 +192,7 @@ func (h *Hub) nextDeadline(now time.Time) time.Duration {
 	for _, r := range h.pending.byID {
 		due := r.expires
 		if r.ready {
-			due = r.held
+			due = r.announceBy
 		}
 		if due.Before(next) {
 			next = due
@@ -225,11 +225,11 @@ func (h *Hub) unregister(r *request) error {
 		}
 		return nil
 	}
-	if e := h.engines.of(id); e != nil {
-		h.remove(e, cause)
+	if e := h.engines.get(id); e != nil {
+		h.removeEngine(e, cause)
 		return nil
 	}
-	if p := h.pending.of(id); p != nil {
+	if p := h.pending.get(id); p != nil {
 		h.abandon(p, cause)
 		return nil
 	}
@@ -238,11 +238,11 @@ func (h *Hub) unregister(r *request) error {
 }
 
 // lost handles the loss of an engine by its uuid.
-func (h *Hub) lost(uuid, cause string) {
+func (h *Hub) engineLost(uuid, cause string) {
 	if p := h.pending.byUUID[uuid]; p != nil {
 		h.abandon(p, cause)
 	} else if e := h.engines.registered(uuid); e != nil {
-		h.remove(e, cause)
+		h.removeEngine(e, cause)
 	}
 }
 
@@ -252,26 +252,26 @@ const (
 	causeShutDown     = "it shut down"
 )
 
-func leftItself(cause string) bool { return cause == causeUnregistered || cause == causeShutDown }
+func leftVoluntarily(cause string) bool { return cause == causeUnregistered || cause == causeShutDown }
 
 // remove takes an engine out of the table and tells everybody. Removing it
 // again does nothing.
-func (h *Hub) remove(e *engine, cause string) {
+func (h *Hub) removeEngine(e *engine, cause string) {
 	if !e.live {
 		return
 	}
 	e.live = false
 	h.stats.Engines--
-	if leftItself(cause) {
+	if leftVoluntarily(cause) {
 		h.stats.Left++
 	} else {
 		h.stats.Lost++
 	}
-	h.changeState()
+	h.markStateChanged()
 	h.log.Info(fmt.Sprintf("registration::unregister_engine(%d)", e.id), "uuid", e.uuid, "cause", cause)
 	h.o.Unregistered(e.id, e.uuid, cause)
 	h.notifyEngine("unregistration_notification", e.id, e.uuid)
-	h.strand(e)
+	h.failPending(e)
 }
 
 func (h *Hub) notifyEngine(msgType string, id int, uuid string) {

@@ -14,22 +14,22 @@ import (
 
 // maxUnmade is how many records of tasks that have ended wait in the journal
 // when the database has room for more: who asks for all waits for them.
-const maxUnmade = 1024
+const maxDeferred = 1024
 
 // journal is the tasks whose records are not made yet.
-type journal struct {
+type deferredRecords struct {
 	tasks []*job // in the order they came; made, and passed, are some of them
 	n     int    // of tasks, that are unmade
-	ended jobQueue
+	ended deferredQueue
 	bytes int64 // of those that have ended
 }
 
 // unmade reports whether the record of j is still to be made.
-func (j *job) unmade() bool { return j.request != nil }
+func (j *job) deferred() bool { return j.request != nil }
 
 // add takes in a task whose request just came.
-func (l *journal) add(j *job, request [][]byte) {
-	l.tasks = dense(l.tasks, l.n)
+func (l *deferredRecords) add(j *job, request [][]byte) {
+	l.tasks = compact(l.tasks, l.n)
 	j.request, j.size = request, db.RecordOverhead+sizeOf(request)
 	l.tasks = append(l.tasks, j)
 	l.n++
@@ -37,13 +37,13 @@ func (l *journal) add(j *job, request [][]byte) {
 
 // dense answers a list of jobs of which n are unmade, without the others when these
 // are most of it.
-func dense(list []*job, n int) []*job {
-	if len(list) <= 2*n+maxUnmade {
+func compact(list []*job, n int) []*job {
+	if len(list) <= 2*n+maxDeferred {
 		return list
 	}
 	kept := list[:0]
 	for _, j := range list {
-		if j.unmade() {
+		if j.deferred() {
 			kept = append(kept, j)
 		}
 	}
@@ -52,7 +52,7 @@ func dense(list []*job, n int) []*job {
 }
 
 // remove takes a task out and answers its messages.
-func (l *journal) remove(j *job) (request, reply [][]byte) {
+func (l *deferredRecords) remove(j *job) (request, reply [][]byte) {
 	request, reply = j.request, j.reply
 	j.request, j.reply = nil, nil
 	l.n--
@@ -64,10 +64,10 @@ func (l *journal) remove(j *job) (request, reply [][]byte) {
 }
 
 // answered takes in the reply to an unmade task, and makes room for it.
-func (h *Hub) answered(j *job, topic monitor.Topic, reply [][]byte) {
+func (h *Hub) deferReply(j *job, topic monitor.Topic, reply [][]byte) {
 	j.reply, j.out, j.received = reply, topic, time.Now()
-	h.end(j)
-	l := &h.journal
+	h.endJob(j)
+	l := &h.deferred
 	j.size += sizeOf(reply)
 	l.bytes += j.size
 	l.ended.push(j)
@@ -78,8 +78,8 @@ func (h *Hub) answered(j *job, topic monitor.Topic, reply [][]byte) {
 			l.remove(oldest)
 			delete(h.jobs, oldest.id)
 			h.transient.Pass(oldest.id)
-		case l.ended.n > maxUnmade:
-			h.make(l.ended.pop())
+		case l.ended.n > maxDeferred:
+			h.build(l.ended.pop())
 		default:
 			return
 		}
@@ -87,27 +87,27 @@ func (h *Hub) answered(j *job, topic monitor.Topic, reply [][]byte) {
 }
 
 // make makes the record of a task, if that has not been done.
-func (h *Hub) make(j *job) {
-	if j == nil || !j.unmade() {
+func (h *Hub) build(j *job) {
+	if j == nil || !j.deferred() {
 		return
 	}
-	request, reply := h.journal.remove(j)
+	request, reply := h.deferred.remove(j)
 	if j.ended {
 		delete(h.jobs, j.id)
-		h.transient.Reserve(h.journal.ended.n, h.journal.bytes)
+		h.transient.Reserve(h.deferred.ended.n, h.deferred.bytes)
 	}
-	r, err := h.made(j, request, reply)
+	r, err := h.buildRecord(j, request, reply)
 	if err != nil {
-		h.unreadable(j.topic, err)
+		h.refuseRelayed(j.topic, err)
 		return
 	}
 	if err := h.db.Add(r); err != nil {
-		h.broken("request not recorded", "msg_id", j.id, "error", err)
+		h.databaseFailed("request not recorded", "msg_id", j.id, "error", err)
 	}
 }
 
 // made reads the record of a task from its messages.
-func (h *Hub) made(j *job, request, reply [][]byte) (*db.Record, error) {
+func (h *Hub) buildRecord(j *job, request, reply [][]byte) (*db.Record, error) {
 	m, err := wire.Parse(request)
 	if err != nil {
 		return nil, err
@@ -128,31 +128,31 @@ func (h *Hub) made(j *job, request, reply [][]byte) (*db.Record, error) {
 }
 
 // makeAll makes all records that are to be made, for who may ask for any.
-func (h *Hub) makeAll() {
-	l := &h.journal
+func (h *Hub) buildAll() {
+	l := &h.deferred
 	for _, j := range l.tasks {
-		h.make(j)
+		h.build(j)
 	}
 	clear(l.tasks)
 	l.tasks = l.tasks[:0]
 }
 
 // recorded answers a task's record.
-func (h *Hub) recorded(id string) (*db.Record, error) {
-	h.make(h.jobs[id])
+func (h *Hub) getRecord(id string) (*db.Record, error) {
+	h.build(h.jobs[id])
 	return h.db.Get(id)
 }
 
 // jobQueue is unmade jobs in a row. A job that is made leaves a hole.
-type jobQueue struct {
+type deferredQueue struct {
 	list []*job
 	head int // what is before it was taken
 	n    int // but for holes
 }
 
-func (q *jobQueue) push(j *job) {
-	if len(q.list) > 2*q.n+maxUnmade {
-		q.list, q.head = dense(q.list[q.head:], q.n), 0
+func (q *deferredQueue) push(j *job) {
+	if len(q.list) > 2*q.n+maxDeferred {
+		q.list, q.head = compact(q.list[q.head:], q.n), 0
 	}
 	q.list = append(q.list, j)
 	q.n++
@@ -160,12 +160,12 @@ func (q *jobQueue) push(j *job) {
 
 // pop answers the first one, which must be there and stays counted: it is still
 // unmade.
-func (q *jobQueue) pop() *job {
+func (q *deferredQueue) pop() *job {
 	for {
 		j := q.list[q.head]
 		q.list[q.head] = nil
 		q.head++
-		if j.unmade() {
+		if j.deferred() {
 			return j
 		}
 	}
