@@ -6,30 +6,29 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// outcome is what the scheduler knows of a task's end.
+// outcome is how a task ended, as far as the scheduler knows.
 type outcome uint8
 
 const (
-	pending   outcome = iota // submitted, not finished
-	completed                // finished well
-	failed                   // finished with an error
+	pending   outcome = iota // submitted, not ended
+	completed                // ended without an error
+	failed                   // ended with an error
 )
 
-// fulfils tells whether an ended task counts for the dependency; if not, it
+// satisfies reports whether an ended task counts for the dependency; otherwise it
 // counts against it.
 func satisfies(d *wire.Dependency, o outcome) bool {
 	return o == completed && d.Success || o == failed && d.Failure
 }
 
-// progress counts towards a dependency as tasks end, so that each end costs
-// O(1) however many ids there are. It agrees with met and unreachable. The nil
-// progress is met.
+// progress counts tasks towards a dependency as they end, so that each end costs
+// O(1) however many ids the dependency has. The nil progress is fulfilled.
 type progress struct {
 	wire.Dependency
 	satisfied, blocked int // ended ids that count for it, against it
 }
 
-// newProgress answers nil for a dependency without ids.
+// newProgress returns nil for a dependency without ids.
 func newProgress(d wire.Dependency) *progress {
 	if d.Empty() {
 		return nil

@@ -7,9 +7,9 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// TestProgress ends the tasks of random dependencies in random order; the
-// counting form has to agree with the plain one at each step, and both with
-// the sets of the protocol's text.
+// TestProgress ends the tasks of random dependencies in random order. At each step,
+// progress has to agree with functions that look at all ids, and both with the sets
+// that the protocol describes.
 func TestProgress(t *testing.T) {
 	rng := testRand(t)
 	for range 2000 {
@@ -37,7 +37,8 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// met tells whether the dependency is fulfilled, given how each id ended.
+// refMet reports whether the dependency is fulfilled. end returns how each id
+// ended.
 func refMet(d *wire.Dependency, end func(id string) outcome) bool {
 	for _, id := range d.IDs {
 		if satisfies(d, end(id)) != d.All {
@@ -47,7 +48,7 @@ func refMet(d *wire.Dependency, end func(id string) outcome) bool {
 	return d.All || d.Empty()
 }
 
-// unreachable tells whether it can never be fulfilled any more.
+// refUnsatisfiable reports whether the dependency can never be fulfilled any more.
 func refUnsatisfiable(d *wire.Dependency, end func(id string) outcome) bool {
 	for _, id := range d.IDs {
 		o := end(id)

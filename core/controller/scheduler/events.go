@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// result takes an engine's reply. It answers false when that engine does not
-// run such a task.
+// result takes an engine's reply. It returns false when that engine does not run
+// this task.
 func (m *machine) result(r *reply) bool {
 	t, e := m.tasks[r.answer.ID], m.engines[r.engine]
 	if t == nil || e == nil || t.engine != e {
@@ -31,8 +31,8 @@ func (m *machine) result(r *reply) bool {
 	return true
 }
 
-// retry starts t anew after it failed on e, if it has retries left and there
-// is an engine for it. It prefers engines that have not run it.
+// retry runs t again after it failed on e, if it has retries left and an engine may
+// take it. Engines on which it has not failed are preferred.
 func (m *machine) retry(t *task, e *engine) bool {
 	if t.retries <= 0 {
 		return false
@@ -47,7 +47,7 @@ func (m *machine) retry(t *task, e *engine) bool {
 	return true
 }
 
-// engineUp adds an engine, before all others in the order of use.
+// engineUp adds an engine. It becomes the least recently used one.
 func (m *machine) engineUp(uuid string) {
 	if m.engines[uuid] != nil {
 		return
@@ -62,7 +62,7 @@ func (m *machine) engineUp(uuid string) {
 	m.startWaiting(e)
 }
 
-// engineBack tells that an engine can be sent to (again).
+// engineBack marks an engine as reachable again.
 func (m *machine) engineBack(uuid string) {
 	if e := m.engines[uuid]; e != nil && e.unreachable {
 		e.unreachable = false
@@ -71,7 +71,7 @@ func (m *machine) engineBack(uuid string) {
 	}
 }
 
-// engineDown removes an engine. What it ran is retried or fails at once.
+// engineDown removes an engine. Its tasks are retried or fail at once.
 func (m *machine) engineDown(uuid string) {
 	e := m.engines[uuid]
 	if e == nil {
@@ -95,7 +95,8 @@ func (m *machine) engineDown(uuid string) {
 	m.notifyDependants()
 }
 
-// reclassify moves the tasks for which the loss of e changes who may take them.
+// reclassify reschedules the waiting tasks for which the loss of e changes which
+// engines may take them.
 func (m *machine) reclassify(e *engine) {
 	var moved []*task
 	take := func(c *class) { moved = append(moved, c.waiting.all()...) }
@@ -122,7 +123,7 @@ func (m *machine) reclassify(e *engine) {
 	}
 }
 
-// nextAlarm is when expire wants to be called.
+// nextAlarm returns when expire is to be called; any is false if it need not be.
 func (m *machine) nextAlarm() (at time.Time, any bool) {
 	if m.alarms.len() == 0 {
 		return time.Time{}, false
@@ -138,7 +139,7 @@ func (m *machine) expire(now time.Time) {
 	m.notifyDependants()
 }
 
-// fail ends a task that does not run with an error of the scheduler's own.
+// fail ends a task that is not running with an error of the scheduler.
 func (m *machine) fail(t *task, ename string) {
 	if t.class != nil {
 		m.unqueue(t)
@@ -147,7 +148,7 @@ func (m *machine) fail(t *task, ename string) {
 	m.finish(t, failed, 0)
 }
 
-// end forgets a task and queues the news for those that depend on it.
+// finish forgets a task and lists it for notifyDependants.
 func (m *machine) finish(t *task, o outcome, engine uint32) {
 	if t.alarmIndex >= 0 {
 		m.alarms.remove(t.alarmIndex)
@@ -165,8 +166,8 @@ func (m *machine) finish(t *task, o outcome, engine uint32) {
 	}
 }
 
-// tell tells dependants of ends. They may end in turn; the list grows then,
-// so chains of any length need no recursion.
+// notifyDependants updates the tasks that depend on ended ones. They may end in
+// turn, which makes the list grow, so chains of any length need no recursion.
 func (m *machine) notifyDependants() {
 	for len(m.toNotify) > 0 {
 		news := m.toNotify
@@ -183,14 +184,14 @@ func (m *machine) notifyDependants() {
 	}
 }
 
-// reconsider looks at t again after a task that it depends on has ended.
+// reconsider checks t again after a task that it depends on has ended.
 func (m *machine) reconsider(t *task, on *progress) {
 	switch {
 	case t.engine != nil:
 	case t.after.unsatisfiable() || t.follow.unsatisfiable():
 		m.fail(t, "ImpossibleDependency")
 	case t.class != nil:
-		if on == t.follow { // another engine may have become usable
+		if on == t.follow { // another engine may now be allowed
 			m.unqueue(t)
 			m.schedule(t)
 		}

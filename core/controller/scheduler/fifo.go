@@ -1,12 +1,12 @@
 package scheduler
 
-// line is tasks in the order of their arrival. Nearly all come in that order
-// and leave from the front or the middle, each in O(1); those that come back
-// later than others, after a failure, say, stand in a heap beside.
+// fifo is tasks in the order of their arrival. Nearly all are added in that order
+// and are removed from the front or the middle, each in O(1). Tasks that are added
+// after later ones, for instance after a failure, are in a heap instead.
 type fifo struct {
-	list   []*task // nil where one has left
-	head   int     // index of the first that is there, or len(list)
-	offset int     // how many were cut off before list: a task's place is gone + its index
+	list   []*task // nil where a task was removed
+	head   int     // index of the first task that is present, or len(list)
+	offset int     // how many entries were cut off before list: a task's fifoIndex is offset + its index
 	n      int     // tasks in list
 	late   heap[*task]
 }
@@ -20,7 +20,7 @@ func newFIFO() fifo {
 
 func (l *fifo) len() int { return l.n + l.late.len() }
 
-// first answers the oldest task of a line that is not empty.
+// first returns the oldest task of a fifo that is not empty.
 func (l *fifo) first() *task {
 	switch {
 	case l.n == 0:
@@ -56,7 +56,7 @@ func (l *fifo) remove(t *task) {
 	for l.list[l.head] == nil {
 		l.head++
 	}
-	for last := len(l.list) - 1; l.list[last] == nil; last-- { // push compares with the last
+	for last := len(l.list) - 1; l.list[last] == nil; last-- { // push compares with the last task
 		l.list = l.list[:last]
 	}
 	if l.head > 64 && l.head > len(l.list)/2 {
@@ -67,7 +67,7 @@ func (l *fifo) remove(t *task) {
 	}
 }
 
-// all answers the tasks, in no order.
+// all returns the tasks, in no particular order.
 func (l *fifo) all() []*task {
 	all := make([]*task, 0, l.len())
 	for _, t := range l.list[l.head:] {

@@ -10,9 +10,9 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// FuzzMessages gives tasks and replies with any header and metadata to a
-// scheduler that checks no signatures. Nothing may break it, and each task
-// that it takes gets one answer at most.
+// FuzzMessages gives tasks and replies with any header and metadata to a scheduler
+// that checks no signatures. Nothing may break it, and each task that it accepts
+// gets at most one reply.
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte(`{"msg_id": "b"}`), []byte(`{"after": ["a"], "follow": [], "retries": 2, "targets": ["U0"]}`), []byte(`{"status": "error"}`))
 	f.Add([]byte(`{"msg_id": "b"}`), []byte(`{"follow": {"dependencies": ["a", "a"], "all": false, "success": false, "failure": true}, "timeout": 1e300}`), []byte(`{"dependencies_met": false}`))
@@ -39,7 +39,7 @@ func FuzzMessages(f *testing.F) {
 			s.machine.engineUp(fmt.Sprint("U", i))
 		}
 		_ = s.Submit([]byte("C"), frames([]byte(`{"msg_id": "a"}`), []byte("{}"), []byte("{}")))
-		_ = s.Submit([]byte("C"), frames(header, []byte("{}"), metadata)) // refused or not
+		_ = s.Submit([]byte("C"), frames(header, []byte("{}"), metadata)) // it may be refused
 		s.ProcessPending()
 		for range 20 {
 			for i := range 2 {
@@ -59,7 +59,7 @@ func FuzzMessages(f *testing.F) {
 	})
 }
 
-// counting is a Link and a Monitor that counts answers by their parents.
+// answerCounter is a Link and a Monitor that counts replies by their parents.
 type answerCounter struct{ answers map[string]int }
 
 func (*answerCounter) ToEngine(string, []byte, [][]byte) error { return nil }

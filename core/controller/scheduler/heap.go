@@ -1,16 +1,16 @@
 package scheduler
 
-// heap is a binary heap whose items know their place in it, so that any of
-// them can be removed or moved in O(log n).
+// heap is a binary heap whose items know their index, so that any of them can be
+// removed or moved in O(log n).
 type heap[T any] struct {
 	items    []T
 	less     func(a, b T) bool
-	setIndex func(item T, i int) // tells an item its index; -1 when it leaves
+	setIndex func(item T, i int) // stores an item's index; -1 when it is removed
 }
 
 func (h *heap[T]) len() int { return len(h.items) }
 
-// head answers the least item of a heap that is not empty.
+// head returns the least item of a heap that is not empty.
 func (h *heap[T]) head() T { return h.items[0] }
 
 func (h *heap[T]) push(item T) {
@@ -19,7 +19,7 @@ func (h *heap[T]) push(item T) {
 	h.up(len(h.items) - 1)
 }
 
-// remove takes out the item at index i.
+// remove removes the item at index i.
 func (h *heap[T]) remove(i int) {
 	last := len(h.items) - 1
 	h.setIndex(h.items[i], -1)

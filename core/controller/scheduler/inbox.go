@@ -2,11 +2,11 @@ package scheduler
 
 import "sync"
 
-// inbox is what waits for the machine: messages, and engines' comings and
-// goings. They are taken together, so that each message is seen with what its
-// sender knew to have happened before.
+// inbox holds what waits for the machine: messages, and changes of engines. They
+// are taken together, so that each message is handled after the changes that its
+// sender knew of.
 type inbox struct {
-	wakeup chan struct{} // holds a token when Run is to look
+	wakeup chan struct{} // holds a token when Run is to look at the inbox
 
 	mu       sync.Mutex
 	messages []message
@@ -14,7 +14,7 @@ type inbox struct {
 	closed   bool
 }
 
-// event is a message for the machine: one of the two.
+// message is a task or a reply; the other one is nil.
 type message struct {
 	task  *task
 	reply *reply
@@ -33,8 +33,8 @@ const (
 	down
 )
 
-// put adds a message and answers how many wait; ok is false when nobody will
-// take it any more.
+// put adds a message and returns how many wait; ok is false when the scheduler has
+// ended.
 func (b *inbox) put(ev message) (n int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -45,7 +45,7 @@ func (b *inbox) put(ev message) (n int, ok bool) {
 	return len(b.messages), true
 }
 
-// tell adds news of an engine.
+// putEngine adds a change of an engine.
 func (b *inbox) putEngine(e engineEvent) {
 	b.mu.Lock()
 	b.engines = append(b.engines, e)
@@ -53,7 +53,7 @@ func (b *inbox) putEngine(e engineEvent) {
 	b.wake()
 }
 
-// stir has Run look at what waits.
+// wake makes Run look at the inbox.
 func (b *inbox) wake() {
 	select {
 	case b.wakeup <- struct{}{}:
@@ -61,14 +61,15 @@ func (b *inbox) wake() {
 	}
 }
 
-// empty tells whether nothing waits.
+// empty reports whether nothing waits.
 func (b *inbox) empty() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.messages) == 0 && len(b.engines) == 0
 }
 
-// take takes all that waits; room is used for what comes next.
+// take takes everything that waits. The memory of spare is used for the next
+// messages.
 func (b *inbox) take(room []message) ([]message, []engineEvent) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -9,21 +9,21 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// effects is how a machine acts on the world.
+// effects is what a machine does outside of itself.
 type effects interface {
-	// assign sends a task to an engine. An error means that the engine has
-	// not got it and can't be sent to for now.
+	// assign sends a task to an engine. An error means that the engine did not get
+	// it and is not reachable for now.
 	assign(uuid string, t *task) error
 	// relay sends an engine's reply to the task's client.
 	relay(t *task, r *reply)
-	// fail answers a task that never ran, or can't run again.
+	// fail replies to a task that never ran, or cannot run again, with an error.
 	fail(t *task, ename string)
-	// lost answers a task whose engine went away.
+	// lost replies to a task whose engine was lost.
 	lost(t *task, uuid string)
 }
 
-// machine is the state of the task queue. Its methods are the events; none
-// waits, and all belong to one goroutine.
+// machine is the state of the task queue. Its methods are the events; none of them
+// waits. One goroutine at a time may call them.
 type machine struct {
 	scheme  Scheme
 	hwm     int // tasks outstanding per engine; 0 is unlimited
@@ -34,7 +34,7 @@ type machine struct {
 
 	tasks    map[string]*task // by msg_id, not ended
 	outcomes *outcomes
-	toNotify []ending // tasks whose dependants have not been told yet
+	toNotify []ending // ended tasks whose dependants have not been notified yet
 	arrivals uint64
 	counters counters
 
@@ -46,10 +46,10 @@ type machine struct {
 	pool       pool
 
 	any             *class            // tasks that any engine may take
-	wideClasses     []*class          // waiting tasks that some engines are barred from
-	classes         map[string]*class // all waiting classes but any, by key
+	wideClasses     []*class          // waiting tasks that may not run on some engines
+	classes         map[string]*class // all classes in which tasks wait, except any, by key
 	alarms          heap[*task]       // waiting tasks with a timeout, by deadline
-	warnedNoEngines bool              // it has been said that there are no engines
+	warnedNoEngines bool              // the log says already that there are no engines
 }
 
 type ending struct {
@@ -73,8 +73,8 @@ func newMachine(scheme string, hwm int, fx effects, log hclog.Logger, rng *rand.
 	}
 }
 
-// submit takes a new task. It answers false for a msg_id that was submitted
-// before: messages are not run twice.
+// submit takes a new task. It returns false for a msg_id that was submitted before:
+// no task is run twice.
 func (m *machine) submit(t *task) bool {
 	if _, _, known := m.outcome(t.id); known {
 		return false
@@ -97,7 +97,7 @@ func (m *machine) submit(t *task) bool {
 	return true
 }
 
-// look answers how a task ended, pending while it has not; known is false for
+// outcome returns how a task ended, or pending if it has not; known is false for
 // ids that were never submitted here.
 func (m *machine) outcome(id string) (o outcome, engine uint32, known bool) {
 	if _, active := m.tasks[id]; active {
@@ -106,9 +106,9 @@ func (m *machine) outcome(id string) (o outcome, engine uint32, known bool) {
 	return m.outcomes.get(id)
 }
 
-// watch counts what has ended and registers t with what has not. It answers
-// false for a dependency that can't be: on itself, on an unknown task, or one
-// that nothing fulfils.
+// trackDependency counts the tasks that have ended and registers t with the others.
+// It returns false for a dependency that is not valid: on t itself, on an unknown
+// task, or on neither success nor failure.
 func (m *machine) trackDependency(t *task, p *progress) bool {
 	if !p.Success && !p.Failure {
 		return false
@@ -130,7 +130,8 @@ func (m *machine) trackDependency(t *task, p *progress) bool {
 	return true
 }
 
-// aim resolves the targets of t; false when none of them is registered.
+// resolveTargets finds the engines that t asks for. It returns false when none of
+// them is registered.
 func (m *machine) resolveTargets(t *task) bool {
 	if len(t.targetUUIDs) == 0 {
 		return true
@@ -145,8 +146,8 @@ func (m *machine) resolveTargets(t *task) bool {
 	return len(t.targets) > 0
 }
 
-// schedule runs t, lets it wait for room or for other tasks, or fails it. t
-// neither runs nor waits when it is called.
+// schedule runs t, lets it wait for an engine or for other tasks, or fails it. t
+// must be neither running nor waiting.
 func (m *machine) schedule(t *task) {
 	if t.timeout > 0 && t.alarmIndex < 0 {
 		t.deadline = m.now().Add(t.timeout)
@@ -165,7 +166,8 @@ func (m *machine) schedule(t *task) {
 	}
 }
 
-// place runs t on an engine that c admits and has room, or queues it there.
+// startOrQueue runs t on an engine that c admits and that has capacity, or queues
+// it in c.
 func (m *machine) startOrQueue(t *task, c *class) {
 	for c.waiting.len() == 0 {
 		e := m.pickEngine(c)
@@ -187,8 +189,8 @@ func (m *machine) startOrQueue(t *task, c *class) {
 	c.waiting.push(t)
 }
 
-// pick answers the scheme's choice among the engines that c admits and that
-// have room; nil when there is none.
+// pickEngine returns the scheme's choice among the engines that c admits and that
+// have capacity; nil when there is none.
 func (m *machine) pickEngine(c *class) *engine {
 	if c.members == nil {
 		e := m.pool.pick()
@@ -212,8 +214,8 @@ func (m *machine) pickEngine(c *class) *engine {
 	return choose(m.scheme, candidates, m.rng)
 }
 
-// assign starts t on e, which has room. When e can't be sent to it takes e out
-// of the pool, leaves t as it was and answers false.
+// assign starts t on e, which has capacity. When e is not reachable, assign takes
+// it out of the pool, leaves t as it was and returns false.
 func (m *machine) assign(t *task, e *engine) bool {
 	if err := m.effects.assign(e.uuid, t); err != nil {
 		m.log.Debug("engine can't be sent to, task goes elsewhere", "engine", e.uuid, "msg_id", t.id, "error", err)
@@ -243,11 +245,11 @@ func (m *machine) release(t *task) {
 	e.running = e.running[:last]
 	t.engine = nil
 	e.load--
-	e.unreachable = false // it answered, so it can be reached
+	e.unreachable = false // it replied, so it can be reached
 	m.updatePool(e)
 }
 
-// arrange brings the pool up to date with e.
+// updatePool brings the pool up to date with e.
 func (m *machine) updatePool(e *engine) {
 	room := !e.removed && !e.unreachable && (m.hwm == 0 || e.load < m.hwm)
 	switch {
@@ -260,7 +262,7 @@ func (m *machine) updatePool(e *engine) {
 	}
 }
 
-// fill gives e waiting tasks, oldest first, while it has room.
+// startWaiting starts waiting tasks on e, oldest first, while it has capacity.
 func (m *machine) startWaiting(e *engine) {
 	for e.poolIndex >= 0 {
 		c := m.oldestClass(e)
@@ -275,7 +277,8 @@ func (m *machine) startWaiting(e *engine) {
 	}
 }
 
-// oldest answers the class that admits e and whose head came first.
+// oldestClass returns the class that admits e and whose first task is the oldest;
+// nil when no task waits for e.
 func (m *machine) oldestClass(e *engine) (best *class) {
 	consider := func(c *class) {
 		if best == nil || c.waiting.first().arrival < best.waiting.first().arrival {
@@ -306,7 +309,7 @@ func (m *machine) unqueue(t *task) {
 	}
 }
 
-// open lists a class in which tasks begin to wait; shut undoes it.
+// addClass lists a class in which tasks begin to wait; removeClass is the opposite.
 func (m *machine) addClass(c *class) {
 	m.classes[c.key] = c
 	if c.members == nil {
@@ -335,12 +338,12 @@ func (m *machine) removeClass(c *class) {
 type verdict uint8
 
 const (
-	ready      verdict = iota // there is a class
-	parked                    // it waits for tasks that it follows
+	ready      verdict = iota // a class was found
+	parked                    // the task waits for tasks that it follows
 	impossible                // no engine can ever take it
 )
 
-// classify finds the engines that may take t, whose after is fulfilled.
+// classify finds the engines that may run t, whose after dependency is fulfilled.
 func (m *machine) classify(t *task) (*class, verdict) {
 	t.rejectedBy = slices.DeleteFunc(t.rejectedBy, func(e *engine) bool { return e.removed })
 	t.failedOn = slices.DeleteFunc(t.failedOn, func(e *engine) bool { return e.removed })
@@ -366,9 +369,9 @@ func (m *machine) classify(t *task) (*class, verdict) {
 	return m.class('=', fresh), ready
 }
 
-// wideClass is classify for a task that may run anywhere but on some engines.
-// One that failed on all of them runs on them again, unless it has a timeout:
-// then it waits for another engine until that, as in Python's scheduler.
+// wideClass is classify for a task that may run on all engines but some. A task
+// that failed on all engines may run on them again, unless it has a timeout: then
+// it waits for another engine until the timeout, as in Python's scheduler.
 func (m *machine) wideClass(t *task) (*class, verdict) {
 	if len(m.engines) > 0 && len(t.rejectedBy) == len(m.engines) {
 		return nil, impossible
@@ -389,7 +392,7 @@ func (m *machine) wideClass(t *task) (*class, verdict) {
 	return m.class('-', barred), ready
 }
 
-// class answers the waiting class of these engines, or a new one.
+// class returns the waiting class of these engines, or a new one.
 func (m *machine) class(kind byte, engines []*engine) *class {
 	slices.SortFunc(engines, func(a, b *engine) int { return int(int64(a.number) - int64(b.number)) })
 	key := make([]byte, 1, 1+4*len(engines))
@@ -409,7 +412,7 @@ func (m *machine) class(kind byte, engines []*engine) *class {
 	return c
 }
 
-// admitted answers the engines that t's targets and follow leave.
+// admitted returns the engines that t's targets and its follow dependency allow.
 func (m *machine) admitted(t *task) ([]*engine, verdict) {
 	if t.follow == nil {
 		return slices.Clone(t.targets), ready
@@ -434,7 +437,7 @@ func (m *machine) admitted(t *task) ([]*engine, verdict) {
 		}
 	}
 	if len(engines) == 0 && t.follow.satisfied+t.follow.blocked < len(t.follow.IDs) {
-		return nil, parked // one of the others may still end on a usable engine
+		return nil, parked // another task may still end on an engine that can be used
 	}
 	return engines, ready
 }

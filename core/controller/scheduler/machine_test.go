@@ -15,13 +15,13 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// bench is a machine whose effects are written down.
+// testMachine is a machine whose effects are recorded.
 type testMachine struct {
 	*machine
 	t            testing.TB
 	runs         map[string][]string // engines each task was sent to, in order
 	answers      map[string]string   // "ok", "error" or an ename, once
-	disconnected map[string]bool     // engines that can't be sent to
+	disconnected map[string]bool     // engines that are not reachable
 	clock        time.Time
 }
 
@@ -82,7 +82,7 @@ func (b *testMachine) running(id string) string {
 	return ""
 }
 
-// done lets the engine that runs a task answer it.
+// reply sends a task's reply from the engine that runs it.
 func (b *testMachine) reply(id string, ok bool) {
 	b.t.Helper()
 	if !b.result(&reply{engine: b.running(id), answer: monitor.Answer{ID: id}, ok: ok}) {
@@ -398,8 +398,8 @@ func TestSameTaskTwice(t *testing.T) {
 	}
 }
 
-// TestMachine plays random histories on every scheme and checks what must
-// always hold, and that everything ends.
+// TestMachine plays random histories with every scheme and checks the invariants,
+// and that every task ends.
 func TestMachine(t *testing.T) {
 	for _, scheme := range SchemeNames() {
 		for seed := range uint64(25) {
@@ -485,7 +485,7 @@ func randomTask(rng *rand.Rand, ids, engines []string) wire.Metadata {
 	return meta
 }
 
-// randomReply lets one running task end, fail or be refused.
+// randomReply lets one running task succeed, fail or be rejected by its engine.
 func (b *testMachine) randomReply(rng *rand.Rand) bool {
 	var running []string
 	for id, t := range b.tasks {
@@ -509,7 +509,7 @@ func (b *testMachine) randomReply(rng *rand.Rand) bool {
 	return true
 }
 
-// check holds the machine against its invariants.
+// check checks the machine's invariants.
 func (b *testMachine) check() {
 	b.t.Helper()
 	for uuid, e := range b.engines {

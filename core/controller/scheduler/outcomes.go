@@ -2,17 +2,17 @@ package scheduler
 
 import "hash/maphash"
 
-// ledgerSize is how many finished tasks later ones can depend on.
+// maxOutcomes is how many ended tasks later ones can depend on.
 const maxOutcomes = 1 << 18
 
-// ledger remembers how and where the latest tasks ended. It keeps 64-bit
-// hashes under a random seed instead of ids: about 30 bytes a task.
+// outcomes remembers how and where the latest tasks ended. It keeps 64-bit hashes
+// with a random seed instead of ids: about 30 bytes a task.
 type outcomes struct {
 	seed   maphash.Seed
 	limit  int
 	byHash map[uint64]uint32 // engine number << 2 | outcome
 	ring   []uint64          // in the order of their ends
-	next   int               // the oldest entry, once ring is full
+	next   int               // index of the oldest entry, once ring is full
 }
 
 func newOutcomes(limit int) *outcomes {
@@ -34,7 +34,7 @@ func (l *outcomes) put(id string, o outcome, engine uint32) {
 	l.byHash[key] = engine<<2 | uint32(o)
 }
 
-// get answers how a task ended; known is false for tasks never seen or
+// get returns how a task ended; known is false for tasks that never ended or are
 // forgotten.
 func (l *outcomes) get(id string) (o outcome, engine uint32, known bool) {
 	end, known := l.byHash[maphash.String(l.seed, id)]

@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// pool holds the engines that have room, arranged so that the scheme's choice
-// among all of them costs at most O(log engines).
+// pool holds the engines that have capacity, in a structure in which the scheme's
+// choice among all of them costs at most O(log engines).
 type pool interface {
 	add(e *engine)
 	remove(e *engine)
-	changed(e *engine) // e's load or last use changed
+	changed(e *engine) // e's load or last use has changed
 	pick() *engine     // the scheme's choice, nil when the pool is empty
-	all() []*engine    // in no order; not to be changed
+	all() []*engine    // in no particular order; the caller must not change the slice
 }
 
 func newPool(scheme string, rng *rand.Rand) pool {
@@ -32,7 +32,7 @@ func newPool(scheme string, rng *rand.Rand) pool {
 	}
 }
 
-// ordered serves the schemes that take the first engine of some order.
+// orderedPool is for the schemes that take the first engine in some order.
 type orderedPool struct{ heap heap[*engine] }
 
 func newOrderedPool(less func(a, b *engine) bool) *orderedPool {
@@ -51,14 +51,14 @@ func (o *orderedPool) pick() *engine {
 	return o.heap.head()
 }
 
-// drawn serves the schemes that draw lots.
+// randomPool is for the schemes that draw engines at random.
 type randomPool struct {
 	rng      *rand.Rand
 	engines  []*engine
 	choose   func(*randomPool) *engine
 	weighted bool
 	sums     []float64 // a binary tree: sums[size+i] is the weight of engines[i]
-	size     int       // leaves of the tree, a power of two
+	size     int       // number of leaves of the tree, a power of two
 }
 
 func (d *randomPool) all() []*engine { return d.engines }
@@ -89,8 +89,8 @@ func (d *randomPool) remove(e *engine) {
 
 func (d *randomPool) changed(e *engine) { d.updateWeight(e.poolIndex) }
 
-// weigh brings the tree up to date with slot i. Sums are added up anew on the
-// way to the root, so no rounding error builds up.
+// updateWeight brings the tree up to date with the engine at index i. It adds the
+// sums up anew on the way to the root, so no rounding error accumulates.
 func (d *randomPool) updateWeight(i int) {
 	if !d.weighted {
 		return
@@ -116,7 +116,7 @@ func (d *randomPool) updateWeight(i int) {
 
 func (d *randomPool) drawUniform() *engine { return d.engines[d.rng.IntN(len(d.engines))] }
 
-// older is TwoBin over the pool.
+// pickTwoBin is TwoBin for the pool.
 func (d *randomPool) pickTwoBin() *engine {
 	first, second := d.drawUniform(), d.drawUniform()
 	if second.lastUse < first.lastUse {
@@ -125,7 +125,7 @@ func (d *randomPool) pickTwoBin() *engine {
 	return first
 }
 
-// lighter is Weighted over the pool.
+// pickWeighted is Weighted for the pool.
 func (d *randomPool) pickWeighted() *engine {
 	first, second := d.drawByWeight(), d.drawByWeight()
 	if second.load < first.load {
@@ -147,7 +147,7 @@ func (d *randomPool) drawByWeight() *engine {
 	return d.engines[min(n-d.size, len(d.engines)-1)]
 }
 
-// choose applies the plain scheme to a task's own candidates.
+// choose applies a scheme to the candidates of one task.
 func choose(scheme Scheme, candidates []*engine, rng *rand.Rand) *engine {
 	slices.SortFunc(candidates, func(a, b *engine) int {
 		if a.lastUse < b.lastUse {

@@ -20,15 +20,15 @@ import (
 // engine.
 const Unlimited = -1
 
-// Link is how messages leave. It is used by one goroutine at a time.
+// Link sends the scheduler's messages. One goroutine at a time calls it.
 type Link interface {
-	// ToEngine queues a task. An error means that the engine does not get
-	// it, and that EngineBack will be called when it can be sent to.
+	// ToEngine queues a task. An error means that the engine does not get it, and
+	// that EngineBack will be called when the engine can be reached.
 	ToEngine(uuid string, client []byte, msg [][]byte) error
-	// ToClient queues a reply; engine is "" for one of the scheduler's own.
-	// A client that has left is none of the scheduler's business.
+	// ToClient queues a reply; engine is "" for a reply of the scheduler itself. A
+	// reply to a client that has disconnected is dropped.
 	ToClient(client []byte, engine string, msg [][]byte)
-	// NoReply tells that a task of this client ended without one.
+	// NoReply reports that a task of this client ended without a reply.
 	NoReply(client []byte)
 	// Flush writes what is queued.
 	Flush()
@@ -38,17 +38,17 @@ type Link interface {
 type Options struct {
 	Session  *wire.Session // verifies tasks and replies, signs errors
 	Scheme   string        // "" is DefaultScheme
-	HWM      int           // tasks outstanding per engine: 0 is 1, else Unlimited or a number
-	MaxBytes int64         // of all tasks that have not ended; Submit waits beyond it: 0 is 4 GiB
+	HWM      int           // tasks outstanding per engine: a number, 0 for 1, or Unlimited
+	MaxBytes int64         // limit on the bytes of all tasks that have not ended, beyond which Submit waits: 0 is 4 GiB
 	Link     Link
 	Monitor  monitor.Tasks
 	Log      hclog.Logger
 }
 
-// Scheduler is a running task queue. Submit and Result are for reader
-// goroutines. They only hand over; Settle handles what has been handed over, on
-// the goroutine of whoever calls it first: a message needs no other goroutine to
-// be woken, and what many readers have brought is handled in one go.
+// Scheduler is a running task queue. Submit and Result are for reader goroutines
+// and only put a message into the inbox. ProcessPending then handles the messages
+// of all readers, on the goroutine of the first reader that calls it, so that no
+// other goroutine has to be woken.
 type Scheduler struct {
 	session       *wire.Session
 	link          Link
@@ -59,21 +59,22 @@ type Scheduler struct {
 	statsRequests chan chan<- Stats
 	done          chan struct{}
 
-	// turn is held by who runs the machine. It guards what follows.
+	// running is held by the goroutine that runs the machine. It guards the fields
+	// below.
 	running sync.Mutex
 	machine *machine
-	spare   []message // for the inbox
-	alarm   time.Time // the alarm that Run waits for; zero is none
+	spare   []message // memory for the inbox
+	alarm   time.Time // when Run wakes up for a timeout; zero is never
 }
 
 const (
-	inboxSize       = 1024 // messages that wait for the machine before their readers do
+	inboxSize       = 1024 // messages that may wait before their readers wait, too
 	batchSize       = 256  // messages between two flushes
-	maxRounds       = 8    // batches of others that a reader handles in a row
+	maxRounds       = 8    // batches that a reader handles in a row
 	defaultMaxBytes = 4 << 30
 )
 
-// New makes a Scheduler; Run starts it.
+// New returns a Scheduler; Run starts it.
 func New(o Options) (*Scheduler, error) {
 	if err := CheckScheme(o.Scheme); err != nil {
 		return nil, err
@@ -96,8 +97,8 @@ func New(o Options) (*Scheduler, error) {
 	return s, nil
 }
 
-// Run handles timeouts, engines' comings and goings, and what Settle has left,
-// until ctx ends. It is called once.
+// Run handles timeouts, changes of engines and the messages that ProcessPending has
+// left, until ctx ends. It is called once.
 func (s *Scheduler) Run(ctx context.Context) error {
 	defer s.memory.disable()
 	defer close(s.done)
@@ -128,16 +129,16 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		if any {
 			alarm.Reset(time.Until(at))
 		}
-		s.ProcessPending() // what came while the turn was Run's
+		s.ProcessPending() // messages that came while Run held the mutex
 	}
 }
 
-// Settle handles what has been handed over, unless another goroutine is at it
-// and sees to that too.
+// ProcessPending handles the messages and changes in the inbox. If another
+// goroutine is doing so, it returns at once: that goroutine handles them.
 func (s *Scheduler) ProcessPending() {
 	for range maxRounds {
 		if s.inbox.empty() || !s.running.TryLock() {
-			return // who has the turn looks again when it has given it up
+			return // the goroutine that holds the mutex looks at the inbox again when it has unlocked it
 		}
 		s.process()
 		s.running.Unlock()
@@ -145,9 +146,9 @@ func (s *Scheduler) ProcessPending() {
 	s.inbox.wake()
 }
 
-// work handles what waits in the inbox. A lost engine goes after the replies
-// that it had sent, and before the tasks that came with them. The caller has
-// the turn.
+// process handles everything in the inbox. The loss of an engine comes after the
+// replies that the engine had sent, and before the tasks that came with them. The
+// caller holds s.running.
 func (s *Scheduler) process() {
 	events, news := s.inbox.take(s.spare)
 	for _, n := range news {
@@ -197,9 +198,10 @@ func (s *Scheduler) handle(ev message) {
 	}
 }
 
-// Submit takes a task, or waits until there is room for it, for Settle to handle: frames from the delimiter on, which it now owns, of the
-// client with this routing id. nil is for tasks whose replies nobody awaits.
-// An error says why the message was dropped.
+// Submit puts a task into the inbox, and waits first while tasks take too much
+// memory. client is the routing id of the task's client, nil for a task whose reply
+// nobody waits for. msg begins at the delimiter and belongs to the scheduler from
+// here on. An error says why the message was dropped.
 func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
 	m, err := s.session.Peek(msg)
 	if err != nil {
@@ -218,15 +220,15 @@ func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
 	}
 	t := newTask(client, msg, m.Header, header.MsgID, meta)
 	if !s.memory.tryAcquire(t.size) {
-		s.ProcessPending() // what this reader has brought may make room
+		s.ProcessPending() // the messages that this reader has brought may free memory
 		s.memory.acquire(t.size)
 	}
 	s.monitor.Submitted(msg, monitor.Submission{ID: header.MsgID, Session: header.Session, Date: header.Date, Label: meta.Label})
 	return s.post(message{task: t})
 }
 
-// Result takes an engine's reply, for Settle to handle: frames from the
-// delimiter on, which it now owns. An error says why the message was dropped.
+// Result puts an engine's reply into the inbox. msg begins at the delimiter and
+// belongs to the scheduler from here on. An error says why the message was dropped.
 func (s *Scheduler) Result(engine string, msg [][]byte) error {
 	m, err := s.session.Peek(msg)
 	if err != nil {
@@ -247,7 +249,7 @@ func (s *Scheduler) Result(engine string, msg [][]byte) error {
 	}})
 }
 
-// post hands a message over. When very many wait, it first helps to handle them.
+// post adds a message to the inbox. If very many wait, it helps to handle them.
 func (s *Scheduler) post(ev message) error {
 	n, ok := s.inbox.put(ev)
 	if !ok {
@@ -262,22 +264,23 @@ func (s *Scheduler) post(ev message) error {
 	return nil
 }
 
-// EngineUp adds a registered engine. A task submitted after it returned sees
-// the engine. It never waits.
+// EngineUp adds a registered engine. Tasks submitted after it has returned can run
+// on the engine. It never waits.
 func (s *Scheduler) EngineUp(uuid string) { s.inbox.putEngine(engineEvent{uuid, up}) }
 
-// EngineBack tells that a registered engine's connection is there again.
+// EngineBack reports that a registered engine is connected again.
 func (s *Scheduler) EngineBack(uuid string) { s.inbox.putEngine(engineEvent{uuid, back}) }
 
-// EngineDown removes an engine. Replies that it sent before are still taken.
+// EngineDown removes an engine. Replies that the engine sent before are still
+// accepted.
 func (s *Scheduler) EngineDown(uuid string) { s.inbox.putEngine(engineEvent{uuid, down}) }
 
-// effectsOf turns the machine's decisions into messages.
+// messenger turns the machine's decisions into messages.
 type messenger struct{ *Scheduler }
 
 func (s messenger) assign(uuid string, t *task) error {
 	if t.round != t.sentRound {
-		if err := s.resign(t); err != nil {
+		if err := s.makeUnique(t); err != nil {
 			return err
 		}
 	}
@@ -288,9 +291,9 @@ func (s messenger) assign(uuid string, t *task) error {
 	return nil
 }
 
-// renew changes the bytes of a task that goes to engines a second time, for
-// they drop messages that they have seen. Its metadata gets one more key.
-func (s messenger) resign(t *task) error {
+// makeUnique changes the bytes of a task that is sent to an engine again, because
+// engines drop messages that they have seen. Its metadata gets one more key.
+func (s messenger) makeUnique(t *task) error {
 	m, err := wire.Parse(t.msg)
 	if err != nil {
 		return err
@@ -329,7 +332,8 @@ func (s messenger) lost(t *task, uuid string) {
 	}, wire.NewRemoteError("EngineError", fmt.Sprintf("Engine b'%s' died while running task '%s'", uuid, t.id)))
 }
 
-// answer replies to a task in an engine's stead.
+// replyError replies to a task with an error. engine is the uuid of a lost engine
+// in whose place it replies, or "".
 func (s messenger) replyError(t *task, engine string, metadata any, cause *wire.RemoteError) {
 	s.memory.release(t.size)
 	m, err := s.session.Message("apply_reply", t.header, metadata, cause)
@@ -347,9 +351,10 @@ func (s messenger) replyError(t *task, engine string, metadata any, cause *wire.
 	s.monitor.Answered(msg, a)
 }
 
-// gate bounds the bytes of tasks that have not ended. A client whose task has
-// to wait is not read any further, so the network holds it back. What it sent
-// before runs on and makes room, for tasks depend on earlier ones only.
+// byteLimiter bounds the bytes of tasks that have not ended. A client whose task
+// has to wait is not read any further, so the network holds it back. The tasks that
+// it sent before continue and free memory, because tasks depend only on earlier
+// ones.
 type byteLimiter struct {
 	limit    int64
 	mu       sync.Mutex
@@ -358,7 +363,8 @@ type byteLimiter struct {
 	changed  sync.Cond
 }
 
-// tryEnter is enter for who must not wait; false is no room.
+// tryAcquire is acquire for a caller that must not wait. It returns false if the
+// limit is reached.
 func (g *byteLimiter) tryAcquire(n int64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -369,7 +375,7 @@ func (g *byteLimiter) tryAcquire(n int64) bool {
 	return true
 }
 
-// enter waits while the bytes held reach the limit: one task may go over it.
+// acquire waits while the bytes held reach the limit, which one task may exceed.
 func (g *byteLimiter) acquire(n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -389,7 +395,7 @@ func (g *byteLimiter) release(n int64) {
 	}
 }
 
-// open lets everybody through for good.
+// disable ends all waiting, now and in the future.
 func (g *byteLimiter) disable() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

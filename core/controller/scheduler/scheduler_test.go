@@ -16,7 +16,7 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// wires is a Link and a Monitor that keep what they are given.
+// fakePeers is a Link and a Monitor that record their calls.
 type fakePeers struct {
 	mu           sync.Mutex
 	toEngine     chan sent
@@ -98,7 +98,7 @@ func pack(t testing.TB, s *wire.Session, kind string, parent []byte, metadata, c
 	return m.AppendFrames(nil)
 }
 
-// running starts a scheduler that ends with the test.
+// startScheduler runs a scheduler until the test ends.
 func startScheduler(t testing.TB, w *fakePeers) *Scheduler {
 	t.Helper()
 	return startSchedulerWith(t, w, Options{})
@@ -165,7 +165,7 @@ func TestSchedulerRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.EngineDown("U") // the monitor has heard all of it once this is through
+	s.EngineDown("U") // once it has been handled, the monitor has been notified of everything
 	want := []string{"submitted " + header.MsgID + " of client", "assigned " + header.MsgID + " to U", "answered " + header.MsgID + " by U: ok"}
 	waitFor(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.reports) == len(want) })
 	for i, topic := range w.reports {
@@ -181,7 +181,7 @@ func TestSubmittedTwice(t *testing.T) {
 	s := startScheduler(t, w)
 	session := testSession(t, "client")
 	h := session.NewHeader("apply_request")
-	for _, content := range []string{"one", "two"} { // not the same bytes: that is a replay
+	for _, content := range []string{"one", "two"} { // different bytes: the same would be a replay
 		m, err := session.MessageWith(h, nil, map[string]any{}, map[string]string{"is": content})
 		if err != nil {
 			t.Fatal(err)
@@ -266,8 +266,8 @@ func TestErrorReplies(t *testing.T) {
 	check(request, "U", "EngineError", fmt.Sprintf("Engine b'U' died while running task '%s'", header.MsgID), "error")
 }
 
-// TestEverySendIsNew retries on one engine: engines drop bytes that they have
-// seen, so each time they have to differ, and still be signed.
+// TestEverySendIsNew retries a task on one engine. Engines drop bytes that they
+// have seen, so each message has to differ from the earlier ones, and be signed.
 func TestEverySendIsNew(t *testing.T) {
 	w := newFakePeers()
 	s := startScheduler(t, w)
@@ -278,7 +278,7 @@ func TestEverySendIsNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.ProcessPending()
-	memory := testSession(t, "engine") // refuses what it has seen
+	memory := testSession(t, "engine") // drops messages that it has seen
 	var header []byte
 	for range 4 {
 		to, m := next(t, w.toEngine)
@@ -298,8 +298,8 @@ func TestEverySendIsNew(t *testing.T) {
 	next(t, w.toClient)
 }
 
-// TestReplyBeforeLoss posts a reply and then the loss of its engine: the reply
-// counts, however busy the scheduler is.
+// TestReplyBeforeLoss sends a reply and then reports the loss of its engine: the
+// reply counts, however busy the scheduler is.
 func TestReplyBeforeLoss(t *testing.T) {
 	w := newFakePeers()
 	s := startScheduler(t, w)
@@ -325,8 +325,8 @@ func TestReplyBeforeLoss(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftBehind brings tasks while Run is at other things: each is
-// handled without another one coming.
+// TestNothingIsLeftBehind submits tasks while Run is busy: each task is handled
+// without waiting for another one.
 func TestNothingIsLeftBehind(t *testing.T) {
 	w := newFakePeers()
 	s := startScheduler(t, w)
@@ -334,7 +334,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	var asks sync.WaitGroup
 	asks.Go(func() {
 		for asking.Err() == nil {
-			_, _ = s.Stats(asking) // its end is the test's
+			_, _ = s.Stats(asking) // it fails when the test ends
 		}
 	})
 	defer asks.Wait()
@@ -355,8 +355,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 }
 
-// TestMaxBytes holds a client back while tasks take too much memory, and lets
-// it go on when some have ended.
+// TestMaxBytes checks that a client has to wait while tasks take too much memory,
+// and continues when some have ended.
 func TestMaxBytes(t *testing.T) {
 	w := newFakePeers()
 	s := startSchedulerWith(t, w, Options{MaxBytes: 3000})
@@ -426,7 +426,7 @@ func TestHostileTasks(t *testing.T) {
 	}
 }
 
-// sink is a Link and Monitor without work.
+// discard is a Link and Monitor that do nothing.
 type discard struct{ replies chan struct{} }
 
 func (discard) ToEngine(string, []byte, [][]byte) error { return nil }
@@ -437,7 +437,7 @@ func (discard) Submitted([][]byte, monitor.Submission)  {}
 func (discard) Answered([][]byte, monitor.Answer)       {}
 func (discard) Assigned(string, string)                 {}
 
-// BenchmarkTask is a whole task: verifying and peeking at the request and the
+// BenchmarkTask measures a whole task: verifying and peeking at the request and the
 // reply, the decisions, and two sends, with the readers' work on the same
 // goroutine.
 func BenchmarkTask(b *testing.B) {

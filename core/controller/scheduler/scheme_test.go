@@ -12,9 +12,9 @@ func testRand(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(1, 2))
 }
 
-// TestPoolAgreesWithScheme drives each pool through random changes and holds
-// it against the plain scheme over all engines with room: the same choice
-// where there is no chance, the same distribution where there is.
+// TestPoolAgreesWithScheme changes each pool at random and compares it with the
+// plain scheme applied to all engines of the pool: the choice has to be the same
+// for a deterministic scheme, and the distribution for a random one.
 func TestPoolAgreesWithScheme(t *testing.T) {
 	for _, name := range SchemeNames() {
 		t.Run(name, func(t *testing.T) {

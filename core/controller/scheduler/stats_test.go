@@ -8,7 +8,7 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// TestStats follows tasks through every state that is counted.
+// TestStats moves tasks through every state that is counted.
 func TestStats(t *testing.T) {
 	b := newTestMachine(t, "", 1)
 	s := &Scheduler{machine: b.machine}
