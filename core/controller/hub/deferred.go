@@ -8,26 +8,26 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// A database in memory keeps so few records that most are displaced before
-// anybody asks for them. So the hub keeps the messages of a task as they came,
-// and makes the record when somebody asks, or when output is to be added to it.
+// A database in memory keeps so few records that most are displaced before anybody
+// asks for them. So the hub keeps the messages of a task as they came, and builds
+// the record when somebody asks for it, or when output is to be added to it.
 
-// maxUnmade is how many records of tasks that have ended wait in the journal
-// when the database has room for more: who asks for all waits for them.
+// maxDeferred is how many records of ended tasks may be deferred when the database
+// has space for more: whoever asks for all records waits until they are built.
 const maxDeferred = 1024
 
-// journal is the tasks whose records are not made yet.
+// deferredRecords is the tasks whose records are not built yet.
 type deferredRecords struct {
-	tasks []*job // in the order they came; made, and passed, are some of them
-	n     int    // of tasks, that are unmade
+	tasks []*job // in the order they came; records of some have been built or displaced since
+	n     int    // number of tasks whose records are deferred
 	ended deferredQueue
-	bytes int64 // of those that have ended
+	bytes int64 // about what the records of ended tasks will take
 }
 
-// unmade reports whether the record of j is still to be made.
+// deferred reports whether the record of j has not been built yet.
 func (j *job) deferred() bool { return j.request != nil }
 
-// add takes in a task whose request just came.
+// add adds a task whose request has just come.
 func (l *deferredRecords) add(j *job, request [][]byte) {
 	l.tasks = compact(l.tasks, l.n)
 	j.request, j.size = request, db.RecordOverhead+sizeOf(request)
@@ -35,8 +35,8 @@ func (l *deferredRecords) add(j *job, request [][]byte) {
 	l.n++
 }
 
-// dense answers a list of jobs of which n are unmade, without the others when these
-// are most of it.
+// compact returns a list of jobs of which n are deferred, without the others if
+// these are most of it.
 func compact(list []*job, n int) []*job {
 	if len(list) <= 2*n+maxDeferred {
 		return list
@@ -51,7 +51,7 @@ func compact(list []*job, n int) []*job {
 	return kept
 }
 
-// remove takes a task out and answers its messages.
+// remove removes a task and returns its messages.
 func (l *deferredRecords) remove(j *job) (request, reply [][]byte) {
 	request, reply = j.request, j.reply
 	j.request, j.reply = nil, nil
@@ -63,7 +63,7 @@ func (l *deferredRecords) remove(j *job) (request, reply [][]byte) {
 	return request, reply
 }
 
-// answered takes in the reply to an unmade task, and makes room for it.
+// deferReply adds the reply to a deferred task, and makes space for it.
 func (h *Hub) deferReply(j *job, topic monitor.Topic, reply [][]byte) {
 	j.reply, j.out, j.received = reply, topic, time.Now()
 	h.endJob(j)
@@ -86,7 +86,7 @@ func (h *Hub) deferReply(j *job, topic monitor.Topic, reply [][]byte) {
 	}
 }
 
-// make makes the record of a task, if that has not been done.
+// build builds the record of a task and adds it to the database, if it is deferred.
 func (h *Hub) build(j *job) {
 	if j == nil || !j.deferred() {
 		return
@@ -106,7 +106,7 @@ func (h *Hub) build(j *job) {
 	}
 }
 
-// made reads the record of a task from its messages.
+// buildRecord builds the record of a task from its messages.
 func (h *Hub) buildRecord(j *job, request, reply [][]byte) (*db.Record, error) {
 	m, err := wire.Parse(request)
 	if err != nil {
@@ -127,7 +127,7 @@ func (h *Hub) buildRecord(j *job, request, reply [][]byte) (*db.Record, error) {
 	return r, nil
 }
 
-// makeAll makes all records that are to be made, for who may ask for any.
+// buildAll builds all deferred records, for a request that may ask for any.
 func (h *Hub) buildAll() {
 	l := &h.deferred
 	for _, j := range l.tasks {
@@ -137,17 +137,18 @@ func (h *Hub) buildAll() {
 	l.tasks = l.tasks[:0]
 }
 
-// recorded answers a task's record.
+// getRecord returns a task's record.
 func (h *Hub) getRecord(id string) (*db.Record, error) {
 	h.build(h.jobs[id])
 	return h.db.Get(id)
 }
 
-// jobQueue is unmade jobs in a row. A job that is made leaves a hole.
+// deferredQueue is ended tasks with deferred records, oldest first. A task whose
+// record has been built stays in the list until it is passed.
 type deferredQueue struct {
 	list []*job
-	head int // what is before it was taken
-	n    int // but for holes
+	head int // entries before it have been taken
+	n    int // number of tasks that are still deferred
 }
 
 func (q *deferredQueue) push(j *job) {
@@ -158,8 +159,8 @@ func (q *deferredQueue) push(j *job) {
 	q.n++
 }
 
-// pop answers the first one, which must be there and stays counted: it is still
-// unmade.
+// pop returns the oldest deferred task, which must exist. It stays counted in n
+// until the caller removes it.
 func (q *deferredQueue) pop() *job {
 	for {
 		j := q.list[q.head]

@@ -14,7 +14,8 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// atOnce hides that a database is transient: records are made at once.
+// notTransient hides that a database is transient, so that records are built at
+// once.
 type notTransient struct{ db.DB }
 
 func dictionary(t *testing.T, o dictdb.Options) *dictdb.DB {
@@ -26,7 +27,8 @@ func dictionary(t *testing.T, o dictdb.Options) *dictdb.DB {
 	return d
 }
 
-// pair is two hubs that are told the same. Only the first makes records late.
+// hubPair is two hubs that get the same messages. Only the first one defers
+// records.
 type hubPair [2]*fixture
 
 func (p hubPair) monitor(topic monitor.Topic, engine string, frames [][]byte) {
@@ -35,8 +37,8 @@ func (p hubPair) monitor(topic monitor.Topic, engine string, frames [][]byte) {
 	}
 }
 
-// compare asks both and compares what they say, but for when a result was
-// received. It answers the first one's.
+// compare sends a request to both hubs and compares the replies, except for the
+// time when a result was received. It returns the first one's reply.
 func (p hubPair) compare(msgType, content string) map[string]any {
 	p[0].t.Helper()
 	var got [2]hubMessage
@@ -50,7 +52,7 @@ func (p hubPair) compare(msgType, content string) map[string]any {
 	return got[0].content
 }
 
-// forget takes times of the hub's own out of a reply.
+// removeTimes removes times that the hub sets from a reply.
 func removeTimes(v any) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -69,8 +71,8 @@ func removeTimes(v any) {
 	}
 }
 
-// Whatever happens in whatever order, a record that is made when somebody asks
-// is the one that would have been made at once.
+// TestDeferredRecords checks with random histories that a record which is built
+// when somebody asks for it is the one that would have been built at once.
 func TestDeferredRecords(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { testDeferredRecords(t, seed) })
@@ -118,11 +120,11 @@ func testDeferredRecords(t *testing.T, seed uint64) {
 				engine = ""
 			}
 			if rng.IntN(20) == 0 {
-				reply(r, "ok") // before the request
+				reply(r, "ok") // before its request
 			}
 			p.monitor(r.topic, engine, r.frames)
 		case what < 43:
-			r := pick() // once more
+			r := pick() // the same request again
 			p.monitor(r.topic, r.engine, r.frames)
 		case what < 55:
 			r := pick()
@@ -146,7 +148,7 @@ func testDeferredRecords(t *testing.T, seed uint64) {
 			p.compare("db_request", fmt.Sprintf(`{"query": {"msg_id": %q}}`, pick().id))
 		case what == 97:
 			id := pick().id
-			for _, f := range p { // one may be pending
+			for _, f := range p { // the task may be pending, so the hub may refuse
 				f.ask("purge_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id))
 			}
 		case what == 98:
@@ -170,7 +172,7 @@ func testDeferredRecords(t *testing.T, seed uint64) {
 	}
 }
 
-// stats answers the hub's numbers of now.
+// stats returns the hub's current numbers.
 func (f *fixture) stats() Stats {
 	f.t.Helper()
 	if err := f.hub.Probe(f.t.Context()); err != nil {
@@ -179,7 +181,7 @@ func (f *fixture) stats() Stats {
 	return f.hub.Stats()
 }
 
-// exchange relays n requests and their replies and answers their ids.
+// exchange relays n requests and their replies and returns their ids.
 func exchange(f *fixture, n int, buffers ...[]byte) []string {
 	f.t.Helper()
 	ids := make([]string, n)
@@ -191,8 +193,9 @@ func exchange(f *fixture, n int, buffers ...[]byte) []string {
 	return ids
 }
 
-// What the database has no room for is passed over, oldest first, and known as
-// culled; what is pending stays.
+// TestDeferredRecordsAreBounded checks that records for which the database has no
+// space are displaced, oldest first, and known as culled, and that pending ones
+// stay.
 func TestDeferredRecordsAreBounded(t *testing.T) {
 	f := start(t, testKey, func(o *Options) { o.DB = dictionary(t, dictdb.Options{RecordLimit: 10}) })
 	f.engine(0, "e0")
@@ -208,7 +211,7 @@ func TestDeferredRecordsAreBounded(t *testing.T) {
 	if n := len(f.ask("history_request", `{}`).content["history"].([]any)); n != 11 {
 		t.Errorf("%d in the history, want 11", n)
 	}
-	// Those that are stored make room for those that are not.
+	// Stored records are displaced by deferred ones.
 	exchange(f, 4)
 	f.ask("queue_request", `{"targets": null}`)
 	if s := f.stats(); s.Records.Records != 11 || s.Records.Culled != 19 {
@@ -217,7 +220,8 @@ func TestDeferredRecordsAreBounded(t *testing.T) {
 	f.record(ids[24])
 }
 
-// The bytes of unmade records are bounded as those of others are.
+// TestDeferredBytesAreBounded checks that the limit on bytes includes deferred
+// records.
 func TestDeferredBytesAreBounded(t *testing.T) {
 	f := start(t, testKey, func(o *Options) { o.DB = dictionary(t, dictdb.Options{SizeLimit: 1 << 20}) })
 	f.engine(0, "e0")
@@ -229,7 +233,8 @@ func TestDeferredBytesAreBounded(t *testing.T) {
 	f.record(ids[49])
 }
 
-// A database without limits gets the records that wait for too long.
+// TestDeferredRecordsAreStored checks that a database without limits gets the
+// oldest deferred records when there are too many.
 func TestDeferredRecordsAreStored(t *testing.T) {
 	d := dictionary(t, dictdb.Options{RecordLimit: -1})
 	f := start(t, testKey, func(o *Options) { o.DB = d })
@@ -250,13 +255,13 @@ func TestDeferredRecordsAreStored(t *testing.T) {
 	}
 }
 
-// Whatever is asked for, and however often, the journal does not grow with what it
-// no longer holds.
+// TestDeferredRecordsAreForgotten checks that the lists of deferred records do not
+// grow, whatever is asked for and however often.
 func TestDeferredRecordsAreForgotten(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		tasks int
-		most  int // in a list: twice what is unmade, and maxUnmade
+		most  int // length of a list: twice the number of deferred records, and maxDeferred
 		ask   func(f *fixture, id string)
 	}{
 		{"all is asked for", 2 * maxDeferred, maxDeferred, func(f *fixture, _ string) { f.ask("db_request", `{"query": {"msg_id": ""}}`) }},

@@ -21,10 +21,10 @@ import (
 
 const testKey = "0123-4567"
 
-// patience is how long a test waits for something that must happen.
+// waitLimit is how long a test waits for something that must happen.
 const waitLimit = 10 * time.Second
 
-// fixture is a running hub with everything around it faked.
+// fixture is a running hub with fakes around it.
 type fixture struct {
 	t             testing.TB
 	hub           *Hub
@@ -37,7 +37,7 @@ type fixture struct {
 	stop          func()
 }
 
-// sent is a message of the hub.
+// hubMessage is a message that the hub sent.
 type hubMessage struct {
 	peer    string
 	header  wire.Header
@@ -47,7 +47,7 @@ type hubMessage struct {
 	buffers [][]byte
 }
 
-// logBuffer is a log that may be read while it is written.
+// logBuffer is a log that can be read while it is written.
 type logBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -78,7 +78,7 @@ func newSession(t testing.TB, id, key string) *wire.Session {
 	return s
 }
 
-// start runs a hub. change may adjust its options.
+// start runs a hub. change may change its options.
 func start(t testing.TB, key string, change func(*Options)) *fixture {
 	t.Helper()
 	store, err := dictdb.New(dictdb.Options{})
@@ -163,7 +163,7 @@ func receive[T any](f *fixture, what string, c <-chan T) T {
 	}
 }
 
-// message makes a client's message and answers its id.
+// message returns a client's message and its id.
 func (f *fixture) message(msgType, content string, buffers ...[]byte) ([][]byte, string) {
 	f.t.Helper()
 	h := f.client.NewHeader(msgType)
@@ -174,7 +174,7 @@ func (f *fixture) message(msgType, content string, buffers ...[]byte) ([][]byte,
 	return m.AppendFrames(nil), h.MsgID
 }
 
-// ask sends a request and answers the reply.
+// ask sends a request and returns the reply.
 func (f *fixture) ask(msgType, content string) hubMessage {
 	f.t.Helper()
 	frames, id := f.message(msgType, content)
@@ -189,7 +189,7 @@ func (f *fixture) ask(msgType, content string) hubMessage {
 	return s
 }
 
-// expect asks and compares the content of the reply.
+// expect sends a request and compares the content of the reply.
 func (f *fixture) expect(msgType, content, replyType, want string) {
 	f.t.Helper()
 	s := f.ask(msgType, content)
@@ -206,7 +206,7 @@ func (f *fixture) expect(msgType, content, replyType, want string) {
 	}
 }
 
-// fails asks and compares the error of the reply.
+// fails sends a request and compares the error of the reply.
 func (f *fixture) fails(msgType, content, replyType, ename, evalue string) {
 	f.t.Helper()
 	s := f.ask(msgType, content)
@@ -236,7 +236,7 @@ func (f *fixture) wantNotification(msgType, want string) {
 	}
 }
 
-// engine registers an engine until it is announced.
+// engine registers an engine and waits until it is announced.
 func (f *fixture) engine(id int, uuid string) {
 	f.t.Helper()
 	s := f.ask("registration_request", fmt.Sprintf(`{"uuid": %q}`, uuid))
@@ -249,7 +249,7 @@ func (f *fixture) engine(id int, uuid string) {
 	f.wantNotification("registration_notification", fmt.Sprintf(`{"id":%d,"uuid":%q}`, id, uuid))
 }
 
-// direct relays a direct request to an engine and answers its id and header.
+// direct relays a direct request to an engine and returns its id and header.
 func (f *fixture) direct(uuid string, buffers ...[]byte) (string, []byte) {
 	f.t.Helper()
 	frames, id := f.message("apply_request", `{}`, buffers...)
@@ -257,7 +257,7 @@ func (f *fixture) direct(uuid string, buffers ...[]byte) (string, []byte) {
 	return id, frames[2]
 }
 
-// task relays a task request.
+// task relays a task and returns its id and header.
 func (f *fixture) task(buffers ...[]byte) (string, []byte) {
 	f.t.Helper()
 	frames, id := f.message("apply_request", `{}`, buffers...)
@@ -287,7 +287,7 @@ func (f *fixture) publish(uuid string, parent []byte, msgType, content string) {
 	f.hub.Relayed(monitor.IOPub, []byte(uuid), nil, m.AppendFrames(nil))
 }
 
-// record answers a task's record as clients see it.
+// record returns a task's record as clients see it.
 func (f *fixture) record(id string) map[string]any {
 	f.t.Helper()
 	s := f.ask("db_request", fmt.Sprintf(`{"query": {"msg_id": %q}}`, id))

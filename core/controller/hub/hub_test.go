@@ -80,7 +80,8 @@ func TestRegistration(t *testing.T) {
 	f.wantNotification("registration_notification", `{"id":0,"uuid":"a"}`)
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"0": "a"}}`)
 
-	// The refused request used id 1 up. A free id is granted, another is not.
+	// The refused request has used id 1 up. An id that is free is granted, another
+	// one is not.
 	for _, c := range []struct {
 		uuid, wanted string
 		id           int
@@ -92,13 +93,13 @@ func TestRegistration(t *testing.T) {
 		f.wantEvent(fmt.Sprint("pending ", c.id, " ", c.uuid))
 	}
 	f.hub.Ready("b")
-	f.hub.Ready("g") // the lower one goes first
+	f.hub.Ready("g") // the lower id is announced first
 	f.wantEvent("registered 3 g")
 	f.wantEvent("registered 7 b")
 	f.wantNotification("registration_notification", `{"id":3,"uuid":"g"}`)
 	f.wantNotification("registration_notification", `{"id":7,"uuid":"b"}`)
 
-	// All three ways to leave; repeating does nothing.
+	// There are three ways to leave. Repeating one does nothing.
 	f.hub.Lost("b", "connection lost")
 	f.wantEvent("unregistered 7 b")
 	f.wantNotification("unregistration_notification", `{"id":7,"uuid":"b"}`)
@@ -115,14 +116,14 @@ func TestRegistration(t *testing.T) {
 		f.hub.Request([]byte("nanny"), "x", frames)
 	}
 
-	// A dead engine's id is not given again, its uuid may be.
+	// The id of a dead engine is not used again; its uuid may be.
 	s := f.ask("registration_request", `{"uuid": "a", "id": 0}`)
 	if s.content["id"] != float64(13) {
 		t.Errorf("the id of a dead engine was asked for: %s", s.raw)
 	}
 	f.wantEvent("pending 13 a")
 
-	// Giving up: by id, and by an engine that does not know its id.
+	// Registrations are given up by id, or by an engine that does not know its id.
 	frames, _ = f.message("unregistration_request", `{"id": 13}`)
 	f.hub.Request([]byte("nanny"), "x", frames)
 	f.wantEvent("abandoned 13 a")
@@ -148,14 +149,14 @@ func TestStalledRegistration(t *testing.T) {
 	}
 	f.hub.Ready("b")
 	f.wantEvent("registered 1 b")
-	f.hub.Ready("c") // does not wait for the stuck one again
+	f.hub.Ready("c") // does not wait for the stuck engine again
 	f.wantEvent("registered 2 c")
 	f.wantEvent("abandoned 0 stuck")
 	f.hub.Ready("stuck")
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"1": "b", "2": "c"}}`)
 }
 
-// TestBroadcast: each engine's copy of a broadcast is a record of its own.
+// TestBroadcast checks that each engine's copy of a broadcast has a record.
 func TestBroadcast(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")
@@ -296,7 +297,7 @@ func TestLostEngine(t *testing.T) {
 		t.Errorf("result header %v", h)
 	}
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 0, "tasks": 0}, "unassigned": 0}`)
-	f.answer(monitor.Out, "e0", header, "ok") // on its way when the engine died
+	f.answer(monitor.Out, "e0", header, "ok") // the reply was on its way when the engine died
 	if content := f.record(id)["result_content"]; fmt.Sprint(content) != "map[status:ok]" {
 		t.Errorf("late result %v", content)
 	}
@@ -441,8 +442,8 @@ func TestMalformedMonitorMessages(t *testing.T) {
 	}
 }
 
-// TestComplaintsAreFew sends messages that are signed and name nothing: the log
-// tells of each kind once, and the hub goes on.
+// TestLogIsLimited sends signed messages without valid ids, many of each kind: each
+// kind is logged once, and the hub continues.
 func TestLogIsLimited(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")
@@ -508,7 +509,7 @@ func TestNoDB(t *testing.T) {
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 1, "tasks": 0}, "unassigned": 0}`)
 }
 
-// TestBacklog holds the hub up and lets messages gather.
+// TestBacklog blocks the hub while messages gather.
 func TestBacklog(t *testing.T) {
 	held := make(chan struct{})
 	f := start(t, testKey, func(o *Options) {
@@ -525,7 +526,7 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("%d bytes wait, the limit is %d", size, 1<<20)
 	}
 	close(held)
-	for range 2 { // the overflow is told after the batch of the first request, before that of the second
+	for range 2 { // the overflow is logged after the batch of the first request and before that of the second
 		f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 5, "completed": 0, "tasks": 0}, "unassigned": 0}`)
 	}
 	if n := strings.Count(f.log.String(), "hub is behind"); n != 1 {
@@ -533,8 +534,8 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// TestMalformedContent sends every request with contents of the wrong shape:
-// each is answered, and the hub goes on.
+// TestMalformedContent sends every request with contents of the wrong shape: each
+// gets a reply, and the hub continues.
 func TestMalformedContent(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")

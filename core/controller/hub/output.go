@@ -9,9 +9,9 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// output stores what an engine publishes about a request. Output may come
-// before the request, or without any as that of broadcasts does; then it makes
-// a stub.
+// recordOutput stores what an engine publishes about a request. Output may come
+// before its request, or without one as that of broadcasts does; then it creates a
+// stub.
 func (h *Hub) recordOutput(m *wire.Message, header wire.Header) {
 	switch header.MsgType {
 	case "status":
@@ -25,7 +25,7 @@ func (h *Hub) recordOutput(m *wire.Message, header wire.Header) {
 		h.logLimited("output not recorded", "topic", monitor.IOPub.String(), "type", header.MsgType, "error", err)
 		return
 	}
-	if parent.MsgID == "" { // printed by no request
+	if parent.MsgID == "" { // not printed by a request
 		return
 	}
 	c, err := h.outputChange(m, header.MsgType)
@@ -48,8 +48,8 @@ func (h *Hub) recordOutput(m *wire.Message, header wire.Header) {
 	}
 }
 
-// outputChange answers what a message changes in the record, nil for types
-// that records do not keep.
+// outputChange returns what a message changes in the record; nil for types that
+// records do not keep.
 func (h *Hub) outputChange(m *wire.Message, msgType string) (*db.Change, error) {
 	c := &db.Change{}
 	switch msgType {

@@ -58,7 +58,7 @@ func (h *Hub) taskAnswered(t *answeredTask) {
 	h.recordReply(&t.Answer, &relayedMessage{topic: monitor.OutTask, frames: t.frames}, &m)
 }
 
-// readSubmission reads what is recorded of a request.
+// readSubmission reads the fields of a request that are recorded.
 func readSubmission(m *wire.Message) (monitor.Submission, error) {
 	header, err := wire.ViewHeader(m.Header)
 	s := monitor.Submission{ID: header.MsgID, Session: header.Session, Date: header.Date}
@@ -68,7 +68,8 @@ func readSubmission(m *wire.Message) (monitor.Submission, error) {
 	return s, err
 }
 
-// readParent reads which request a message belongs to; "" is none.
+// readParent returns the id of the request that a message belongs to; "" if there
+// is none.
 func (h *Hub) readParent(topic monitor.Topic, m *wire.Message) string {
 	id, err := wire.ViewID(m.Parent)
 	if err != nil {
@@ -77,7 +78,8 @@ func (h *Hub) readParent(topic monitor.Topic, m *wire.Message) string {
 	return id
 }
 
-// readAnswer reads what is recorded of a reply. Without ID it is none.
+// readAnswer reads the fields of a reply that are recorded. Without an ID the reply
+// is not valid.
 func (h *Hub) readAnswer(topic monitor.Topic, m *wire.Message) monitor.Answer {
 	parent := h.readParent(topic, m)
 	metadata, err := wire.ViewMetadata(m.Metadata)
@@ -123,7 +125,7 @@ func (h *Hub) recordRequest(id string, s *monitor.Submission, r *relayedMessage,
 	h.addJob(j, list)
 }
 
-// open answers the request or task of an id, if it has no reply.
+// openJob returns the request or task of an id if it has no reply, or nil.
 func (h *Hub) openJob(id string) *job {
 	if j := h.jobs[id]; j != nil && !j.ended {
 		return j
@@ -131,19 +133,19 @@ func (h *Hub) openJob(id string) *job {
 	return nil
 }
 
-// begin puts a job into the books.
+// addJob adds a job to the index.
 func (h *Hub) addJob(j *job, list *jobList) {
 	h.jobs[j.id] = j
 	h.unanswered++
 	list.put(j)
 }
 
-// queueNames are those of records, by the topic of a request.
+// queueNames are the names of queues in records, by the topic of the request.
 var queueNames = map[monitor.Topic]string{monitor.In: "mux", monitor.InTask: "task", monitor.InBroadcast: "broadcast"}
 
-// newRecord makes the record of a request. Its strings are views of the bytes
-// that it keeps, but for the id, which others keep for longer. It is good until
-// the next one is made.
+// newRecord returns the record of a request. Its strings are views of the bytes
+// that it keeps, except for the id, which is kept for longer elsewhere. It is valid
+// until the next call.
 func (h *Hub) newRecord(j *job, m *wire.Message, s monitor.Submission) *db.Record {
 	h.recordBuffer = db.Record{
 		MsgID:      j.id,
@@ -162,15 +164,15 @@ func (h *Hub) newRecord(j *job, m *wire.Message, s monitor.Submission) *db.Recor
 	return &h.recordBuffer
 }
 
-// newChange answers an empty change of some fields, good until the next one is
-// made.
+// newChange returns an empty change of some fields. It is valid until the next
+// call.
 func (h *Hub) newChange(set db.Fields) *db.Change {
 	h.changeBuffer = db.Change{Set: set}
 	return &h.changeBuffer
 }
 
-// text answers a packed part as records keep it: as JSON text. What can't be
-// read becomes null there.
+// text returns a packed part of a message as JSON text, as records keep it. A part
+// that cannot be read becomes null.
 func (h *Hub) text(part []byte) []byte {
 	text, err := h.session.JSON(part)
 	if err != nil {
@@ -180,7 +182,8 @@ func (h *Hub) text(part []byte) []byte {
 	return text
 }
 
-// keepList copies a list of frames out of its batch. The frames stay.
+// copyList copies a list of frames that belongs to a batch. The frames themselves
+// are shared.
 func copyList(frames [][]byte) [][]byte {
 	if len(frames) == 0 {
 		return nil
@@ -188,8 +191,8 @@ func copyList(frames [][]byte) [][]byte {
 	return append(make([][]byte, 0, len(frames)), frames...)
 }
 
-// date reads a date that a peer wrote. What can't be read becomes the present:
-// a record without a time would be lost.
+// date reads a date that a peer wrote. A date that cannot be read becomes the
+// current time: a record without a time would be lost.
 func (h *Hub) date(text, what, id string) time.Time {
 	t, err := wire.ParseDate(text)
 	if err != nil {
@@ -201,12 +204,11 @@ func (h *Hub) date(text, what, id string) time.Time {
 	return t
 }
 
-// outputFields are what the engine's output fills in, maybe before the request
-// is seen.
+// outputFields are set by an engine's output, possibly before the request is seen.
 var outputFields = db.FieldSet(db.ExecuteInput, db.ExecuteResult, db.ErrorField, db.Stdout, db.Stderr)
 
-// store adds a request's record, or completes the stub that output has left. It
-// reports whether the task is now pending.
+// addRecord adds a request's record, or completes the stub that output has created.
+// It reports whether the task is now pending.
 func (h *Hub) addRecord(r *db.Record) bool {
 	err := h.db.Add(r)
 	if err == nil {
@@ -228,13 +230,13 @@ func (h *Hub) addRecord(r *db.Record) bool {
 		}
 		return true
 	}
-	if string(old.Header) != string(r.Header) { // else it is one that we resubmitted
+	if string(old.Header) != string(r.Header) { // otherwise it is a request that the hub resubmitted
 		h.logLimited("another request with the same msg_id, keeping the first", "queue", r.Queue, "msg_id", r.MsgID)
 	}
 	return old.Completed.IsZero()
 }
 
-// assigned moves a task to its engine.
+// recordAssignment moves a task to its engine.
 func (h *Hub) recordAssignment(id, uuid string) {
 	j := h.openJob(id)
 	if j == nil || !j.task() {
@@ -256,11 +258,11 @@ func (h *Hub) recordAssignment(id, uuid string) {
 	h.updateRecord(id, c)
 }
 
-// resultFields are what a reply fills in.
+// resultFields are set by a reply.
 var resultFields = db.FieldSet(db.Started, db.Completed, db.Received, db.ResultHeader, db.ResultMetadata, db.ResultContent, db.ResultBuffers)
 
-// replied completes a record, or replaces its earlier result. known is nil if the
-// reply has not been read yet.
+// recordReply completes a record, or replaces its earlier result. known is nil if
+// the reply has not been read yet.
 func (h *Hub) recordReply(known *monitor.Answer, r *relayedMessage, m *wire.Message) {
 	var a monitor.Answer
 	switch {
@@ -297,8 +299,8 @@ func (h *Hub) recordReply(known *monitor.Answer, r *relayedMessage, m *wire.Mess
 	h.updateRecord(a.ID, h.newResult(r.topic, m, a, time.Now()))
 }
 
-// newResult makes the change of a record that a reply is, good until the next
-// change is made.
+// newResult returns the change that a reply makes to its record. It is valid until
+// the next call of newChange.
 func (h *Hub) newResult(topic monitor.Topic, m *wire.Message, a monitor.Answer, received time.Time) *db.Change {
 	header, err := wire.ViewHeader(m.Header)
 	if err != nil {
@@ -319,7 +321,7 @@ func (h *Hub) newResult(topic monitor.Topic, m *wire.Message, a monitor.Answer, 
 	return c
 }
 
-// engineName is the uuid of e, or else a copy of what a reply says.
+// engineName returns the uuid of e, or a copy of uuid if e is nil.
 func engineName(e *engine, uuid string) *string {
 	if e != nil {
 		return &e.uuid
@@ -328,7 +330,8 @@ func engineName(e *engine, uuid string) *string {
 	return &uuid
 }
 
-// end takes a job out of the books; an unmade one can still be found by its id.
+// endJob removes a job from the index. One whose record is deferred can still be
+// found by its id.
 func (h *Hub) endJob(j *job) {
 	j.leave()
 	j.ended = true
@@ -339,8 +342,8 @@ func (h *Hub) endJob(j *job) {
 	}
 }
 
-// update changes a record that may not be there: of a request that was made
-// before our time, dropped, or culled.
+// updateRecord changes a record. The record may not exist: its request may be older
+// than this controller, or the record was dropped or culled.
 func (h *Hub) updateRecord(id string, c *db.Change) {
 	err := h.db.Update(id, c)
 	switch {
@@ -352,8 +355,8 @@ func (h *Hub) updateRecord(id string, c *db.Change) {
 	}
 }
 
-// strand ends the direct requests that a lost engine has not answered. Its
-// tasks are the scheduler's to end.
+// failPending ends the direct requests that a lost engine has not replied to. Its
+// tasks are ended by the scheduler.
 func (h *Hub) failPending(e *engine) {
 	now := time.Now()
 	for e.queue.first != nil {

@@ -10,20 +10,20 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// registration is an accepted engine that can't be reached yet.
+// registration is an accepted engine that cannot be reached yet.
 type registration struct {
 	id         int
 	uuid       string
 	expires    time.Time
 	ready      bool
-	announceBy time.Time // when ready: until when lower ids are waited for
-	passed     bool      // a higher id was announced; nobody waits for this one
+	announceBy time.Time // once ready: until when it waits for lower ids
+	passed     bool      // a higher id was announced, so nobody waits for this one any more
 }
 
-// registrations are those under way.
+// registrations are the registrations in progress.
 type registrations struct {
 	byUUID map[string]*registration
-	byID   []*registration // in that order
+	byID   []*registration // in the order of ids
 }
 
 func (p *registrations) add(r *registration) {
@@ -43,7 +43,7 @@ func (p *registrations) find(id int) (int, bool) {
 	return slices.BinarySearchFunc(p.byID, id, func(r *registration, id int) int { return r.id - id })
 }
 
-// of answers the registration of an id, or nil.
+// get returns the registration of an id, or nil.
 func (p *registrations) get(id int) *registration {
 	if i, ok := p.find(id); ok {
 		return p.byID[i]
@@ -51,10 +51,10 @@ func (p *registrations) get(id int) *registration {
 	return nil
 }
 
-// maxUUID is the longest identity that ZeroMQ has.
+// maxUUID is the length in bytes of the longest identity in ZeroMQ.
 const maxUUID = 255
 
-// register answers a registration_request. Its reply has no parent header.
+// register handles a registration_request. Its reply has no parent header.
 func (h *Hub) register(r *request) error {
 	var content struct {
 		UUID string          `json:"uuid"`
@@ -91,8 +91,8 @@ func (h *Hub) checkUUID(uuid string) error {
 	return nil
 }
 
-// allot answers the id that was asked for when it has never been used, else the
-// next one. A refused registration uses an id up as well.
+// assignID returns the id that was asked for if it has never been used, otherwise
+// the next one. A refused registration uses an id up as well.
 func (h *Hub) assignID(wanted json.RawMessage, uuid string) int {
 	id := h.engines.next
 	if len(wanted) > 0 && string(wanted) != "null" {
@@ -112,7 +112,7 @@ func (h *Hub) idIsFree(id int) bool {
 	return id >= 0 && id <= maxID && h.engines.get(id) == nil && h.pending.get(id) == nil
 }
 
-// ready notes that a registering engine can be reached.
+// engineReady marks a registering engine as reachable.
 func (h *Hub) engineReady(uuid string) {
 	r := h.pending.byUUID[uuid]
 	if r == nil || r.ready {
@@ -122,11 +122,11 @@ func (h *Hub) engineReady(uuid string) {
 	r.announceBy = time.Now().Add(h.o.AnnounceHold)
 }
 
-// announce registers the engines that are ready, lower ids first, and tells
-// everybody when the engine table on disk names them. An engine waits a moment
-// for lower ids that are still on their way.
+// announce registers the engines that are ready, lower ids first, and notifies
+// everybody once the engine table on disk includes them. An engine waits a moment
+// for lower ids that are not ready yet.
 func (h *Hub) announce(now time.Time) {
-	last := -1 // the highest id that waits no more: all that are ready below go first
+	last := -1 // the highest id that waits no longer: all ready ones below it are announced with it
 	for _, r := range h.pending.byID {
 		if r.ready && !r.announceBy.After(now) {
 			last = r.id
@@ -141,7 +141,7 @@ func (h *Hub) announce(now time.Time) {
 			r.passed = true
 		}
 		if !r.ready && !r.passed {
-			break // later ids wait for it
+			break // later ids wait for this one
 		}
 	}
 	if len(entered) == 0 {
@@ -158,7 +158,7 @@ func (h *Hub) announce(now time.Time) {
 	}
 }
 
-// enter moves a registration into the table.
+// addEngine moves a registration into the engine table.
 func (h *Hub) addEngine(r *registration) {
 	h.pending.remove(r)
 	h.engines.add(r.id, r.uuid)
@@ -166,7 +166,7 @@ func (h *Hub) addEngine(r *registration) {
 	h.stats.Registered++
 }
 
-// expire gives up registrations that took too long.
+// expireRegistrations abandons registrations that took too long.
 func (h *Hub) expireRegistrations(now time.Time) {
 	var late []*registration
 	for _, r := range h.pending.byID {
@@ -186,7 +186,7 @@ func (h *Hub) abandon(r *registration, cause string) {
 	h.o.Abandoned(r.id, r.uuid, cause)
 }
 
-// nextDeadline is how long nothing needs to be done without an event.
+// nextDeadline returns how long the hub may sleep if no event comes.
 func (h *Hub) nextDeadline(now time.Time) time.Duration {
 	next := now.Add(time.Hour)
 	for _, r := range h.pending.byID {
@@ -204,9 +204,8 @@ func (h *Hub) nextDeadline(now time.Time) time.Duration {
 	return max(0, next.Sub(now))
 }
 
-// unregister answers an unregistration_request, which has no reply. An engine
-// that gives up its registration does not know its id: it is known by its
-// identity.
+// unregister handles an unregistration_request, which has no reply. An engine that
+// gives up its registration does not know its id; it is found by its identity.
 func (h *Hub) unregister(r *request) error {
 	var content struct {
 		ID json.RawMessage `json:"id"`
@@ -237,7 +236,7 @@ func (h *Hub) unregister(r *request) error {
 	return nil
 }
 
-// lost handles the loss of an engine by its uuid.
+// engineLost handles the loss of an engine.
 func (h *Hub) engineLost(uuid, cause string) {
 	if p := h.pending.byUUID[uuid]; p != nil {
 		h.abandon(p, cause)
@@ -246,7 +245,7 @@ func (h *Hub) engineLost(uuid, cause string) {
 	}
 }
 
-// Causes that are no losses.
+// Causes that are not losses.
 const (
 	causeUnregistered = "it unregistered"
 	causeShutDown     = "it shut down"
@@ -254,7 +253,7 @@ const (
 
 func leftVoluntarily(cause string) bool { return cause == causeUnregistered || cause == causeShutDown }
 
-// remove takes an engine out of the table and tells everybody. Removing it
+// removeEngine takes an engine out of the table and notifies everybody. Removing it
 // again does nothing.
 func (h *Hub) removeEngine(e *engine, cause string) {
 	if !e.live {
@@ -291,7 +290,7 @@ func (h *Hub) notify(msgType string, parent []byte, content any) {
 	h.o.Notify(m.AppendFrames(nil))
 }
 
-// remoteError answers err as the content of a reply.
+// remoteError returns err as the content of a reply.
 func remoteError(err error) *wire.RemoteError {
 	if remote, ok := errors.AsType[*wire.RemoteError](err); ok {
 		return remote

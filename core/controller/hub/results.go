@@ -12,7 +12,7 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// results answers a result_request.
+// results handles a result_request.
 func (h *Hub) results(r *request) error {
 	var content struct {
 		MsgIDs     *idList `json:"msg_ids"`
@@ -59,8 +59,8 @@ func (h *Hub) results(r *request) error {
 	return h.answerObject(r, "result_reply", o, buffers...)
 }
 
-// ended tells whether a task has ended. The books know those of this
-// controller's time, the database those before it.
+// ended reports whether a task has ended. The hub's index knows the tasks of this
+// controller, the database those before it.
 func (h *Hub) ended(id string, statusOnly bool) (bool, error) {
 	if j := h.jobs[id]; j != nil {
 		return j.ended, nil
@@ -78,7 +78,7 @@ func (h *Hub) ended(id string, statusOnly bool) (bool, error) {
 	return !record.Completed.IsZero(), nil
 }
 
-// resultParts are the fields of a result; ioParts those of its "io" entry.
+// resultParts are the fields of a result; outputParts those of its "io" entry.
 var (
 	resultParts = []db.Field{db.Header, db.Metadata, db.ResultMetadata, db.ResultHeader, db.ResultContent, db.Received}
 	outputParts = []db.Field{db.ExecuteInput, db.ExecuteResult, db.ErrorField, db.Stdout, db.Stderr}
@@ -107,7 +107,7 @@ func appendField(o *object, r *db.Record, f db.Field) {
 	o.text.Write(r.AppendJSON(o.text.AvailableBuffer(), f))
 }
 
-// query answers a db_request.
+// query handles a db_request.
 func (h *Hub) query(r *request) error {
 	var content struct {
 		Query json.RawMessage `json:"query"`
@@ -136,8 +136,8 @@ func (h *Hub) query(r *request) error {
 	return h.answerObject(r, "db_reply", o, buffers...)
 }
 
-// appendRecords writes records and the lengths of their buffer lists, and
-// answers the buffers: for each record its own, then those of its result.
+// appendRecords writes records and the lengths of their lists of buffers. It
+// returns the buffers: for each record its own, then those of its result.
 func appendRecords(o *object, records []*db.Record, keys db.Fields) (buffers [][]byte) {
 	o.key("records")
 	o.text.WriteByte('[')
@@ -176,7 +176,7 @@ func appendRecords(o *object, records []*db.Record, keys db.Fields) (buffers [][
 	return buffers
 }
 
-// orEmpty answers an empty list rather than null when lengths were asked for.
+// orEmpty returns an empty list instead of null if lengths were asked for.
 func orEmpty(lens []int, asked bool) []int {
 	if asked && lens == nil {
 		return []int{}
@@ -184,7 +184,7 @@ func orEmpty(lens []int, asked bool) []int {
 	return lens
 }
 
-// idList is a list of msg_ids, one of them, or the word "all".
+// idList is a list of msg_ids, one msg_id, or the word "all".
 type idList struct {
 	list []string
 	all  bool
@@ -201,7 +201,7 @@ func (l *idList) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, &l.list)
 }
 
-// purge answers a purge_request: nothing is dropped when something is wrong.
+// purge handles a purge_request. Nothing is dropped if any part of it is not valid.
 func (h *Hub) purge(r *request) error {
 	var content struct {
 		MsgIDs    idList `json:"msg_ids"`
@@ -255,7 +255,7 @@ func (h *Hub) purgeQueries(ids idList, engines []int) ([]db.Query, error) {
 	return queries, nil
 }
 
-// resubmit answers a resubmit_request: tasks are sent again under new ids, with
+// resubmit handles a resubmit_request: tasks are sent again with new ids, with
 // their header, content and buffers and without metadata.
 func (h *Hub) resubmit(r *request) error {
 	var content struct {
@@ -284,8 +284,8 @@ func (h *Hub) resubmit(r *request) error {
 	}{"ok", renamed}, nil)
 }
 
-// allRecorded answers copies of the records of ids, or names those that are not
-// there.
+// getRecords returns copies of the records of ids, or an error that names the ids
+// without one.
 func (h *Hub) getRecords(ids []string) ([]db.Record, error) {
 	var records []db.Record
 	var missing []string
@@ -311,7 +311,7 @@ func (h *Hub) getRecords(ids []string) ([]db.Record, error) {
 	return records, nil
 }
 
-// resend sends a recorded task again and answers its new id.
+// resend sends a recorded task again and returns its new id.
 func (h *Hub) resend(old db.Record) (string, error) {
 	header, err := wire.PeekHeader(old.Header)
 	if err != nil {

@@ -28,8 +28,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestStateComesFirst: an engine that was announced is one that a killed
-// controller's successor knows.
+// TestStateComesFirst checks that the successor of a killed controller knows every
+// engine that was announced.
 func TestStateComesFirst(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "engines.json")
 	tables := make(chan string, 3) // as they were when an engine was announced
@@ -49,7 +49,7 @@ func TestStateComesFirst(t *testing.T) {
 	if got := <-tables; got != want {
 		t.Errorf("table %s, want %s", got, want)
 	}
-	f.hub.Ready("c") // waits for b, both are announced together
+	f.hub.Ready("c") // waits for b; both are announced together
 	f.hub.Ready("b")
 	want = `{"engines":{"0":"a","1":"b","2":"c"},"next_id":3}`
 	for range 2 {
@@ -60,7 +60,7 @@ func TestStateComesFirst(t *testing.T) {
 }
 
 func TestStateOnSlowDisk(t *testing.T) {
-	w := &stateWriter{newest: make(chan pendingState, 1)} // nobody writes
+	w := &stateWriter{newest: make(chan pendingState, 1)} // nothing writes what it gets
 	const moment = 10 * time.Millisecond
 	w.write([]byte("one"))
 	if w.wait(moment) {
@@ -96,7 +96,8 @@ func TestEmptyStateFile(t *testing.T) {
 	}
 }
 
-// The table is the JSON that restore reads, whatever an engine calls itself.
+// TestStateText checks that restore can read the table, whatever an engine's uuid
+// is.
 func TestStateText(t *testing.T) {
 	h := &Hub{engines: engineTable{byUUID: map[string]*engine{}}}
 	h.engines.add(3, "plain")

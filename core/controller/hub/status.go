@@ -60,7 +60,8 @@ func (h *Hub) target(v any) *engine {
 	return nil
 }
 
-// pyValue writes a JSON value as Python's repr does, as far as a target may go.
+// pyValue writes a JSON value as Python's repr does, as far as a target can have
+// it.
 func pyValue(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -76,14 +77,15 @@ func pyValue(v any) string {
 	return fmt.Sprint(v)
 }
 
-// counts is what queue_request answers for one engine: numbers, or lists of ids.
+// queueCounts is the reply to queue_request for one engine: numbers, or lists of
+// ids.
 type queueCounts struct {
 	Queue     any `json:"queue"`
 	Completed any `json:"completed"`
 	Tasks     any `json:"tasks"`
 }
 
-// queueStatus answers a queue_request.
+// queueStatus handles a queue_request.
 func (h *Hub) queueStatus(r *request) error {
 	var content struct {
 		Targets json.RawMessage `json:"targets"`
@@ -112,8 +114,8 @@ func (h *Hub) queueStatus(r *request) error {
 	return h.answerObject(r, "queue_reply", o)
 }
 
-// load answers a load_request: the number of requests and tasks that wait for
-// each engine or run there, by id.
+// load handles a load_request: it returns the number of requests and tasks that
+// wait for each engine or run there, by id.
 func (h *Hub) load(r *request) error {
 	var content struct {
 		Targets json.RawMessage `json:"targets"`

@@ -12,30 +12,31 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// MaxBroadcastDepth bounds the leaves to 256.
+// MaxBroadcastDepth limits the tree to 256 leaves.
 const MaxBroadcastDepth = 8
 
-// Broadcast sends one client's request to many engines. Upstream has a tree of
-// processes for it; peers see the tree's leaves, its routing ids and its
-// rewriting of messages, so these are kept, and one process does the work.
+// Broadcast sends one client's request to many engines. IPython Parallel has a tree
+// of processes for it. Peers see the tree's leaves, its routing ids and its
+// rewriting of messages, so these are kept, but one process does the work.
 type Broadcast struct {
-	Clients *sockets.Socket   // ROUTER; to be listened on by the owner
-	Leaves  []*sockets.Socket // ROUTER; likewise; engine id i uses leaf i mod len
+	Clients *sockets.Socket   // ROUTER; the owner makes it listen
+	Leaves  []*sockets.Socket // ROUTER; likewise; the engine with id i uses leaf i mod len
 
 	o     Options
 	depth int
 	paths [][][]byte // for each leaf, routing ids from its parent to the root
 	drops dropLog
-	coalescing
+	collections
 }
 
-// LeafOptions are called with the leaf besides.
+// LeafOptions replace the functions of Options for engines' connections, and are
+// called with the leaf.
 type LeafOptions struct {
 	Connected    func(leaf int, uuid string)
 	Disconnected func(leaf int, uuid string)
 }
 
-// NewBroadcast makes the queue with 2^depth leaves.
+// NewBroadcast returns the relay with 2^depth leaves.
 func NewBroadcast(depth int, leaf LeafOptions, o Options) (*Broadcast, error) {
 	if depth < 0 || depth > MaxBroadcastDepth {
 		return nil, fmt.Errorf("broadcast depth %d: it must be between 0 and %d", depth, MaxBroadcastDepth)
@@ -70,7 +71,7 @@ type target struct {
 	id   int
 }
 
-// appendJSON appends t as it is on the wire.
+// appendJSON appends t in its form on the wire.
 func (t target) appendJSON(b []byte) ([]byte, error) {
 	uuid, err := json.Marshal(t.uuid)
 	if err != nil {
@@ -103,8 +104,8 @@ type request struct {
 	kind       string // msg_type
 	meta       wire.Metadata
 	byLeaf     [][]target
-	headerTail []byte // the JSON of the header from `,"…` on, after the msg_id
-	metaTail   []byte // the same of the metadata, after the targets
+	headerTail []byte // the JSON of the header from `,"…` on, which follows the msg_id
+	metaTail   []byte // likewise of the metadata, which follows the targets
 }
 
 func (b *Broadcast) fromClient(c *sockets.Conn, frames [][]byte) {
@@ -118,7 +119,7 @@ func (b *Broadcast) fromClient(c *sockets.Conn, frames [][]byte) {
 	}
 }
 
-// open verifies a request and prepares what its copies have in common.
+// open verifies a request and prepares the parts that its copies have in common.
 func (b *Broadcast) open(c *sockets.Conn, frames [][]byte) (*request, error) {
 	m, err := b.o.Session.Peek(frames)
 	if err != nil {
@@ -161,7 +162,8 @@ func (b *Broadcast) open(c *sockets.Conn, frames [][]byte) (*request, error) {
 	return r, err
 }
 
-// tail is the JSON of fields without one, to stand behind that one.
+// jsonWithout returns the JSON of fields without one of them, from the comma on, so
+// that it can follow that field.
 func jsonWithout(fields map[string]json.RawMessage, without string) ([]byte, error) {
 	delete(fields, without)
 	if len(fields) == 0 {
@@ -175,9 +177,9 @@ func jsonWithout(fields map[string]json.RawMessage, without string) ([]byte, err
 	return text, nil
 }
 
-// copyFor answers the message for one engine. Its targets are that engine
-// alone; upstream's leaves list all of theirs, which makes a thousand copies as
-// many times as long, and which nobody reads.
+// copyFor returns the message for one engine. Its targets are that engine alone.
+// IPython Parallel's leaves list all of theirs, which makes a thousand copies a
+// thousand times as long, and which nobody reads.
 func (b *Broadcast) copyFor(r *request, t target) (wire.Message, error) {
 	m := r.m
 	m.Idents = nil
@@ -201,7 +203,7 @@ func (b *Broadcast) copyFor(r *request, t target) (wire.Message, error) {
 	return m, nil
 }
 
-// send sends the copies, and answers for engines that can't be sent to.
+// send sends the copies, and replies for engines that cannot be reached.
 func (b *Broadcast) send(r *request) error {
 	if r.meta.IsCoalescing {
 		b.startCollecting(r)
@@ -232,7 +234,7 @@ func (b *Broadcast) send(r *request) error {
 	return nil
 }
 
-// refuse answers a copy in the stead of its engine.
+// refuse replies to a copy for an engine that cannot be reached.
 func (b *Broadcast) refuse(r *request, t target, header []byte) error {
 	kind, ok := muxReplyType(r.kind)
 	if !ok {
@@ -252,7 +254,7 @@ func (b *Broadcast) refuse(r *request, t target, header []byte) error {
 	return nil
 }
 
-// deathNotice is an EngineError reply with a broadcast's metadata.
+// engineErrorReply returns an EngineError reply with a broadcast's metadata.
 func (b *Broadcast) engineErrorReply(kind string, parent []byte, original string, coalescing bool, engine, text string) (wire.Message, error) {
 	meta := map[string]any{
 		"status": "error", "engine": engine, "date": wire.FormatDate(time.Now()),
@@ -261,7 +263,7 @@ func (b *Broadcast) engineErrorReply(kind string, parent []byte, original string
 	return b.o.Session.Message(kind, parent, meta, wire.NewRemoteError("EngineError", text))
 }
 
-// fromEngine takes [parent … root, C, M].
+// fromEngine receives [parent … root, C, M].
 func (b *Broadcast) fromEngine(e *sockets.Conn, frames [][]byte) {
 	if err := b.reply(string(e.Identity()), frames); err != nil {
 		b.drops.drop(e.RemoteAddr(), fmt.Errorf("broadcast: %w", err))
@@ -269,7 +271,7 @@ func (b *Broadcast) fromEngine(e *sockets.Conn, frames [][]byte) {
 }
 
 func (b *Broadcast) reply(engine string, frames [][]byte) error {
-	// What is put together is signed anew, so it has to be genuine.
+	// Joined replies are signed anew, so their parts have to be genuine.
 	m, err := b.o.Session.Peek(frames)
 	if err != nil {
 		return err
@@ -294,7 +296,7 @@ func (b *Broadcast) reply(engine string, frames [][]byte) error {
 	return nil
 }
 
-// toClient sends [M]. A client that has left gets nothing.
+// toClient sends [M] unless the client has disconnected.
 func (b *Broadcast) toClient(client []byte, m wire.Message) {
 	c := b.Clients.Lookup(client)
 	if c == nil {
@@ -306,7 +308,7 @@ func (b *Broadcast) toClient(client []byte, m wire.Message) {
 	}
 }
 
-// object decodes a packed dict without its values.
+// object decodes a packed dictionary, but not its values.
 func object(session *wire.Session, packed []byte) (map[string]json.RawMessage, error) {
 	var fields map[string]json.RawMessage
 	if err := session.Unpack(packed, &fields); err != nil {

@@ -11,12 +11,12 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// deaf is a Monitor that hears nothing of what passes.
+// discard is a Monitor that records nothing.
 type discard struct{ recorder }
 
 func (*discard) Relayed(monitor.Topic, []byte, []byte, [][]byte) {}
 
-// BenchmarkBroadcast sends a no-op to 256 engines, each of which answers.
+// BenchmarkBroadcast sends an empty function to 256 engines, each of which replies.
 func BenchmarkBroadcast(b *testing.B) {
 	for _, coalescing := range []bool{false, true} {
 		b.Run(fmt.Sprint("coalescing=", coalescing), func(b *testing.B) { benchmarkBroadcast(b, 256, coalescing) })

@@ -9,8 +9,8 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// gatherings are the coalescing broadcasts whose replies have not all come.
-type coalescing struct {
+// collections are the coalescing broadcasts that wait for replies.
+type collections struct {
 	mu      sync.Mutex
 	waiting map[collectionKey]*collection
 }
@@ -24,12 +24,12 @@ type collection struct {
 	header  []byte   // its packed header
 	targets []target // in the order of the reply's buffers
 	replies []wire.Message
-	missing map[string]int // engines that have not answered, and their index
-	base    int            // whose content the reply has
-	failed  bool           // base is an error
+	missing map[string]int // engines that have not replied, and their index in replies
+	base    int            // index of the reply whose content is sent to the client
+	failed  bool           // the reply at base is an error
 }
 
-// begin waits for the replies to r.
+// startCollecting begins to wait for the replies to r.
 func (b *Broadcast) startCollecting(r *request) {
 	g := &collection{
 		key: collectionKey{string(r.client), r.meta.OriginalMsgID}, kind: r.kind,
@@ -49,8 +49,8 @@ func (b *Broadcast) startCollecting(r *request) {
 	b.waiting[g.key] = g
 }
 
-// collect takes one engine's reply, which it owns, and answers the client when
-// it was the last.
+// collect takes one engine's reply, which belongs to it from here on, and replies
+// to the client when it was the last one.
 func (b *Broadcast) collect(key collectionKey, engine string, m wire.Message) {
 	b.mu.Lock()
 	g := b.waiting[key]
@@ -70,9 +70,8 @@ func (b *Broadcast) collect(key collectionKey, engine string, m wire.Message) {
 	b.toClient([]byte(key.client), reply)
 }
 
-// add reports whether this was the last reply. Upstream answers with the
-// content of the last one, so that errors before it are lost; here the first
-// error decides.
+// add reports whether this was the last reply. IPython Parallel sends the content
+// of the last one, so that errors before it are lost; here the first error decides.
 func (g *collection) add(engine string, m wire.Message) (last bool) {
 	i, expected := g.missing[engine]
 	if !expected {
@@ -87,7 +86,7 @@ func (g *collection) add(engine string, m wire.Message) (last bool) {
 	return len(g.missing) == 0
 }
 
-// join makes one reply of all.
+// join returns one reply made of all.
 func (b *Broadcast) join(g *collection) (wire.Message, error) {
 	m := g.replies[g.base]
 	fields, err := object(b.o.Session, m.Metadata)
@@ -117,8 +116,8 @@ func (b *Broadcast) join(g *collection) (wire.Message, error) {
 	return m, nil
 }
 
-// EngineDown answers, in a lost engine's stead, the coalescing broadcasts that
-// wait for it. Clients know by themselves that the others will not be answered.
+// EngineDown replies for a lost engine to the coalescing broadcasts that wait for
+// it. Clients detect by themselves that other broadcasts get no reply.
 func (b *Broadcast) EngineDown(uuid string) {
 	var stranded []*collection
 	b.mu.Lock()
@@ -144,7 +143,7 @@ func (b *Broadcast) EngineDown(uuid string) {
 	sockets.FlushAll()
 }
 
-// dropClient forgets the broadcasts of a client that has left.
+// dropClient forgets the broadcasts of a client that has disconnected.
 func (b *Broadcast) dropClient(id []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

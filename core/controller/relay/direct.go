@@ -10,10 +10,10 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// Direct is a relay between clients and the engines they name: mux or control.
-// Each has sockets of its own, so control never stands behind user work.
+// Direct is a relay between clients and the engines they name: mux or control. Each
+// has its own sockets, so control messages never wait behind user work.
 type Direct struct {
-	Clients *sockets.Socket // ROUTER; to be listened on by the owner
+	Clients *sockets.Socket // ROUTER; the owner makes it listen
 	Engines *sockets.Socket // ROUTER; likewise
 
 	o         Options
@@ -23,15 +23,16 @@ type Direct struct {
 	drops     dropLog
 }
 
-// NewMux makes the relay of direct requests.
+// NewMux returns the relay of direct requests.
 func NewMux(o Options) *Direct { return newDirect("mux", monitor.In, monitor.Out, muxReplyType, o) }
 
-// NewControl makes the relay of control requests.
+// NewControl returns the relay of control requests.
 func NewControl(o Options) *Direct {
 	return newDirect("control", monitor.InControl, monitor.OutControl, controlReplyType, o)
 }
 
-// muxAnswer is restrictive: Python clients raise on other replies on mux.
+// muxReplyType knows few types, because Python clients raise an error on other
+// replies on mux.
 func muxReplyType(request string) (string, bool) {
 	switch request {
 	case "apply_request":
@@ -84,7 +85,7 @@ func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
 	d.o.Monitor.Relayed(d.out, e.Identity(), client, msg)
 	c := d.Clients.Lookup(client)
 	if c == nil {
-		return // it has left; the hub has the reply
+		return // it has disconnected; the hub has the reply
 	}
 	frames[0] = e.Identity()
 	if err := c.Enqueue(frames...); err != nil {
@@ -92,7 +93,7 @@ func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
 	}
 }
 
-// refuse answers a request in the stead of an engine that can't be sent to.
+// refuse replies to a request for an engine that cannot be reached.
 func (d *Direct) refuse(c *sockets.Conn, engine []byte, msg [][]byte, cause error) {
 	reply, err := d.refusal(engine, msg, cause)
 	if err != nil {
@@ -108,7 +109,7 @@ func (d *Direct) refuse(c *sockets.Conn, engine []byte, msg [][]byte, cause erro
 	}
 }
 
-// refusal is the reply of refuse; nil for a request that has none.
+// refusal returns that reply; nil for a request that has none.
 func (d *Direct) refusal(engine []byte, msg [][]byte, cause error) ([][]byte, error) {
 	m, err := wire.Parse(msg)
 	if err != nil {
@@ -127,7 +128,7 @@ func (d *Direct) refusal(engine []byte, msg [][]byte, cause error) ([][]byte, er
 		fmt.Sprintf("Engine '%s' is not connected: message '%s' was not delivered", engine, header.MsgID))
 }
 
-// engineError packs an EngineError in an engine's stead.
+// engineError returns an EngineError reply in the name of an engine.
 func engineError(s *wire.Session, kind string, parent []byte, engine, text string) ([][]byte, error) {
 	meta := map[string]string{"status": "error", "engine": engine, "date": wire.FormatDate(time.Now())}
 	m, err := s.Message(kind, parent, meta, wire.NewRemoteError("EngineError", text))
