@@ -13,7 +13,7 @@ func (c *controller) listenMetrics() (err error) {
 		return nil
 	}
 	parts := metrics.Parts{
-		Hub: c.hub.Stats, ProbeHub: c.hub.Probe, Tasks: c.task.Scheduling,
+		Hub: c.hub.Stats, ProbeHub: c.hub.Probe, Tasks: c.task.SchedulerStats,
 		Queues: []metrics.Queue{
 			{Name: "mux", Stats: c.mux.Stats}, {Name: "control", Stats: c.control.Stats}, {Name: "task", Stats: c.task.Stats},
 			{Name: "iopub", Stats: c.iopub.Stats}, {Name: "broadcast", Stats: c.bcast.Stats},

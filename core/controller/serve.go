@@ -71,7 +71,7 @@ func (c *controller) introduce(e *connfile.Engine) error {
 	if err != nil {
 		return fmt.Errorf("controller: %w", err)
 	}
-	c.hub.Locate(fmt.Sprintf("%s:%d", e.Interface, e.Registration), info)
+	c.hub.SetEndpoints(fmt.Sprintf("%s:%d", e.Interface, e.Registration), info)
 	return nil
 }
 

@@ -96,7 +96,7 @@ func newBacklog(limit int64) *backlog {
 	return b
 }
 
-// close drops all events, present and future.
+// close drops all events, those that wait and those that come.
 func (b *backlog) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -248,8 +248,8 @@ type messageCopy struct {
 	size int64  // bytes that the event counts for
 }
 
-// copyOf copies what is borrowed of a message. ok is false when there is no space for
-// it: then it was counted as dropped.
+// copyOf copies the parts of a message that are borrowed. ok is false when there is
+// no space for it; then copyOf has counted it as dropped.
 func (b *backlog) copyOf(peer []byte, frames [][]byte, limit int64) (c messageCopy, ok bool) {
 	small := len(peer)
 	c.size = int64(len(peer)) + eventSize

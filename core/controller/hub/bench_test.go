@@ -9,9 +9,8 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// BenchmarkDirect is the cost of a direct request with its output and reply:
-// seven relayed messages, four of which are recorded. It covers the caller and
-// the hub.
+// BenchmarkDirect measures a direct request with its output and reply: six relayed
+// messages, four of which are recorded. It covers the caller and the hub.
 func BenchmarkDirect(b *testing.B) {
 	benchmark(b, func(f *fixture, m *messages) int {
 		uuid := []byte("e0")
@@ -25,7 +24,7 @@ func BenchmarkDirect(b *testing.B) {
 	})
 }
 
-// BenchmarkMux is the cost of a direct request without output.
+// BenchmarkMux measures a direct request without output.
 func BenchmarkMux(b *testing.B) {
 	benchmark(b, func(f *fixture, m *messages) int {
 		f.hub.Relayed(monitor.In, []byte("e0"), nil, m.request)
@@ -34,7 +33,8 @@ func BenchmarkMux(b *testing.B) {
 	})
 }
 
-// BenchmarkTask is the cost of a load-balanced task without output.
+// BenchmarkTask measures a load-balanced task without output, as a relay with the
+// scheme "pure" reports it.
 func BenchmarkTask(b *testing.B) {
 	benchmark(b, func(f *fixture, m *messages) int {
 		f.hub.Relayed(monitor.InTask, nil, nil, m.request)
@@ -44,8 +44,8 @@ func BenchmarkTask(b *testing.B) {
 	})
 }
 
-// BenchmarkScheduledTask is the cost of a task as the scheduler reports it, with
-// what it has read of the messages.
+// BenchmarkScheduledTask measures a task as the scheduler reports it, with what the
+// scheduler has read of the messages.
 func BenchmarkScheduledTask(b *testing.B) {
 	benchmark(b, func(f *fixture, m *messages) int {
 		f.hub.Submitted(m.request, monitor.Submission{ID: m.id, Session: "client", Date: m.date})
@@ -55,7 +55,7 @@ func BenchmarkScheduledTask(b *testing.B) {
 	})
 }
 
-// messages are what is relayed for one request.
+// messages are the messages of one request.
 type messages struct {
 	id, date                     string
 	request, reply, busy, stream [][]byte

@@ -7,7 +7,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/monitor"
 )
 
-// engine is one that is, or was, registered.
+// engine is an engine that is, or was, registered.
 type engine struct {
 	id   int
 	uuid string
@@ -16,10 +16,10 @@ type engine struct {
 	queue     jobList // direct requests without a reply
 	tasks     jobList // assigned tasks without a reply
 	completed int
-	recent    []string // ids of the last completed ones, oldest first
+	recent    []string // ids of the last completed requests and tasks, oldest first
 }
 
-// maxRecent bounds the completed ids that are kept for an engine.
+// maxRecent bounds the number of completed ids that are kept for an engine.
 const maxRecent = 4096
 
 func (e *engine) complete(id string) {
@@ -30,15 +30,15 @@ func (e *engine) complete(id string) {
 	e.recent = append(e.recent, id)
 }
 
-// recentIDs answers the ids of the last completed requests, oldest first.
+// recentIDs returns the ids of the last completed requests, oldest first.
 func (e *engine) recentIDs() []string {
 	return append([]string{}, e.recent[max(0, len(e.recent)-maxRecent):]...)
 }
 
-// engineTable is all engines that ever registered, and the counter of ids.
+// engineTable is all engines that ever registered, and the next id.
 type engineTable struct {
-	byUUID map[string]*engine // the newest of that uuid
-	list   []*engine          // by id
+	byUUID map[string]*engine // the newest engine of that uuid
+	list   []*engine          // in the order of ids
 	next   int
 }
 
@@ -57,15 +57,15 @@ func (t *engineTable) find(id int) (int, bool) {
 	return slices.BinarySearchFunc(t.list, id, func(e *engine, id int) int { return e.id - id })
 }
 
-// of answers the engine of an id, registered or not, or nil.
-func (t *engineTable) of(id int) *engine {
+// get returns the engine of an id, registered or not, or nil.
+func (t *engineTable) get(id int) *engine {
 	if i, ok := t.find(id); ok {
 		return t.list[i]
 	}
 	return nil
 }
 
-// registered answers the registered engine of a uuid.
+// registered returns the registered engine of a uuid, or nil.
 func (t *engineTable) registered(uuid string) *engine {
 	if e := t.byUUID[uuid]; e != nil && e.live {
 		return e
@@ -73,40 +73,40 @@ func (t *engineTable) registered(uuid string) *engine {
 	return nil
 }
 
-// all answers every engine ever registered, by id.
+// all returns every engine that ever registered, in the order of ids.
 func (t *engineTable) all() []*engine { return slices.Clone(t.list) }
 
-// live answers the registered engines, by id.
+// live returns the registered engines, in the order of ids.
 func (t *engineTable) live() []*engine {
 	return slices.DeleteFunc(t.all(), func(e *engine) bool { return !e.live })
 }
 
-// job is a request or task without a reply, or one whose record is unmade.
+// job is a request or task that has no reply yet or whose record is deferred.
 type job struct {
 	id         string
 	topic      monitor.Topic // of the request
-	out        monitor.Topic // of the reply, while that is here
-	ended      bool          // there was a reply
+	out        monitor.Topic // of the reply, while reply is set
+	ended      bool          // it has a reply
 	engine     *engine       // nil for a task that is not assigned
 	list       *jobList
 	prev, next *job
 
-	// While it is unmade, the messages that the record will be made of.
+	// While the record is deferred: the messages to build it from.
 	request, reply [][]byte
-	received       time.Time // when the reply was
-	size           int64     // what the record will take, about
+	received       time.Time // when the reply came
+	size           int64     // about how many bytes the record will take
 }
 
 // task reports whether j is load-balanced.
 func (j *job) task() bool { return j.topic == monitor.InTask }
 
-// jobList is jobs in the order they came.
+// jobList is jobs in the order in which they were added.
 type jobList struct {
 	first, last *job
 	n           int
 }
 
-// put appends j, taking it out of the list it is in.
+// put appends j, and removes it from the list in which it was.
 func (l *jobList) put(j *job) {
 	j.leave()
 	j.list, j.prev = l, l.last
@@ -119,7 +119,7 @@ func (l *jobList) put(j *job) {
 	l.n++
 }
 
-// leave takes j out of its list.
+// leave removes j from its list.
 func (j *job) leave() {
 	l := j.list
 	if l == nil {

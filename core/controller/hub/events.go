@@ -30,7 +30,7 @@ type clientMessage struct {
 type relayedMessage struct {
 	topic  monitor.Topic
 	engine []byte   // uuid
-	frames [][]byte // from the delimiter on; they may be kept if backlog.own is set
+	frames [][]byte // from the delimiter on; they may be kept if backlog.own is set, except for output
 }
 
 // submittedTask is a task that the scheduler has read.
@@ -93,8 +93,8 @@ func (h *Hub) Assigned(msgID, engineUUID string) { h.backlog.addAssigned(msgID, 
 // Answered takes the reply to a task. Its frames are kept.
 func (h *Hub) Answered(msg [][]byte, a monitor.Answer) { h.backlog.addAnswered(a, msg) }
 
-// Ready reports that a registering engine can be reached: all its sockets are
-// connected, and it has answered a ping.
+// Ready reports that a registering engine can be reached: it is connected to all
+// sockets and has answered a ping.
 func (h *Hub) Ready(uuid string) { h.backlog.addEngine(engineNews{uuid: uuid, ready: true}) }
 
 // Lost reports that an engine is gone.
@@ -102,8 +102,8 @@ func (h *Hub) Lost(uuid, cause string) { h.backlog.addEngine(engineNews{uuid: uu
 
 var statusTypes = [][]byte{[]byte(`"msg_type": "status"`), []byte(`"msg_type":"status"`)}
 
-// isStatus recognizes most of the busy and idle messages, half of all output, by the
-// text of their header. output recognizes the others later.
+// isStatus recognizes most of the busy and idle messages, half of all output, by
+// the text of their header. recordOutput recognizes the others later.
 func isStatus(msg [][]byte) bool {
 	const header = 2
 	if len(msg) <= header || string(msg[0]) != wire.Delimiter {

@@ -21,24 +21,24 @@ import (
 
 const testKey = "0123-4567"
 
-// patience is how long a test waits for something that must happen.
-const patience = 10 * time.Second
+// waitLimit is how long a test waits for something that must happen.
+const waitLimit = 10 * time.Second
 
-// fixture is a running hub with everything around it faked.
+// fixture is a running hub with fakes around it.
 type fixture struct {
-	t       testing.TB
-	hub     *Hub
-	client  *wire.Session // signs requests
-	log     *logBuffer
-	replies chan sent
-	notes   chan sent
-	resent  chan [][]byte
-	events  chan string // calls of the controller's functions
-	stop    func()
+	t             testing.TB
+	hub           *Hub
+	client        *wire.Session // signs requests
+	log           *logBuffer
+	replies       chan hubMessage
+	notifications chan hubMessage
+	resubmitted   chan [][]byte
+	events        chan string // calls of the controller's functions
+	stop          func()
 }
 
-// sent is a message of the hub.
-type sent struct {
+// hubMessage is a message that the hub sent.
+type hubMessage struct {
 	peer    string
 	header  wire.Header
 	parent  string // msg_id
@@ -47,7 +47,7 @@ type sent struct {
 	buffers [][]byte
 }
 
-// logBuffer is a log that may be read while it is written.
+// logBuffer is a log that can be read while it is written.
 type logBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -78,7 +78,7 @@ func newSession(t testing.TB, id, key string) *wire.Session {
 	return s
 }
 
-// start runs a hub. change may adjust its options.
+// start runs a hub. change may change its options.
 func start(t testing.TB, key string, change func(*Options)) *fixture {
 	t.Helper()
 	store, err := dictdb.New(dictdb.Options{})
@@ -86,13 +86,13 @@ func start(t testing.TB, key string, change func(*Options)) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{
-		t:       t,
-		client:  newSession(t, "client", key),
-		log:     &logBuffer{},
-		replies: make(chan sent, 1000),
-		notes:   make(chan sent, 1000),
-		resent:  make(chan [][]byte, 1000),
-		events:  make(chan string, 1000),
+		t:             t,
+		client:        newSession(t, "client", key),
+		log:           &logBuffer{},
+		replies:       make(chan hubMessage, 1000),
+		notifications: make(chan hubMessage, 1000),
+		resubmitted:   make(chan [][]byte, 1000),
+		events:        make(chan string, 1000),
 	}
 	o := Options{
 		Log:            hclog.New(&hclog.LoggerOptions{Output: f.log, Level: hclog.Info}),
@@ -103,8 +103,8 @@ func start(t testing.TB, key string, change func(*Options)) *fixture {
 			f.replies <- f.decode(string(peer), frames)
 			return nil
 		},
-		Notify:       func(frames [][]byte) { f.notes <- f.decode("", frames) },
-		Resubmit:     func(frames [][]byte) { f.resent <- frames },
+		Notify:       func(frames [][]byte) { f.notifications <- f.decode("", frames) },
+		Resubmit:     func(frames [][]byte) { f.resubmitted <- frames },
 		Pending:      func(id int, uuid string) { f.events <- fmt.Sprint("pending ", id, " ", uuid) },
 		Abandoned:    func(id int, uuid, _ string) { f.events <- fmt.Sprint("abandoned ", id, " ", uuid) },
 		Registered:   func(id int, uuid string) { f.events <- fmt.Sprint("registered ", id, " ", uuid) },
@@ -131,13 +131,13 @@ func start(t testing.TB, key string, change func(*Options)) *fixture {
 	return f
 }
 
-func (f *fixture) decode(peer string, frames [][]byte) sent {
+func (f *fixture) decode(peer string, frames [][]byte) hubMessage {
 	m, err := f.client.Peek(frames)
 	if err != nil {
 		f.t.Errorf("message of the hub: %v", err)
-		return sent{}
+		return hubMessage{}
 	}
-	s := sent{peer: peer, raw: string(m.Content), buffers: m.Buffers}
+	s := hubMessage{peer: peer, raw: string(m.Content), buffers: m.Buffers}
 	if s.header, err = wire.PeekHeader(m.Header); err != nil {
 		f.t.Error(err)
 	}
@@ -157,13 +157,13 @@ func receive[T any](f *fixture, what string, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		f.t.Fatalf("no %s; log:\n%s", what, f.log)
 		panic("unreachable")
 	}
 }
 
-// message makes a client's message and answers its id.
+// message returns a client's message and its id.
 func (f *fixture) message(msgType, content string, buffers ...[]byte) ([][]byte, string) {
 	f.t.Helper()
 	h := f.client.NewHeader(msgType)
@@ -174,8 +174,8 @@ func (f *fixture) message(msgType, content string, buffers ...[]byte) ([][]byte,
 	return m.AppendFrames(nil), h.MsgID
 }
 
-// ask sends a request and answers the reply.
-func (f *fixture) ask(msgType, content string) sent {
+// ask sends a request and returns the reply.
+func (f *fixture) ask(msgType, content string) hubMessage {
 	f.t.Helper()
 	frames, id := f.message(msgType, content)
 	f.hub.Request([]byte("peer"), "1.2.3.4:5", frames)
@@ -189,7 +189,7 @@ func (f *fixture) ask(msgType, content string) sent {
 	return s
 }
 
-// expect asks and compares the content of the reply.
+// expect sends a request and compares the content of the reply.
 func (f *fixture) expect(msgType, content, replyType, want string) {
 	f.t.Helper()
 	s := f.ask(msgType, content)
@@ -206,7 +206,7 @@ func (f *fixture) expect(msgType, content, replyType, want string) {
 	}
 }
 
-// fails asks and compares the error of the reply.
+// fails sends a request and compares the error of the reply.
 func (f *fixture) fails(msgType, content, replyType, ename, evalue string) {
 	f.t.Helper()
 	s := f.ask(msgType, content)
@@ -221,35 +221,35 @@ func (f *fixture) fails(msgType, content, replyType, ename, evalue string) {
 	}
 }
 
-func (f *fixture) event(want string) {
+func (f *fixture) wantEvent(want string) {
 	f.t.Helper()
 	if got := receive(f, want, f.events); got != want {
 		f.t.Fatalf("%s, want %s", got, want)
 	}
 }
 
-func (f *fixture) note(msgType, want string) {
+func (f *fixture) wantNotification(msgType, want string) {
 	f.t.Helper()
-	s := receive(f, msgType, f.notes)
+	s := receive(f, msgType, f.notifications)
 	if got := strings.ReplaceAll(s.raw, " ", ""); s.header.MsgType != msgType || got != want {
 		f.t.Fatalf("notification %s %s, want %s %s", s.header.MsgType, s.raw, msgType, want)
 	}
 }
 
-// engine registers an engine until it is announced.
+// engine registers an engine and waits until it is announced.
 func (f *fixture) engine(id int, uuid string) {
 	f.t.Helper()
 	s := f.ask("registration_request", fmt.Sprintf(`{"uuid": %q}`, uuid))
 	if s.content["id"] != float64(id) {
 		f.t.Fatalf("engine %s: %s, want id %d", uuid, s.raw, id)
 	}
-	f.event(fmt.Sprint("pending ", id, " ", uuid))
+	f.wantEvent(fmt.Sprint("pending ", id, " ", uuid))
 	f.hub.Ready(uuid)
-	f.event(fmt.Sprint("registered ", id, " ", uuid))
-	f.note("registration_notification", fmt.Sprintf(`{"id":%d,"uuid":%q}`, id, uuid))
+	f.wantEvent(fmt.Sprint("registered ", id, " ", uuid))
+	f.wantNotification("registration_notification", fmt.Sprintf(`{"id":%d,"uuid":%q}`, id, uuid))
 }
 
-// direct relays a direct request to an engine and answers its id and header.
+// direct relays a direct request to an engine and returns its id and header.
 func (f *fixture) direct(uuid string, buffers ...[]byte) (string, []byte) {
 	f.t.Helper()
 	frames, id := f.message("apply_request", `{}`, buffers...)
@@ -257,7 +257,7 @@ func (f *fixture) direct(uuid string, buffers ...[]byte) (string, []byte) {
 	return id, frames[2]
 }
 
-// task relays a task request.
+// task relays a task and returns its id and header.
 func (f *fixture) task(buffers ...[]byte) (string, []byte) {
 	f.t.Helper()
 	frames, id := f.message("apply_request", `{}`, buffers...)
@@ -287,7 +287,7 @@ func (f *fixture) publish(uuid string, parent []byte, msgType, content string) {
 	f.hub.Relayed(monitor.IOPub, []byte(uuid), nil, m.AppendFrames(nil))
 }
 
-// record answers a task's record as clients see it.
+// record returns a task's record as clients see it.
 func (f *fixture) record(id string) map[string]any {
 	f.t.Helper()
 	s := f.ask("db_request", fmt.Sprintf(`{"query": {"msg_id": %q}}`, id))

@@ -14,30 +14,33 @@ import (
 	"github.com/ipcore/ipcore/internal/lograte"
 )
 
-// Options describe a hub. Log, Session, DB, Reply and Notify are needed; the
+// Options describe a hub. Log, Session, DB, Reply and Notify are required. The
 // functions are called from the hub's goroutine and must not block.
 type Options struct {
 	Log     hclog.Logger
 	Session *wire.Session
-	DB      db.DB // the hub's own from here on; Run closes it
+	DB      db.DB // belongs to the hub from here on; Run closes it
 
 	// URL is the endpoint of the query socket, for the log.
 	URL string
-	// ConnectionInfo is what registration replies carry: a JSON dictionary.
+	// ConnectionInfo is the JSON dictionary that registration replies carry.
 	ConnectionInfo json.RawMessage
-	// HeartbeatPeriod is told to engines: 3 s.
+	// HeartbeatPeriod is sent to engines. The default is 3 s.
 	HeartbeatPeriod time.Duration
-	// RegistrationTimeout is how long an engine may take from its request until
-	// it is reachable: 30 s, or 10 heartbeat periods when that is longer.
+	// RegistrationTimeout is how long after its request an engine has to be
+	// reachable. The default is 30 s, or 10 heartbeat periods if that is longer.
 	RegistrationTimeout time.Duration
 	// AnnounceHold is how long a reachable engine waits for one with a lower id
-	// that is not reachable yet, so that ids are announced in order: 250 ms.
+	// that is not reachable yet, so that ids are announced in order. The default is
+	// 250 ms.
 	AnnounceHold time.Duration
-	// MaxBacklog bounds the bytes of events that wait for the hub: 256 MiB.
+	// MaxBacklog bounds the bytes of events that wait for the hub. The default is
+	// 256 MiB.
 	MaxBacklog int64
-	// StateFile is where the engine table is kept for a restart ("" = nowhere).
+	// StateFile is the file that keeps the engine table for a restart; "" means
+	// that it is not kept.
 	StateFile string
-	// Restore takes the engine table over from StateFile.
+	// Restore reads the engine table from StateFile.
 	Restore bool
 
 	// Reply sends a message to a peer of the query socket. The frames begin
@@ -45,25 +48,27 @@ type Options struct {
 	Reply func(peer []byte, frames [][]byte) error
 	// Notify publishes a message to all clients.
 	Notify func(frames [][]byte)
-	// Resubmit hands a message to the task queue as if a client had sent it.
+	// Resubmit submits a task to the scheduler as if a client had sent it.
 	Resubmit func(frames [][]byte)
 
-	// Pending: a registration was accepted. Call Ready when the engine can be
-	// reached, Lost when it went away.
+	// Pending reports that a registration was accepted. Call Ready when the engine
+	// can be reached, Lost when it is gone.
 	Pending func(id int, uuid string)
-	// Abandoned: an accepted registration did not complete.
+	// Abandoned reports that an accepted registration did not complete.
 	Abandoned func(id int, uuid string, cause string)
-	// Registered: the engine is in the table; clients are told next.
+	// Registered reports that an engine is in the table. Clients are notified next.
 	Registered func(id int, uuid string)
-	// Unregistered: the engine left the table; clients are told next.
+	// Unregistered reports that an engine has left the table. Clients are notified
+	// next.
 	Unregistered func(id int, uuid string, cause string)
-	// BecomeDask starts Dask's scheduler with these arguments, or finds it
-	// running, and calls answer once, at any time and from any goroutine.
+	// BecomeDask starts Dask's scheduler with these arguments, unless it runs, and
+	// calls answer once, at any time and from any goroutine.
 	BecomeDask func(arguments json.RawMessage, answer func(where json.RawMessage, err error))
-	// StopDask ends Dask's scheduler if it runs.
+	// StopDask stops Dask's scheduler if it runs.
 	StopDask func()
 
-	// Shutdown: a client asked for the controller's end, and was answered.
+	// Shutdown reports that a client has asked the controller to end, and has got a
+	// reply.
 	Shutdown func()
 }
 
@@ -75,42 +80,42 @@ type Hub struct {
 	db      db.DB
 	backlog *backlog
 
-	// All below belongs to Run's goroutine.
-	engines     engineTable
-	pending     registrations
-	jobs        map[string]*job // not ended, or with an unmade record, by msg_id
-	unanswered  int             // of jobs, that have not ended
-	transient   db.Transient    // db, if it is one
-	journal     journal         // of such a db
-	unassigned  jobList
-	finished    *db.Recent // ids of ended jobs
-	refused     map[string]int
-	complaints  lograte.Events[complaintKind]
-	record      db.Record // what newRecord answers
-	change      db.Change // what newChange answers
-	state       *stateWriter
-	lastRelayed time.Time // when a message passed that is recorded
-	changed     time.Time // when state got out of date; zero while it is not
-	stats       Stats     // but for what others count
+	// Run's goroutine owns all fields below.
+	engines      engineTable
+	pending      registrations
+	jobs         map[string]*job // by msg_id: jobs that have not ended, or whose records are deferred
+	unanswered   int             // number of jobs that have not ended
+	transient    db.Transient    // db, if it is transient
+	deferred     deferredRecords // used with a transient db
+	unassigned   jobList
+	finished     *db.Recent // ids of ended jobs
+	refused      map[string]int
+	limitedLog   lograte.Events[logKind]
+	recordBuffer db.Record // result of newRecord
+	changeBuffer db.Change // result of newChange
+	state        *stateWriter
+	lastRelayed  time.Time // when the last message that is recorded was relayed
+	stateChanged time.Time // since when the state file is out of date; zero while it is not
+	stats        Stats     // except for numbers that others count
 
-	board    board
+	snapshot snapshot
 	refusals wire.Refusals
 }
 
 const (
-	// breath is how long the hub rests after it has answered questions while
-	// messages pass. Those who ask in a loop wait for it, rather than that
-	// they take the processor from those who work.
-	breath = time.Millisecond
-	// traffic is how long ago a message may have passed for that.
-	traffic = 10 * time.Millisecond
+	// queryPause is how long the hub pauses after it has replied to requests while
+	// messages are relayed. A client that asks in a loop waits for it; otherwise it
+	// would take the processor from tasks.
+	queryPause = time.Millisecond
+	// trafficWindow is how long after a relayed message that pause is made.
+	trafficWindow = 10 * time.Millisecond
 )
 
-// rememberFinished is how many ended ids status questions are answered for
-// without the database.
-const rememberFinished = 1 << 17
+// maxFinished is how many ended ids the hub remembers, for status questions that it
+// can reply to without the database.
+const maxFinished = 1 << 17
 
-// New makes a hub.
+// New returns a hub; Run starts it.
 func New(o Options) (*Hub, error) {
 	if o.Log == nil || o.Session == nil || o.DB == nil || o.Reply == nil || o.Notify == nil {
 		return nil, errors.New("hub: Log, Session, DB, Reply and Notify are needed")
@@ -125,7 +130,7 @@ func New(o Options) (*Hub, error) {
 		engines:  engineTable{byUUID: make(map[string]*engine)},
 		pending:  registrations{byUUID: make(map[string]*registration)},
 		jobs:     make(map[string]*job),
-		finished: db.NewRecent(rememberFinished),
+		finished: db.NewRecent(maxFinished),
 		refused:  make(map[string]int),
 	}
 	h.transient, h.backlog.own = o.DB.(db.Transient)
@@ -135,6 +140,12 @@ func New(o Options) (*Hub, error) {
 		}
 	}
 	return h, nil
+}
+
+// SetEndpoints sets Options.URL and Options.ConnectionInfo, which are known when
+// the sockets listen. It must be called before Run, if at all.
+func (h *Hub) SetEndpoints(url string, info json.RawMessage) {
+	h.o.URL, h.o.ConnectionInfo = url, info
 }
 
 func defaults(o *Options) {
@@ -181,8 +192,8 @@ func defaults(o *Options) {
 	}
 }
 
-// Run handles events until ctx ends, then handles what is already there,
-// writes the engine table and closes the database.
+// Run handles events until ctx ends, then handles the events that wait, writes the
+// engine table and closes the database.
 func (h *Hub) Run(ctx context.Context) error {
 	if h.o.URL != "" {
 		h.log.Info(fmt.Sprintf("Hub listening on %s for registration.", h.o.URL))
@@ -209,7 +220,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	h.backlog.close()
 	if h.state != nil {
-		if !h.changed.IsZero() {
+		if !h.stateChanged.IsZero() {
 			h.saveState()
 		}
 		h.state.close()
@@ -220,21 +231,21 @@ func (h *Hub) Run(ctx context.Context) error {
 	return nil
 }
 
-// work handles the backlog and what time has brought.
+// work handles the backlog and everything that is due.
 func (h *Hub) work() {
 	for {
 		batch := h.backlog.swap()
 		if batch == nil {
 			break
 		}
-		h.board.handling.Store(batch.bytes)
+		h.snapshot.handling.Store(batch.bytes)
 		for _, kind := range batch.order {
 			h.handle(kind, batch)
 		}
 		if len(batch.relayed.items)+len(batch.submitted.items)+len(batch.answered.items) > 0 {
 			h.lastRelayed = time.Now()
 		}
-		h.board.handling.Store(0)
+		h.snapshot.handling.Store(0)
 		if batch.dropped > 0 {
 			h.stats.NotRecorded += uint64(batch.dropped)
 			h.stats.NotRecordedBytes += batch.droppedBytes
@@ -242,21 +253,21 @@ func (h *Hub) work() {
 		}
 		asked := len(batch.requests.items) > 0
 		h.backlog.recycle(batch)
-		h.show()
-		if asked && time.Since(h.lastRelayed) < traffic {
-			time.Sleep(breath)
+		h.publishStats()
+		if asked && time.Since(h.lastRelayed) < trafficWindow {
+			time.Sleep(queryPause)
 		}
 	}
 	now := time.Now()
-	h.expire(now)
+	h.expireRegistrations(now)
 	h.announce(now)
 	if due, any := h.stateDue(); any && !due.After(now) {
 		h.saveState()
 	}
-	h.show()
+	h.publishStats()
 }
 
-// handle handles the next event of its kind.
+// handle handles the batch's next event of a kind.
 func (h *Hub) handle(kind eventKind, b *batch) {
 	switch kind {
 	case eventRequest:
@@ -267,14 +278,14 @@ func (h *Hub) handle(kind eventKind, b *batch) {
 		h.taskSubmitted(b.submitted.next())
 	case eventAssigned:
 		t := b.assigned.next()
-		h.assigned(t.id, t.engine)
+		h.recordAssignment(t.id, t.engine)
 	case eventAnswered:
 		h.taskAnswered(b.answered.next())
 	case eventEngine:
 		if n := b.engines.next(); n.ready {
-			h.ready(n.uuid)
+			h.engineReady(n.uuid)
 		} else {
-			h.lost(n.uuid, n.cause)
+			h.engineLost(n.uuid, n.cause)
 		}
 	}
 }

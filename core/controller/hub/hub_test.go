@@ -71,16 +71,17 @@ func TestRegistration(t *testing.T) {
 	f := start(t, testKey, func(o *Options) { o.StateFile = state; o.HeartbeatPeriod = 250 * time.Millisecond })
 	f.expect("registration_request", `{"uuid": "a"}`, "registration_reply",
 		`{"id": 0, "status": "ok", "hb_period": 250, "connection_info": {"interface": "tcp://127.0.0.1"}}`)
-	f.event("pending 0 a")
+	f.wantEvent("pending 0 a")
 	f.fails("registration_request", `{"uuid": "a"}`, "registration_reply", "KeyError", `"uuid 'a' in use"`)
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {}}`)
 	f.hub.Ready("a")
 	f.hub.Ready("a")
-	f.event("registered 0 a")
-	f.note("registration_notification", `{"id":0,"uuid":"a"}`)
+	f.wantEvent("registered 0 a")
+	f.wantNotification("registration_notification", `{"id":0,"uuid":"a"}`)
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"0": "a"}}`)
 
-	// The refused request used id 1 up. A free id is granted, another is not.
+	// The refused request has used id 1 up. An id that is free is granted, another
+	// one is not.
 	for _, c := range []struct {
 		uuid, wanted string
 		id           int
@@ -89,46 +90,46 @@ func TestRegistration(t *testing.T) {
 		if s.content["id"] != float64(c.id) {
 			t.Errorf("engine %s asked for %s: %s, want %d", c.uuid, c.wanted, s.raw, c.id)
 		}
-		f.event(fmt.Sprint("pending ", c.id, " ", c.uuid))
+		f.wantEvent(fmt.Sprint("pending ", c.id, " ", c.uuid))
 	}
 	f.hub.Ready("b")
-	f.hub.Ready("g") // the lower one goes first
-	f.event("registered 3 g")
-	f.event("registered 7 b")
-	f.note("registration_notification", `{"id":3,"uuid":"g"}`)
-	f.note("registration_notification", `{"id":7,"uuid":"b"}`)
+	f.hub.Ready("g") // the lower id is announced first
+	f.wantEvent("registered 3 g")
+	f.wantEvent("registered 7 b")
+	f.wantNotification("registration_notification", `{"id":3,"uuid":"g"}`)
+	f.wantNotification("registration_notification", `{"id":7,"uuid":"b"}`)
 
-	// All three ways to leave; repeating does nothing.
+	// There are three ways to leave. Repeating one does nothing.
 	f.hub.Lost("b", "connection lost")
-	f.event("unregistered 7 b")
-	f.note("unregistration_notification", `{"id":7,"uuid":"b"}`)
+	f.wantEvent("unregistered 7 b")
+	f.wantNotification("unregistration_notification", `{"id":7,"uuid":"b"}`)
 	f.hub.Lost("b", "connection lost")
 	frames, _ := f.message("unregistration_request", `{"id": 3}`)
 	f.hub.Request([]byte("nanny"), "x", frames)
-	f.event("unregistered 3 g")
-	f.note("unregistration_notification", `{"id":3,"uuid":"g"}`)
+	f.wantEvent("unregistered 3 g")
+	f.wantNotification("unregistration_notification", `{"id":3,"uuid":"g"}`)
 	f.publish("a", nil, "shutdown_reply", `{"status": "ok", "restart": false}`)
-	f.event("unregistered 0 a")
-	f.note("unregistration_notification", `{"id":0,"uuid":"a"}`)
+	f.wantEvent("unregistered 0 a")
+	f.wantNotification("unregistration_notification", `{"id":0,"uuid":"a"}`)
 	for _, content := range []string{`{"id": 0}`, `{"id": 99}`, `{}`, `[]`} {
 		frames, _ := f.message("unregistration_request", content)
 		f.hub.Request([]byte("nanny"), "x", frames)
 	}
 
-	// A dead engine's id is not given again, its uuid may be.
+	// The id of a dead engine is not used again; its uuid may be.
 	s := f.ask("registration_request", `{"uuid": "a", "id": 0}`)
 	if s.content["id"] != float64(13) {
 		t.Errorf("the id of a dead engine was asked for: %s", s.raw)
 	}
-	f.event("pending 13 a")
+	f.wantEvent("pending 13 a")
 
-	// Giving up: by id, and by an engine that does not know its id.
+	// Registrations are given up by id, or by an engine that does not know its id.
 	frames, _ = f.message("unregistration_request", `{"id": 13}`)
 	f.hub.Request([]byte("nanny"), "x", frames)
-	f.event("abandoned 13 a")
+	f.wantEvent("abandoned 13 a")
 	frames, _ = f.message("unregistration_request", `{"id": null}`)
 	f.hub.Request([]byte("h"), "x", frames)
-	f.event("abandoned 12 h")
+	f.wantEvent("abandoned 12 h")
 
 	f.stop()
 	text, err := os.ReadFile(state)
@@ -144,18 +145,18 @@ func TestStalledRegistration(t *testing.T) {
 	})
 	for id, uuid := range []string{"stuck", "b", "c"} {
 		f.ask("registration_request", fmt.Sprintf(`{"uuid": %q}`, uuid))
-		f.event(fmt.Sprint("pending ", id, " ", uuid))
+		f.wantEvent(fmt.Sprint("pending ", id, " ", uuid))
 	}
 	f.hub.Ready("b")
-	f.event("registered 1 b")
-	f.hub.Ready("c") // does not wait for the stuck one again
-	f.event("registered 2 c")
-	f.event("abandoned 0 stuck")
+	f.wantEvent("registered 1 b")
+	f.hub.Ready("c") // does not wait for the stuck engine again
+	f.wantEvent("registered 2 c")
+	f.wantEvent("abandoned 0 stuck")
 	f.hub.Ready("stuck")
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"1": "b", "2": "c"}}`)
 }
 
-// TestBroadcast: each engine's copy of a broadcast is a record of its own.
+// TestBroadcast checks that each engine's copy of a broadcast has a record.
 func TestBroadcast(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")
@@ -284,8 +285,8 @@ func TestLostEngine(t *testing.T) {
 	f.engine(0, "e0")
 	id, header := f.direct("e0")
 	f.hub.Lost("e0", "killed")
-	f.event("unregistered 0 e0")
-	f.note("unregistration_notification", `{"id":0,"uuid":"e0"}`)
+	f.wantEvent("unregistered 0 e0")
+	f.wantNotification("unregistration_notification", `{"id":0,"uuid":"e0"}`)
 	s := f.ask("result_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id))
 	entry, _ := s.content[id].(map[string]any)
 	content, _ := entry["result_content"].(map[string]any)
@@ -296,7 +297,7 @@ func TestLostEngine(t *testing.T) {
 		t.Errorf("result header %v", h)
 	}
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 0, "tasks": 0}, "unassigned": 0}`)
-	f.answer(monitor.Out, "e0", header, "ok") // on its way when the engine died
+	f.answer(monitor.Out, "e0", header, "ok") // the reply was on its way when the engine died
 	if content := f.record(id)["result_content"]; fmt.Sprint(content) != "map[status:ok]" {
 		t.Errorf("late result %v", content)
 	}
@@ -359,7 +360,7 @@ func TestResubmit(t *testing.T) {
 	if fresh == "" || fresh == id {
 		t.Fatalf("reply %s", s.raw)
 	}
-	frames := receive(f, "resubmitted message", f.resent)
+	frames := receive(f, "resubmitted message", f.resubmitted)
 	m, err := f.client.Open(frames)
 	if err != nil {
 		t.Fatal(err)
@@ -387,8 +388,8 @@ func TestResubmit(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.expect("shutdown_request", `{}`, "shutdown_reply", `{"status": "ok"}`)
-	f.note("shutdown_notification", `{"status":"ok"}`)
-	f.event("shutdown")
+	f.wantNotification("shutdown_notification", `{"status":"ok"}`)
+	f.wantEvent("shutdown")
 }
 
 func TestRefusedRequests(t *testing.T) {
@@ -441,9 +442,9 @@ func TestMalformedMonitorMessages(t *testing.T) {
 	}
 }
 
-// TestComplaintsAreFew sends messages that are signed and name nothing: the log
-// tells of each kind once, and the hub goes on.
-func TestComplaintsAreFew(t *testing.T) {
+// TestLogIsLimited sends signed messages without valid ids, many of each kind: each
+// kind is logged once, and the hub continues.
+func TestLogIsLimited(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")
 	forge := func(topic monitor.Topic, header, parent, metadata string) {
@@ -508,7 +509,7 @@ func TestNoDB(t *testing.T) {
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 1, "tasks": 0}, "unassigned": 0}`)
 }
 
-// TestBacklog holds the hub up and lets messages gather.
+// TestBacklog blocks the hub while messages gather.
 func TestBacklog(t *testing.T) {
 	held := make(chan struct{})
 	f := start(t, testKey, func(o *Options) {
@@ -525,7 +526,7 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("%d bytes wait, the limit is %d", size, 1<<20)
 	}
 	close(held)
-	for range 2 { // the overflow is told after the batch of the first request, before that of the second
+	for range 2 { // the overflow is logged after the batch of the first request and before that of the second
 		f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 5, "completed": 0, "tasks": 0}, "unassigned": 0}`)
 	}
 	if n := strings.Count(f.log.String(), "hub is behind"); n != 1 {
@@ -533,8 +534,8 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// TestMalformedContent sends every request with contents of the wrong shape:
-// each is answered, and the hub goes on.
+// TestMalformedContent sends every request with contents of the wrong shape: each
+// gets a reply, and the hub continues.
 func TestMalformedContent(t *testing.T) {
 	f := start(t, testKey, nil)
 	f.engine(0, "e0")
@@ -544,7 +545,7 @@ func TestMalformedContent(t *testing.T) {
 		`{"targets": 1e400, "msg_ids": {"a": 1}, "query": {"msg_id": {"$in": 5}}, "engine_ids": [1e300]}`,
 		strings.Repeat(`[`, 20000),
 	}
-	for msgType := range handlers {
+	for msgType := range requestHandlers {
 		if msgType == "shutdown_request" || msgType == "unregistration_request" || msgType == "registration_request" {
 			continue
 		}
@@ -574,7 +575,7 @@ func TestMalformedContent(t *testing.T) {
 			f.publish("e0", []byte(`{"msg_id": "m"}`), msgType, content)
 		}
 	}
-	f.event("unregistered 0 e0")
+	f.wantEvent("unregistered 0 e0")
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 0, "completed": 0, "tasks": 0}, "unassigned": 0}`)
 	s := f.ask("db_request", `{"query": {}}`)
 	if records, ok := s.content["records"].([]any); !ok || len(records) != 1 {

@@ -6,13 +6,13 @@ import (
 )
 
 // object writes a JSON dictionary whose keys are only known at run time, in the
-// order in which they are put. The first error sticks.
+// order in which they are added. It keeps the first error.
 type object struct {
 	text bytes.Buffer
 	err  error
 }
 
-// newObject begins the content of a reply that went well.
+// newObject begins the content of a successful reply.
 func newObject() *object {
 	o := &object{}
 	o.put("status", "ok")
@@ -44,7 +44,7 @@ func (o *object) key(key string) {
 	o.text.WriteString(": ")
 }
 
-// done answers the whole text.
+// done returns the whole text.
 func (o *object) done() (json.RawMessage, error) {
 	if o.text.Len() == 0 {
 		o.text.WriteByte('{')
@@ -53,7 +53,7 @@ func (o *object) done() (json.RawMessage, error) {
 	return o.text.Bytes(), o.err
 }
 
-// answerObject answers a request with an object.
+// answerObject replies to a request with an object.
 func (h *Hub) answerObject(r *request, msgType string, o *object, buffers ...[]byte) error {
 	content, err := o.done()
 	return h.answer(r, msgType, content, err, buffers...)

@@ -32,7 +32,7 @@ type captured struct {
 	Parent    string         `json:"parent_header"`
 }
 
-// TestReplay feeds what a Python hub received to ours and compares the replies.
+// TestReplay sends our hub what a Python hub received and compares the replies.
 func TestReplay(t *testing.T) {
 	for _, version := range []string{"7.1", "9.1"} {
 		t.Run(version, func(t *testing.T) {
@@ -64,7 +64,7 @@ func replay(t *testing.T, c capture) {
 		}
 		f.hub.Request(m.Frames[0], m.Name, m.Frames[1:])
 		if m.MsgType == "unregistration_request" || m.MsgType == "registration_request" {
-			continue // no reply; registered above, so refused
+			continue // no reply, or refused because it is registered already
 		}
 		got := receive(f, "reply to "+m.Name, f.replies)
 		for got.header.MsgType == "registration_reply" {
@@ -109,7 +109,7 @@ func registerCaptured(f *fixture, c capture) {
 	}
 }
 
-// relay hands a captured monitor message over as a queue would.
+// relay passes a captured monitor message to the hub as a relay would.
 func relay(f *fixture, m captured) {
 	at := slices.IndexFunc(m.Frames, func(frame []byte) bool { return string(frame) == wire.Delimiter })
 	head, msg := m.Frames[:at], m.Frames[at:]
@@ -133,9 +133,9 @@ func relay(f *fixture, m captured) {
 	}
 }
 
-// compareReply compares what can be compared: the captures hold one message of
-// each kind, so that numbers and lists differ.
-func compareReply(t *testing.T, got sent, want captured) {
+// compareReply compares the parts that can be compared: the captures hold one
+// message of each kind, so numbers and lists differ.
+func compareReply(t *testing.T, got hubMessage, want captured) {
 	t.Helper()
 	if want.MsgType == "become_dask_reply" {
 		if got.header.MsgType != want.MsgType {
@@ -151,7 +151,7 @@ func compareReply(t *testing.T, got sent, want captured) {
 	case "queue_reply", "connection_reply":
 		sameShape(t, want.Name, got.content, want.Content)
 		return
-	case "load_reply": // the keys of the capture are a mistake
+	case "load_reply": // the keys in the capture are wrong
 		sameShape(t, want.Name, got.content, map[string]any{"status": "ok", "0": 0.0})
 		return
 	case "history_reply":
@@ -172,8 +172,8 @@ func compareReply(t *testing.T, got sent, want captured) {
 		}
 		return
 	}
-	normalise(got.content)
-	normalise(want.Content)
+	removeVariable(got.content)
+	removeVariable(want.Content)
 	if !reflect.DeepEqual(got.content, want.Content) {
 		a, _ := json.MarshalIndent(got.content, "", " ")
 		b, _ := json.MarshalIndent(want.Content, "", " ")
@@ -184,7 +184,7 @@ func compareReply(t *testing.T, got sent, want captured) {
 	}
 }
 
-// sameShape checks that got has the kind of keys and values of want.
+// sameShape checks that got has keys and values of the same kind as want.
 func sameShape(t *testing.T, name string, got, want map[string]any) {
 	t.Helper()
 	for key, value := range got {
@@ -201,9 +201,9 @@ func sameShape(t *testing.T, name string, got, want map[string]any) {
 	}
 }
 
-// normalise blanks what differs by nature: tracebacks, the clock of the hub, the
-// stream that the capture lacks, and the label that 7.1 does not know.
-func normalise(v any) {
+// removeVariable removes what differs from run to run: tracebacks, the hub's times,
+// the stream that the capture lacks, and the label that 7.1 does not know.
+func removeVariable(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		delete(v, "traceback")
@@ -216,11 +216,11 @@ func normalise(v any) {
 			v["received"] = "then"
 		}
 		for _, inner := range v {
-			normalise(inner)
+			removeVariable(inner)
 		}
 	case []any:
 		for _, inner := range v {
-			normalise(inner)
+			removeVariable(inner)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// request is an opened message of the query socket.
+// request is a message of the query socket that was opened.
 type request struct {
 	peer    []byte
 	remote  string
@@ -19,9 +19,9 @@ type request struct {
 	msgType string
 }
 
-// handlers answer requests. An error that a handler answers becomes a
+// requestHandlers reply to requests. An error that a handler returns becomes a
 // hub_error.
-var handlers = map[string]func(*Hub, *request) error{
+var requestHandlers = map[string]func(*Hub, *request) error{
 	"registration_request":     (*Hub).register,
 	"unregistration_request":   (*Hub).unregister,
 	"connection_request":       (*Hub).connect,
@@ -37,11 +37,11 @@ var handlers = map[string]func(*Hub, *request) error{
 	"stop_distributed_request": (*Hub).stopDistributed,
 }
 
-// maxRefused bounds the addresses that refused messages are counted for.
+// maxRefused bounds the number of addresses for which refused messages are counted.
 const maxRefused = 1024
 
-// request opens a message of the query socket and answers it. What can't be
-// opened gets no answer, and one line in the log for each sender.
+// request opens a message of the query socket and handles it. A message that cannot
+// be opened gets no reply, and is logged once for each sender.
 func (h *Hub) request(c *clientMessage) {
 	m, err := h.session.Open(c.frames)
 	var header wire.Header
@@ -63,7 +63,7 @@ func (h *Hub) request(c *clientMessage) {
 	}
 	r := &request{peer: c.peer, remote: c.address, msg: m, msgType: header.MsgType}
 	h.log.Debug("client::request", "type", r.msgType, "address", r.remote)
-	handler, ok := handlers[r.msgType]
+	handler, ok := requestHandlers[r.msgType]
 	if !ok {
 		err = keyError(fmt.Sprintf("Bad Message Type: %s", pyString(r.msgType)))
 	} else {
@@ -86,12 +86,12 @@ func (h *Hub) unpack(r *request, v any) error {
 	return nil
 }
 
-// reply answers a request.
+// reply replies to a request.
 func (h *Hub) reply(r *request, msgType string, content any, buffers ...[]byte) error {
 	return h.send(r.peer, msgType, r.msg.Header, content, buffers...)
 }
 
-// answer answers a request with content, or with err under the same type.
+// answer replies to a request with content, or with err and the same type.
 func (h *Hub) answer(r *request, msgType string, content any, err error, buffers ...[]byte) error {
 	if err != nil {
 		h.log.Warn("request failed", "type", r.msgType, "address", r.remote, "error", err)
@@ -111,7 +111,7 @@ func (h *Hub) send(peer []byte, msgType string, parent []byte, content any, buff
 	return nil
 }
 
-// databaseError answers err as the content of a reply, a database's error under
+// databaseError returns err as the content of a reply; an error of the database has
 // the name that clients know.
 func databaseError(err error) *wire.RemoteError {
 	if e, ok := errors.AsType[*db.Error](err); ok {
@@ -120,10 +120,10 @@ func databaseError(err error) *wire.RemoteError {
 	return remoteError(err)
 }
 
-// pack is for content that we make ourselves.
+// pack is for content that the hub creates.
 func pack(v any) (json.RawMessage, error) { return json.Marshal(v) }
 
-// status is the content {"status": "ok"}.
+// statusOK is the content {"status": "ok"}.
 var statusOK = json.RawMessage(`{"status": "ok"}`)
 
 func (h *Hub) connect(r *request) error {
@@ -157,7 +157,7 @@ func (h *Hub) becomeDask(r *request) error {
 	if len(content.Arguments) == 0 || string(content.Arguments) == "null" {
 		content.Arguments = json.RawMessage("{}")
 	}
-	// The answer may come later, from another goroutine.
+	// The answer may be called later, and from another goroutine.
 	h.o.BecomeDask(content.Arguments, func(where json.RawMessage, err error) {
 		if err := h.answer(r, "become_dask_reply", where, err); err != nil {
 			h.log.Warn("become_dask_reply not sent", "address", r.remote, "error", err)
@@ -171,7 +171,7 @@ func (h *Hub) stopDistributed(r *request) error {
 	return h.reply(r, "stop_distributed_reply", statusOK)
 }
 
-// keyError is Python's KeyError, whose text is quoted.
+// keyError returns Python's KeyError, whose text is quoted.
 func keyError(text string) error { return wire.NewRemoteError("KeyError", pyString(text)) }
 
 // pyString writes s as Python's repr does.

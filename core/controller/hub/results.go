@@ -12,7 +12,7 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// results answers a result_request.
+// results handles a result_request.
 func (h *Hub) results(r *request) error {
 	var content struct {
 		MsgIDs     *idList `json:"msg_ids"`
@@ -48,7 +48,7 @@ func (h *Hub) results(r *request) error {
 	}
 	var buffers [][]byte
 	for _, id := range completed {
-		record, err := h.recorded(id)
+		record, err := h.getRecord(id)
 		if err != nil {
 			return h.answer(r, "result_reply", nil, err)
 		}
@@ -59,8 +59,8 @@ func (h *Hub) results(r *request) error {
 	return h.answerObject(r, "result_reply", o, buffers...)
 }
 
-// ended tells whether a task has ended. The books know those of this
-// controller's time, the database those before it.
+// ended reports whether a task has ended. The hub's index knows the tasks of this
+// controller, the database those before it.
 func (h *Hub) ended(id string, statusOnly bool) (bool, error) {
 	if j := h.jobs[id]; j != nil {
 		return j.ended, nil
@@ -78,10 +78,10 @@ func (h *Hub) ended(id string, statusOnly bool) (bool, error) {
 	return !record.Completed.IsZero(), nil
 }
 
-// resultParts are the fields of a result; ioParts those of its "io" entry.
+// resultParts are the fields of a result; outputParts those of its "io" entry.
 var (
 	resultParts = []db.Field{db.Header, db.Metadata, db.ResultMetadata, db.ResultHeader, db.ResultContent, db.Received}
-	ioParts     = []db.Field{db.ExecuteInput, db.ExecuteResult, db.ErrorField, db.Stdout, db.Stderr}
+	outputParts = []db.Field{db.ExecuteInput, db.ExecuteResult, db.ErrorField, db.Stdout, db.Stderr}
 )
 
 func appendResult(o *object, r *db.Record) {
@@ -91,7 +91,7 @@ func appendResult(o *object, r *db.Record) {
 		o.text.WriteString(", ")
 	}
 	o.text.WriteString(`"io": {`)
-	for i, f := range ioParts {
+	for i, f := range outputParts {
 		if i > 0 {
 			o.text.WriteString(", ")
 		}
@@ -107,7 +107,7 @@ func appendField(o *object, r *db.Record, f db.Field) {
 	o.text.Write(r.AppendJSON(o.text.AvailableBuffer(), f))
 }
 
-// query answers a db_request.
+// query handles a db_request.
 func (h *Hub) query(r *request) error {
 	var content struct {
 		Query json.RawMessage `json:"query"`
@@ -124,7 +124,7 @@ func (h *Hub) query(r *request) error {
 	if err == nil {
 		var q db.Query
 		if q, err = db.ParseQuery(content.Query); err == nil {
-			h.makeAll()
+			h.buildAll()
 			records, err = h.db.Find(q, keys)
 		}
 	}
@@ -136,8 +136,8 @@ func (h *Hub) query(r *request) error {
 	return h.answerObject(r, "db_reply", o, buffers...)
 }
 
-// appendRecords writes records and the lengths of their buffer lists, and
-// answers the buffers: for each record its own, then those of its result.
+// appendRecords writes records and the lengths of their lists of buffers. It
+// returns the buffers: for each record its own, then those of its result.
 func appendRecords(o *object, records []*db.Record, keys db.Fields) (buffers [][]byte) {
 	o.key("records")
 	o.text.WriteByte('[')
@@ -176,7 +176,7 @@ func appendRecords(o *object, records []*db.Record, keys db.Fields) (buffers [][
 	return buffers
 }
 
-// orEmpty answers an empty list rather than null when lengths were asked for.
+// orEmpty returns an empty list instead of null if lengths were asked for.
 func orEmpty(lens []int, asked bool) []int {
 	if asked && lens == nil {
 		return []int{}
@@ -184,7 +184,7 @@ func orEmpty(lens []int, asked bool) []int {
 	return lens
 }
 
-// idList is a list of msg_ids, one of them, or the word "all".
+// idList is a list of msg_ids, one msg_id, or the word "all".
 type idList struct {
 	list []string
 	all  bool
@@ -201,7 +201,7 @@ func (l *idList) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, &l.list)
 }
 
-// purge answers a purge_request: nothing is dropped when something is wrong.
+// purge handles a purge_request. Nothing is dropped if any part of it is not valid.
 func (h *Hub) purge(r *request) error {
 	var content struct {
 		MsgIDs    idList `json:"msg_ids"`
@@ -210,7 +210,7 @@ func (h *Hub) purge(r *request) error {
 	if err := h.unpack(r, &content); err != nil {
 		return h.answer(r, "purge_reply", nil, err)
 	}
-	h.makeAll()
+	h.buildAll()
 	queries, err := h.purgeQueries(content.MsgIDs, content.EngineIDs)
 	for _, q := range queries {
 		if err == nil {
@@ -242,7 +242,7 @@ func (h *Hub) purgeQueries(ids idList, engines []int) ([]db.Query, error) {
 		queries = append(queries, db.Query{named})
 	}
 	for _, id := range engines {
-		e := h.engines.of(id)
+		e := h.engines.get(id)
 		if e == nil {
 			return nil, wire.NewRemoteError("IndexError", fmt.Sprintf("No such engine: %d", id))
 		}
@@ -255,7 +255,7 @@ func (h *Hub) purgeQueries(ids idList, engines []int) ([]db.Query, error) {
 	return queries, nil
 }
 
-// resubmit answers a resubmit_request: tasks are sent again under new ids, with
+// resubmit handles a resubmit_request: tasks are sent again with new ids, with
 // their header, content and buffers and without metadata.
 func (h *Hub) resubmit(r *request) error {
 	var content struct {
@@ -267,7 +267,7 @@ func (h *Hub) resubmit(r *request) error {
 	if content.MsgIDs == nil {
 		return keyError("msg_ids")
 	}
-	records, err := h.allRecorded(content.MsgIDs.list)
+	records, err := h.getRecords(content.MsgIDs.list)
 	if err != nil {
 		return h.answer(r, "resubmit_reply", nil, err)
 	}
@@ -284,9 +284,9 @@ func (h *Hub) resubmit(r *request) error {
 	}{"ok", renamed}, nil)
 }
 
-// allRecorded answers copies of the records of ids, or names those that are not
-// there.
-func (h *Hub) allRecorded(ids []string) ([]db.Record, error) {
+// getRecords returns copies of the records of ids, or an error that names the ids
+// without one.
+func (h *Hub) getRecords(ids []string) ([]db.Record, error) {
 	var records []db.Record
 	var missing []string
 	seen := make(map[string]bool)
@@ -295,7 +295,7 @@ func (h *Hub) allRecorded(ids []string) ([]db.Record, error) {
 			continue
 		}
 		seen[id] = true
-		r, err := h.recorded(id)
+		r, err := h.getRecord(id)
 		switch {
 		case errors.Is(err, db.ErrUnknown), err == nil && r.Stub():
 			missing = append(missing, pyString(id))
@@ -311,7 +311,7 @@ func (h *Hub) allRecorded(ids []string) ([]db.Record, error) {
 	return records, nil
 }
 
-// resend sends a recorded task again and answers its new id.
+// resend sends a recorded task again and returns its new id.
 func (h *Hub) resend(old db.Record) (string, error) {
 	header, err := wire.PeekHeader(old.Header)
 	if err != nil {
@@ -332,8 +332,8 @@ func (h *Hub) resend(old db.Record) (string, error) {
 	if err := h.db.Add(record); err != nil {
 		return "", err
 	}
-	h.begin(j, &h.unassigned)
-	h.update(old.MsgID, &db.Change{Set: db.FieldSet(db.Resubmitted), Record: db.Record{Resubmitted: j.id}})
+	h.addJob(j, &h.unassigned)
+	h.updateRecord(old.MsgID, &db.Change{Set: db.FieldSet(db.Resubmitted), Record: db.Record{Resubmitted: j.id}})
 	h.o.Resubmit(m.AppendFrames(nil))
 	return j.id, nil
 }

@@ -13,43 +13,47 @@ import (
 	"github.com/ipcore/ipcore/internal/atomicfile"
 )
 
-// engineState is the file by which a restarted controller knows its engines.
+// engineState is the content of the file from which a restarted controller knows
+// its engines.
 type engineState struct {
-	Engines map[string]string `json:"engines"` // id: uuid
+	Engines map[string]string `json:"engines"` // uuid by id
 	NextID  int               `json:"next_id"`
 }
 
-// stateDelay is how long a change of the engine table that nobody was told of
-// may wait for others to be written with it: the whole table is written each time.
+// stateDelay is how long a change of the engine table that nobody was notified of
+// may wait, so that others are written with it: the whole table is written each
+// time.
 const stateDelay = 5 * time.Millisecond
 
-// stateWait is how long an announcement waits for the table that names the engine.
+// stateWait is how long an announcement waits until the engine table with the new
+// engine is written.
 const stateWait = 100 * time.Millisecond
 
-// changeState notes that the engine table is to be written.
-func (h *Hub) changeState() {
-	if h.changed.IsZero() {
-		h.changed = time.Now()
+// markStateChanged notes that the engine table has to be written.
+func (h *Hub) markStateChanged() {
+	if h.stateChanged.IsZero() {
+		h.stateChanged = time.Now()
 	}
 }
 
-// stateDue answers when the engine table is to be written, if it is.
+// stateDue returns when the engine table has to be written; any is false if it need
+// not be.
 func (h *Hub) stateDue() (due time.Time, any bool) {
-	return h.changed.Add(stateDelay), !h.changed.IsZero() && h.state != nil
+	return h.stateChanged.Add(stateDelay), !h.stateChanged.IsZero() && h.state != nil
 }
 
-// saveState has the engine table written.
+// saveState starts writing the engine table.
 func (h *Hub) saveState() {
-	h.changed = time.Time{}
+	h.stateChanged = time.Time{}
 	if h.state == nil {
 		return
 	}
-	h.state.write(h.stateText())
+	h.state.write(h.encodeState())
 }
 
-// stateText is an engineState as JSON. It is made each time an engine comes, so
-// not by reflection.
-func (h *Hub) stateText() []byte {
+// encodeState returns an engineState as JSON. It is called for each new engine, so
+// it does not use reflection.
+func (h *Hub) encodeState() []byte {
 	b := make([]byte, 0, 64*(len(h.engines.list)+1))
 	b = append(b, `{"engines":{`...)
 	first := true
@@ -70,10 +74,10 @@ func (h *Hub) stateText() []byte {
 	return append(strconv.AppendInt(b, int64(h.engines.next), 10), '}')
 }
 
-// keepState returns when the engine table is in its file, so that what the hub
-// says next outlives a killed controller. A disk that does not answer holds the
-// hub up for stateWait once, and not again until it has answered.
-func (h *Hub) keepState() {
+// saveStateAndWait returns when the engine table is in its file, so that what the
+// hub announces next outlives a killed controller. A disk that does not respond
+// delays the hub by stateWait once, and not again until it has responded.
+func (h *Hub) saveStateAndWait() {
 	h.saveState()
 	if h.state != nil && !h.state.wait(stateWait) {
 		h.log.Warn("engine table is not saved yet: a controller that is killed now will not know its newest engines",
@@ -81,8 +85,8 @@ func (h *Hub) keepState() {
 	}
 }
 
-// restore reads the engine table. A file that is not there is an empty table, and
-// so is an empty file: that is what a power cut may leave.
+// restore reads the engine table. A missing file is an empty table, and so is an
+// empty file, which a power cut may leave.
 func (h *Hub) restore() error {
 	text, err := os.ReadFile(h.o.StateFile)
 	if os.IsNotExist(err) {
@@ -113,32 +117,33 @@ func (h *Hub) restore() error {
 	return nil
 }
 
-// stateWriter writes the newest state at its own pace, so that a slow disk
-// does not hold up the hub. Only the hub's goroutine calls write, wait and close.
+// stateWriter writes the newest state at its own pace, so that a slow disk does not
+// delay the hub. Only the hub's goroutine calls write, wait and close.
 type stateWriter struct {
 	path    string
 	log     hclog.Logger
-	newest  chan stateText // holds at most one
+	newest  chan pendingState // holds at most one
 	done    chan struct{}
-	written chan struct{} // of the last state that was handed over
-	behind  bool          // the last wait was in vain
+	written chan struct{} // closed when the last state that was passed to write is written
+	slow    bool          // the last wait timed out
 }
 
-// stateText is an engine table and what is closed when it has been written.
-type stateText struct {
+// pendingState is an engine table and a channel that is closed when it is written.
+type pendingState struct {
 	text    []byte
 	written chan struct{}
 }
 
 func startStateWriter(path string, log hclog.Logger) *stateWriter {
-	w := &stateWriter{path: path, log: log, newest: make(chan stateText, 1), done: make(chan struct{})}
+	w := &stateWriter{path: path, log: log, newest: make(chan pendingState, 1), done: make(chan struct{})}
 	go w.run()
 	return w
 }
 
-// write hands a state over; one that is not yet being written is replaced.
+// write passes a state on to be written. It replaces one whose writing has not
+// begun.
 func (w *stateWriter) write(text []byte) {
-	next := stateText{text, make(chan struct{})}
+	next := pendingState{text, make(chan struct{})}
 	select {
 	case old := <-w.newest:
 		next.written = old.written
@@ -148,13 +153,14 @@ func (w *stateWriter) write(text []byte) {
 	w.newest <- next
 }
 
-// wait answers whether the last state was written, or could not be, within a
-// time. After a wait in vain it is true at once until one has been written.
+// wait reports whether the last state was written, or could not be, within limit.
+// After a wait that timed out it returns true at once until a state has been
+// written.
 func (w *stateWriter) wait(limit time.Duration) bool {
-	if w.behind {
+	if w.slow {
 		select {
 		case <-w.written:
-			w.behind = false
+			w.slow = false
 		default:
 		}
 		return true
@@ -165,12 +171,12 @@ func (w *stateWriter) wait(limit time.Duration) bool {
 	case <-w.written:
 		return true
 	case <-timer.C:
-		w.behind = true
+		w.slow = true
 		return false
 	}
 }
 
-// run writes without a sync: the table has to outlive this program, and after a
+// run writes without a sync: the table has to outlive this process, and after a
 // power cut an older one is as good.
 func (w *stateWriter) run() {
 	defer close(w.done)

@@ -17,8 +17,8 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := start(t, testKey, func(o *Options) { o.StateFile = state; o.Restore = true })
-	f.event("registered 0 a")
-	f.event("registered 2 b")
+	f.wantEvent("registered 0 a")
+	f.wantEvent("registered 2 b")
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {"0": "a", "2": "b"}}`)
 	f.engine(3, "c")
 	f.stop()
@@ -28,8 +28,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestStateComesFirst: an engine that was announced is one that a killed
-// controller's successor knows.
+// TestStateComesFirst checks that the successor of a killed controller knows every
+// engine that was announced.
 func TestStateComesFirst(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "engines.json")
 	tables := make(chan string, 3) // as they were when an engine was announced
@@ -42,14 +42,14 @@ func TestStateComesFirst(t *testing.T) {
 	})
 	for id, uuid := range []string{"a", "b", "c"} {
 		f.ask("registration_request", fmt.Sprintf(`{"uuid": %q}`, uuid))
-		f.event(fmt.Sprint("pending ", id, " ", uuid))
+		f.wantEvent(fmt.Sprint("pending ", id, " ", uuid))
 	}
 	f.hub.Ready("a")
 	want := `{"engines":{"0":"a"},"next_id":3}`
 	if got := <-tables; got != want {
 		t.Errorf("table %s, want %s", got, want)
 	}
-	f.hub.Ready("c") // waits for b, both are announced together
+	f.hub.Ready("c") // waits for b; both are announced together
 	f.hub.Ready("b")
 	want = `{"engines":{"0":"a","1":"b","2":"c"},"next_id":3}`
 	for range 2 {
@@ -60,7 +60,7 @@ func TestStateComesFirst(t *testing.T) {
 }
 
 func TestStateOnSlowDisk(t *testing.T) {
-	w := &stateWriter{newest: make(chan stateText, 1)} // nobody writes
+	w := &stateWriter{newest: make(chan pendingState, 1)} // nothing writes what it gets
 	const moment = 10 * time.Millisecond
 	w.write([]byte("one"))
 	if w.wait(moment) {
@@ -96,16 +96,17 @@ func TestEmptyStateFile(t *testing.T) {
 	}
 }
 
-// The table is the JSON that restore reads, whatever an engine calls itself.
+// TestStateText checks that restore can read the table, whatever an engine's uuid
+// is.
 func TestStateText(t *testing.T) {
 	h := &Hub{engines: engineTable{byUUID: map[string]*engine{}}}
 	h.engines.add(3, "plain")
 	h.engines.add(1, "a \"quoted\" \\ one\n")
 	h.engines.add(7, "gone")
-	h.engines.of(7).live = false
+	h.engines.get(7).live = false
 	var got engineState
-	if err := json.Unmarshal(h.stateText(), &got); err != nil {
-		t.Fatalf("%v: %s", err, h.stateText())
+	if err := json.Unmarshal(h.encodeState(), &got); err != nil {
+		t.Fatalf("%v: %s", err, h.encodeState())
 	}
 	want := engineState{Engines: map[string]string{"3": "plain", "1": "a \"quoted\" \\ one\n"}, NextID: 8}
 	if !reflect.DeepEqual(got, want) {

@@ -10,20 +10,20 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// Stats are what a hub knows and has seen.
+// Stats describe what a hub knows and has seen.
 type Stats struct {
 	Engines    int // registered
 	Pending    int // engines that are registering
 	Unanswered int // requests and tasks without a reply
 
-	// Since the start.
+	// Counted since the start.
 	Registered       uint64 // engines
-	Left             uint64 // engines that said so
-	Lost             uint64 // engines that did not
+	Left             uint64 // engines that unregistered or shut down
+	Lost             uint64 // engines that were lost
 	Abandoned        uint64 // registrations that did not complete
 	NotRecorded      uint64 // messages dropped while the hub was behind
 	NotRecordedBytes int64
-	Errors           uint64 // of the database
+	Errors           uint64 // errors of the database
 	Refused          wire.RefusalStats
 
 	Records db.Stats
@@ -32,45 +32,47 @@ type Stats struct {
 	BacklogBytes int64
 }
 
-// board is where the hub's goroutine shows its numbers.
-type board struct {
-	handling atomic.Int64 // bytes of the batch at hand
+// snapshot is the hub's numbers as other goroutines see them.
+type snapshot struct {
+	handling atomic.Int64 // bytes of the batch that is being handled
 
 	mu      sync.Mutex
-	shown   Stats
-	waiting map[chan struct{}]struct{} // of Probe: closed when the hub comes by
+	stats   Stats
+	waiting map[chan struct{}]struct{} // by Probe; closed when the hub's goroutine has come past
 }
 
-// show makes the numbers of now seen, after each batch and each wake.
-func (h *Hub) show() {
+// publishStats updates the snapshot. It is called after each batch and each time
+// that the hub wakes up.
+func (h *Hub) publishStats() {
 	h.stats.Pending, h.stats.Unanswered = len(h.pending.byID), h.unanswered
 	if d, ok := h.db.(db.Reporter); ok {
 		h.stats.Records = d.Stats()
-		h.stats.Records.Records += h.journal.n
-		h.stats.Records.Bytes += h.journal.bytes
+		h.stats.Records.Records += h.deferred.n
+		h.stats.Records.Bytes += h.deferred.bytes
 	}
-	b := &h.board
+	b := &h.snapshot
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.shown = h.stats
+	b.stats = h.stats
 	for asked := range b.waiting {
 		close(asked)
 	}
 	clear(b.waiting)
 }
 
-// Stats answers the numbers of now, or of the hub's last batch.
+// Stats returns the current numbers; those that the hub's goroutine counts are from
+// its last batch.
 func (h *Hub) Stats() Stats {
-	h.board.mu.Lock()
-	s := h.board.shown
-	h.board.mu.Unlock()
+	h.snapshot.mu.Lock()
+	s := h.snapshot.stats
+	h.snapshot.mu.Unlock()
 	s.Refused = h.refusals.Stats()
 	s.Backlog, s.BacklogBytes = h.backlog.waiting()
-	s.BacklogBytes += h.board.handling.Load()
+	s.BacklogBytes += h.snapshot.handling.Load()
 	return s
 }
 
-// waiting answers how much has gathered.
+// waiting returns how much waits in the backlog.
 func (b *backlog) waiting() (events int, bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -80,11 +82,11 @@ func (b *backlog) waiting() (events int, bytes int64) {
 	return len(b.current.order), b.current.bytes
 }
 
-// Probe returns nil when the hub has come by, an error when it has not before
-// ctx ended.
+// Probe returns nil when the hub's goroutine responds, and an error if it does not
+// before ctx ends.
 func (h *Hub) Probe(ctx context.Context) error {
 	asked := make(chan struct{})
-	b := &h.board
+	b := &h.snapshot
 	b.mu.Lock()
 	if b.waiting == nil {
 		b.waiting = make(map[chan struct{}]struct{})
@@ -101,10 +103,4 @@ func (h *Hub) Probe(ctx context.Context) error {
 		b.mu.Unlock()
 		return fmt.Errorf("the hub does not answer: %w", ctx.Err())
 	}
-}
-
-// broken logs an error of the database and counts it.
-func (h *Hub) broken(message string, facts ...any) {
-	h.stats.Errors++
-	h.log.Error(message, facts...)
 }

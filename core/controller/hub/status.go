@@ -54,13 +54,14 @@ func (h *Hub) target(v any) *engine {
 		return h.engines.byUUID[v]
 	case json.Number:
 		if id, err := strconv.Atoi(v.String()); err == nil {
-			return h.engines.of(id)
+			return h.engines.get(id)
 		}
 	}
 	return nil
 }
 
-// pyValue writes a JSON value as Python's repr does, as far as a target may go.
+// pyValue writes a JSON value as Python's repr does, as far as a target can have
+// it.
 func pyValue(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -76,14 +77,15 @@ func pyValue(v any) string {
 	return fmt.Sprint(v)
 }
 
-// counts is what queue_request answers for one engine: numbers, or lists of ids.
-type counts struct {
+// queueCounts is the reply to queue_request for one engine: numbers, or lists of
+// ids.
+type queueCounts struct {
 	Queue     any `json:"queue"`
 	Completed any `json:"completed"`
 	Tasks     any `json:"tasks"`
 }
 
-// queueStatus answers a queue_request.
+// queueStatus handles a queue_request.
 func (h *Hub) queueStatus(r *request) error {
 	var content struct {
 		Targets json.RawMessage `json:"targets"`
@@ -98,9 +100,9 @@ func (h *Hub) queueStatus(r *request) error {
 	}
 	o := newObject()
 	for _, e := range engines {
-		c := counts{e.queue.n, e.completed, e.tasks.n}
+		c := queueCounts{e.queue.n, e.completed, e.tasks.n}
 		if content.Verbose {
-			c = counts{e.queue.ids(), e.recentIDs(), e.tasks.ids()}
+			c = queueCounts{e.queue.ids(), e.recentIDs(), e.tasks.ids()}
 		}
 		o.put(strconv.Itoa(e.id), c)
 	}
@@ -112,8 +114,8 @@ func (h *Hub) queueStatus(r *request) error {
 	return h.answerObject(r, "queue_reply", o)
 }
 
-// load answers a load_request: the number of requests and tasks that wait for
-// each engine or run there, by id.
+// load handles a load_request: it returns the number of requests and tasks that
+// wait for each engine or run there, by id.
 func (h *Hub) load(r *request) error {
 	var content struct {
 		Targets json.RawMessage `json:"targets"`
@@ -133,7 +135,7 @@ func (h *Hub) load(r *request) error {
 }
 
 func (h *Hub) history(r *request) error {
-	h.makeAll()
+	h.buildAll()
 	ids, err := h.db.History()
 	if ids == nil {
 		ids = []string{}

@@ -160,17 +160,17 @@ func put[N int | int64 | uint64](s *scrape, f *family, value N, labels ...string
 }
 
 func (s *scrape) tasks(t *scheduler.Stats) {
-	put(s, &tasksWaiting, t.Waiting.Dependency, "dependency")
-	put(s, &tasksWaiting, t.Waiting.Engines, "no_engines")
-	put(s, &tasksWaiting, t.Waiting.Room, "busy")
-	put(s, &tasksWaiting, t.Waiting.Certain, "certain_engines")
+	put(s, &tasksWaiting, t.Waiting.Dependencies, "dependency")
+	put(s, &tasksWaiting, t.Waiting.NoEngines, "no_engines")
+	put(s, &tasksWaiting, t.Waiting.AnyEngine, "busy")
+	put(s, &tasksWaiting, t.Waiting.CertainEngines, "certain_engines")
 	put(s, &tasksRunning, t.Running)
 	put(s, &tasksBytes, t.HeldBytes)
 	put(s, &tasksSubmitted, t.Submitted)
 	put(s, &tasksEnded, t.Completed, "completed")
 	put(s, &tasksEnded, t.Failed, "failed")
 	put(s, &tasksRetried, t.Retried)
-	put(s, &tasksStranded, t.Stranded)
+	put(s, &tasksStranded, t.LostWithEngine)
 }
 
 func (s *scrape) hub(h *hub.Stats) {

@@ -12,36 +12,37 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// MaxBroadcastDepth bounds the leaves to 256.
+// MaxBroadcastDepth limits the tree to 256 leaves.
 const MaxBroadcastDepth = 8
 
-// Broadcast sends one client's request to many engines. Upstream has a tree of
-// processes for it; peers see the tree's leaves, its routing ids and its
-// rewriting of messages, so these are kept, and one process does the work.
+// Broadcast sends one client's request to many engines. IPython Parallel has a tree
+// of processes for it. Peers see the tree's leaves, its routing ids and its
+// rewriting of messages, so these are kept, but one process does the work.
 type Broadcast struct {
-	Clients *sockets.Socket   // ROUTER; to be listened on by the owner
-	Leaves  []*sockets.Socket // ROUTER; likewise; engine id i uses leaf i mod len
+	Clients *sockets.Socket   // ROUTER; the owner makes it listen
+	Leaves  []*sockets.Socket // ROUTER; likewise; the engine with id i uses leaf i mod len
 
 	o     Options
 	depth int
 	paths [][][]byte // for each leaf, routing ids from its parent to the root
-	bad   complaints
-	gatherings
+	drops dropLog
+	collections
 }
 
-// LeafOptions are called with the leaf besides.
+// LeafOptions replace the functions of Options for engines' connections, and are
+// called with the leaf.
 type LeafOptions struct {
 	Connected    func(leaf int, uuid string)
 	Disconnected func(leaf int, uuid string)
 }
 
-// NewBroadcast makes the queue with 2^depth leaves.
+// NewBroadcast returns the relay with 2^depth leaves.
 func NewBroadcast(depth int, leaf LeafOptions, o Options) (*Broadcast, error) {
 	if depth < 0 || depth > MaxBroadcastDepth {
 		return nil, fmt.Errorf("broadcast depth %d: it must be between 0 and %d", depth, MaxBroadcastDepth)
 	}
-	b := &Broadcast{o: o, depth: depth, bad: complaints{log: o.Log}}
-	b.waiting = map[gatherKey]*gathering{}
+	b := &Broadcast{o: o, depth: depth, drops: dropLog{log: o.Log}}
+	b.waiting = map[collectionKey]*collection{}
 	b.Clients = sockets.New(sockets.Router, sockets.Options{
 		Identity: nodeID("0"), Handler: b.fromClient, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 		Disconnected: func(c *sockets.Conn, _ error) { b.dropClient(c.Identity()) },
@@ -70,7 +71,7 @@ type target struct {
 	id   int
 }
 
-// appendJSON appends t as it is on the wire.
+// appendJSON appends t in its form on the wire.
 func (t target) appendJSON(b []byte) ([]byte, error) {
 	uuid, err := json.Marshal(t.uuid)
 	if err != nil {
@@ -97,14 +98,14 @@ func appendTargets(b []byte, list []target) ([]byte, error) {
 
 // request is a broadcast that is being sent.
 type request struct {
-	client   []byte
-	m        wire.Message
-	id       string // msg_id
-	kind     string // msg_type
-	meta     wire.Metadata
-	byLeaf   [][]target
-	headTail []byte // the JSON of the header from `,"…` on, after the msg_id
-	metaTail []byte // the same of the metadata, after the targets
+	client     []byte
+	m          wire.Message
+	id         string // msg_id
+	kind       string // msg_type
+	meta       wire.Metadata
+	byLeaf     [][]target
+	headerTail []byte // the JSON of the header from `,"…` on, which follows the msg_id
+	metaTail   []byte // likewise of the metadata, which follows the targets
 }
 
 func (b *Broadcast) fromClient(c *sockets.Conn, frames [][]byte) {
@@ -114,11 +115,11 @@ func (b *Broadcast) fromClient(c *sockets.Conn, frames [][]byte) {
 		err = b.send(r)
 	}
 	if err != nil {
-		b.bad.drop(c.RemoteAddr(), fmt.Errorf("broadcast: %w", err))
+		b.drops.drop(c.RemoteAddr(), fmt.Errorf("broadcast: %w", err))
 	}
 }
 
-// open verifies a request and prepares what its copies have in common.
+// open verifies a request and prepares the parts that its copies have in common.
 func (b *Broadcast) open(c *sockets.Conn, frames [][]byte) (*request, error) {
 	m, err := b.o.Session.Peek(frames)
 	if err != nil {
@@ -145,7 +146,7 @@ func (b *Broadcast) open(c *sockets.Conn, frames [][]byte) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.headTail, err = tail(fields, "msg_id"); err != nil {
+	if r.headerTail, err = jsonWithout(fields, "msg_id"); err != nil {
 		return nil, err
 	}
 	if fields, err = object(b.o.Session, m.Metadata); err != nil {
@@ -157,12 +158,13 @@ func (b *Broadcast) open(c *sockets.Conn, frames [][]byte) (*request, error) {
 			return nil, err
 		}
 	}
-	r.metaTail, err = tail(fields, "targets")
+	r.metaTail, err = jsonWithout(fields, "targets")
 	return r, err
 }
 
-// tail is the JSON of fields without one, to stand behind that one.
-func tail(fields map[string]json.RawMessage, without string) ([]byte, error) {
+// jsonWithout returns the JSON of fields without one of them, from the comma on, so
+// that it can follow that field.
+func jsonWithout(fields map[string]json.RawMessage, without string) ([]byte, error) {
 	delete(fields, without)
 	if len(fields) == 0 {
 		return []byte("}"), nil
@@ -175,9 +177,9 @@ func tail(fields map[string]json.RawMessage, without string) ([]byte, error) {
 	return text, nil
 }
 
-// copyFor answers the message for one engine. Its targets are that engine
-// alone; upstream's leaves list all of theirs, which makes a thousand copies as
-// many times as long, and which nobody reads.
+// copyFor returns the message for one engine. Its targets are that engine alone.
+// IPython Parallel's leaves list all of theirs, which makes a thousand copies a
+// thousand times as long, and which nobody reads.
 func (b *Broadcast) copyFor(r *request, t target) (wire.Message, error) {
 	m := r.m
 	m.Idents = nil
@@ -185,8 +187,8 @@ func (b *Broadcast) copyFor(r *request, t target) (wire.Message, error) {
 	if err != nil {
 		return m, err
 	}
-	header := make([]byte, 0, len(`{"msg_id":`)+len(id)+len(r.headTail))
-	header = append(append(append(header, `{"msg_id":`...), id...), r.headTail...)
+	header := make([]byte, 0, len(`{"msg_id":`)+len(id)+len(r.headerTail))
+	header = append(append(append(header, `{"msg_id":`...), id...), r.headerTail...)
 	if m.Header, err = b.o.Session.PackJSON(header); err != nil {
 		return m, err
 	}
@@ -201,10 +203,10 @@ func (b *Broadcast) copyFor(r *request, t target) (wire.Message, error) {
 	return m, nil
 }
 
-// send sends the copies, and answers for engines that can't be sent to.
+// send sends the copies, and replies for engines that cannot be reached.
 func (b *Broadcast) send(r *request) error {
 	if r.meta.IsCoalescing {
-		b.begin(r)
+		b.startCollecting(r)
 	}
 	var frames [][]byte
 	for leaf, targets := range r.byLeaf {
@@ -232,28 +234,28 @@ func (b *Broadcast) send(r *request) error {
 	return nil
 }
 
-// refuse answers a copy in the stead of its engine.
+// refuse replies to a copy for an engine that cannot be reached.
 func (b *Broadcast) refuse(r *request, t target, header []byte) error {
-	kind, ok := muxAnswer(r.kind)
+	kind, ok := muxReplyType(r.kind)
 	if !ok {
 		return nil
 	}
 	text := fmt.Sprintf("Engine '%s' is not connected: message '%s' was not delivered", t.uuid, r.id)
-	m, err := b.deathNotice(kind, header, r.meta.OriginalMsgID, r.meta.IsCoalescing, t.uuid, text)
+	m, err := b.engineErrorReply(kind, header, r.meta.OriginalMsgID, r.meta.IsCoalescing, t.uuid, text)
 	if err != nil {
 		return err
 	}
 	b.o.Monitor.Relayed(monitor.OutBroadcast, []byte(t.uuid), r.client, m.AppendFrames(nil))
 	if r.meta.IsCoalescing {
-		b.collect(gatherKey{string(r.client), r.meta.OriginalMsgID}, t.uuid, m)
+		b.collect(collectionKey{string(r.client), r.meta.OriginalMsgID}, t.uuid, m)
 		return nil
 	}
 	b.toClient(r.client, m)
 	return nil
 }
 
-// deathNotice is an EngineError reply with a broadcast's metadata.
-func (b *Broadcast) deathNotice(kind string, parent []byte, original string, coalescing bool, engine, text string) (wire.Message, error) {
+// engineErrorReply returns an EngineError reply with a broadcast's metadata.
+func (b *Broadcast) engineErrorReply(kind string, parent []byte, original string, coalescing bool, engine, text string) (wire.Message, error) {
 	meta := map[string]any{
 		"status": "error", "engine": engine, "date": wire.FormatDate(time.Now()),
 		"is_broadcast": true, "is_coalescing": coalescing, "original_msg_id": original,
@@ -261,15 +263,15 @@ func (b *Broadcast) deathNotice(kind string, parent []byte, original string, coa
 	return b.o.Session.Message(kind, parent, meta, wire.NewRemoteError("EngineError", text))
 }
 
-// fromEngine takes [parent … root, C, M].
+// fromEngine receives [parent … root, C, M].
 func (b *Broadcast) fromEngine(e *sockets.Conn, frames [][]byte) {
 	if err := b.reply(string(e.Identity()), frames); err != nil {
-		b.bad.drop(e.RemoteAddr(), fmt.Errorf("broadcast: %w", err))
+		b.drops.drop(e.RemoteAddr(), fmt.Errorf("broadcast: %w", err))
 	}
 }
 
 func (b *Broadcast) reply(engine string, frames [][]byte) error {
-	// What is put together is signed anew, so it has to be genuine.
+	// Joined replies are signed anew, so their parts have to be genuine.
 	m, err := b.o.Session.Peek(frames)
 	if err != nil {
 		return err
@@ -290,11 +292,11 @@ func (b *Broadcast) reply(engine string, frames [][]byte) error {
 	if m, err = wire.Parse(sockets.Retain(frames)); err != nil {
 		return err
 	}
-	b.collect(gatherKey{string(client), meta.OriginalMsgID}, engine, m)
+	b.collect(collectionKey{string(client), meta.OriginalMsgID}, engine, m)
 	return nil
 }
 
-// toClient sends [M]. A client that has left gets nothing.
+// toClient sends [M] unless the client has disconnected.
 func (b *Broadcast) toClient(client []byte, m wire.Message) {
 	c := b.Clients.Lookup(client)
 	if c == nil {
@@ -306,7 +308,7 @@ func (b *Broadcast) toClient(client []byte, m wire.Message) {
 	}
 }
 
-// object decodes a packed dict without its values.
+// object decodes a packed dictionary, but not its values.
 func object(session *wire.Session, packed []byte) (map[string]json.RawMessage, error) {
 	var fields map[string]json.RawMessage
 	if err := session.Unpack(packed, &fields); err != nil {

@@ -10,29 +10,30 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// Direct is a relay between clients and the engines they name: mux or control.
-// Each has sockets of its own, so control never stands behind user work.
+// Direct is a relay between clients and the engines they name: mux or control. Each
+// has its own sockets, so control messages never wait behind user work.
 type Direct struct {
-	Clients *sockets.Socket // ROUTER; to be listened on by the owner
+	Clients *sockets.Socket // ROUTER; the owner makes it listen
 	Engines *sockets.Socket // ROUTER; likewise
 
-	o      Options
-	in     monitor.Topic
-	out    monitor.Topic
-	answer func(requestType string) (replyType string, ok bool)
-	bad    complaints
+	o         Options
+	in        monitor.Topic
+	out       monitor.Topic
+	replyType func(requestType string) (replyType string, ok bool)
+	drops     dropLog
 }
 
-// NewMux makes the relay of direct requests.
-func NewMux(o Options) *Direct { return newDirect("mux", monitor.In, monitor.Out, muxAnswer, o) }
+// NewMux returns the relay of direct requests.
+func NewMux(o Options) *Direct { return newDirect("mux", monitor.In, monitor.Out, muxReplyType, o) }
 
-// NewControl makes the relay of control requests.
+// NewControl returns the relay of control requests.
 func NewControl(o Options) *Direct {
-	return newDirect("control", monitor.InControl, monitor.OutControl, controlAnswer, o)
+	return newDirect("control", monitor.InControl, monitor.OutControl, controlReplyType, o)
 }
 
-// muxAnswer is restrictive: Python clients raise on other replies on mux.
-func muxAnswer(request string) (string, bool) {
+// muxReplyType knows few types, because Python clients raise an error on other
+// replies on mux.
+func muxReplyType(request string) (string, bool) {
 	switch request {
 	case "apply_request":
 		return "apply_reply", true
@@ -42,13 +43,13 @@ func muxAnswer(request string) (string, bool) {
 	return "", false
 }
 
-func controlAnswer(request string) (string, bool) {
+func controlReplyType(request string) (string, bool) {
 	name, ok := strings.CutSuffix(request, "_request")
 	return name + "_reply", ok
 }
 
 func newDirect(name string, in, out monitor.Topic, answer func(string) (string, bool), o Options) *Direct {
-	d := &Direct{o: o, in: in, out: out, answer: answer, bad: complaints{log: o.Log}}
+	d := &Direct{o: o, in: in, out: out, replyType: answer, drops: dropLog{log: o.Log}}
 	d.Clients = o.clientSocket(name+"_in", d.fromClient)
 	d.Engines = o.engineSocket(sockets.Router, name+"_out", d.fromEngine)
 	return d
@@ -57,7 +58,7 @@ func newDirect(name string, in, out monitor.Topic, answer func(string) (string, 
 // fromClient forwards [U, M] to the engine U as [C, M].
 func (d *Direct) fromClient(c *sockets.Conn, frames [][]byte) {
 	if err := d.o.check(frames); err != nil {
-		d.bad.drop(c.RemoteAddr(), err)
+		d.drops.drop(c.RemoteAddr(), err)
 		return
 	}
 	c.Trust()
@@ -76,7 +77,7 @@ func (d *Direct) fromClient(c *sockets.Conn, frames [][]byte) {
 // fromEngine forwards [C, M] to the client C as [U, M].
 func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
 	if err := d.o.check(frames); err != nil {
-		d.bad.drop(e.RemoteAddr(), err)
+		d.drops.drop(e.RemoteAddr(), err)
 		return
 	}
 	e.Trust()
@@ -84,7 +85,7 @@ func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
 	d.o.Monitor.Relayed(d.out, e.Identity(), client, msg)
 	c := d.Clients.Lookup(client)
 	if c == nil {
-		return // it has left; the hub has the reply
+		return // it has disconnected; the hub has the reply
 	}
 	frames[0] = e.Identity()
 	if err := c.Enqueue(frames...); err != nil {
@@ -92,11 +93,11 @@ func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
 	}
 }
 
-// refuse answers a request in the stead of an engine that can't be sent to.
+// refuse replies to a request for an engine that cannot be reached.
 func (d *Direct) refuse(c *sockets.Conn, engine []byte, msg [][]byte, cause error) {
 	reply, err := d.refusal(engine, msg, cause)
 	if err != nil {
-		d.bad.drop(c.RemoteAddr(), err)
+		d.drops.drop(c.RemoteAddr(), err)
 		return
 	}
 	if reply == nil {
@@ -108,7 +109,7 @@ func (d *Direct) refuse(c *sockets.Conn, engine []byte, msg [][]byte, cause erro
 	}
 }
 
-// refusal is the reply of refuse; nil for a request that has none.
+// refusal returns that reply; nil for a request that has none.
 func (d *Direct) refusal(engine []byte, msg [][]byte, cause error) ([][]byte, error) {
 	m, err := wire.Parse(msg)
 	if err != nil {
@@ -119,7 +120,7 @@ func (d *Direct) refusal(engine []byte, msg [][]byte, cause error) ([][]byte, er
 		return nil, err
 	}
 	d.o.Log.Warn("request refused: its engine can't be sent to", "engine", string(engine), "msg_id", header.MsgID, "error", cause)
-	kind, ok := d.answer(header.MsgType)
+	kind, ok := d.replyType(header.MsgType)
 	if !ok {
 		return nil, nil
 	}
@@ -127,7 +128,7 @@ func (d *Direct) refusal(engine []byte, msg [][]byte, cause error) ([][]byte, er
 		fmt.Sprintf("Engine '%s' is not connected: message '%s' was not delivered", engine, header.MsgID))
 }
 
-// engineError packs an EngineError in an engine's stead.
+// engineError returns an EngineError reply in the name of an engine.
 func engineError(s *wire.Session, kind string, parent []byte, engine, text string) ([][]byte, error) {
 	meta := map[string]string{"status": "error", "engine": engine, "date": wire.FormatDate(time.Now())}
 	m, err := s.Message(kind, parent, meta, wire.NewRemoteError("EngineError", text))

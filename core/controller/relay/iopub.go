@@ -7,36 +7,36 @@ import (
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
-// IOPub publishes to all clients what engines print and report.
+// IOPub publishes what engines print and report to all clients.
 type IOPub struct {
-	Clients *sockets.Socket // PUB; to be listened on by the owner
+	Clients *sockets.Socket // PUB; the owner makes it listen
 	Engines *sockets.Socket // SUB; likewise
 
-	o   Options
-	bad complaints
+	o     Options
+	drops dropLog
 }
 
-// lateOutput is for how long output is kept for clients that are just
-// connecting: a native engine answers a first request before the client's
-// subscription to output has arrived.
-const lateOutput = time.Second
+// replayOutput is how long output is kept for clients that are still connecting: a
+// native engine replies to a first request before the client's subscription to
+// output has arrived.
+const replayOutput = time.Second
 
-// NewIOPub makes the relay.
+// NewIOPub returns the relay.
 func NewIOPub(o Options) *IOPub {
-	p := &IOPub{o: o, bad: complaints{log: o.Log}}
+	p := &IOPub{o: o, drops: dropLog{log: o.Log}}
 	p.Clients = sockets.New(sockets.Pub, sockets.Options{
-		Identity: []byte(o.Session.ID + "_iopub"), Replay: lateOutput, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
+		Identity: []byte(o.Session.ID + "_iopub"), Replay: replayOutput, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 	})
 	p.Engines = sockets.New(sockets.Sub, sockets.Options{Handler: p.fromEngine, Curve: o.Curve, Limits: o.Limits, Log: o.Log})
 	p.Engines.Subscribe(nil)
 	return p
 }
 
-// fromEngine publishes what an engine publishes: a topic and a message. It goes
-// to every client, so what is not signed with the cluster's key stops here.
+// fromEngine publishes an engine's message with its topic. It is sent to every
+// client, so a message that is not signed with the cluster's key is dropped here.
 func (p *IOPub) fromEngine(e *sockets.Conn, frames [][]byte) {
 	if err := p.o.check(frames); err != nil {
-		p.bad.drop(e.RemoteAddr(), err)
+		p.drops.drop(e.RemoteAddr(), err)
 		return
 	}
 	p.o.Monitor.Relayed(monitor.IOPub, nil, nil, frames[1:])

@@ -5,12 +5,13 @@ import (
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
-// The pure task queue: a ROUTER and a DEALER, which gives each engine that is
-// connected a task in turn. The engine sees [task_out, C, M], the client [M].
+// The scheme "pure" has a ROUTER for clients and a DEALER, which gives the
+// connected engines one task each in turn. The engine sees [task_out, C, M], the
+// client [M].
 
 func (t *Task) pureFromClient(c *sockets.Conn, frames [][]byte) {
 	if err := t.pureSubmit(c.Identity(), frames); err != nil {
-		t.bad.drop(c.RemoteAddr(), err)
+		t.drops.drop(c.RemoteAddr(), err)
 	}
 }
 
@@ -25,14 +26,14 @@ func (t *Task) pureSubmit(client []byte, msg [][]byte) error {
 
 func (t *Task) pureFromEngine(e *sockets.Conn, frames [][]byte) {
 	if err := t.o.check(frames); err != nil {
-		t.bad.drop(e.RemoteAddr(), err)
+		t.drops.drop(e.RemoteAddr(), err)
 		return
 	}
 	client, msg := frames[0], frames[1:]
 	t.o.Monitor.Relayed(monitor.OutTask, e.Identity(), client, msg)
 	c := t.Clients.Lookup(client)
 	if c == nil {
-		return // it has left, or is the hub
+		return // it has disconnected, or the task is the hub's
 	}
 	if err := c.Enqueue(msg...); err != nil {
 		t.o.Log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)

@@ -8,39 +8,39 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// Stats are what a queue has done on both of its sides.
+// Stats describe the traffic of a relay on both sides.
 type Stats struct {
-	Clients, Engines sockets.Stats // of a broadcast all leaves together
+	Clients, Engines sockets.Stats // of a broadcast: all leaves together
 	Refused          wire.RefusalStats
 }
 
-// Stats answers the numbers of now.
+// Stats returns the current numbers.
 func (d *Direct) Stats() Stats {
-	return Stats{Clients: d.Clients.Stats(), Engines: d.Engines.Stats(), Refused: d.bad.refused.Stats()}
+	return Stats{Clients: d.Clients.Stats(), Engines: d.Engines.Stats(), Refused: d.drops.refused.Stats()}
 }
 
-// Stats answers the numbers of now.
+// Stats returns the current numbers.
 func (p *IOPub) Stats() Stats {
-	return Stats{Clients: p.Clients.Stats(), Engines: p.Engines.Stats(), Refused: p.bad.refused.Stats()}
+	return Stats{Clients: p.Clients.Stats(), Engines: p.Engines.Stats(), Refused: p.drops.refused.Stats()}
 }
 
-// Stats answers the numbers of now.
+// Stats returns the current numbers.
 func (t *Task) Stats() Stats {
-	return Stats{Clients: t.Clients.Stats(), Engines: t.Engines.Stats(), Refused: t.bad.refused.Stats()}
+	return Stats{Clients: t.Clients.Stats(), Engines: t.Engines.Stats(), Refused: t.drops.refused.Stats()}
 }
 
-// Stats answers the numbers of now.
+// Stats returns the current numbers.
 func (b *Broadcast) Stats() Stats {
-	s := Stats{Clients: b.Clients.Stats(), Refused: b.bad.refused.Stats()}
+	s := Stats{Clients: b.Clients.Stats(), Refused: b.drops.refused.Stats()}
 	for _, leaf := range b.Leaves {
 		s.Engines = s.Engines.Plus(leaf.Stats())
 	}
 	return s
 }
 
-// Scheduling answers what the scheduler says of its tasks; nil for the scheme
-// "pure", which has none. It fails when there is no answer before ctx ends.
-func (t *Task) Scheduling(ctx context.Context) (*scheduler.Stats, error) {
+// SchedulerStats returns the scheduler's numbers; nil for the scheme "pure", which
+// has no scheduler. It fails if the scheduler does not reply before ctx ends.
+func (t *Task) SchedulerStats(ctx context.Context) (*scheduler.Stats, error) {
 	if t.sched == nil {
 		return nil, nil
 	}

@@ -9,22 +9,22 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// Task is the load-balanced queue: sockets around a scheduler, or, with the
-// scheme "pure", a relay that gives tasks to engines in turn.
+// Task is the relay of load-balanced tasks: sockets and a scheduler, or, with the
+// scheme "pure", sockets that give tasks to engines in turn.
 type Task struct {
-	Clients *sockets.Socket // ROUTER; to be listened on by the owner
-	Engines *sockets.Socket // ROUTER, or DEALER when pure; likewise
+	Clients *sockets.Socket // ROUTER; the owner makes it listen
+	Engines *sockets.Socket // ROUTER, or DEALER for the scheme "pure"; likewise
 
 	o     Options
-	sched *scheduler.Scheduler // nil when pure
-	bad   complaints
+	sched *scheduler.Scheduler // nil for the scheme "pure"
+	drops dropLog
 }
 
 // SchemePure is the scheme that needs no scheduler: no dependencies, targets,
 // retries or timeouts, and a task is lost with its engine.
 const SchemePure = "pure"
 
-// CheckScheme reports a name that is no scheme of the task queue.
+// CheckScheme returns an error unless name is a scheme of the task queue.
 func CheckScheme(name string) error {
 	if name == SchemePure {
 		return nil
@@ -32,13 +32,14 @@ func CheckScheme(name string) error {
 	return scheduler.CheckScheme(name)
 }
 
-// nobody is the routing id of tasks whose replies nobody awaits. No peer of a
+// noClient is the routing id for tasks whose replies nobody waits for. No peer of a
 // ROUTER can have it.
-var nobody = []byte("\x00hub")
+var noClient = []byte("\x00hub")
 
-// NewTask makes the queue. scheme and hwm are the scheduler's, or SchemePure.
+// NewTask returns the relay. scheme is SchemePure or one of the scheduler's; hwm is
+// the scheduler's.
 func NewTask(scheme string, hwm int, o Options) (*Task, error) {
-	t := &Task{o: o, bad: complaints{log: o.Log}}
+	t := &Task{o: o, drops: dropLog{log: o.Log}}
 	if scheme == SchemePure {
 		t.Clients = o.clientSocket("task_in", t.pureFromClient)
 		t.Engines = o.engineSocket(sockets.Dealer, "task_out", t.pureFromEngine)
@@ -58,13 +59,13 @@ func NewTask(scheme string, hwm int, o Options) (*Task, error) {
 			connected(uuid)
 		}
 	}
-	o.settle = t.sched.Settle
+	o.processPending = t.sched.ProcessPending
 	t.Clients = o.clientSocket("task_in", t.fromClient)
 	t.Engines = o.engineSocket(sockets.Router, "task_out", t.fromEngine)
 	return t, nil
 }
 
-// Run schedules until ctx ends.
+// Run runs the scheduler until ctx ends.
 func (t *Task) Run(ctx context.Context) error {
 	if t.sched == nil {
 		<-ctx.Done()
@@ -73,50 +74,52 @@ func (t *Task) Run(ctx context.Context) error {
 	return t.sched.Run(ctx)
 }
 
-// EngineUp and EngineDown tell of engines that are registered and no more.
+// EngineUp reports that an engine was registered.
 func (t *Task) EngineUp(uuid string) {
 	if t.sched != nil {
 		t.sched.EngineUp(uuid)
 	}
 }
 
-// EngineDown is the opposite of EngineUp. What the engine ran is answered.
+// EngineDown reports that an engine is not registered any more. The tasks that it
+// ran get a reply.
 func (t *Task) EngineDown(uuid string) {
 	if t.sched != nil {
 		t.sched.EngineDown(uuid)
 	}
 }
 
-// Submit takes a task that no client sent: the hub's, when it resubmits. It
-// owns the frames, which begin at the delimiter.
+// Submit submits a task that no client sent, but the hub, which resubmits it. The
+// frames begin at the delimiter and belong to the relay from here on.
 func (t *Task) Submit(msg [][]byte) error {
 	if t.sched == nil {
-		return t.pureSubmit(nobody, msg)
+		return t.pureSubmit(noClient, msg)
 	}
-	if err := t.sched.Submit(nobody, msg); err != nil {
+	if err := t.sched.Submit(noClient, msg); err != nil {
 		return err
 	}
-	t.sched.Settle()
+	t.sched.ProcessPending()
 	return nil
 }
 
 func (t *Task) fromClient(c *sockets.Conn, frames [][]byte) {
 	if err := t.sched.Submit(c.Identity(), sockets.Retain(frames)); err != nil {
-		t.bad.drop(c.RemoteAddr(), err)
+		t.drops.drop(c.RemoteAddr(), err)
 		return
 	}
 	c.Trust()
 	c.ExpectReplies(1)
 }
 
-// fromEngine takes [C, M]. Who C is the scheduler knows better.
+// fromEngine receives [C, M]. C is ignored, because the scheduler knows the task's
+// client.
 func (t *Task) fromEngine(c *sockets.Conn, frames [][]byte) {
 	err := wire.ErrMalformed
 	if len(frames) > 1 {
 		err = t.sched.Result(string(c.Identity()), sockets.Retain(frames[1:]))
 	}
 	if err != nil {
-		t.bad.drop(c.RemoteAddr(), err)
+		t.drops.drop(c.RemoteAddr(), err)
 		return
 	}
 	c.Trust()
@@ -125,10 +128,10 @@ func (t *Task) fromEngine(c *sockets.Conn, frames [][]byte) {
 // Close closes the sockets, writing what is queued for at most linger.
 func (t *Task) Close(linger time.Duration) { closeAll(linger, t.Engines, t.Clients) }
 
-// taskLink sends for the scheduler, on one goroutine at a time.
+// taskLink sends the scheduler's messages, on one goroutine at a time.
 type taskLink struct {
 	*Task
-	frames [][]byte // scratch
+	frames [][]byte // reused by each call
 }
 
 func (l *taskLink) ToEngine(uuid string, client []byte, msg [][]byte) error {
@@ -136,7 +139,7 @@ func (l *taskLink) ToEngine(uuid string, client []byte, msg [][]byte) error {
 	if e == nil {
 		return sockets.ErrNoPeer
 	}
-	return e.Enqueue(l.with(client, msg)...)
+	return e.Enqueue(l.prepend(client, msg)...)
 }
 
 func (l *taskLink) ToClient(client []byte, engine string, msg [][]byte) {
@@ -145,11 +148,11 @@ func (l *taskLink) ToClient(client []byte, engine string, msg [][]byte) {
 		return
 	}
 	if engine != "" {
-		msg = l.with([]byte(engine), msg)
+		msg = l.prepend([]byte(engine), msg)
 	}
 	c.ExpectReplies(-1)
 	if err := c.Enqueue(msg...); err != nil {
-		l.bad.log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
+		l.drops.log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
 	}
 }
 
@@ -159,7 +162,7 @@ func (l *taskLink) NoReply(client []byte) {
 	}
 }
 
-func (l *taskLink) with(first []byte, msg [][]byte) [][]byte {
+func (l *taskLink) prepend(first []byte, msg [][]byte) [][]byte {
 	l.frames = append(append(l.frames[:0], first), msg...)
 	return l.frames
 }

@@ -6,51 +6,29 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// outcome is what the scheduler knows of a task's end.
+// outcome is how a task ended, as far as the scheduler knows.
 type outcome uint8
 
 const (
-	pending   outcome = iota // submitted, not finished
-	completed                // finished well
-	failed                   // finished with an error
+	pending   outcome = iota // submitted, not ended
+	completed                // ended without an error
+	failed                   // ended with an error
 )
 
-// fulfils tells whether an ended task counts for the dependency; if not, it
+// satisfies reports whether an ended task counts for the dependency; otherwise it
 // counts against it.
-func fulfils(d *wire.Dependency, o outcome) bool {
+func satisfies(d *wire.Dependency, o outcome) bool {
 	return o == completed && d.Success || o == failed && d.Failure
 }
 
-// met tells whether the dependency is fulfilled, given how each id ended.
-func met(d *wire.Dependency, end func(id string) outcome) bool {
-	for _, id := range d.IDs {
-		if fulfils(d, end(id)) != d.All {
-			return !d.All
-		}
-	}
-	return d.All || d.Empty()
-}
-
-// unreachable tells whether it can never be fulfilled any more.
-func unreachable(d *wire.Dependency, end func(id string) outcome) bool {
-	for _, id := range d.IDs {
-		o := end(id)
-		if blocks := o != pending && !fulfils(d, o); blocks == d.All {
-			return d.All
-		}
-	}
-	return !d.All && !d.Empty()
-}
-
-// progress counts towards a dependency as tasks end, so that each end costs
-// O(1) however many ids there are. It agrees with met and unreachable. The nil
-// progress is met.
+// progress counts tasks towards a dependency as they end, so that each end costs
+// O(1) however many ids the dependency has. The nil progress is fulfilled.
 type progress struct {
 	wire.Dependency
-	met, blocked int // ended ids that count for it, against it
+	satisfied, blocked int // ended ids that count for it, against it
 }
 
-// newProgress answers nil for a dependency without ids.
+// newProgress returns nil for a dependency without ids.
 func newProgress(d wire.Dependency) *progress {
 	if d.Empty() {
 		return nil
@@ -60,9 +38,9 @@ func newProgress(d wire.Dependency) *progress {
 	return &progress{Dependency: d}
 }
 
-func (p *progress) ended(o outcome) {
-	if fulfils(&p.Dependency, o) {
-		p.met++
+func (p *progress) count(o outcome) {
+	if satisfies(&p.Dependency, o) {
+		p.satisfied++
 	} else {
 		p.blocked++
 	}
@@ -73,12 +51,12 @@ func (p *progress) fulfilled() bool {
 	case p == nil:
 		return true
 	case p.All:
-		return p.met == len(p.IDs)
+		return p.satisfied == len(p.IDs)
 	}
-	return p.met > 0
+	return p.satisfied > 0
 }
 
-func (p *progress) hopeless() bool {
+func (p *progress) unsatisfiable() bool {
 	switch {
 	case p == nil:
 		return false

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// result takes an engine's reply. It answers false when that engine does not
-// run such a task.
+// result takes an engine's reply. It returns false when that engine does not run
+// this task.
 func (m *machine) result(r *reply) bool {
 	t, e := m.tasks[r.answer.ID], m.engines[r.engine]
 	if t == nil || e == nil || t.engine != e {
@@ -15,7 +15,7 @@ func (m *machine) result(r *reply) bool {
 	m.release(t)
 	switch {
 	case r.unmet:
-		t.unfit = append(t.unfit, e)
+		t.rejectedBy = append(t.rejectedBy, e)
 		m.schedule(t)
 	case !r.ok && m.retry(t, e):
 	default:
@@ -24,61 +24,61 @@ func (m *machine) result(r *reply) bool {
 		if !r.ok {
 			o = failed
 		}
-		m.end(t, o, e.number)
+		m.finish(t, o, e.number)
 	}
-	m.fill(e)
-	m.tell()
+	m.startWaiting(e)
+	m.notifyDependants()
 	return true
 }
 
-// retry starts t anew after it failed on e, if it has retries left and there
-// is an engine for it. It prefers engines that have not run it.
+// retry runs t again after it failed on e, if it has retries left and an engine may
+// take it. Engines on which it has not failed are preferred.
 func (m *machine) retry(t *task, e *engine) bool {
 	if t.retries <= 0 {
 		return false
 	}
 	t.retries--
-	t.spent = append(t.spent, e)
+	t.failedOn = append(t.failedOn, e)
 	if _, v := m.classify(t); v == impossible {
 		return false
 	}
-	m.tally.retried++
+	m.counters.retried++
 	m.schedule(t)
 	return true
 }
 
-// engineUp adds an engine, before all others in the order of use.
+// engineUp adds an engine. It becomes the least recently used one.
 func (m *machine) engineUp(uuid string) {
 	if m.engines[uuid] != nil {
 		return
 	}
 	m.lastNumber++
 	m.firstUse--
-	e := &engine{uuid: uuid, number: m.lastNumber, used: m.firstUse, slot: -1}
+	e := &engine{uuid: uuid, number: m.lastNumber, lastUse: m.firstUse, poolIndex: -1}
 	m.engines[uuid] = e
 	m.numbers[e.number] = e
-	m.lonely = false
-	m.arrange(e)
-	m.fill(e)
+	m.warnedNoEngines = false
+	m.updatePool(e)
+	m.startWaiting(e)
 }
 
-// engineBack tells that an engine can be sent to (again).
+// engineBack marks an engine as reachable again.
 func (m *machine) engineBack(uuid string) {
-	if e := m.engines[uuid]; e != nil && e.away {
-		e.away = false
-		m.arrange(e)
-		m.fill(e)
+	if e := m.engines[uuid]; e != nil && e.unreachable {
+		e.unreachable = false
+		m.updatePool(e)
+		m.startWaiting(e)
 	}
 }
 
-// engineDown removes an engine. What it ran is retried or fails at once.
+// engineDown removes an engine. Its tasks are retried or fail at once.
 func (m *machine) engineDown(uuid string) {
 	e := m.engines[uuid]
 	if e == nil {
 		return
 	}
-	e.gone = true
-	m.arrange(e)
+	e.removed = true
+	m.updatePool(e)
 	delete(m.engines, uuid)
 	delete(m.numbers, e.number)
 	m.reclassify(e)
@@ -87,29 +87,30 @@ func (m *machine) engineDown(uuid string) {
 	for _, t := range running {
 		m.release(t)
 		if !m.retry(t, e) {
-			m.tally.stranded++
+			m.counters.lostWithEngine++
 			m.effects.lost(t, uuid)
-			m.end(t, failed, e.number)
+			m.finish(t, failed, e.number)
 		}
 	}
-	m.tell()
+	m.notifyDependants()
 }
 
-// reclassify moves the tasks for which the loss of e changes who may take them.
+// reclassify reschedules the waiting tasks for which the loss of e changes which
+// engines may take them.
 func (m *machine) reclassify(e *engine) {
 	var moved []*task
 	take := func(c *class) { moved = append(moved, c.waiting.all()...) }
 	for _, c := range e.classes {
 		take(c)
 	}
-	for _, c := range m.wide {
+	for _, c := range m.wideClasses {
 		left := len(m.engines)
-		for _, b := range c.barred {
-			if !b.gone {
+		for _, b := range c.excluded {
+			if !b.removed {
 				left--
 			}
 		}
-		if left == 0 || slices.Contains(c.barred, e) {
+		if left == 0 || slices.Contains(c.excluded, e) {
 			take(c)
 		}
 	}
@@ -122,7 +123,7 @@ func (m *machine) reclassify(e *engine) {
 	}
 }
 
-// nextAlarm is when expire wants to be called.
+// nextAlarm returns when expire is to be called; any is false if it need not be.
 func (m *machine) nextAlarm() (at time.Time, any bool) {
 	if m.alarms.len() == 0 {
 		return time.Time{}, false
@@ -135,46 +136,46 @@ func (m *machine) expire(now time.Time) {
 	for m.alarms.len() > 0 && !m.alarms.head().deadline.After(now) {
 		m.fail(m.alarms.head(), "TaskTimeout")
 	}
-	m.tell()
+	m.notifyDependants()
 }
 
-// fail ends a task that does not run with an error of the scheduler's own.
+// fail ends a task that is not running with an error of the scheduler.
 func (m *machine) fail(t *task, ename string) {
 	if t.class != nil {
 		m.unqueue(t)
 	}
 	m.effects.fail(t, ename)
-	m.end(t, failed, 0)
+	m.finish(t, failed, 0)
 }
 
-// end forgets a task and queues the news for those that depend on it.
-func (m *machine) end(t *task, o outcome, engine uint32) {
-	if t.alarm >= 0 {
-		m.alarms.remove(t.alarm)
+// finish forgets a task and lists it for notifyDependants.
+func (m *machine) finish(t *task, o outcome, engine uint32) {
+	if t.alarmIndex >= 0 {
+		m.alarms.remove(t.alarmIndex)
 	}
 	delete(m.tasks, t.id)
 	if o == completed {
-		m.tally.completed++
+		m.counters.completed++
 	} else {
-		m.tally.failed++
+		m.counters.failed++
 	}
-	m.ends.put(t.id, o, engine)
+	m.outcomes.put(t.id, o, engine)
 	t.msg, t.header = nil, nil
 	if len(t.dependants) > 0 {
-		m.ended = append(m.ended, ending{t, o})
+		m.toNotify = append(m.toNotify, ending{t, o})
 	}
 }
 
-// tell tells dependants of ends. They may end in turn; the list grows then,
-// so chains of any length need no recursion.
-func (m *machine) tell() {
-	for len(m.ended) > 0 {
-		news := m.ended
-		m.ended = nil
+// notifyDependants updates the tasks that depend on ended ones. They may end in
+// turn, which makes the list grow, so chains of any length need no recursion.
+func (m *machine) notifyDependants() {
+	for len(m.toNotify) > 0 {
+		news := m.toNotify
+		m.toNotify = nil
 		for _, end := range news {
 			for _, d := range end.dependants {
 				if m.tasks[d.id] == d.task {
-					d.on.ended(end.outcome)
+					d.on.count(end.outcome)
 					m.reconsider(d.task, d.on)
 				}
 			}
@@ -183,14 +184,14 @@ func (m *machine) tell() {
 	}
 }
 
-// reconsider looks at t again after a task that it depends on has ended.
+// reconsider checks t again after a task that it depends on has ended.
 func (m *machine) reconsider(t *task, on *progress) {
 	switch {
 	case t.engine != nil:
-	case t.after.hopeless() || t.follow.hopeless():
+	case t.after.unsatisfiable() || t.follow.unsatisfiable():
 		m.fail(t, "ImpossibleDependency")
 	case t.class != nil:
-		if on == t.follow { // another engine may have become usable
+		if on == t.follow { // another engine may now be allowed
 			m.unqueue(t)
 			m.schedule(t)
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// FuzzMessages gives tasks and replies with any header and metadata to a
-// scheduler that checks no signatures. Nothing may break it, and each task
-// that it takes gets one answer at most.
+// FuzzMessages gives tasks and replies with any header and metadata to a scheduler
+// that checks no signatures. Nothing may break it, and each task that it accepts
+// gets at most one reply.
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte(`{"msg_id": "b"}`), []byte(`{"after": ["a"], "follow": [], "retries": 2, "targets": ["U0"]}`), []byte(`{"status": "error"}`))
 	f.Add([]byte(`{"msg_id": "b"}`), []byte(`{"follow": {"dependencies": ["a", "a"], "all": false, "success": false, "failure": true}, "timeout": 1e300}`), []byte(`{"dependencies_met": false}`))
@@ -30,7 +30,7 @@ func FuzzMessages(f *testing.F) {
 		return [][]byte{[]byte(wire.Delimiter), {}, header, parent, metadata, []byte("{}")}
 	}
 	f.Fuzz(func(t *testing.T, header, metadata, answer []byte) {
-		w := &counting{answers: map[string]int{}}
+		w := &answerCounter{answers: map[string]int{}}
 		s, err := New(Options{Session: session, Link: w, Monitor: w, Log: hclog.NewNullLogger()})
 		if err != nil {
 			t.Fatal(err)
@@ -39,13 +39,13 @@ func FuzzMessages(f *testing.F) {
 			s.machine.engineUp(fmt.Sprint("U", i))
 		}
 		_ = s.Submit([]byte("C"), frames([]byte(`{"msg_id": "a"}`), []byte("{}"), []byte("{}")))
-		_ = s.Submit([]byte("C"), frames(header, []byte("{}"), metadata)) // refused or not
-		s.Settle()
+		_ = s.Submit([]byte("C"), frames(header, []byte("{}"), metadata)) // it may be refused
+		s.ProcessPending()
 		for range 20 {
 			for i := range 2 {
 				_ = s.Result(fmt.Sprint("U", i), frames([]byte("{}"), []byte(`{"msg_id": "a"}`), []byte(`{"status": "ok"}`)))
 				_ = s.Result(fmt.Sprint("U", i), frames([]byte("{}"), header, answer))
-				s.Settle()
+				s.ProcessPending()
 			}
 		}
 		for i := range 2 {
@@ -59,18 +59,18 @@ func FuzzMessages(f *testing.F) {
 	})
 }
 
-// counting is a Link and a Monitor that counts answers by their parents.
-type counting struct{ answers map[string]int }
+// answerCounter is a Link and a Monitor that counts replies by their parents.
+type answerCounter struct{ answers map[string]int }
 
-func (*counting) ToEngine(string, []byte, [][]byte) error { return nil }
-func (c *counting) ToClient(_ []byte, _ string, msg [][]byte) {
+func (*answerCounter) ToEngine(string, []byte, [][]byte) error { return nil }
+func (c *answerCounter) ToClient(_ []byte, _ string, msg [][]byte) {
 	const parent = 3
 	if h, err := wire.PeekHeader(msg[parent]); err == nil {
 		c.answers[h.MsgID]++
 	}
 }
-func (*counting) NoReply([]byte)                         {}
-func (*counting) Flush()                                 {}
-func (*counting) Submitted([][]byte, monitor.Submission) {}
-func (*counting) Assigned(string, string)                {}
-func (*counting) Answered([][]byte, monitor.Answer)      {}
+func (*answerCounter) NoReply([]byte)                         {}
+func (*answerCounter) Flush()                                 {}
+func (*answerCounter) Submitted([][]byte, monitor.Submission) {}
+func (*answerCounter) Assigned(string, string)                {}
+func (*answerCounter) Answered([][]byte, monitor.Answer)      {}

@@ -1,31 +1,31 @@
 package scheduler
 
-// heap is a binary heap whose items know their place in it, so that any of
-// them can be removed or moved in O(log n).
+// heap is a binary heap whose items know their index, so that any of them can be
+// removed or moved in O(log n).
 type heap[T any] struct {
-	items []T
-	less  func(a, b T) bool
-	place func(item T, i int) // tells an item its index; -1 when it leaves
+	items    []T
+	less     func(a, b T) bool
+	setIndex func(item T, i int) // stores an item's index; -1 when it is removed
 }
 
 func (h *heap[T]) len() int { return len(h.items) }
 
-// head answers the least item of a heap that is not empty.
+// head returns the least item of a heap that is not empty.
 func (h *heap[T]) head() T { return h.items[0] }
 
 func (h *heap[T]) push(item T) {
 	h.items = append(h.items, item)
-	h.place(item, len(h.items)-1)
+	h.setIndex(item, len(h.items)-1)
 	h.up(len(h.items) - 1)
 }
 
-// remove takes out the item at index i.
+// remove removes the item at index i.
 func (h *heap[T]) remove(i int) {
 	last := len(h.items) - 1
-	h.place(h.items[i], -1)
+	h.setIndex(h.items[i], -1)
 	if i != last {
 		h.items[i] = h.items[last]
-		h.place(h.items[i], i)
+		h.setIndex(h.items[i], i)
 	}
 	var zero T
 	h.items[last] = zero
@@ -44,8 +44,8 @@ func (h *heap[T]) fix(i int) {
 
 func (h *heap[T]) swap(i, j int) {
 	h.items[i], h.items[j] = h.items[j], h.items[i]
-	h.place(h.items[i], i)
-	h.place(h.items[j], j)
+	h.setIndex(h.items[i], i)
+	h.setIndex(h.items[j], j)
 }
 
 func (h *heap[T]) up(i int) {

@@ -2,20 +2,20 @@ package scheduler
 
 import "sync"
 
-// inbox is what waits for the machine: messages, and engines' comings and
-// goings. They are taken together, so that each message is seen with what its
-// sender knew to have happened before.
+// inbox holds what waits for the machine: messages, and changes of engines. They
+// are taken together, so that each message is handled after the changes that its
+// sender knew of.
 type inbox struct {
-	wake chan struct{} // holds a token when Run is to look
+	wakeup chan struct{} // holds a token when Run is to look at the inbox
 
-	mu     sync.Mutex
-	events []event
-	news   []engineEvent
-	closed bool
+	mu       sync.Mutex
+	messages []message
+	engines  []engineEvent
+	closed   bool
 }
 
-// event is a message for the machine: one of the two.
-type event struct {
+// message is a task or a reply; the other one is nil.
+type message struct {
 	task  *task
 	reply *reply
 }
@@ -33,47 +33,48 @@ const (
 	down
 )
 
-// put adds a message and answers how many wait; ok is false when nobody will
-// take it any more.
-func (b *inbox) put(ev event) (n int, ok bool) {
+// put adds a message and returns how many wait; ok is false when the scheduler has
+// ended.
+func (b *inbox) put(ev message) (n int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return 0, false
 	}
-	b.events = append(b.events, ev)
-	return len(b.events), true
+	b.messages = append(b.messages, ev)
+	return len(b.messages), true
 }
 
-// tell adds news of an engine.
-func (b *inbox) tell(e engineEvent) {
+// putEngine adds a change of an engine.
+func (b *inbox) putEngine(e engineEvent) {
 	b.mu.Lock()
-	b.news = append(b.news, e)
+	b.engines = append(b.engines, e)
 	b.mu.Unlock()
-	b.stir()
+	b.wake()
 }
 
-// stir has Run look at what waits.
-func (b *inbox) stir() {
+// wake makes Run look at the inbox.
+func (b *inbox) wake() {
 	select {
-	case b.wake <- struct{}{}:
+	case b.wakeup <- struct{}{}:
 	default:
 	}
 }
 
-// empty tells whether nothing waits.
+// empty reports whether nothing waits.
 func (b *inbox) empty() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.events) == 0 && len(b.news) == 0
+	return len(b.messages) == 0 && len(b.engines) == 0
 }
 
-// take takes all that waits; room is used for what comes next.
-func (b *inbox) take(room []event) ([]event, []engineEvent) {
+// take takes everything that waits. The memory of spare is used for the next
+// messages.
+func (b *inbox) take(room []message) ([]message, []engineEvent) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	events, news := b.events, b.news
-	b.events, b.news = room, nil
+	events, news := b.messages, b.engines
+	b.messages, b.engines = room, nil
 	return events, news
 }
 

@@ -9,21 +9,21 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// effects is how a machine acts on the world.
+// effects is what a machine does outside of itself.
 type effects interface {
-	// assign sends a task to an engine. An error means that the engine has
-	// not got it and can't be sent to for now.
+	// assign sends a task to an engine. An error means that the engine did not get
+	// it and is not reachable for now.
 	assign(uuid string, t *task) error
 	// relay sends an engine's reply to the task's client.
 	relay(t *task, r *reply)
-	// fail answers a task that never ran, or can't run again.
+	// fail replies to a task that never ran, or cannot run again, with an error.
 	fail(t *task, ename string)
-	// lost answers a task whose engine went away.
+	// lost replies to a task whose engine was lost.
 	lost(t *task, uuid string)
 }
 
-// machine is the state of the task queue. Its methods are the events; none
-// waits, and all belong to one goroutine.
+// machine is the state of the task queue. Its methods are the events; none of them
+// waits. One goroutine at a time may call them.
 type machine struct {
 	scheme  Scheme
 	hwm     int // tasks outstanding per engine; 0 is unlimited
@@ -33,10 +33,10 @@ type machine struct {
 	now     func() time.Time
 
 	tasks    map[string]*task // by msg_id, not ended
-	ends     *ledger
-	ended    []ending // tasks whose dependants have not been told yet
+	outcomes *outcomes
+	toNotify []ending // ended tasks whose dependants have not been notified yet
 	arrivals uint64
-	tally    tally
+	counters counters
 
 	engines    map[string]*engine
 	numbers    map[uint32]*engine
@@ -45,11 +45,11 @@ type machine struct {
 	firstUse   int64
 	pool       pool
 
-	any     *class            // tasks that any engine may take
-	wide    []*class          // waiting tasks that some engines are barred from
-	classes map[string]*class // all waiting classes but any, by key
-	alarms  heap[*task]       // waiting tasks with a timeout, by deadline
-	lonely  bool              // it has been said that there are no engines
+	any             *class            // tasks that any engine may take
+	wideClasses     []*class          // waiting tasks that may not run on some engines
+	classes         map[string]*class // all classes in which tasks wait, except any, by key
+	alarms          heap[*task]       // waiting tasks with a timeout, by deadline
+	warnedNoEngines bool              // the log says already that there are no engines
 }
 
 type ending struct {
@@ -63,33 +63,33 @@ func newMachine(scheme string, hwm int, fx effects, log hclog.Logger, rng *rand.
 	}
 	return &machine{
 		scheme: schemes[scheme], hwm: hwm, rng: rng, effects: fx, log: log, now: time.Now,
-		tasks: map[string]*task{}, ends: newLedger(ledgerSize),
+		tasks: map[string]*task{}, outcomes: newOutcomes(maxOutcomes),
 		engines: map[string]*engine{}, numbers: map[uint32]*engine{}, pool: newPool(scheme, rng),
 		any: newClass(""), classes: map[string]*class{},
 		alarms: heap[*task]{
-			less:  func(a, b *task) bool { return a.deadline.Before(b.deadline) },
-			place: func(t *task, i int) { t.alarm = i },
+			less:     func(a, b *task) bool { return a.deadline.Before(b.deadline) },
+			setIndex: func(t *task, i int) { t.alarmIndex = i },
 		},
 	}
 }
 
-// submit takes a new task. It answers false for a msg_id that was submitted
-// before: messages are not run twice.
+// submit takes a new task. It returns false for a msg_id that was submitted before:
+// no task is run twice.
 func (m *machine) submit(t *task) bool {
-	if _, _, known := m.look(t.id); known {
+	if _, _, known := m.outcome(t.id); known {
 		return false
 	}
 	m.arrivals++
 	t.arrival = m.arrivals
 	m.tasks[t.id] = t
-	defer m.tell()
+	defer m.notifyDependants()
 	for _, p := range []*progress{t.after, t.follow} {
-		if p != nil && !m.watch(t, p) {
+		if p != nil && !m.trackDependency(t, p) {
 			m.fail(t, "InvalidDependency")
 			return true
 		}
 	}
-	if t.after.hopeless() || t.follow.hopeless() || !m.aim(t) {
+	if t.after.unsatisfiable() || t.follow.unsatisfiable() || !m.resolveTargets(t) {
 		m.fail(t, "ImpossibleDependency")
 		return true
 	}
@@ -97,29 +97,29 @@ func (m *machine) submit(t *task) bool {
 	return true
 }
 
-// look answers how a task ended, pending while it has not; known is false for
+// outcome returns how a task ended, or pending if it has not; known is false for
 // ids that were never submitted here.
-func (m *machine) look(id string) (o outcome, engine uint32, known bool) {
+func (m *machine) outcome(id string) (o outcome, engine uint32, known bool) {
 	if _, active := m.tasks[id]; active {
 		return pending, 0, true
 	}
-	return m.ends.get(id)
+	return m.outcomes.get(id)
 }
 
-// watch counts what has ended and registers t with what has not. It answers
-// false for a dependency that can't be: on itself, on an unknown task, or one
-// that nothing fulfils.
-func (m *machine) watch(t *task, p *progress) bool {
+// trackDependency counts the tasks that have ended and registers t with the others.
+// It returns false for a dependency that is not valid: on t itself, on an unknown
+// task, or on neither success nor failure.
+func (m *machine) trackDependency(t *task, p *progress) bool {
 	if !p.Success && !p.Failure {
 		return false
 	}
 	for _, id := range p.IDs {
-		o, _, known := m.look(id)
+		o, _, known := m.outcome(id)
 		if !known || id == t.id {
 			return false
 		}
 		if o != pending {
-			p.ended(o)
+			p.count(o)
 		}
 	}
 	for _, id := range p.IDs {
@@ -130,25 +130,26 @@ func (m *machine) watch(t *task, p *progress) bool {
 	return true
 }
 
-// aim resolves the targets of t; false when none of them is registered.
-func (m *machine) aim(t *task) bool {
-	if len(t.wants) == 0 {
+// resolveTargets finds the engines that t asks for. It returns false when none of
+// them is registered.
+func (m *machine) resolveTargets(t *task) bool {
+	if len(t.targetUUIDs) == 0 {
 		return true
 	}
-	t.targets = make([]*engine, 0, len(t.wants))
-	for _, uuid := range t.wants {
+	t.targets = make([]*engine, 0, len(t.targetUUIDs))
+	for _, uuid := range t.targetUUIDs {
 		if e := m.engines[uuid]; e != nil && !slices.Contains(t.targets, e) {
 			t.targets = append(t.targets, e)
 		}
 	}
-	t.wants = nil
+	t.targetUUIDs = nil
 	return len(t.targets) > 0
 }
 
-// schedule runs t, lets it wait for room or for other tasks, or fails it. t
-// neither runs nor waits when it is called.
+// schedule runs t, lets it wait for an engine or for other tasks, or fails it. t
+// must be neither running nor waiting.
 func (m *machine) schedule(t *task) {
-	if t.timeout > 0 && t.alarm < 0 {
+	if t.timeout > 0 && t.alarmIndex < 0 {
 		t.deadline = m.now().Add(t.timeout)
 		m.alarms.push(t)
 	}
@@ -161,14 +162,15 @@ func (m *machine) schedule(t *task) {
 	case impossible:
 		m.fail(t, "ImpossibleDependency")
 	default:
-		m.place(t, c)
+		m.startOrQueue(t, c)
 	}
 }
 
-// place runs t on an engine that c admits and has room, or queues it there.
-func (m *machine) place(t *task, c *class) {
+// startOrQueue runs t on an engine that c admits and that has capacity, or queues
+// it in c.
+func (m *machine) startOrQueue(t *task, c *class) {
 	for c.waiting.len() == 0 {
-		e := m.pick(c)
+		e := m.pickEngine(c)
 		if e == nil {
 			break
 		}
@@ -176,23 +178,23 @@ func (m *machine) place(t *task, c *class) {
 			return
 		}
 	}
-	if len(m.engines) == 0 && !m.lonely {
-		m.lonely = true
+	if len(m.engines) == 0 && !m.warnedNoEngines {
+		m.warnedNoEngines = true
 		m.log.Warn("tasks wait: no engines are registered", "msg_id", t.id)
 	}
 	if c != m.any && c.waiting.len() == 0 {
-		m.open(c)
+		m.addClass(c)
 	}
 	t.class = c
 	c.waiting.push(t)
 }
 
-// pick answers the scheme's choice among the engines that c admits and that
-// have room; nil when there is none.
-func (m *machine) pick(c *class) *engine {
+// pickEngine returns the scheme's choice among the engines that c admits and that
+// have capacity; nil when there is none.
+func (m *machine) pickEngine(c *class) *engine {
 	if c.members == nil {
 		e := m.pool.pick()
-		if e == nil || !slices.Contains(c.barred, e) {
+		if e == nil || !slices.Contains(c.excluded, e) {
 			return e
 		}
 	}
@@ -202,7 +204,7 @@ func (m *machine) pick(c *class) *engine {
 	}
 	var candidates []*engine
 	for _, e := range from {
-		if e.slot >= 0 && !slices.Contains(c.barred, e) {
+		if e.poolIndex >= 0 && !slices.Contains(c.excluded, e) {
 			candidates = append(candidates, e)
 		}
 	}
@@ -212,24 +214,24 @@ func (m *machine) pick(c *class) *engine {
 	return choose(m.scheme, candidates, m.rng)
 }
 
-// assign starts t on e, which has room. When e can't be sent to it takes e out
-// of the pool, leaves t as it was and answers false.
+// assign starts t on e, which has capacity. When e is not reachable, assign takes
+// it out of the pool, leaves t as it was and returns false.
 func (m *machine) assign(t *task, e *engine) bool {
 	if err := m.effects.assign(e.uuid, t); err != nil {
 		m.log.Debug("engine can't be sent to, task goes elsewhere", "engine", e.uuid, "msg_id", t.id, "error", err)
-		e.away = true
-		m.arrange(e)
+		e.unreachable = true
+		m.updatePool(e)
 		return false
 	}
-	if t.alarm >= 0 {
-		m.alarms.remove(t.alarm)
+	if t.alarmIndex >= 0 {
+		m.alarms.remove(t.alarmIndex)
 	}
 	m.lastUse++
-	e.used = m.lastUse
+	e.lastUse = m.lastUse
 	e.load++
-	t.engine, t.slot = e, len(e.running)
+	t.engine, t.runningIndex = e, len(e.running)
 	e.running = append(e.running, t)
-	m.arrange(e)
+	m.updatePool(e)
 	return true
 }
 
@@ -237,33 +239,33 @@ func (m *machine) assign(t *task, e *engine) bool {
 func (m *machine) release(t *task) {
 	e := t.engine
 	last := len(e.running) - 1
-	e.running[t.slot] = e.running[last]
-	e.running[t.slot].slot = t.slot
+	e.running[t.runningIndex] = e.running[last]
+	e.running[t.runningIndex].runningIndex = t.runningIndex
 	e.running[last] = nil
 	e.running = e.running[:last]
 	t.engine = nil
 	e.load--
-	e.away = false // it answered, so it can be reached
-	m.arrange(e)
+	e.unreachable = false // it replied, so it can be reached
+	m.updatePool(e)
 }
 
-// arrange brings the pool up to date with e.
-func (m *machine) arrange(e *engine) {
-	room := !e.gone && !e.away && (m.hwm == 0 || e.load < m.hwm)
+// updatePool brings the pool up to date with e.
+func (m *machine) updatePool(e *engine) {
+	room := !e.removed && !e.unreachable && (m.hwm == 0 || e.load < m.hwm)
 	switch {
-	case room && e.slot >= 0:
+	case room && e.poolIndex >= 0:
 		m.pool.changed(e)
 	case room:
 		m.pool.add(e)
-	case e.slot >= 0:
+	case e.poolIndex >= 0:
 		m.pool.remove(e)
 	}
 }
 
-// fill gives e waiting tasks, oldest first, while it has room.
-func (m *machine) fill(e *engine) {
-	for e.slot >= 0 {
-		c := m.oldest(e)
+// startWaiting starts waiting tasks on e, oldest first, while it has capacity.
+func (m *machine) startWaiting(e *engine) {
+	for e.poolIndex >= 0 {
+		c := m.oldestClass(e)
 		if c == nil {
 			return
 		}
@@ -275,8 +277,9 @@ func (m *machine) fill(e *engine) {
 	}
 }
 
-// oldest answers the class that admits e and whose head came first.
-func (m *machine) oldest(e *engine) (best *class) {
+// oldestClass returns the class that admits e and whose first task is the oldest;
+// nil when no task waits for e.
+func (m *machine) oldestClass(e *engine) (best *class) {
 	consider := func(c *class) {
 		if best == nil || c.waiting.first().arrival < best.waiting.first().arrival {
 			best = c
@@ -288,8 +291,8 @@ func (m *machine) oldest(e *engine) (best *class) {
 	for _, c := range e.classes {
 		consider(c)
 	}
-	for _, c := range m.wide {
-		if !slices.Contains(c.barred, e) {
+	for _, c := range m.wideClasses {
+		if !slices.Contains(c.excluded, e) {
 			consider(c)
 		}
 	}
@@ -302,29 +305,29 @@ func (m *machine) unqueue(t *task) {
 	c.waiting.remove(t)
 	t.class = nil
 	if c.waiting.len() == 0 && c != m.any {
-		m.shut(c)
+		m.removeClass(c)
 	}
 }
 
-// open lists a class in which tasks begin to wait; shut undoes it.
-func (m *machine) open(c *class) {
+// addClass lists a class in which tasks begin to wait; removeClass is the opposite.
+func (m *machine) addClass(c *class) {
 	m.classes[c.key] = c
 	if c.members == nil {
-		m.wide = append(m.wide, c)
+		m.wideClasses = append(m.wideClasses, c)
 	}
 	for _, e := range c.members {
 		e.classes = append(e.classes, c)
 	}
 }
 
-func (m *machine) shut(c *class) {
+func (m *machine) removeClass(c *class) {
 	delete(m.classes, c.key)
 	drop := func(list []*class) []*class {
 		i := slices.Index(list, c)
 		return slices.Delete(list, i, i+1)
 	}
 	if c.members == nil {
-		m.wide = drop(m.wide)
+		m.wideClasses = drop(m.wideClasses)
 	}
 	for _, e := range c.members {
 		e.classes = drop(e.classes)
@@ -335,17 +338,17 @@ func (m *machine) shut(c *class) {
 type verdict uint8
 
 const (
-	ready      verdict = iota // there is a class
-	parked                    // it waits for tasks that it follows
+	ready      verdict = iota // a class was found
+	parked                    // the task waits for tasks that it follows
 	impossible                // no engine can ever take it
 )
 
-// classify finds the engines that may take t, whose after is fulfilled.
+// classify finds the engines that may run t, whose after dependency is fulfilled.
 func (m *machine) classify(t *task) (*class, verdict) {
-	t.unfit = slices.DeleteFunc(t.unfit, func(e *engine) bool { return e.gone })
-	t.spent = slices.DeleteFunc(t.spent, func(e *engine) bool { return e.gone })
+	t.rejectedBy = slices.DeleteFunc(t.rejectedBy, func(e *engine) bool { return e.removed })
+	t.failedOn = slices.DeleteFunc(t.failedOn, func(e *engine) bool { return e.removed })
 	if t.targets == nil && t.follow == nil {
-		if len(t.unfit) == 0 && len(t.spent) == 0 {
+		if len(t.rejectedBy) == 0 && len(t.failedOn) == 0 {
 			return m.any, ready
 		}
 		return m.wideClass(t)
@@ -354,11 +357,11 @@ func (m *machine) classify(t *task) (*class, verdict) {
 	if v != ready {
 		return nil, v
 	}
-	admitted = slices.DeleteFunc(admitted, func(e *engine) bool { return e.gone || slices.Contains(t.unfit, e) })
-	fresh := slices.DeleteFunc(slices.Clone(admitted), func(e *engine) bool { return slices.Contains(t.spent, e) })
+	admitted = slices.DeleteFunc(admitted, func(e *engine) bool { return e.removed || slices.Contains(t.rejectedBy, e) })
+	fresh := slices.DeleteFunc(slices.Clone(admitted), func(e *engine) bool { return slices.Contains(t.failedOn, e) })
 	if len(fresh) == 0 {
 		fresh = admitted
-		t.again()
+		t.allowAllEngines()
 	}
 	if len(fresh) == 0 {
 		return nil, impossible
@@ -366,22 +369,22 @@ func (m *machine) classify(t *task) (*class, verdict) {
 	return m.class('=', fresh), ready
 }
 
-// wideClass is classify for a task that may run anywhere but on some engines.
-// One that failed on all of them runs on them again, unless it has a timeout:
-// then it waits for another engine until that, as in Python's scheduler.
+// wideClass is classify for a task that may run on all engines but some. A task
+// that failed on all engines may run on them again, unless it has a timeout: then
+// it waits for another engine until the timeout, as in Python's scheduler.
 func (m *machine) wideClass(t *task) (*class, verdict) {
-	if len(m.engines) > 0 && len(t.unfit) == len(m.engines) {
+	if len(m.engines) > 0 && len(t.rejectedBy) == len(m.engines) {
 		return nil, impossible
 	}
-	barred := slices.Clone(t.unfit)
-	for _, e := range t.spent {
+	barred := slices.Clone(t.rejectedBy)
+	for _, e := range t.failedOn {
 		if !slices.Contains(barred, e) {
 			barred = append(barred, e)
 		}
 	}
 	if len(barred) == len(m.engines) && t.timeout == 0 {
-		barred = slices.Clone(t.unfit)
-		t.again()
+		barred = slices.Clone(t.rejectedBy)
+		t.allowAllEngines()
 	}
 	if len(barred) == 0 {
 		return m.any, ready
@@ -389,7 +392,7 @@ func (m *machine) wideClass(t *task) (*class, verdict) {
 	return m.class('-', barred), ready
 }
 
-// class answers the waiting class of these engines, or a new one.
+// class returns the waiting class of these engines, or a new one.
 func (m *machine) class(kind byte, engines []*engine) *class {
 	slices.SortFunc(engines, func(a, b *engine) int { return int(int64(a.number) - int64(b.number)) })
 	key := make([]byte, 1, 1+4*len(engines))
@@ -404,23 +407,23 @@ func (m *machine) class(kind byte, engines []*engine) *class {
 	if kind == '=' {
 		c.members = engines
 	} else {
-		c.barred = engines
+		c.excluded = engines
 	}
 	return c
 }
 
-// admitted answers the engines that t's targets and follow leave.
+// admitted returns the engines that t's targets and its follow dependency allow.
 func (m *machine) admitted(t *task) ([]*engine, verdict) {
 	if t.follow == nil {
 		return slices.Clone(t.targets), ready
 	}
 	ran := map[uint32]bool{}
 	for _, id := range t.follow.IDs {
-		if o, number, _ := m.look(id); o != pending && fulfils(&t.follow.Dependency, o) {
+		if o, number, _ := m.outcome(id); o != pending && satisfies(&t.follow.Dependency, o) {
 			ran[number] = true
 		}
 	}
-	if t.follow.hopeless() || t.follow.All && len(ran) > 1 {
+	if t.follow.unsatisfiable() || t.follow.All && len(ran) > 1 {
 		return nil, impossible
 	}
 	if !t.follow.fulfilled() {
@@ -433,8 +436,8 @@ func (m *machine) admitted(t *task) ([]*engine, verdict) {
 			engines = append(engines, e)
 		}
 	}
-	if len(engines) == 0 && t.follow.met+t.follow.blocked < len(t.follow.IDs) {
-		return nil, parked // one of the others may still end on a usable engine
+	if len(engines) == 0 && t.follow.satisfied+t.follow.blocked < len(t.follow.IDs) {
+		return nil, parked // another task may still end on an engine that can be used
 	}
 	return engines, ready
 }

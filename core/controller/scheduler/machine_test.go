@@ -15,18 +15,18 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// bench is a machine whose effects are written down.
-type bench struct {
+// testMachine is a machine whose effects are recorded.
+type testMachine struct {
 	*machine
-	t       testing.TB
-	runs    map[string][]string // engines each task was sent to, in order
-	answers map[string]string   // "ok", "error" or an ename, once
-	dead    map[string]bool     // engines that can't be sent to
-	clock   time.Time
+	t            testing.TB
+	runs         map[string][]string // engines each task was sent to, in order
+	answers      map[string]string   // "ok", "error" or an ename, once
+	disconnected map[string]bool     // engines that are not reachable
+	clock        time.Time
 }
 
-func newBench(t testing.TB, scheme string, hwm int, engines ...string) *bench {
-	b := &bench{t: t, runs: map[string][]string{}, answers: map[string]string{}, dead: map[string]bool{}, clock: time.Unix(0, 0)}
+func newTestMachine(t testing.TB, scheme string, hwm int, engines ...string) *testMachine {
+	b := &testMachine{t: t, runs: map[string][]string{}, answers: map[string]string{}, disconnected: map[string]bool{}, clock: time.Unix(0, 0)}
 	b.machine = newMachine(scheme, hwm, b, hclog.NewNullLogger(), rand.New(rand.NewPCG(3, 4)))
 	b.now = func() time.Time { return b.clock }
 	for _, e := range engines {
@@ -35,8 +35,8 @@ func newBench(t testing.TB, scheme string, hwm int, engines ...string) *bench {
 	return b
 }
 
-func (b *bench) assign(uuid string, t *task) error {
-	if b.dead[uuid] {
+func (b *testMachine) assign(uuid string, t *task) error {
+	if b.disconnected[uuid] {
 		return errors.New("not connected")
 	}
 	if b.machine.engines[uuid] == nil {
@@ -46,65 +46,65 @@ func (b *bench) assign(uuid string, t *task) error {
 	return nil
 }
 
-func (b *bench) answer(id, how string) {
+func (b *testMachine) answer(id, how string) {
 	if old, again := b.answers[id]; again {
 		b.t.Fatalf("%s answered twice: %s, %s", id, old, how)
 	}
 	b.answers[id] = how
 }
 
-func (b *bench) relay(t *task, r *reply) {
+func (b *testMachine) relay(t *task, r *reply) {
 	how := "error"
 	if r.ok {
 		how = "ok"
 	}
 	b.answer(t.id, how)
 }
-func (b *bench) fail(t *task, ename string) { b.answer(t.id, ename) }
-func (b *bench) lost(t *task, _ string)     { b.answer(t.id, "EngineError") }
+func (b *testMachine) fail(t *task, ename string) { b.answer(t.id, ename) }
+func (b *testMachine) lost(t *task, _ string)     { b.answer(t.id, "EngineError") }
 
-func (b *bench) task(id string, meta wire.Metadata) {
+func (b *testMachine) task(id string, meta wire.Metadata) {
 	if !b.submit(newTask([]byte("C"), nil, nil, id, meta)) {
 		b.t.Fatalf("%s was refused", id)
 	}
 }
 
-func (b *bench) wait(d time.Duration) {
+func (b *testMachine) wait(d time.Duration) {
 	b.t.Helper()
 	b.clock = b.clock.Add(d)
 	b.expire(b.clock)
 }
 
-func (b *bench) running(id string) string {
+func (b *testMachine) running(id string) string {
 	if t := b.tasks[id]; t != nil && t.engine != nil {
 		return t.engine.uuid
 	}
 	return ""
 }
 
-// done lets the engine that runs a task answer it.
-func (b *bench) done(id string, ok bool) {
+// reply sends a task's reply from the engine that runs it.
+func (b *testMachine) reply(id string, ok bool) {
 	b.t.Helper()
 	if !b.result(&reply{engine: b.running(id), answer: monitor.Answer{ID: id}, ok: ok}) {
 		b.t.Fatalf("the reply to %s was refused", id)
 	}
 }
 
-func (b *bench) refuse(id string) {
+func (b *testMachine) reject(id string) {
 	b.t.Helper()
 	if !b.result(&reply{engine: b.running(id), answer: monitor.Answer{ID: id}, unmet: true}) {
 		b.t.Fatalf("the refusal of %s was refused", id)
 	}
 }
 
-func (b *bench) want(id, answer string) {
+func (b *testMachine) wantAnswer(id, answer string) {
 	b.t.Helper()
 	if got := b.answers[id]; got != answer {
 		b.t.Fatalf("%s was answered %q, want %q (sent to %v)", id, got, answer, b.runs[id])
 	}
 }
 
-func (b *bench) wantOn(id, engine string) {
+func (b *testMachine) wantOn(id, engine string) {
 	b.t.Helper()
 	if got := b.running(id); got != engine {
 		b.t.Fatalf("%s runs on %q, want %q", id, got, engine)
@@ -116,13 +116,13 @@ func after(ids ...string) wire.Dependency {
 }
 
 func TestQueueIsFIFO(t *testing.T) {
-	b := newBench(t, "", 1, "e")
+	b := newTestMachine(t, "", 1, "e")
 	for i := range 5 {
 		b.task(fmt.Sprint(i), wire.Metadata{})
 	}
 	for i := range 5 {
 		b.wantOn(fmt.Sprint(i), "e")
-		b.done(fmt.Sprint(i), true)
+		b.reply(fmt.Sprint(i), true)
 	}
 	if len(b.tasks) != 0 || b.any.waiting.len() != 0 {
 		t.Fatal("something is left")
@@ -130,7 +130,7 @@ func TestQueueIsFIFO(t *testing.T) {
 }
 
 func TestLeastLoadSpreads(t *testing.T) {
-	b := newBench(t, "leastload", 0, "a", "b", "c")
+	b := newTestMachine(t, "leastload", 0, "a", "b", "c")
 	for i := range 9 {
 		b.task(fmt.Sprint(i), wire.Metadata{})
 	}
@@ -142,9 +142,9 @@ func TestLeastLoadSpreads(t *testing.T) {
 }
 
 func TestTasksWaitForTheFirstEngine(t *testing.T) {
-	b := newBench(t, "", 1)
+	b := newTestMachine(t, "", 1)
 	b.task("x", wire.Metadata{})
-	if !b.lonely {
+	if !b.warnedNoEngines {
 		t.Fatal("nothing was said")
 	}
 	b.engineUp("e")
@@ -152,25 +152,25 @@ func TestTasksWaitForTheFirstEngine(t *testing.T) {
 }
 
 func TestTargets(t *testing.T) {
-	b := newBench(t, "", 1, "a", "b")
+	b := newTestMachine(t, "", 1, "a", "b")
 	b.task("1", wire.Metadata{Targets: []string{"a"}})
 	b.task("2", wire.Metadata{Targets: []string{"a"}})
 	b.task("3", wire.Metadata{})
 	b.wantOn("3", "b") // not behind 2
-	b.done("3", true)
+	b.reply("3", true)
 	b.wantOn("2", "")
-	b.done("1", true)
+	b.reply("1", true)
 	b.wantOn("2", "a")
 	b.task("4", wire.Metadata{Targets: []string{"nobody"}})
-	b.want("4", "ImpossibleDependency")
+	b.wantAnswer("4", "ImpossibleDependency")
 	b.task("5", wire.Metadata{Targets: []string{"a", "nobody"}})
 	b.engineDown("a")
-	b.want("2", "EngineError")
-	b.want("5", "ImpossibleDependency")
+	b.wantAnswer("2", "EngineError")
+	b.wantAnswer("5", "ImpossibleDependency")
 }
 
 func TestDependencies(t *testing.T) {
-	b := newBench(t, "", 0, "a", "b")
+	b := newTestMachine(t, "", 0, "a", "b")
 	b.task("1", wire.Metadata{})
 	b.task("2", wire.Metadata{After: after("1")})
 	b.task("3", wire.Metadata{Follow: after("1")})
@@ -180,74 +180,74 @@ func TestDependencies(t *testing.T) {
 		b.wantOn(id, "")
 	}
 	on := b.running("1")
-	b.done("1", true)
+	b.reply("1", true)
 	b.wantOn("3", on)
-	b.done("2", false)
-	b.want("4", "ImpossibleDependency")
+	b.reply("2", false)
+	b.wantAnswer("4", "ImpossibleDependency")
 	if b.running("5") == "" {
 		t.Fatal("any failure was awaited and came")
 	}
 	b.task("6", wire.Metadata{After: after("2")})
-	b.want("6", "ImpossibleDependency")
+	b.wantAnswer("6", "ImpossibleDependency")
 	b.task("7", wire.Metadata{After: after("never seen")})
-	b.want("7", "InvalidDependency")
+	b.wantAnswer("7", "InvalidDependency")
 	b.task("8", wire.Metadata{Follow: after("8")})
-	b.want("8", "InvalidDependency")
+	b.wantAnswer("8", "InvalidDependency")
 	b.task("9", wire.Metadata{After: wire.Dependency{IDs: []string{"1"}, All: true}})
-	b.want("9", "InvalidDependency")
+	b.wantAnswer("9", "InvalidDependency")
 }
 
 func TestFollowOnTwoEnginesIsImpossible(t *testing.T) {
-	b := newBench(t, "", 1, "a", "b")
+	b := newTestMachine(t, "", 1, "a", "b")
 	b.task("1", wire.Metadata{})
 	b.task("2", wire.Metadata{})
 	b.task("all", wire.Metadata{Follow: after("1", "2")})
 	b.task("any", wire.Metadata{Follow: wire.Dependency{IDs: []string{"1", "2"}, Success: true}})
 	on := b.running("2")
-	b.done("1", true)
-	b.done("2", true)
-	b.want("all", "ImpossibleDependency")
+	b.reply("1", true)
+	b.reply("2", true)
+	b.wantAnswer("all", "ImpossibleDependency")
 	if b.running("any") == "" {
 		t.Fatal("follow any waits")
 	}
 	b.task("gone", wire.Metadata{Follow: after("2")})
 	b.engineDown(on)
 	b.task("late", wire.Metadata{Follow: after("2")})
-	b.want("late", "ImpossibleDependency")
+	b.wantAnswer("late", "ImpossibleDependency")
 }
 
 func TestFollowAnyGrows(t *testing.T) {
-	b := newBench(t, "", 1, "a", "b")
+	b := newTestMachine(t, "", 1, "a", "b")
 	b.task("1", wire.Metadata{Targets: []string{"a"}})
 	b.task("2", wire.Metadata{Targets: []string{"b"}})
 	b.task("block", wire.Metadata{Targets: []string{"a"}})
 	b.task("f", wire.Metadata{Follow: wire.Dependency{IDs: []string{"1", "2"}, Success: true}})
-	b.done("1", true)
+	b.reply("1", true)
 	b.wantOn("block", "a")
 	b.wantOn("f", "") // a is busy
-	b.done("2", true)
+	b.reply("2", true)
 	b.wantOn("f", "b")
 }
 
 func TestLongChainFails(t *testing.T) {
-	b := newBench(t, "", 1, "a")
+	b := newTestMachine(t, "", 1, "a")
 	b.task("0", wire.Metadata{})
 	const n = 100000
 	for i := 1; i < n; i++ {
 		b.task(fmt.Sprint(i), wire.Metadata{After: after(fmt.Sprint(i - 1))})
 	}
-	b.done("0", false)
-	b.want(fmt.Sprint(n-1), "ImpossibleDependency")
+	b.reply("0", false)
+	b.wantAnswer(fmt.Sprint(n-1), "ImpossibleDependency")
 }
 
 func TestRetries(t *testing.T) {
 	for _, retries := range []int{0, 1, 2, 5} {
-		b := newBench(t, "", 1, "a", "b")
+		b := newTestMachine(t, "", 1, "a", "b")
 		b.task("x", wire.Metadata{Retries: retries})
 		for range retries + 1 {
-			b.done("x", false)
+			b.reply("x", false)
 		}
-		b.want("x", "error")
+		b.wantAnswer("x", "error")
 		if got := len(b.runs["x"]); got != retries+1 {
 			t.Fatalf("ran %d times with %d retries", got, retries)
 		}
@@ -258,75 +258,75 @@ func TestRetries(t *testing.T) {
 }
 
 func TestRetryWaitsForAFreshEngine(t *testing.T) {
-	b := newBench(t, "", 1, "a", "b")
+	b := newTestMachine(t, "", 1, "a", "b")
 	b.task("hog", wire.Metadata{})
 	b.task("x", wire.Metadata{Retries: 1})
 	on := b.running("x")
-	b.done("x", false)
+	b.reply("x", false)
 	b.wantOn("x", "")
 	b.task("next", wire.Metadata{})
 	b.wantOn("next", on)
-	b.done("hog", true)
+	b.reply("hog", true)
 	if at := b.running("x"); at == "" || at == on {
 		t.Fatalf("x runs on %q after %q", at, on)
 	}
-	b.done("x", true)
-	b.want("x", "ok")
+	b.reply("x", true)
+	b.wantAnswer("x", "ok")
 }
 
 func TestRetryWithTimeoutWaitsForAnotherEngine(t *testing.T) {
-	b := newBench(t, "", 1, "a", "b")
+	b := newTestMachine(t, "", 1, "a", "b")
 	limited := wire.Metadata{Retries: 5, Timeout: 2}
 	b.task("x", limited)
-	b.done("x", false)
-	b.done("x", false)
+	b.reply("x", false)
+	b.reply("x", false)
 	b.wantOn("x", "") // it failed on both
 	b.wait(2 * time.Second)
-	b.want("x", "TaskTimeout")
+	b.wantAnswer("x", "TaskTimeout")
 
 	b.task("y", limited)
-	b.done("y", false)
-	b.done("y", false)
+	b.reply("y", false)
+	b.reply("y", false)
 	b.engineUp("c")
 	b.wantOn("y", "c")
-	b.done("y", false)
+	b.reply("y", false)
 	b.wantOn("y", "")
 	b.wait(2 * time.Second)
-	b.want("y", "TaskTimeout")
+	b.wantAnswer("y", "TaskTimeout")
 }
 
 func TestRetryGoesBackWhenTheOtherEngineLeaves(t *testing.T) {
-	b := newBench(t, "", 1, "a", "b")
+	b := newTestMachine(t, "", 1, "a", "b")
 	b.task("hog", wire.Metadata{})
 	other := b.running("hog")
 	b.task("x", wire.Metadata{Retries: 1})
 	on := b.running("x")
-	b.done("x", false)
+	b.reply("x", false)
 	b.engineDown(other)
-	b.want("hog", "EngineError")
+	b.wantAnswer("hog", "EngineError")
 	b.wantOn("x", on)
 }
 
 func TestRefusals(t *testing.T) {
-	b := newBench(t, "", 1, "a", "b")
+	b := newTestMachine(t, "", 1, "a", "b")
 	b.task("x", wire.Metadata{})
-	b.refuse("x")
-	b.refuse("x")
-	b.want("x", "ImpossibleDependency")
+	b.reject("x")
+	b.reject("x")
+	b.wantAnswer("x", "ImpossibleDependency")
 	if b.runs["x"][0] == b.runs["x"][1] {
 		t.Fatal("asked the same engine twice")
 	}
 	b.task("y", wire.Metadata{Targets: []string{"a"}, Retries: 3})
-	b.refuse("y")
-	b.want("y", "ImpossibleDependency")
+	b.reject("y")
+	b.wantAnswer("y", "ImpossibleDependency")
 	b.task("z", wire.Metadata{})
-	b.refuse("z")
-	b.done("z", true)
-	b.want("z", "ok")
+	b.reject("z")
+	b.reply("z", true)
+	b.wantAnswer("z", "ok")
 }
 
 func TestEngineLoss(t *testing.T) {
-	b := newBench(t, "", 1, "a", "b")
+	b := newTestMachine(t, "", 1, "a", "b")
 	b.task("x", wire.Metadata{Retries: 2})
 	first := b.running("x")
 	b.engineDown(first)
@@ -344,26 +344,26 @@ func TestEngineLoss(t *testing.T) {
 	b.engineUp("c")
 	b.wantOn("x", "c")
 	b.engineDown("c")
-	b.want("x", "EngineError")
+	b.wantAnswer("x", "EngineError")
 	b.task("y", wire.Metadata{Follow: after("x")})
-	b.want("y", "ImpossibleDependency")
+	b.wantAnswer("y", "ImpossibleDependency")
 }
 
 func TestUnreachableEngine(t *testing.T) {
-	b := newBench(t, "", 1, "a", "b")
-	b.dead["a"], b.dead["b"] = true, true
+	b := newTestMachine(t, "", 1, "a", "b")
+	b.disconnected["a"], b.disconnected["b"] = true, true
 	b.task("x", wire.Metadata{})
 	b.wantOn("x", "")
-	b.dead["b"] = false
+	b.disconnected["b"] = false
 	b.engineBack("b")
 	b.wantOn("x", "b")
 	b.task("y", wire.Metadata{Targets: []string{"a"}})
 	b.engineDown("a")
-	b.want("y", "ImpossibleDependency")
+	b.wantAnswer("y", "ImpossibleDependency")
 }
 
 func TestTimeout(t *testing.T) {
-	b := newBench(t, "", 1, "a")
+	b := newTestMachine(t, "", 1, "a")
 	b.task("hog", wire.Metadata{Timeout: 1})
 	b.task("x", wire.Metadata{Timeout: 2})
 	b.task("y", wire.Metadata{Timeout: 1, After: after("hog")})
@@ -376,10 +376,10 @@ func TestTimeout(t *testing.T) {
 		b.clock = at
 		b.expire(at)
 	}
-	b.want("y", "TaskTimeout")
-	b.want("x", "TaskTimeout")
-	b.done("hog", true) // running tasks have no limit
-	b.want("hog", "ok")
+	b.wantAnswer("y", "TaskTimeout")
+	b.wantAnswer("x", "TaskTimeout")
+	b.reply("hog", true) // running tasks have no limit
+	b.wantAnswer("hog", "ok")
 	b.wantOn("z", "a")
 	if _, any := b.nextAlarm(); any {
 		t.Fatal("an alarm is left")
@@ -387,31 +387,31 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestSameTaskTwice(t *testing.T) {
-	b := newBench(t, "", 1, "a")
+	b := newTestMachine(t, "", 1, "a")
 	b.task("x", wire.Metadata{})
 	if b.submit(newTask(nil, nil, nil, "x", wire.Metadata{})) {
 		t.Fatal("a running task was submitted again")
 	}
-	b.done("x", true)
+	b.reply("x", true)
 	if b.submit(newTask(nil, nil, nil, "x", wire.Metadata{})) {
 		t.Fatal("an ended task was submitted again")
 	}
 }
 
-// TestMachine plays random histories on every scheme and checks what must
-// always hold, and that everything ends.
+// TestMachine plays random histories with every scheme and checks the invariants,
+// and that every task ends.
 func TestMachine(t *testing.T) {
 	for _, scheme := range SchemeNames() {
 		for seed := range uint64(25) {
 			t.Run(fmt.Sprintf("%s/%d", scheme, seed), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(seed, 7))
-				play(t, newBench(t, scheme, rng.IntN(3)), rng)
+				playRandomHistory(t, newTestMachine(t, scheme, rng.IntN(3)), rng)
 			})
 		}
 	}
 }
 
-func play(t *testing.T, b *bench, rng *rand.Rand) {
+func playRandomHistory(t *testing.T, b *testMachine, rng *rand.Rand) {
 	var ids, engines []string
 	const steps = 400
 	for step := range steps {
@@ -432,7 +432,7 @@ func play(t *testing.T, b *bench, rng *rand.Rand) {
 			engines = slices.Delete(engines, i, i+1)
 		case n == 18:
 			uuid := engines[rng.IntN(len(engines))]
-			if b.dead[uuid] = !b.dead[uuid]; !b.dead[uuid] {
+			if b.disconnected[uuid] = !b.disconnected[uuid]; !b.disconnected[uuid] {
 				b.engineBack(uuid)
 			}
 		default:
@@ -440,8 +440,8 @@ func play(t *testing.T, b *bench, rng *rand.Rand) {
 		}
 		b.check()
 	}
-	for uuid := range b.dead {
-		b.dead[uuid] = false
+	for uuid := range b.disconnected {
+		b.disconnected[uuid] = false
 		b.engineBack(uuid)
 	}
 	b.engineUp("last")
@@ -453,7 +453,7 @@ func play(t *testing.T, b *bench, rng *rand.Rand) {
 			t.Fatalf("%s never ended: %+v", id, b.tasks[id])
 		}
 	}
-	if len(b.tasks) > 0 || len(b.classes) > 0 || len(b.wide) > 0 || b.alarms.len() > 0 || len(b.ended) > 0 {
+	if len(b.tasks) > 0 || len(b.classes) > 0 || len(b.wideClasses) > 0 || b.alarms.len() > 0 || len(b.toNotify) > 0 {
 		t.Fatal("something is left behind")
 	}
 }
@@ -485,8 +485,8 @@ func randomTask(rng *rand.Rand, ids, engines []string) wire.Metadata {
 	return meta
 }
 
-// randomReply lets one running task end, fail or be refused.
-func (b *bench) randomReply(rng *rand.Rand) bool {
+// randomReply lets one running task succeed, fail or be rejected by its engine.
+func (b *testMachine) randomReply(rng *rand.Rand) bool {
 	var running []string
 	for id, t := range b.tasks {
 		if t.engine != nil {
@@ -500,24 +500,24 @@ func (b *bench) randomReply(rng *rand.Rand) bool {
 	id := running[rng.IntN(len(running))]
 	switch rng.IntN(6) {
 	case 0:
-		b.refuse(id)
+		b.reject(id)
 	case 1, 2:
-		b.done(id, false)
+		b.reply(id, false)
 	default:
-		b.done(id, true)
+		b.reply(id, true)
 	}
 	return true
 }
 
-// check holds the machine against its invariants.
-func (b *bench) check() {
+// check checks the machine's invariants.
+func (b *testMachine) check() {
 	b.t.Helper()
 	for uuid, e := range b.engines {
 		if e.load != len(e.running) || b.hwm > 0 && e.load > b.hwm {
 			b.t.Fatalf("%s: load %d with %d tasks, mark %d", uuid, e.load, len(e.running), b.hwm)
 		}
-		if room := !e.away && (b.hwm == 0 || e.load < b.hwm); room != (e.slot >= 0) {
-			b.t.Fatalf("%s: room %v, slot %d", uuid, room, e.slot)
+		if room := !e.unreachable && (b.hwm == 0 || e.load < b.hwm); room != (e.poolIndex >= 0) {
+			b.t.Fatalf("%s: room %v, slot %d", uuid, room, e.poolIndex)
 		}
 		for _, c := range e.classes {
 			if b.classes[c.key] != c || c.waiting.len() == 0 {
@@ -529,8 +529,8 @@ func (b *bench) check() {
 		if t.engine != nil && t.class != nil {
 			b.t.Fatalf("%s runs and waits", id)
 		}
-		if (t.engine == nil && t.timeout > 0) != (t.alarm >= 0) {
-			b.t.Fatalf("%s: alarm %d", id, t.alarm)
+		if (t.engine == nil && t.timeout > 0) != (t.alarmIndex >= 0) {
+			b.t.Fatalf("%s: alarm %d", id, t.alarmIndex)
 		}
 		if t.engine != nil && t.targets != nil && !slices.Contains(t.targets, t.engine) {
 			b.t.Fatalf("%s runs off its targets", id)
@@ -539,8 +539,8 @@ func (b *bench) check() {
 			continue
 		}
 		for _, e := range b.engines {
-			admits := t.class.members == nil && !slices.Contains(t.class.barred, e) || slices.Contains(t.class.members, e)
-			if e.slot >= 0 && admits {
+			admits := t.class.members == nil && !slices.Contains(t.class.excluded, e) || slices.Contains(t.class.members, e)
+			if e.poolIndex >= 0 && admits {
 				b.t.Fatalf("%s waits in %q while %s has room", id, t.class.key, e.uuid)
 			}
 		}

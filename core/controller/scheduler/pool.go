@@ -5,93 +5,93 @@ import (
 	"slices"
 )
 
-// pool holds the engines that have room, arranged so that the scheme's choice
-// among all of them costs at most O(log engines).
+// pool holds the engines that have capacity, in a structure in which the scheme's
+// choice among all of them costs at most O(log engines).
 type pool interface {
 	add(e *engine)
 	remove(e *engine)
-	changed(e *engine) // e's load or last use changed
+	changed(e *engine) // e's load or last use has changed
 	pick() *engine     // the scheme's choice, nil when the pool is empty
-	all() []*engine    // in no order; not to be changed
+	all() []*engine    // in no particular order; the caller must not change the slice
 }
 
 func newPool(scheme string, rng *rand.Rand) pool {
 	switch scheme {
 	case "lru":
-		return newOrdered(func(a, b *engine) bool { return a.used < b.used })
+		return newOrderedPool(func(a, b *engine) bool { return a.lastUse < b.lastUse })
 	case "plainrandom":
-		return &drawn{rng: rng, choose: func(d *drawn) *engine { return d.uniform() }}
+		return &randomPool{rng: rng, choose: func(d *randomPool) *engine { return d.drawUniform() }}
 	case "twobin":
-		return &drawn{rng: rng, choose: (*drawn).older}
+		return &randomPool{rng: rng, choose: (*randomPool).pickTwoBin}
 	case "weighted":
-		return &drawn{rng: rng, choose: (*drawn).lighter, weighted: true}
+		return &randomPool{rng: rng, choose: (*randomPool).pickWeighted, weighted: true}
 	default:
-		return newOrdered(func(a, b *engine) bool {
-			return a.load < b.load || a.load == b.load && a.used < b.used
+		return newOrderedPool(func(a, b *engine) bool {
+			return a.load < b.load || a.load == b.load && a.lastUse < b.lastUse
 		})
 	}
 }
 
-// ordered serves the schemes that take the first engine of some order.
-type ordered struct{ heap heap[*engine] }
+// orderedPool is for the schemes that take the first engine in some order.
+type orderedPool struct{ heap heap[*engine] }
 
-func newOrdered(less func(a, b *engine) bool) *ordered {
-	return &ordered{heap[*engine]{less: less, place: func(e *engine, i int) { e.slot = i }}}
+func newOrderedPool(less func(a, b *engine) bool) *orderedPool {
+	return &orderedPool{heap[*engine]{less: less, setIndex: func(e *engine, i int) { e.poolIndex = i }}}
 }
 
-func (o *ordered) add(e *engine)     { o.heap.push(e) }
-func (o *ordered) remove(e *engine)  { o.heap.remove(e.slot) }
-func (o *ordered) changed(e *engine) { o.heap.fix(e.slot) }
-func (o *ordered) all() []*engine    { return o.heap.items }
+func (o *orderedPool) add(e *engine)     { o.heap.push(e) }
+func (o *orderedPool) remove(e *engine)  { o.heap.remove(e.poolIndex) }
+func (o *orderedPool) changed(e *engine) { o.heap.fix(e.poolIndex) }
+func (o *orderedPool) all() []*engine    { return o.heap.items }
 
-func (o *ordered) pick() *engine {
+func (o *orderedPool) pick() *engine {
 	if o.heap.len() == 0 {
 		return nil
 	}
 	return o.heap.head()
 }
 
-// drawn serves the schemes that draw lots.
-type drawn struct {
+// randomPool is for the schemes that draw engines at random.
+type randomPool struct {
 	rng      *rand.Rand
 	engines  []*engine
-	choose   func(*drawn) *engine
+	choose   func(*randomPool) *engine
 	weighted bool
 	sums     []float64 // a binary tree: sums[size+i] is the weight of engines[i]
-	size     int       // leaves of the tree, a power of two
+	size     int       // number of leaves of the tree, a power of two
 }
 
-func (d *drawn) all() []*engine { return d.engines }
+func (d *randomPool) all() []*engine { return d.engines }
 
-func (d *drawn) pick() *engine {
+func (d *randomPool) pick() *engine {
 	if len(d.engines) == 0 {
 		return nil
 	}
 	return d.choose(d)
 }
 
-func (d *drawn) add(e *engine) {
-	e.slot = len(d.engines)
+func (d *randomPool) add(e *engine) {
+	e.poolIndex = len(d.engines)
 	d.engines = append(d.engines, e)
-	d.weigh(e.slot)
+	d.updateWeight(e.poolIndex)
 }
 
-func (d *drawn) remove(e *engine) {
-	i, last := e.slot, len(d.engines)-1
+func (d *randomPool) remove(e *engine) {
+	i, last := e.poolIndex, len(d.engines)-1
 	d.engines[i] = d.engines[last]
-	d.engines[i].slot = i
+	d.engines[i].poolIndex = i
 	d.engines[last] = nil
 	d.engines = d.engines[:last]
-	e.slot = -1
-	d.weigh(i)
-	d.weigh(last)
+	e.poolIndex = -1
+	d.updateWeight(i)
+	d.updateWeight(last)
 }
 
-func (d *drawn) changed(e *engine) { d.weigh(e.slot) }
+func (d *randomPool) changed(e *engine) { d.updateWeight(e.poolIndex) }
 
-// weigh brings the tree up to date with slot i. Sums are added up anew on the
-// way to the root, so no rounding error builds up.
-func (d *drawn) weigh(i int) {
+// updateWeight brings the tree up to date with the engine at index i. It adds the
+// sums up anew on the way to the root, so no rounding error accumulates.
+func (d *randomPool) updateWeight(i int) {
 	if !d.weighted {
 		return
 	}
@@ -99,7 +99,7 @@ func (d *drawn) weigh(i int) {
 		d.size = max(16, 2*d.size)
 		d.sums = make([]float64, 2*d.size)
 		for j := range d.engines {
-			d.weigh(j)
+			d.updateWeight(j)
 		}
 		return
 	}
@@ -114,27 +114,27 @@ func (d *drawn) weigh(i int) {
 	}
 }
 
-func (d *drawn) uniform() *engine { return d.engines[d.rng.IntN(len(d.engines))] }
+func (d *randomPool) drawUniform() *engine { return d.engines[d.rng.IntN(len(d.engines))] }
 
-// older is TwoBin over the pool.
-func (d *drawn) older() *engine {
-	first, second := d.uniform(), d.uniform()
-	if second.used < first.used {
+// pickTwoBin is TwoBin for the pool.
+func (d *randomPool) pickTwoBin() *engine {
+	first, second := d.drawUniform(), d.drawUniform()
+	if second.lastUse < first.lastUse {
 		return second
 	}
 	return first
 }
 
-// lighter is Weighted over the pool.
-func (d *drawn) lighter() *engine {
-	first, second := d.byWeight(), d.byWeight()
+// pickWeighted is Weighted for the pool.
+func (d *randomPool) pickWeighted() *engine {
+	first, second := d.drawByWeight(), d.drawByWeight()
 	if second.load < first.load {
 		return second
 	}
 	return first
 }
 
-func (d *drawn) byWeight() *engine {
+func (d *randomPool) drawByWeight() *engine {
 	x := d.rng.Float64() * d.sums[1]
 	n := 1
 	for n < d.size {
@@ -147,10 +147,10 @@ func (d *drawn) byWeight() *engine {
 	return d.engines[min(n-d.size, len(d.engines)-1)]
 }
 
-// choose applies the plain scheme to a task's own candidates.
+// choose applies a scheme to the candidates of one task.
 func choose(scheme Scheme, candidates []*engine, rng *rand.Rand) *engine {
 	slices.SortFunc(candidates, func(a, b *engine) int {
-		if a.used < b.used {
+		if a.lastUse < b.lastUse {
 			return -1
 		}
 		return 1

@@ -20,15 +20,15 @@ import (
 // engine.
 const Unlimited = -1
 
-// Link is how messages leave. It is used by one goroutine at a time.
+// Link sends the scheduler's messages. One goroutine at a time calls it.
 type Link interface {
-	// ToEngine queues a task. An error means that the engine does not get
-	// it, and that EngineBack will be called when it can be sent to.
+	// ToEngine queues a task. An error means that the engine does not get it, and
+	// that EngineBack will be called when the engine can be reached.
 	ToEngine(uuid string, client []byte, msg [][]byte) error
-	// ToClient queues a reply; engine is "" for one of the scheduler's own.
-	// A client that has left is none of the scheduler's business.
+	// ToClient queues a reply; engine is "" for a reply of the scheduler itself. A
+	// reply to a client that has disconnected is dropped.
 	ToClient(client []byte, engine string, msg [][]byte)
-	// NoReply tells that a task of this client ended without one.
+	// NoReply reports that a task of this client ended without a reply.
 	NoReply(client []byte)
 	// Flush writes what is queued.
 	Flush()
@@ -38,42 +38,43 @@ type Link interface {
 type Options struct {
 	Session  *wire.Session // verifies tasks and replies, signs errors
 	Scheme   string        // "" is DefaultScheme
-	HWM      int           // tasks outstanding per engine: 0 is 1, else Unlimited or a number
-	MaxBytes int64         // of all tasks that have not ended; Submit waits beyond it: 0 is 4 GiB
+	HWM      int           // tasks outstanding per engine: a number, 0 for 1, or Unlimited
+	MaxBytes int64         // limit on the bytes of all tasks that have not ended, beyond which Submit waits: 0 is 4 GiB
 	Link     Link
 	Monitor  monitor.Tasks
 	Log      hclog.Logger
 }
 
-// Scheduler is a running task queue. Submit and Result are for reader
-// goroutines. They only hand over; Settle handles what has been handed over, on
-// the goroutine of whoever calls it first: a message needs no other goroutine to
-// be woken, and what many readers have brought is handled in one go.
+// Scheduler is a running task queue. Submit and Result are for reader goroutines
+// and only put a message into the inbox. ProcessPending then handles the messages
+// of all readers, on the goroutine of the first reader that calls it, so that no
+// other goroutine has to be woken.
 type Scheduler struct {
-	session *wire.Session
-	link    Link
-	monitor monitor.Tasks
-	log     hclog.Logger
-	inbox   inbox
-	room    gate
-	asks    chan chan<- Stats
-	done    chan struct{}
+	session       *wire.Session
+	link          Link
+	monitor       monitor.Tasks
+	log           hclog.Logger
+	inbox         inbox
+	memory        byteLimiter
+	statsRequests chan chan<- Stats
+	done          chan struct{}
 
-	// turn is held by who runs the machine. It guards what follows.
-	turn    sync.Mutex
+	// running is held by the goroutine that runs the machine. It guards the fields
+	// below.
+	running sync.Mutex
 	machine *machine
-	spare   []event   // for the inbox
-	armed   time.Time // the alarm that Run waits for; zero is none
+	spare   []message // memory for the inbox
+	alarm   time.Time // when Run wakes up for a timeout; zero is never
 }
 
 const (
-	inboxSize       = 1024 // messages that wait for the machine before their readers do
+	inboxSize       = 1024 // messages that may wait before their readers wait, too
 	batchSize       = 256  // messages between two flushes
-	settleRounds    = 8    // batches of others that a reader handles in a row
+	maxRounds       = 8    // batches that a reader handles in a row
 	defaultMaxBytes = 4 << 30
 )
 
-// New makes a Scheduler; Run starts it.
+// New returns a Scheduler; Run starts it.
 func New(o Options) (*Scheduler, error) {
 	if err := CheckScheme(o.Scheme); err != nil {
 		return nil, err
@@ -84,22 +85,22 @@ func New(o Options) (*Scheduler, error) {
 	}
 	s := &Scheduler{
 		session: o.Session, link: o.Link, monitor: o.Monitor, log: o.Log,
-		inbox: inbox{wake: make(chan struct{}, 1)}, asks: make(chan chan<- Stats), done: make(chan struct{}),
+		inbox: inbox{wakeup: make(chan struct{}, 1)}, statsRequests: make(chan chan<- Stats), done: make(chan struct{}),
 	}
-	s.room.limit = o.MaxBytes
-	if s.room.limit <= 0 {
-		s.room.limit = defaultMaxBytes
+	s.memory.limit = o.MaxBytes
+	if s.memory.limit <= 0 {
+		s.memory.limit = defaultMaxBytes
 	}
-	s.room.changed.L = &s.room.mu
+	s.memory.changed.L = &s.memory.mu
 	rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	s.machine = newMachine(o.Scheme, hwm, effectsOf{s}, o.Log, rng)
+	s.machine = newMachine(o.Scheme, hwm, messenger{s}, o.Log, rng)
 	return s, nil
 }
 
-// Run handles timeouts, engines' comings and goings, and what Settle has left,
-// until ctx ends. It is called once.
+// Run handles timeouts, changes of engines and the messages that ProcessPending has
+// left, until ctx ends. It is called once.
 func (s *Scheduler) Run(ctx context.Context) error {
-	defer s.room.open()
+	defer s.memory.disable()
 	defer close(s.done)
 	defer s.inbox.close()
 	alarm := time.NewTimer(time.Hour)
@@ -108,47 +109,47 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.inbox.wake:
-			s.Settle()
+		case <-s.inbox.wakeup:
+			s.ProcessPending()
 		case <-alarm.C:
-			s.turn.Lock()
+			s.running.Lock()
 			s.machine.expire(time.Now())
 			s.link.Flush()
-			s.turn.Unlock()
-		case answer := <-s.asks:
-			s.turn.Lock()
+			s.running.Unlock()
+		case answer := <-s.statsRequests:
+			s.running.Lock()
 			st := s.stats()
-			s.turn.Unlock()
+			s.running.Unlock()
 			answer <- st
 		}
-		s.turn.Lock()
+		s.running.Lock()
 		at, any := s.machine.nextAlarm()
-		s.armed = at
-		s.turn.Unlock()
+		s.alarm = at
+		s.running.Unlock()
 		if any {
 			alarm.Reset(time.Until(at))
 		}
-		s.Settle() // what came while the turn was Run's
+		s.ProcessPending() // messages that came while Run held the mutex
 	}
 }
 
-// Settle handles what has been handed over, unless another goroutine is at it
-// and sees to that too.
-func (s *Scheduler) Settle() {
-	for range settleRounds {
-		if s.inbox.empty() || !s.turn.TryLock() {
-			return // who has the turn looks again when it has given it up
+// ProcessPending handles the messages and changes in the inbox. If another
+// goroutine is doing so, it returns at once: that goroutine handles them.
+func (s *Scheduler) ProcessPending() {
+	for range maxRounds {
+		if s.inbox.empty() || !s.running.TryLock() {
+			return // the goroutine that holds the mutex looks at the inbox again when it has unlocked it
 		}
-		s.work()
-		s.turn.Unlock()
+		s.process()
+		s.running.Unlock()
 	}
-	s.inbox.stir()
+	s.inbox.wake()
 }
 
-// work handles what waits in the inbox. A lost engine goes after the replies
-// that it had sent, and before the tasks that came with them. The caller has
-// the turn.
-func (s *Scheduler) work() {
+// process handles everything in the inbox. The loss of an engine comes after the
+// replies that the engine had sent, and before the tasks that came with them. The
+// caller holds s.running.
+func (s *Scheduler) process() {
 	events, news := s.inbox.take(s.spare)
 	for _, n := range news {
 		switch n.what {
@@ -160,7 +161,7 @@ func (s *Scheduler) work() {
 			for i, ev := range events {
 				if ev.reply != nil {
 					s.handle(ev)
-					events[i] = event{}
+					events[i] = message{}
 				}
 			}
 			s.machine.engineDown(n.uuid)
@@ -175,18 +176,18 @@ func (s *Scheduler) work() {
 	s.link.Flush()
 	clear(events)
 	s.spare = events[:0]
-	if at, any := s.machine.nextAlarm(); any && (s.armed.IsZero() || at.Before(s.armed)) {
-		s.armed = at
-		s.inbox.stir()
+	if at, any := s.machine.nextAlarm(); any && (s.alarm.IsZero() || at.Before(s.alarm)) {
+		s.alarm = at
+		s.inbox.wake()
 	}
 }
 
-func (s *Scheduler) handle(ev event) {
+func (s *Scheduler) handle(ev message) {
 	switch {
 	case ev.task != nil:
 		if !s.machine.submit(ev.task) {
-			s.room.leave(ev.task.size)
-			s.machine.tally.duplicates++
+			s.memory.release(ev.task.size)
+			s.machine.counters.duplicates++
 			s.link.NoReply(ev.task.client)
 			s.log.Warn("task dropped: its msg_id was submitted before", "msg_id", ev.task.id)
 		}
@@ -197,9 +198,10 @@ func (s *Scheduler) handle(ev event) {
 	}
 }
 
-// Submit takes a task, or waits until there is room for it, for Settle to handle: frames from the delimiter on, which it now owns, of the
-// client with this routing id. nil is for tasks whose replies nobody awaits.
-// An error says why the message was dropped.
+// Submit puts a task into the inbox, and waits first while tasks take too much
+// memory. client is the routing id of the task's client, nil for a task whose reply
+// nobody waits for. msg begins at the delimiter and belongs to the scheduler from
+// here on. An error says why the message was dropped.
 func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
 	m, err := s.session.Peek(msg)
 	if err != nil {
@@ -217,16 +219,16 @@ func (s *Scheduler) Submit(client []byte, msg [][]byte) error {
 		return fmt.Errorf("task dropped: %w", err)
 	}
 	t := newTask(client, msg, m.Header, header.MsgID, meta)
-	if !s.room.tryEnter(t.size) {
-		s.Settle() // what this reader has brought may make room
-		s.room.enter(t.size)
+	if !s.memory.tryAcquire(t.size) {
+		s.ProcessPending() // the messages that this reader has brought may free memory
+		s.memory.acquire(t.size)
 	}
 	s.monitor.Submitted(msg, monitor.Submission{ID: header.MsgID, Session: header.Session, Date: header.Date, Label: meta.Label})
-	return s.post(event{task: t})
+	return s.post(message{task: t})
 }
 
-// Result takes an engine's reply, for Settle to handle: frames from the
-// delimiter on, which it now owns. An error says why the message was dropped.
+// Result puts an engine's reply into the inbox. msg begins at the delimiter and
+// belongs to the scheduler from here on. An error says why the message was dropped.
 func (s *Scheduler) Result(engine string, msg [][]byte) error {
 	m, err := s.session.Peek(msg)
 	if err != nil {
@@ -240,44 +242,45 @@ func (s *Scheduler) Result(engine string, msg [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("reply dropped: %w", err)
 	}
-	return s.post(event{reply: &reply{
+	return s.post(message{reply: &reply{
 		engine: engine, msg: msg,
 		answer: monitor.Answer{ID: parent.MsgID, Status: meta.Status, Engine: meta.Engine, Started: meta.Started},
 		ok:     meta.Status == "ok" || meta.Status == "", unmet: meta.DependenciesUnmet,
 	}})
 }
 
-// post hands a message over. When very many wait, it first helps to handle them.
-func (s *Scheduler) post(ev event) error {
+// post adds a message to the inbox. If very many wait, it helps to handle them.
+func (s *Scheduler) post(ev message) error {
 	n, ok := s.inbox.put(ev)
 	if !ok {
 		return errors.New("message dropped: the task queue has stopped")
 	}
 	if n >= inboxSize {
-		s.turn.Lock()
-		s.work()
-		s.turn.Unlock()
-		s.Settle()
+		s.running.Lock()
+		s.process()
+		s.running.Unlock()
+		s.ProcessPending()
 	}
 	return nil
 }
 
-// EngineUp adds a registered engine. A task submitted after it returned sees
-// the engine. It never waits.
-func (s *Scheduler) EngineUp(uuid string) { s.inbox.tell(engineEvent{uuid, up}) }
+// EngineUp adds a registered engine. Tasks submitted after it has returned can run
+// on the engine. It never waits.
+func (s *Scheduler) EngineUp(uuid string) { s.inbox.putEngine(engineEvent{uuid, up}) }
 
-// EngineBack tells that a registered engine's connection is there again.
-func (s *Scheduler) EngineBack(uuid string) { s.inbox.tell(engineEvent{uuid, back}) }
+// EngineBack reports that a registered engine is connected again.
+func (s *Scheduler) EngineBack(uuid string) { s.inbox.putEngine(engineEvent{uuid, back}) }
 
-// EngineDown removes an engine. Replies that it sent before are still taken.
-func (s *Scheduler) EngineDown(uuid string) { s.inbox.tell(engineEvent{uuid, down}) }
+// EngineDown removes an engine. Replies that the engine sent before are still
+// accepted.
+func (s *Scheduler) EngineDown(uuid string) { s.inbox.putEngine(engineEvent{uuid, down}) }
 
-// effectsOf turns the machine's decisions into messages.
-type effectsOf struct{ *Scheduler }
+// messenger turns the machine's decisions into messages.
+type messenger struct{ *Scheduler }
 
-func (s effectsOf) assign(uuid string, t *task) error {
+func (s messenger) assign(uuid string, t *task) error {
 	if t.round != t.sentRound {
-		if err := s.renew(t); err != nil {
+		if err := s.makeUnique(t); err != nil {
 			return err
 		}
 	}
@@ -288,9 +291,9 @@ func (s effectsOf) assign(uuid string, t *task) error {
 	return nil
 }
 
-// renew changes the bytes of a task that goes to engines a second time, for
-// they drop messages that they have seen. Its metadata gets one more key.
-func (s effectsOf) renew(t *task) error {
+// makeUnique changes the bytes of a task that is sent to an engine again, because
+// engines drop messages that they have seen. Its metadata gets one more key.
+func (s messenger) makeUnique(t *task) error {
 	m, err := wire.Parse(t.msg)
 	if err != nil {
 		return err
@@ -313,25 +316,26 @@ func (s effectsOf) renew(t *task) error {
 	return nil
 }
 
-func (s effectsOf) relay(t *task, r *reply) {
-	s.room.leave(t.size)
+func (s messenger) relay(t *task, r *reply) {
+	s.memory.release(t.size)
 	s.link.ToClient(t.client, r.engine, r.msg)
 	s.monitor.Answered(r.msg, r.answer)
 }
 
-func (s effectsOf) fail(t *task, ename string) {
-	s.answer(t, "", nil, wire.NewRemoteError(ename, ""))
+func (s messenger) fail(t *task, ename string) {
+	s.replyError(t, "", nil, wire.NewRemoteError(ename, ""))
 }
 
-func (s effectsOf) lost(t *task, uuid string) {
-	s.answer(t, uuid, map[string]string{
+func (s messenger) lost(t *task, uuid string) {
+	s.replyError(t, uuid, map[string]string{
 		"status": "error", "engine": uuid, "date": wire.FormatDate(time.Now()),
 	}, wire.NewRemoteError("EngineError", fmt.Sprintf("Engine b'%s' died while running task '%s'", uuid, t.id)))
 }
 
-// answer replies to a task in an engine's stead.
-func (s effectsOf) answer(t *task, engine string, metadata any, cause *wire.RemoteError) {
-	s.room.leave(t.size)
+// replyError replies to a task with an error. engine is the uuid of a lost engine
+// in whose place it replies, or "".
+func (s messenger) replyError(t *task, engine string, metadata any, cause *wire.RemoteError) {
+	s.memory.release(t.size)
 	m, err := s.session.Message("apply_reply", t.header, metadata, cause)
 	if err != nil {
 		s.log.Error("a task's error could not be packed, its client gets no reply", "msg_id", t.id, "error", err)
@@ -347,39 +351,41 @@ func (s effectsOf) answer(t *task, engine string, metadata any, cause *wire.Remo
 	s.monitor.Answered(msg, a)
 }
 
-// gate bounds the bytes of tasks that have not ended. A client whose task has
-// to wait is not read any further, so the network holds it back. What it sent
-// before runs on and makes room, for tasks depend on earlier ones only.
-type gate struct {
-	limit   int64
-	mu      sync.Mutex
-	held    int64
-	closed  bool
-	changed sync.Cond
+// byteLimiter bounds the bytes of tasks that have not ended. A client whose task
+// has to wait is not read any further, so the network holds it back. The tasks that
+// it sent before continue and free memory, because tasks depend only on earlier
+// ones.
+type byteLimiter struct {
+	limit    int64
+	mu       sync.Mutex
+	held     int64
+	disabled bool
+	changed  sync.Cond
 }
 
-// tryEnter is enter for who must not wait; false is no room.
-func (g *gate) tryEnter(n int64) bool {
+// tryAcquire is acquire for a caller that must not wait. It returns false if the
+// limit is reached.
+func (g *byteLimiter) tryAcquire(n int64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.held >= g.limit && !g.closed {
+	if g.held >= g.limit && !g.disabled {
 		return false
 	}
 	g.held += n
 	return true
 }
 
-// enter waits while the bytes held reach the limit: one task may go over it.
-func (g *gate) enter(n int64) {
+// acquire waits while the bytes held reach the limit, which one task may exceed.
+func (g *byteLimiter) acquire(n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for g.held >= g.limit && !g.closed {
+	for g.held >= g.limit && !g.disabled {
 		g.changed.Wait()
 	}
 	g.held += n
 }
 
-func (g *gate) leave(n int64) {
+func (g *byteLimiter) release(n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	full := g.held >= g.limit
@@ -389,10 +395,10 @@ func (g *gate) leave(n int64) {
 	}
 }
 
-// open lets everybody through for good.
-func (g *gate) open() {
+// disable ends all waiting, now and in the future.
+func (g *byteLimiter) disable() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.closed = true
+	g.disabled = true
 	g.changed.Broadcast()
 }

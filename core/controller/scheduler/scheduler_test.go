@@ -16,13 +16,13 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// wires is a Link and a Monitor that keep what they are given.
-type wires struct {
-	mu       sync.Mutex
-	toEngine chan sent
-	toClient chan sent
-	topics   []string
-	gone     map[string]bool
+// fakePeers is a Link and a Monitor that record their calls.
+type fakePeers struct {
+	mu           sync.Mutex
+	toEngine     chan sent
+	toClient     chan sent
+	reports      []string
+	disconnected map[string]bool
 }
 
 type sent struct {
@@ -31,13 +31,13 @@ type sent struct {
 	msg    [][]byte
 }
 
-func newWires() *wires {
-	return &wires{toEngine: make(chan sent, 100), toClient: make(chan sent, 100), gone: map[string]bool{}}
+func newFakePeers() *fakePeers {
+	return &fakePeers{toEngine: make(chan sent, 100), toClient: make(chan sent, 100), disconnected: map[string]bool{}}
 }
 
-func (w *wires) ToEngine(uuid string, client []byte, msg [][]byte) error {
+func (w *fakePeers) ToEngine(uuid string, client []byte, msg [][]byte) error {
 	w.mu.Lock()
-	gone := w.gone[uuid]
+	gone := w.disconnected[uuid]
 	w.mu.Unlock()
 	if gone {
 		return errors.New("not connected")
@@ -46,34 +46,34 @@ func (w *wires) ToEngine(uuid string, client []byte, msg [][]byte) error {
 	return nil
 }
 
-func (w *wires) ToClient(client []byte, engine string, msg [][]byte) {
+func (w *fakePeers) ToClient(client []byte, engine string, msg [][]byte) {
 	w.toClient <- sent{engine, string(client), msg}
 }
 
-func (w *wires) NoReply(client []byte) {
+func (w *fakePeers) NoReply(client []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.topics = append(w.topics, fmt.Sprintf("no reply to %s", client))
+	w.reports = append(w.reports, fmt.Sprintf("no reply to %s", client))
 }
 
-func (w *wires) Flush() {}
+func (w *fakePeers) Flush() {}
 
-func (w *wires) Submitted(_ [][]byte, s monitor.Submission) {
+func (w *fakePeers) Submitted(_ [][]byte, s monitor.Submission) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.topics = append(w.topics, fmt.Sprintf("submitted %s of %s", s.ID, s.Session))
+	w.reports = append(w.reports, fmt.Sprintf("submitted %s of %s", s.ID, s.Session))
 }
 
-func (w *wires) Answered(_ [][]byte, a monitor.Answer) {
+func (w *fakePeers) Answered(_ [][]byte, a monitor.Answer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.topics = append(w.topics, fmt.Sprintf("answered %s by %s: %s", a.ID, a.Engine, a.Status))
+	w.reports = append(w.reports, fmt.Sprintf("answered %s by %s: %s", a.ID, a.Engine, a.Status))
 }
 
-func (w *wires) Assigned(id, uuid string) {
+func (w *fakePeers) Assigned(id, uuid string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.topics = append(w.topics, fmt.Sprintf("assigned %s to %s", id, uuid))
+	w.reports = append(w.reports, fmt.Sprintf("assigned %s to %s", id, uuid))
 }
 
 func testSession(t testing.TB, id string) *wire.Session {
@@ -98,13 +98,13 @@ func pack(t testing.TB, s *wire.Session, kind string, parent []byte, metadata, c
 	return m.AppendFrames(nil)
 }
 
-// running starts a scheduler that ends with the test.
-func running(t testing.TB, w *wires) *Scheduler {
+// startScheduler runs a scheduler until the test ends.
+func startScheduler(t testing.TB, w *fakePeers) *Scheduler {
 	t.Helper()
-	return runningWith(t, w, Options{})
+	return startSchedulerWith(t, w, Options{})
 }
 
-func runningWith(t testing.TB, w *wires, o Options) *Scheduler {
+func startSchedulerWith(t testing.TB, w *fakePeers, o Options) *Scheduler {
 	t.Helper()
 	o.Session, o.Link, o.Monitor, o.Log = testSession(t, "sched"), w, w, hclog.NewNullLogger()
 	s, err := New(o)
@@ -139,15 +139,15 @@ func next(t testing.TB, from chan sent) (sent, wire.Message) {
 }
 
 func TestSchedulerRoundTrip(t *testing.T) {
-	w := newWires()
-	s := running(t, w)
+	w := newFakePeers()
+	s := startScheduler(t, w)
 	client, engine := testSession(t, "client"), testSession(t, "engine")
 	s.EngineUp("U")
 	request := pack(t, client, "apply_request", nil, map[string]any{"after": []string{}, "timeout": nil, "retries": 0, "targets": []string{}}, nil)
 	if err := s.Submit([]byte("C"), request); err != nil {
 		t.Fatal(err)
 	}
-	s.Settle()
+	s.ProcessPending()
 	to, m := next(t, w.toEngine)
 	if to.engine != "U" || to.client != "C" {
 		t.Fatalf("sent %+v", to)
@@ -156,7 +156,7 @@ func TestSchedulerRoundTrip(t *testing.T) {
 	if err := s.Result("U", answer); err != nil {
 		t.Fatal(err)
 	}
-	s.Settle()
+	s.ProcessPending()
 	to, _ = next(t, w.toClient)
 	if to.engine != "U" || to.client != "C" || &to.msg[0][0] != &answer[0][0] {
 		t.Fatalf("relayed %+v", to)
@@ -165,23 +165,23 @@ func TestSchedulerRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.EngineDown("U") // the monitor has heard all of it once this is through
+	s.EngineDown("U") // once it has been handled, the monitor has been notified of everything
 	want := []string{"submitted " + header.MsgID + " of client", "assigned " + header.MsgID + " to U", "answered " + header.MsgID + " by U: ok"}
-	waitFor(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.topics) == len(want) })
-	for i, topic := range w.topics {
+	waitFor(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.reports) == len(want) })
+	for i, topic := range w.reports {
 		if topic != want[i] {
-			t.Fatalf("monitor heard %q, want %q", w.topics, want)
+			t.Fatalf("monitor heard %q, want %q", w.reports, want)
 		}
 	}
 }
 
 // TestSubmittedTwice submits two messages with one msg_id: the second gets no reply.
 func TestSubmittedTwice(t *testing.T) {
-	w := newWires()
-	s := running(t, w)
+	w := newFakePeers()
+	s := startScheduler(t, w)
 	session := testSession(t, "client")
 	h := session.NewHeader("apply_request")
-	for _, content := range []string{"one", "two"} { // not the same bytes: that is a replay
+	for _, content := range []string{"one", "two"} { // different bytes: the same would be a replay
 		m, err := session.MessageWith(h, nil, map[string]any{}, map[string]string{"is": content})
 		if err != nil {
 			t.Fatal(err)
@@ -189,9 +189,9 @@ func TestSubmittedTwice(t *testing.T) {
 		if err := s.Submit([]byte("C"), m.AppendFrames(nil)); err != nil {
 			t.Fatal(err)
 		}
-		s.Settle()
+		s.ProcessPending()
 	}
-	heard := func() []string { w.mu.Lock(); defer w.mu.Unlock(); return slices.Clone(w.topics) }
+	heard := func() []string { w.mu.Lock(); defer w.mu.Unlock(); return slices.Clone(w.reports) }
 	waitFor(t, func() bool { return len(heard()) == 3 })
 	if got := heard(); !slices.Equal(got, []string{"submitted " + h.MsgID + " of client", "submitted " + h.MsgID + " of client", "no reply to C"}) {
 		t.Errorf("monitor and link heard %q", got)
@@ -208,8 +208,8 @@ func waitFor(t testing.TB, what func() bool) {
 }
 
 func TestErrorReplies(t *testing.T) {
-	w := newWires()
-	s := running(t, w)
+	w := newFakePeers()
+	s := startScheduler(t, w)
 	client := testSession(t, "client")
 	type content struct {
 		Status, Ename, Evalue string
@@ -249,7 +249,7 @@ func TestErrorReplies(t *testing.T) {
 		if err := s.Submit([]byte("C"), request); err != nil {
 			t.Fatal(err)
 		}
-		s.Settle()
+		s.ProcessPending()
 		return request
 	}
 	check(submit(map[string]any{"after": []string{"nobody"}}), "", "InvalidDependency", "", "")
@@ -266,19 +266,19 @@ func TestErrorReplies(t *testing.T) {
 	check(request, "U", "EngineError", fmt.Sprintf("Engine b'U' died while running task '%s'", header.MsgID), "error")
 }
 
-// TestEverySendIsNew retries on one engine: engines drop bytes that they have
-// seen, so each time they have to differ, and still be signed.
+// TestEverySendIsNew retries a task on one engine. Engines drop bytes that they
+// have seen, so each message has to differ from the earlier ones, and be signed.
 func TestEverySendIsNew(t *testing.T) {
-	w := newWires()
-	s := running(t, w)
+	w := newFakePeers()
+	s := startScheduler(t, w)
 	client, engine := testSession(t, "client"), testSession(t, "engine")
 	s.EngineUp("U")
 	request := pack(t, client, "apply_request", nil, map[string]any{"retries": 3, "label": "kept"}, nil, []byte("buffer"))
 	if err := s.Submit([]byte("C"), request); err != nil {
 		t.Fatal(err)
 	}
-	s.Settle()
-	memory := testSession(t, "engine") // refuses what it has seen
+	s.ProcessPending()
+	memory := testSession(t, "engine") // drops messages that it has seen
 	var header []byte
 	for range 4 {
 		to, m := next(t, w.toEngine)
@@ -293,16 +293,16 @@ func TestEverySendIsNew(t *testing.T) {
 		if err := s.Result("U", pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "error"}, nil)); err != nil {
 			t.Fatal(err)
 		}
-		s.Settle()
+		s.ProcessPending()
 	}
 	next(t, w.toClient)
 }
 
-// TestReplyBeforeLoss posts a reply and then the loss of its engine: the reply
-// counts, however busy the scheduler is.
+// TestReplyBeforeLoss sends a reply and then reports the loss of its engine: the
+// reply counts, however busy the scheduler is.
 func TestReplyBeforeLoss(t *testing.T) {
-	w := newWires()
-	s := running(t, w)
+	w := newFakePeers()
+	s := startScheduler(t, w)
 	client, engine := testSession(t, "client"), testSession(t, "engine")
 	for i := range 50 {
 		uuid := fmt.Sprint("U", i)
@@ -310,12 +310,12 @@ func TestReplyBeforeLoss(t *testing.T) {
 		if err := s.Submit([]byte("C"), pack(t, client, "apply_request", nil, nil, nil)); err != nil {
 			t.Fatal(err)
 		}
-		s.Settle()
+		s.ProcessPending()
 		_, m := next(t, w.toEngine)
 		if err := s.Result(uuid, pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "ok"}, nil)); err != nil {
 			t.Fatal(err)
 		}
-		s.Settle()
+		s.ProcessPending()
 		s.EngineDown(uuid)
 		_, m = next(t, w.toClient)
 		meta, err := wire.PeekMetadata(m.Metadata)
@@ -325,16 +325,16 @@ func TestReplyBeforeLoss(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftBehind brings tasks while Run is at other things: each is
-// handled without another one coming.
+// TestNothingIsLeftBehind submits tasks while Run is busy: each task is handled
+// without waiting for another one.
 func TestNothingIsLeftBehind(t *testing.T) {
-	w := newWires()
-	s := running(t, w)
+	w := newFakePeers()
+	s := startScheduler(t, w)
 	asking, stop := context.WithCancel(t.Context())
 	var asks sync.WaitGroup
 	asks.Go(func() {
 		for asking.Err() == nil {
-			_, _ = s.Stats(asking) // its end is the test's
+			_, _ = s.Stats(asking) // it fails when the test ends
 		}
 	})
 	defer asks.Wait()
@@ -345,21 +345,21 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		if err := s.Submit([]byte("C"), pack(t, client, "apply_request", nil, nil, nil)); err != nil {
 			t.Fatal(err)
 		}
-		s.Settle()
+		s.ProcessPending()
 		_, m := next(t, w.toEngine)
 		if err := s.Result("U", pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "ok"}, nil)); err != nil {
 			t.Fatal(err)
 		}
-		s.Settle()
+		s.ProcessPending()
 		next(t, w.toClient)
 	}
 }
 
-// TestMaxBytes holds a client back while tasks take too much memory, and lets
-// it go on when some have ended.
+// TestMaxBytes checks that a client has to wait while tasks take too much memory,
+// and continues when some have ended.
 func TestMaxBytes(t *testing.T) {
-	w := newWires()
-	s := runningWith(t, w, Options{MaxBytes: 3000})
+	w := newFakePeers()
+	s := startSchedulerWith(t, w, Options{MaxBytes: 3000})
 	client, engine := testSession(t, "client"), testSession(t, "engine")
 	const n = 10
 	submitted := make(chan struct{}, n)
@@ -368,7 +368,7 @@ func TestMaxBytes(t *testing.T) {
 			if err := s.Submit([]byte("C"), pack(t, client, "apply_request", nil, nil, nil, make([]byte, 1000))); err != nil {
 				t.Error(err)
 			}
-			s.Settle()
+			s.ProcessPending()
 			submitted <- struct{}{}
 		}
 	}()
@@ -387,15 +387,15 @@ func TestMaxBytes(t *testing.T) {
 		if err := s.Result("U", pack(t, engine, "apply_reply", m.Header, map[string]any{"status": "ok"}, nil)); err != nil {
 			t.Fatal(err)
 		}
-		s.Settle()
+		s.ProcessPending()
 		next(t, w.toClient)
 	}
-	waitFor(t, func() bool { s.room.mu.Lock(); defer s.room.mu.Unlock(); return s.room.held == 0 })
+	waitFor(t, func() bool { s.memory.mu.Lock(); defer s.memory.mu.Unlock(); return s.memory.held == 0 })
 }
 
 func TestHostileTasks(t *testing.T) {
-	w := newWires()
-	s := running(t, w)
+	w := newFakePeers()
+	s := startScheduler(t, w)
 	forged, err := wire.NewSigner("hmac-sha256", "another key")
 	if err != nil {
 		t.Fatal(err)
@@ -421,23 +421,23 @@ func TestHostileTasks(t *testing.T) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.topics) > 0 {
-		t.Errorf("the monitor heard %q", w.topics)
+	if len(w.reports) > 0 {
+		t.Errorf("the monitor heard %q", w.reports)
 	}
 }
 
-// sink is a Link and Monitor without work.
-type sink struct{ replies chan struct{} }
+// discard is a Link and Monitor that do nothing.
+type discard struct{ replies chan struct{} }
 
-func (sink) ToEngine(string, []byte, [][]byte) error { return nil }
-func (s sink) ToClient([]byte, string, [][]byte)     { s.replies <- struct{}{} }
-func (sink) NoReply([]byte)                          {}
-func (sink) Flush()                                  {}
-func (sink) Submitted([][]byte, monitor.Submission)  {}
-func (sink) Answered([][]byte, monitor.Answer)       {}
-func (sink) Assigned(string, string)                 {}
+func (discard) ToEngine(string, []byte, [][]byte) error { return nil }
+func (s discard) ToClient([]byte, string, [][]byte)     { s.replies <- struct{}{} }
+func (discard) NoReply([]byte)                          {}
+func (discard) Flush()                                  {}
+func (discard) Submitted([][]byte, monitor.Submission)  {}
+func (discard) Answered([][]byte, monitor.Answer)       {}
+func (discard) Assigned(string, string)                 {}
 
-// BenchmarkTask is a whole task: verifying and peeking at the request and the
+// BenchmarkTask measures a whole task: verifying and peeking at the request and the
 // reply, the decisions, and two sends, with the readers' work on the same
 // goroutine.
 func BenchmarkTask(b *testing.B) {
@@ -447,7 +447,7 @@ func BenchmarkTask(b *testing.B) {
 }
 
 func benchmarkTask(b *testing.B, engines int) {
-	out := sink{make(chan struct{}, 1)}
+	out := discard{make(chan struct{}, 1)}
 	s, err := New(Options{Session: testSession(b, "sched"), Link: out, Monitor: out, Log: hclog.NewNullLogger()})
 	if err != nil {
 		b.Fatal(err)
@@ -480,13 +480,13 @@ func benchmarkTask(b *testing.B, engines int) {
 			if err := s.Submit([]byte("C"), requests[i]); err != nil {
 				b.Fatal(err)
 			}
-			s.Settle()
+			s.ProcessPending()
 		}
 		for i := range window {
 			if err := s.Result(s.machine.tasks[ids[i]].engine.uuid, replies[i]); err != nil {
 				b.Fatal(err)
 			}
-			s.Settle()
+			s.ProcessPending()
 			<-out.replies
 		}
 	}

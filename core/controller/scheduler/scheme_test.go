@@ -12,9 +12,9 @@ func testRand(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(1, 2))
 }
 
-// TestPoolAgreesWithScheme drives each pool through random changes and holds
-// it against the plain scheme over all engines with room: the same choice
-// where there is no chance, the same distribution where there is.
+// TestPoolAgreesWithScheme changes each pool at random and compares it with the
+// plain scheme applied to all engines of the pool: the choice has to be the same
+// for a deterministic scheme, and the distribution for a random one.
 func TestPoolAgreesWithScheme(t *testing.T) {
 	for _, name := range SchemeNames() {
 		t.Run(name, func(t *testing.T) {
@@ -22,7 +22,7 @@ func TestPoolAgreesWithScheme(t *testing.T) {
 			p := newPool(name, rng)
 			var in, out []*engine
 			for i := range 12 {
-				out = append(out, &engine{number: uint32(i + 1), used: int64(i), slot: -1})
+				out = append(out, &engine{number: uint32(i + 1), lastUse: int64(i), poolIndex: -1})
 			}
 			clock := int64(100)
 			for step := range 400 {
@@ -41,7 +41,7 @@ func TestPoolAgreesWithScheme(t *testing.T) {
 					e := in[rng.IntN(len(in))]
 					e.load = rng.IntN(4)
 					clock++
-					e.used = clock
+					e.lastUse = clock
 					p.changed(e)
 				}
 				if len(in) == 0 {

@@ -6,40 +6,40 @@ import (
 	"fmt"
 )
 
-// Stats are the tasks of a scheduler.
+// Stats counts the tasks of a scheduler.
 type Stats struct {
 	Engines   int
 	Running   int   // tasks on engines
-	Waiting   Waits // tasks that are not
-	HeldBytes int64 // of all tasks that have not ended
+	Waiting   Waits // tasks that wait
+	HeldBytes int64 // bytes of all tasks that have not ended
 
-	// Since the start.
-	Submitted  uint64
-	Completed  uint64 // ended without an error
-	Failed     uint64 // ended with one, the scheduler's own among them
-	Retried    uint64 // runs again after a failure
-	Stranded   uint64 // tasks that ended because their engine was lost
-	Duplicates uint64 // dropped: their msg_id was there before
+	// Counted since the start.
+	Submitted      uint64
+	Completed      uint64 // ended without an error
+	Failed         uint64 // ended with an error, including those of the scheduler
+	Retried        uint64 // times that a task was run again after a failure
+	LostWithEngine uint64 // tasks that failed because their engine was lost
+	Duplicates     uint64 // tasks dropped because their msg_id was submitted before
 }
 
-// Waits says what tasks wait for.
+// Waits counts waiting tasks by what they wait for.
 type Waits struct {
-	Dependency int // for other tasks
-	Engines    int // for an engine to register: there is none
-	Room       int // for room on any engine
-	Certain    int // for room on certain engines, by targets or dependencies
+	Dependencies   int // for other tasks
+	NoEngines      int // for an engine to register, as there is none
+	AnyEngine      int // for capacity on any engine
+	CertainEngines int // for capacity on certain engines, because of targets or dependencies
 }
 
-// tally counts what has happened in a machine.
-type tally struct{ completed, failed, retried, stranded, duplicates uint64 }
+// counters counts what has happened in a machine.
+type counters struct{ completed, failed, retried, lostWithEngine, duplicates uint64 }
 
-// Stats asks the scheduler. An error says that it has ended, or did not answer
-// before ctx ended.
+// Stats asks the scheduler for its numbers. An error means that the scheduler has
+// ended, or did not reply before ctx ended.
 func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	answer := make(chan Stats, 1)
 	select {
-	case s.asks <- answer:
-		return <-answer, nil // it has been taken, and what follows does not wait
+	case s.statsRequests <- answer:
+		return <-answer, nil // the request was taken, so the reply comes soon
 	case <-s.done:
 		return Stats{}, errors.New("the task queue has stopped")
 	case <-ctx.Done():
@@ -47,28 +47,28 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	}
 }
 
-// stats answers the numbers of now, in time O(engines).
+// stats returns the current numbers, in time O(engines).
 func (s *Scheduler) stats() Stats {
 	m := s.machine
 	st := Stats{
 		Engines: len(m.engines), Submitted: m.arrivals,
-		Completed: m.tally.completed, Failed: m.tally.failed, Retried: m.tally.retried,
-		Stranded: m.tally.stranded, Duplicates: m.tally.duplicates,
+		Completed: m.counters.completed, Failed: m.counters.failed, Retried: m.counters.retried,
+		LostWithEngine: m.counters.lostWithEngine, Duplicates: m.counters.duplicates,
 	}
 	for _, e := range m.engines {
 		st.Running += e.load
 	}
-	st.Waiting.Room = m.any.waiting.len()
+	st.Waiting.AnyEngine = m.any.waiting.len()
 	for _, c := range m.classes {
-		st.Waiting.Certain += c.waiting.len()
+		st.Waiting.CertainEngines += c.waiting.len()
 	}
-	st.Waiting.Dependency = len(m.tasks) - st.Running - st.Waiting.Room - st.Waiting.Certain
+	st.Waiting.Dependencies = len(m.tasks) - st.Running - st.Waiting.AnyEngine - st.Waiting.CertainEngines
 	if st.Engines == 0 {
-		st.Waiting.Engines = st.Waiting.Room + st.Waiting.Certain
-		st.Waiting.Room, st.Waiting.Certain = 0, 0
+		st.Waiting.NoEngines = st.Waiting.AnyEngine + st.Waiting.CertainEngines
+		st.Waiting.AnyEngine, st.Waiting.CertainEngines = 0, 0
 	}
-	s.room.mu.Lock()
-	st.HeldBytes = s.room.held
-	s.room.mu.Unlock()
+	s.memory.mu.Lock()
+	st.HeldBytes = s.memory.held
+	s.memory.mu.Unlock()
 	return st
 }

@@ -10,20 +10,20 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// registration is an accepted engine that can't be reached yet.
+// registration is an accepted engine that cannot be reached yet.
 type registration struct {
-	id      int
-	uuid    string
-	expires time.Time
-	ready   bool
-	held    time.Time // when ready: until when lower ids are waited for
-	passed  bool      // a higher id was announced; nobody waits for this one
+	id         int
+	uuid       string
+	expires    time.Time
+	ready      bool
+	announceBy time.Time // once ready: until when it waits for lower ids
+	passed     bool      // a higher id was announced, so nobody waits for this one any more
 }
 
-// registrations are those under way.
+// registrations are the registrations in progress.
 type registrations struct {
 	byUUID map[string]*registration
-	byID   []*registration // in that order
+	byID   []*registration // in the order of ids
 }
 
 func (p *registrations) add(r *registration) {
@@ -43,18 +43,18 @@ func (p *registrations) find(id int) (int, bool) {
 	return slices.BinarySearchFunc(p.byID, id, func(r *registration, id int) int { return r.id - id })
 }
 
-// of answers the registration of an id, or nil.
-func (p *registrations) of(id int) *registration {
+// get returns the registration of an id, or nil.
+func (p *registrations) get(id int) *registration {
 	if i, ok := p.find(id); ok {
 		return p.byID[i]
 	}
 	return nil
 }
 
-// maxUUID is the longest identity that ZeroMQ has.
+// maxUUID is the length in bytes of the longest identity in ZeroMQ.
 const maxUUID = 255
 
-// register answers a registration_request. Its reply has no parent header.
+// register handles a registration_request. Its reply has no parent header.
 func (h *Hub) register(r *request) error {
 	var content struct {
 		UUID string          `json:"uuid"`
@@ -65,7 +65,7 @@ func (h *Hub) register(r *request) error {
 		h.log.Error("registration without a uuid ignored", "address", r.remote, "error", err)
 		return nil
 	}
-	id := h.allot(content.ID, content.UUID)
+	id := h.assignID(content.ID, content.UUID)
 	if err := h.checkUUID(content.UUID); err != nil {
 		h.log.Error("registration refused", "uuid", content.UUID, "address", r.remote, "error", err)
 		return h.send(r.peer, "registration_reply", nil, remoteError(err))
@@ -91,44 +91,44 @@ func (h *Hub) checkUUID(uuid string) error {
 	return nil
 }
 
-// allot answers the id that was asked for when it has never been used, else the
-// next one. A refused registration uses an id up as well.
-func (h *Hub) allot(wanted json.RawMessage, uuid string) int {
+// assignID returns the id that was asked for if it has never been used, otherwise
+// the next one. A refused registration uses an id up as well.
+func (h *Hub) assignID(wanted json.RawMessage, uuid string) int {
 	id := h.engines.next
 	if len(wanted) > 0 && string(wanted) != "null" {
 		var n int
-		if err := json.Unmarshal(wanted, &n); err == nil && h.free(n) {
+		if err := json.Unmarshal(wanted, &n); err == nil && h.idIsFree(n) {
 			id = n
 		} else {
 			h.log.Warn("requested engine id is not free", "requested", string(wanted), "id", id, "uuid", uuid)
 		}
 	}
 	h.engines.next = max(h.engines.next, id+1)
-	h.changeState()
+	h.markStateChanged()
 	return id
 }
 
-func (h *Hub) free(id int) bool {
-	return id >= 0 && id <= maxID && h.engines.of(id) == nil && h.pending.of(id) == nil
+func (h *Hub) idIsFree(id int) bool {
+	return id >= 0 && id <= maxID && h.engines.get(id) == nil && h.pending.get(id) == nil
 }
 
-// ready notes that a registering engine can be reached.
-func (h *Hub) ready(uuid string) {
+// engineReady marks a registering engine as reachable.
+func (h *Hub) engineReady(uuid string) {
 	r := h.pending.byUUID[uuid]
 	if r == nil || r.ready {
 		return
 	}
 	r.ready = true
-	r.held = time.Now().Add(h.o.AnnounceHold)
+	r.announceBy = time.Now().Add(h.o.AnnounceHold)
 }
 
-// announce registers the engines that are ready, lower ids first, and tells
-// everybody when the engine table on disk names them. An engine waits a moment
-// for lower ids that are still on their way.
+// announce registers the engines that are ready, lower ids first, and notifies
+// everybody once the engine table on disk includes them. An engine waits a moment
+// for lower ids that are not ready yet.
 func (h *Hub) announce(now time.Time) {
-	last := -1 // the highest id that waits no more: all that are ready below go first
+	last := -1 // the highest id that waits no longer: all ready ones below it are announced with it
 	for _, r := range h.pending.byID {
-		if r.ready && !r.held.After(now) {
+		if r.ready && !r.announceBy.After(now) {
 			last = r.id
 		}
 	}
@@ -141,16 +141,16 @@ func (h *Hub) announce(now time.Time) {
 			r.passed = true
 		}
 		if !r.ready && !r.passed {
-			break // later ids wait for it
+			break // later ids wait for this one
 		}
 	}
 	if len(entered) == 0 {
 		return
 	}
 	for _, r := range entered {
-		h.enter(r)
+		h.addEngine(r)
 	}
-	h.keepState()
+	h.saveStateAndWait()
 	for _, r := range entered {
 		h.log.Info(fmt.Sprintf("registration::finished registering engine %d:%s", r.id, r.uuid))
 		h.o.Registered(r.id, r.uuid)
@@ -158,16 +158,16 @@ func (h *Hub) announce(now time.Time) {
 	}
 }
 
-// enter moves a registration into the table.
-func (h *Hub) enter(r *registration) {
+// addEngine moves a registration into the engine table.
+func (h *Hub) addEngine(r *registration) {
 	h.pending.remove(r)
 	h.engines.add(r.id, r.uuid)
 	h.stats.Engines++
 	h.stats.Registered++
 }
 
-// expire gives up registrations that took too long.
-func (h *Hub) expire(now time.Time) {
+// expireRegistrations abandons registrations that took too long.
+func (h *Hub) expireRegistrations(now time.Time) {
 	var late []*registration
 	for _, r := range h.pending.byID {
 		if !r.ready && !now.Before(r.expires) {
@@ -186,13 +186,13 @@ func (h *Hub) abandon(r *registration, cause string) {
 	h.o.Abandoned(r.id, r.uuid, cause)
 }
 
-// nextDeadline is how long nothing needs to be done without an event.
+// nextDeadline returns how long the hub may sleep if no event comes.
 func (h *Hub) nextDeadline(now time.Time) time.Duration {
 	next := now.Add(time.Hour)
 	for _, r := range h.pending.byID {
 		due := r.expires
 		if r.ready {
-			due = r.held
+			due = r.announceBy
 		}
 		if due.Before(next) {
 			next = due
@@ -204,9 +204,8 @@ func (h *Hub) nextDeadline(now time.Time) time.Duration {
 	return max(0, next.Sub(now))
 }
 
-// unregister answers an unregistration_request, which has no reply. An engine
-// that gives up its registration does not know its id: it is known by its
-// identity.
+// unregister handles an unregistration_request, which has no reply. An engine that
+// gives up its registration does not know its id; it is found by its identity.
 func (h *Hub) unregister(r *request) error {
 	var content struct {
 		ID json.RawMessage `json:"id"`
@@ -225,11 +224,11 @@ func (h *Hub) unregister(r *request) error {
 		}
 		return nil
 	}
-	if e := h.engines.of(id); e != nil {
-		h.remove(e, cause)
+	if e := h.engines.get(id); e != nil {
+		h.removeEngine(e, cause)
 		return nil
 	}
-	if p := h.pending.of(id); p != nil {
+	if p := h.pending.get(id); p != nil {
 		h.abandon(p, cause)
 		return nil
 	}
@@ -237,41 +236,41 @@ func (h *Hub) unregister(r *request) error {
 	return nil
 }
 
-// lost handles the loss of an engine by its uuid.
-func (h *Hub) lost(uuid, cause string) {
+// engineLost handles the loss of an engine.
+func (h *Hub) engineLost(uuid, cause string) {
 	if p := h.pending.byUUID[uuid]; p != nil {
 		h.abandon(p, cause)
 	} else if e := h.engines.registered(uuid); e != nil {
-		h.remove(e, cause)
+		h.removeEngine(e, cause)
 	}
 }
 
-// Causes that are no losses.
+// Causes that are not losses.
 const (
 	causeUnregistered = "it unregistered"
 	causeShutDown     = "it shut down"
 )
 
-func leftItself(cause string) bool { return cause == causeUnregistered || cause == causeShutDown }
+func leftVoluntarily(cause string) bool { return cause == causeUnregistered || cause == causeShutDown }
 
-// remove takes an engine out of the table and tells everybody. Removing it
+// removeEngine takes an engine out of the table and notifies everybody. Removing it
 // again does nothing.
-func (h *Hub) remove(e *engine, cause string) {
+func (h *Hub) removeEngine(e *engine, cause string) {
 	if !e.live {
 		return
 	}
 	e.live = false
 	h.stats.Engines--
-	if leftItself(cause) {
+	if leftVoluntarily(cause) {
 		h.stats.Left++
 	} else {
 		h.stats.Lost++
 	}
-	h.changeState()
+	h.markStateChanged()
 	h.log.Info(fmt.Sprintf("registration::unregister_engine(%d)", e.id), "uuid", e.uuid, "cause", cause)
 	h.o.Unregistered(e.id, e.uuid, cause)
 	h.notifyEngine("unregistration_notification", e.id, e.uuid)
-	h.strand(e)
+	h.failPending(e)
 }
 
 func (h *Hub) notifyEngine(msgType string, id int, uuid string) {
@@ -291,7 +290,7 @@ func (h *Hub) notify(msgType string, parent []byte, content any) {
 	h.o.Notify(m.AppendFrames(nil))
 }
 
-// remoteError answers err as the content of a reply.
+// remoteError returns err as the content of a reply.
 func remoteError(err error) *wire.RemoteError {
 	if remote, ok := errors.AsType[*wire.RemoteError](err); ok {
 		return remote

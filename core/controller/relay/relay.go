@@ -15,22 +15,23 @@ import (
 	"github.com/ipcore/ipcore/internal/lograte"
 )
 
-// Options are common to all queues.
+// Options are common to all relays.
 type Options struct {
-	Session *wire.Session // signs what the queue itself answers
+	Session *wire.Session // signs replies of the relay itself
 	Monitor monitor.Monitor
-	// Connected and Disconnected tell of engines' connections: at least one
-	// is told of while there is one. Either may be nil.
+	// Connected and Disconnected report engines' connections. While an engine is
+	// connected, at least one connection has been reported as such. Either may be
+	// nil.
 	Connected    func(uuid string)
 	Disconnected func(uuid string)
-	Curve        *curve.Config // nil: not encrypted
+	Curve        *curve.Config // nil means no encryption
 	Limits       sockets.Limits
 	Log          hclog.Logger
 
-	settle func() // as sockets.Options has it
+	processPending func() // as sockets.Options has it
 }
 
-// engineSocket makes a socket that engines connect to.
+// engineSocket returns a socket that engines connect to.
 func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
 	return sockets.New(kind, sockets.Options{
 		Identity: []byte(id),
@@ -45,23 +46,23 @@ func (o *Options) engineSocket(kind sockets.Kind, id string, handler func(*socke
 				o.Disconnected(string(c.Identity()))
 			}
 		},
-		AfterRead: o.settle,
+		AfterRead: o.processPending,
 		Curve:     o.Curve,
 		Limits:    o.Limits,
 		Log:       o.Log,
 	})
 }
 
-// clientSocket makes the ROUTER that clients connect to.
+// clientSocket returns the ROUTER that clients connect to.
 func (o *Options) clientSocket(id string, handler func(*sockets.Conn, [][]byte)) *sockets.Socket {
 	return sockets.New(sockets.Router, sockets.Options{
-		Identity: []byte(id), Handler: handler, AfterRead: o.settle, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
+		Identity: []byte(id), Handler: handler, AfterRead: o.processPending, Curve: o.Curve, Limits: o.Limits, Log: o.Log,
 	})
 }
 
-// check tells whether frames are a signed message behind at least one routing
-// id or topic. What is not goes no further: the other end could only drop it,
-// and knows less of where it came from.
+// check returns an error unless frames are a signed message after at least one
+// routing id or topic. Others are not passed on: the other end could only drop
+// them, and knows less about where they came from.
 func (o *Options) check(frames [][]byte) error {
 	m, err := wire.Parse(frames)
 	if err != nil {
@@ -84,15 +85,15 @@ func closeAll(linger time.Duration, list ...*sockets.Socket) {
 	wg.Wait()
 }
 
-// complaints counts dropped messages and logs them, rarely for each host, so that a
-// broken or hostile peer can't fill the log.
-type complaints struct {
+// dropLog counts dropped messages and logs few of them for each host, so that a
+// broken or hostile peer cannot fill the log.
+type dropLog struct {
 	log     hclog.Logger
 	refused wire.Refusals
 	hosts   lograte.Events[string]
 }
 
-func (c *complaints) drop(peer net.Addr, err error) {
+func (c *dropLog) drop(peer net.Addr, err error) {
 	c.refused.Count(err)
 	host, _, splitErr := net.SplitHostPort(peer.String())
 	if splitErr != nil {

@@ -19,13 +19,13 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// books is a Monitor that writes down what it hears.
-type books struct {
+// recorder is a Monitor that records its calls.
+type recorder struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (b *books) Relayed(topic monitor.Topic, engine, client []byte, msg [][]byte) {
+func (b *recorder) Relayed(topic monitor.Topic, engine, client []byte, msg [][]byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	line := fmt.Sprintf("%d %s", topic, engine)
@@ -35,24 +35,24 @@ func (b *books) Relayed(topic monitor.Topic, engine, client []byte, msg [][]byte
 	b.lines = append(b.lines, line)
 }
 
-func (b *books) Submitted(msg [][]byte, s monitor.Submission) {
+func (b *recorder) Submitted(msg [][]byte, s monitor.Submission) {
 	b.Relayed(monitor.InTask, nil, []byte(s.ID), msg)
 }
 
-func (b *books) Answered(msg [][]byte, a monitor.Answer) {
+func (b *recorder) Answered(msg [][]byte, a monitor.Answer) {
 	b.Relayed(monitor.OutTask, []byte(a.Engine), []byte(a.ID), msg)
 }
 
-func (b *books) Assigned(string, string) {}
+func (b *recorder) Assigned(string, string) {}
 
-// sort forgets the order.
-func (b *books) sort() {
+// sort removes the influence of the order.
+func (b *recorder) sort() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	slices.Sort(b.lines)
 }
 
-func (b *books) want(t *testing.T, lines ...string) {
+func (b *recorder) want(t *testing.T, lines ...string) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -75,30 +75,30 @@ func testSession(t testing.TB, id string) *wire.Session {
 	return s
 }
 
-// fixture is what a queue under test needs, and its peers.
+// fixture is what a relay under test needs, and its peers.
 type fixture struct {
 	t         testing.TB
-	books     *books
-	session   *wire.Session // the peers'
-	connected chan string   // engines as they connect
+	reports   *recorder
+	session   *wire.Session // signs the peers' messages
+	connected chan string   // uuids of engines as they connect
 }
 
 func newFixture(t testing.TB) (*fixture, Options) {
-	f := &fixture{t: t, books: &books{}, session: testSession(t, "client"), connected: make(chan string, 100)}
+	f := &fixture{t: t, reports: &recorder{}, session: testSession(t, "client"), connected: make(chan string, 100)}
 	return f, Options{
-		Session: testSession(t, "queue"), Monitor: f.books, Log: hclog.NewNullLogger(),
+		Session: testSession(t, "queue"), Monitor: f.reports, Log: hclog.NewNullLogger(),
 		Connected: func(uuid string) { f.connected <- uuid },
 	}
 }
 
-// remote is a peer of a queue.
+// remote is a peer of a relay.
 type remote struct {
 	t testing.TB
 	*sockets.Socket
 	got chan [][]byte
 }
 
-// dial connects a peer to a socket of a queue.
+// dial connects a peer to a socket of a relay.
 func (f *fixture) dial(kind sockets.Kind, id string, to *sockets.Socket) *remote {
 	f.t.Helper()
 	port, err := to.Listen("tcp://127.0.0.1:0")
@@ -120,7 +120,7 @@ func (f *fixture) dial(kind sockets.Kind, id string, to *sockets.Socket) *remote
 	return r
 }
 
-// engine connects an engine and waits until it can be sent to.
+// engine connects an engine and waits until it can be reached.
 func (f *fixture) engine(uuid string, to *sockets.Socket) *remote {
 	f.t.Helper()
 	e := f.dial(sockets.Router, uuid, to)
@@ -143,7 +143,7 @@ func (r *remote) next() [][]byte {
 	}
 }
 
-// message answers the next message, which has to be a genuine one.
+// message returns the next message, which has to be signed.
 func (r *remote) message(s *wire.Session) wire.Message {
 	r.t.Helper()
 	m, err := s.Peek(r.next())
@@ -209,7 +209,7 @@ func TestDirectFrames(t *testing.T) {
 			if got, want := c.next(), with(request, "U"); !slices.EqualFunc(got, want, bytes.Equal) {
 				t.Fatalf("client got %.60q", got)
 			}
-			f.books.want(t, fmt.Sprintf("%d U", d.in), fmt.Sprintf("%d U", d.out))
+			f.reports.want(t, fmt.Sprintf("%d U", d.in), fmt.Sprintf("%d U", d.out))
 		})
 	}
 }
@@ -221,7 +221,7 @@ func TestIOPubFrames(t *testing.T) {
 	c := f.dial(sockets.Sub, "", p.Clients)
 	e := f.dial(sockets.Pub, "U", p.Engines)
 	message := with(f.pack("stream", nil, nil, struct{}{}), "engine.0.stdout")
-	// A PUB drops what nobody has subscribed to yet: send until one comes.
+	// A PUB socket drops messages without a subscriber, so send until one arrives.
 	for {
 		if err := e.Send(message...); err != nil {
 			t.Fatal(err)
@@ -231,9 +231,9 @@ func TestIOPubFrames(t *testing.T) {
 			if !slices.EqualFunc(got, message, bytes.Equal) {
 				t.Fatalf("client got %.60q", got)
 			}
-			f.books.mu.Lock()
-			defer f.books.mu.Unlock()
-			for _, line := range f.books.lines {
+			f.reports.mu.Lock()
+			defer f.reports.mu.Unlock()
+			for _, line := range f.reports.lines {
 				if line != fmt.Sprintf("%d ", monitor.IOPub) {
 					t.Errorf("monitor heard %q", line)
 				}
@@ -244,7 +244,8 @@ func TestIOPubFrames(t *testing.T) {
 	}
 }
 
-// TestForgeriesGoNoFurther sends both ends what is not signed with the key.
+// TestForgeriesGoNoFurther sends messages that are not signed with the key to both
+// ends.
 func TestForgeriesGoNoFurther(t *testing.T) {
 	var log bytes.Buffer
 	f, o := newFixture(t)
@@ -278,13 +279,13 @@ func TestForgeriesGoNoFurther(t *testing.T) {
 	if got := c.next(); !slices.EqualFunc(got, with(good, "U"), bytes.Equal) {
 		t.Fatalf("client got %q", got)
 	}
-	f.books.want(t, fmt.Sprintf("%d U", monitor.In), fmt.Sprintf("%d U", monitor.Out))
+	f.reports.want(t, fmt.Sprintf("%d U", monitor.In), fmt.Sprintf("%d U", monitor.Out))
 	if n := strings.Count(log.String(), "message dropped"); n != 1 || !strings.Contains(log.String(), "127.0.0.1") {
 		t.Errorf("log:\n%s", &log)
 	}
 }
 
-// tree is a broadcast queue with engines 0 … n-1 and a client.
+// tree is a broadcast relay with engines 0 … n-1 and a client.
 type tree struct {
 	*fixture
 	*Broadcast
@@ -312,7 +313,7 @@ func newTree(t *testing.T, depth, n int) *tree {
 	return tr
 }
 
-// send broadcasts to engines of these ids.
+// send broadcasts to the engines with these ids.
 func (tr *tree) send(coalescing bool, ids ...int) wire.Header {
 	tr.t.Helper()
 	var targets [][]any
@@ -330,7 +331,7 @@ func (tr *tree) send(coalescing bool, ids ...int) wire.Header {
 	return tr.header(m.Header)
 }
 
-// reply answers as an engine does.
+// reply replies as an engine does.
 func (tr *tree) reply(id int, leaf string, request wire.Message, status string, result ...[]byte) {
 	tr.t.Helper()
 	meta, err := wire.PeekMetadata(request.Metadata)
@@ -350,7 +351,8 @@ func (tr *tree) reply(id int, leaf string, request wire.Message, status string, 
 	}
 }
 
-// path is the routing ids that engine id sees before the client's.
+// path returns the leaf of an engine, and the routing ids that it sees before the
+// client's.
 func path(depth, id int) (leaf string, up []string) {
 	bits := fmt.Sprintf("%0*b", depth+1, id%(1<<depth))
 	for n := depth; n > 0; n-- {
@@ -359,8 +361,8 @@ func path(depth, id int) (leaf string, up []string) {
 	return "sub_scheduler_" + bits, up
 }
 
-// TestBroadcastFrames holds what engines and clients see against the
-// protocol, on trees of several depths.
+// TestBroadcastFrames compares what engines and clients see with the protocol, on
+// trees of several depths.
 func TestBroadcastFrames(t *testing.T) {
 	for depth := range 3 {
 		for _, coalescing := range []bool{false, true} {
@@ -389,16 +391,16 @@ func TestBroadcastFrames(t *testing.T) {
 				} else {
 					tr.wantEach(sent)
 				}
-				tr.books.sort()
-				tr.books.want(t, booked(5)...)
+				tr.reports.sort()
+				tr.reports.want(t, broadcastReports(5)...)
 			})
 		}
 	}
 }
 
-// booked is what the monitor hears of a broadcast to engines 0 … n-1: all
-// requests and all replies, in any order of the engines.
-func booked(n int) (lines []string) {
+// broadcastReports returns what a recorder has after a broadcast to engines 0 …
+// n-1: all requests and all replies, sorted.
+func broadcastReports(n int) (lines []string) {
 	for _, topic := range []monitor.Topic{monitor.InBroadcast, monitor.OutBroadcast} {
 		for i := range n {
 			lines = append(lines, fmt.Sprintf("%d U%d", topic, i))
@@ -425,7 +427,8 @@ func (tr *tree) wantEach(sent wire.Header) {
 	}
 }
 
-// wantOne wants the joined reply: buffers and broadcast_targets of one order.
+// wantOne expects the joined reply, with buffers and broadcast_targets in the same
+// order.
 func (tr *tree) wantOne(sent wire.Header) {
 	tr.t.Helper()
 	m := tr.client.message(tr.session)
@@ -449,8 +452,8 @@ func (tr *tree) wantOne(sent wire.Header) {
 	}
 }
 
-// TestCoalescingErrors lets the first error decide, also that of an engine
-// that went away or never was there.
+// TestCoalescingErrors checks that the first error decides, including that of an
+// engine that was lost or never existed.
 func TestCoalescingErrors(t *testing.T) {
 	tr := newTree(t, 1, 3)
 	answers := func(want, original string) {
@@ -472,7 +475,7 @@ func TestCoalescingErrors(t *testing.T) {
 	leaf, _ := path(1, 0)
 	tr.reply(0, leaf, tr.engines[0].message(tr.session), "ok")
 	tr.engines[1].message(tr.session)
-	tr.EngineDown("U2") // does not matter
+	tr.EngineDown("U2") // the broadcast does not wait for it
 	tr.EngineDown("U1")
 	answers("Engine b'U1' died while running task '"+sent.MsgID+"'", sent.MsgID)
 
@@ -504,8 +507,8 @@ func TestClientsBroadcastsEndWithIt(t *testing.T) {
 	}
 }
 
-// TestBroadcastSignsOnlyWhatIsGenuine: copies are signed with the cluster's
-// key, so nothing may be copied that was not.
+// TestBroadcastSignsOnlyWhatIsGenuine checks that a message with a wrong signature
+// is not copied, since copies are signed with the cluster's key.
 func TestBroadcastSignsOnlyWhatIsGenuine(t *testing.T) {
 	tr := newTree(t, 0, 1)
 	forged := tr.pack("apply_request", nil, map[string]any{"targets": []any{[]any{"U0", 0}}, "is_broadcast": true}, struct{}{})
@@ -515,7 +518,7 @@ func TestBroadcastSignsOnlyWhatIsGenuine(t *testing.T) {
 	if err := tr.client.Send(forged...); err != nil {
 		t.Fatal(err)
 	}
-	// A forged reply to a coalescing broadcast is not taken either.
+	// A forged reply to a coalescing broadcast must be dropped as well.
 	bad := request
 	bad.Parent = request.Header
 	bad.Signature = forged[1]
@@ -533,10 +536,11 @@ func TestBroadcastSignsOnlyWhatIsGenuine(t *testing.T) {
 	}
 }
 
-// TestComplaints logs a host's first dropped message, then one in a minute.
-func TestComplaints(t *testing.T) {
+// TestDropLog checks that only the first of a host's many dropped messages is
+// logged.
+func TestDropLog(t *testing.T) {
 	var log bytes.Buffer
-	c := complaints{log: hclog.New(&hclog.LoggerOptions{Output: &log})}
+	c := dropLog{log: hclog.New(&hclog.LoggerOptions{Output: &log})}
 	for i := range 3000 {
 		c.drop(&net.TCPAddr{IP: net.IPv4(10, 0, byte(i%2), 1), Port: i}, errors.New("bad"))
 	}

@@ -9,34 +9,34 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// output stores what an engine publishes about a request. Output may come
-// before the request, or without any as that of broadcasts does; then it makes
-// a stub.
-func (h *Hub) output(m *wire.Message, header wire.Header) {
+// recordOutput stores what an engine publishes about a request. Output may come
+// before its request, or without one as that of broadcasts does; then it creates a
+// stub.
+func (h *Hub) recordOutput(m *wire.Message, header wire.Header) {
 	switch header.MsgType {
 	case "status":
 		return
 	case "shutdown_reply":
-		h.lost(header.Session, causeShutDown)
+		h.engineLost(header.Session, causeShutDown)
 		return
 	}
 	parent, err := wire.ViewHeader(m.Parent)
 	if err != nil {
-		h.complain("output not recorded", "topic", monitor.IOPub.String(), "type", header.MsgType, "error", err)
+		h.logLimited("output not recorded", "topic", monitor.IOPub.String(), "type", header.MsgType, "error", err)
 		return
 	}
-	if parent.MsgID == "" { // printed by no request
+	if parent.MsgID == "" { // not printed by a request
 		return
 	}
 	c, err := h.outputChange(m, header.MsgType)
 	if err != nil {
-		h.complain("output not recorded", "topic", monitor.IOPub.String(), "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
+		h.logLimited("output not recorded", "topic", monitor.IOPub.String(), "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
 		return
 	}
 	if c == nil {
 		return
 	}
-	h.make(h.jobs[parent.MsgID])
+	h.build(h.jobs[parent.MsgID])
 	err = h.db.Update(parent.MsgID, c)
 	if errors.Is(err, db.ErrUnknown) {
 		r := &db.Record{MsgID: strings.Clone(parent.MsgID)}
@@ -44,12 +44,12 @@ func (h *Hub) output(m *wire.Message, header wire.Header) {
 		err = h.db.Add(r)
 	}
 	if err != nil && !errors.Is(err, db.ErrCulled) {
-		h.broken("output not recorded", "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
+		h.databaseFailed("output not recorded", "type", header.MsgType, "msg_id", parent.MsgID, "error", err)
 	}
 }
 
-// outputChange answers what a message changes in the record, nil for types
-// that records do not keep.
+// outputChange returns what a message changes in the record; nil for types that
+// records do not keep.
 func (h *Hub) outputChange(m *wire.Message, msgType string) (*db.Change, error) {
 	c := &db.Change{}
 	switch msgType {

@@ -9,30 +9,30 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// gatherings are the coalescing broadcasts whose replies have not all come.
-type gatherings struct {
+// collections are the coalescing broadcasts that wait for replies.
+type collections struct {
 	mu      sync.Mutex
-	waiting map[gatherKey]*gathering
+	waiting map[collectionKey]*collection
 }
 
-type gatherKey struct{ client, original string }
+type collectionKey struct{ client, original string }
 
 // gathering collects the replies to one broadcast.
-type gathering struct {
-	key     gatherKey
+type collection struct {
+	key     collectionKey
 	kind    string   // msg_type of the request
 	header  []byte   // its packed header
 	targets []target // in the order of the reply's buffers
 	replies []wire.Message
-	missing map[string]int // engines that have not answered, and their index
-	base    int            // whose content the reply has
-	failed  bool           // base is an error
+	missing map[string]int // engines that have not replied, and their index in replies
+	base    int            // index of the reply whose content is sent to the client
+	failed  bool           // the reply at base is an error
 }
 
-// begin waits for the replies to r.
-func (b *Broadcast) begin(r *request) {
-	g := &gathering{
-		key: gatherKey{string(r.client), r.meta.OriginalMsgID}, kind: r.kind,
+// startCollecting begins to wait for the replies to r.
+func (b *Broadcast) startCollecting(r *request) {
+	g := &collection{
+		key: collectionKey{string(r.client), r.meta.OriginalMsgID}, kind: r.kind,
 		header: append([]byte(nil), r.m.Header...), missing: map[string]int{},
 	}
 	for _, targets := range r.byLeaf {
@@ -49,9 +49,9 @@ func (b *Broadcast) begin(r *request) {
 	b.waiting[g.key] = g
 }
 
-// collect takes one engine's reply, which it owns, and answers the client when
-// it was the last.
-func (b *Broadcast) collect(key gatherKey, engine string, m wire.Message) {
+// collect takes one engine's reply, which belongs to it from here on, and replies
+// to the client when it was the last one.
+func (b *Broadcast) collect(key collectionKey, engine string, m wire.Message) {
 	b.mu.Lock()
 	g := b.waiting[key]
 	done := g != nil && g.add(engine, m)
@@ -70,10 +70,9 @@ func (b *Broadcast) collect(key gatherKey, engine string, m wire.Message) {
 	b.toClient([]byte(key.client), reply)
 }
 
-// add reports whether this was the last reply. Upstream answers with the
-// content of the last one, so that errors before it are lost; here the first
-// error decides.
-func (g *gathering) add(engine string, m wire.Message) (last bool) {
+// add reports whether this was the last reply. IPython Parallel sends the content
+// of the last one, so that errors before it are lost; here the first error decides.
+func (g *collection) add(engine string, m wire.Message) (last bool) {
 	i, expected := g.missing[engine]
 	if !expected {
 		return false
@@ -87,8 +86,8 @@ func (g *gathering) add(engine string, m wire.Message) (last bool) {
 	return len(g.missing) == 0
 }
 
-// join makes one reply of all.
-func (b *Broadcast) join(g *gathering) (wire.Message, error) {
+// join returns one reply made of all.
+func (b *Broadcast) join(g *collection) (wire.Message, error) {
 	m := g.replies[g.base]
 	fields, err := object(b.o.Session, m.Metadata)
 	if err != nil {
@@ -102,7 +101,7 @@ func (b *Broadcast) join(g *gathering) (wire.Message, error) {
 	if err != nil {
 		return m, err
 	}
-	rest, err := tail(fields, "broadcast_targets")
+	rest, err := jsonWithout(fields, "broadcast_targets")
 	if err != nil {
 		return m, err
 	}
@@ -117,10 +116,10 @@ func (b *Broadcast) join(g *gathering) (wire.Message, error) {
 	return m, nil
 }
 
-// EngineDown answers, in a lost engine's stead, the coalescing broadcasts that
-// wait for it. Clients know by themselves that the others will not be answered.
+// EngineDown replies for a lost engine to the coalescing broadcasts that wait for
+// it. Clients detect by themselves that other broadcasts get no reply.
 func (b *Broadcast) EngineDown(uuid string) {
-	var stranded []*gathering
+	var stranded []*collection
 	b.mu.Lock()
 	for _, g := range b.waiting {
 		if _, waits := g.missing[uuid]; waits {
@@ -129,12 +128,12 @@ func (b *Broadcast) EngineDown(uuid string) {
 	}
 	b.mu.Unlock()
 	for _, g := range stranded {
-		kind, ok := muxAnswer(g.kind)
+		kind, ok := muxReplyType(g.kind)
 		if !ok {
 			kind = "apply_reply"
 		}
 		text := fmt.Sprintf("Engine b'%s' died while running task '%s'", uuid, g.key.original)
-		m, err := b.deathNotice(kind, g.header, g.key.original, true, uuid, text)
+		m, err := b.engineErrorReply(kind, g.header, g.key.original, true, uuid, text)
 		if err != nil {
 			b.o.Log.Error("broadcast: a lost engine's error could not be packed", "msg_id", g.key.original, "error", err)
 			continue
@@ -144,7 +143,7 @@ func (b *Broadcast) EngineDown(uuid string) {
 	sockets.FlushAll()
 }
 
-// dropClient forgets the broadcasts of a client that has left.
+// dropClient forgets the broadcasts of a client that has disconnected.
 func (b *Broadcast) dropClient(id []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -14,8 +14,9 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// atOnce hides that a database is transient: records are made at once.
-type atOnce struct{ db.DB }
+// notTransient hides that a database is transient, so that records are built at
+// once.
+type notTransient struct{ db.DB }
 
 func dictionary(t *testing.T, o dictdb.Options) *dictdb.DB {
 	t.Helper()
@@ -26,23 +27,24 @@ func dictionary(t *testing.T, o dictdb.Options) *dictdb.DB {
 	return d
 }
 
-// pair is two hubs that are told the same. Only the first makes records late.
-type pair [2]*fixture
+// hubPair is two hubs that get the same messages. Only the first one defers
+// records.
+type hubPair [2]*fixture
 
-func (p pair) monitor(topic monitor.Topic, engine string, frames [][]byte) {
+func (p hubPair) monitor(topic monitor.Topic, engine string, frames [][]byte) {
 	for _, f := range p {
 		f.hub.Relayed(topic, []byte(engine), []byte("c"), frames)
 	}
 }
 
-// compare asks both and compares what they say, but for when a result was
-// received. It answers the first one's.
-func (p pair) compare(msgType, content string) map[string]any {
+// compare sends a request to both hubs and compares the replies, except for the
+// time when a result was received. It returns the first one's reply.
+func (p hubPair) compare(msgType, content string) map[string]any {
 	p[0].t.Helper()
-	var got [2]sent
+	var got [2]hubMessage
 	for i, f := range p {
 		got[i] = f.ask(msgType, content)
-		forget(got[i].content)
+		removeTimes(got[i].content)
 	}
 	if !reflect.DeepEqual(got[0].content, got[1].content) || !reflect.DeepEqual(got[0].buffers, got[1].buffers) {
 		p[0].t.Fatalf("%s %s:\n     late %s\nat once %s", msgType, content, got[0].raw, got[1].raw)
@@ -50,8 +52,8 @@ func (p pair) compare(msgType, content string) map[string]any {
 	return got[0].content
 }
 
-// forget takes times of the hub's own out of a reply.
-func forget(v any) {
+// removeTimes removes times that the hub sets from a reply.
+func removeTimes(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		delete(v, "received")
@@ -60,26 +62,26 @@ func forget(v any) {
 			delete(v, "result_header")
 		}
 		for _, x := range v {
-			forget(x)
+			removeTimes(x)
 		}
 	case []any:
 		for _, x := range v {
-			forget(x)
+			removeTimes(x)
 		}
 	}
 }
 
-// Whatever happens in whatever order, a record that is made when somebody asks
-// is the one that would have been made at once.
-func TestRecordsMadeLate(t *testing.T) {
+// TestDeferredRecords checks with random histories that a record which is built
+// when somebody asks for it is the one that would have been built at once.
+func TestDeferredRecords(t *testing.T) {
 	for seed := range uint64(12) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { lateRecords(t, seed) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { testDeferredRecords(t, seed) })
 	}
 }
 
-func lateRecords(t *testing.T, seed uint64) {
+func testDeferredRecords(t *testing.T, seed uint64) {
 	late := start(t, testKey, func(o *Options) { o.DB = dictionary(t, dictdb.Options{RecordLimit: -1}) })
-	p := pair{late, start(t, testKey, func(o *Options) { o.DB = atOnce{dictionary(t, dictdb.Options{RecordLimit: -1})} })}
+	p := hubPair{late, start(t, testKey, func(o *Options) { o.DB = notTransient{dictionary(t, dictdb.Options{RecordLimit: -1})} })}
 	engines := []string{"e0", "e1", "e2"}
 	sessions := map[string]*wire.Session{}
 	for i, uuid := range engines {
@@ -118,11 +120,11 @@ func lateRecords(t *testing.T, seed uint64) {
 				engine = ""
 			}
 			if rng.IntN(20) == 0 {
-				reply(r, "ok") // before the request
+				reply(r, "ok") // before its request
 			}
 			p.monitor(r.topic, engine, r.frames)
 		case what < 43:
-			r := pick() // once more
+			r := pick() // the same request again
 			p.monitor(r.topic, r.engine, r.frames)
 		case what < 55:
 			r := pick()
@@ -146,7 +148,7 @@ func lateRecords(t *testing.T, seed uint64) {
 			p.compare("db_request", fmt.Sprintf(`{"query": {"msg_id": %q}}`, pick().id))
 		case what == 97:
 			id := pick().id
-			for _, f := range p { // one may be pending
+			for _, f := range p { // the task may be pending, so the hub may refuse
 				f.ask("purge_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id))
 			}
 		case what == 98:
@@ -155,7 +157,7 @@ func lateRecords(t *testing.T, seed uint64) {
 			lost = true
 			for _, f := range p {
 				f.hub.Lost("e2", "a test")
-				f.event("unregistered 2 e2")
+				f.wantEvent("unregistered 2 e2")
 			}
 		}
 	}
@@ -165,12 +167,12 @@ func lateRecords(t *testing.T, seed uint64) {
 		t.Errorf("only %d records", len(records))
 	}
 	p.compare("history_request", `{}`)
-	if l := &late.hub.journal; l.n != 0 || l.ended.n != 0 || l.bytes != 0 {
+	if l := &late.hub.deferred; l.n != 0 || l.ended.n != 0 || l.bytes != 0 {
 		t.Errorf("after all were asked for %d are unmade, %d of them ended, %d bytes", l.n, l.ended.n, l.bytes)
 	}
 }
 
-// stats answers the hub's numbers of now.
+// stats returns the hub's current numbers.
 func (f *fixture) stats() Stats {
 	f.t.Helper()
 	if err := f.hub.Probe(f.t.Context()); err != nil {
@@ -179,7 +181,7 @@ func (f *fixture) stats() Stats {
 	return f.hub.Stats()
 }
 
-// exchange relays n requests and their replies and answers their ids.
+// exchange relays n requests and their replies and returns their ids.
 func exchange(f *fixture, n int, buffers ...[]byte) []string {
 	f.t.Helper()
 	ids := make([]string, n)
@@ -191,9 +193,10 @@ func exchange(f *fixture, n int, buffers ...[]byte) []string {
 	return ids
 }
 
-// What the database has no room for is passed over, oldest first, and known as
-// culled; what is pending stays.
-func TestUnmadeRecordsAreBounded(t *testing.T) {
+// TestDeferredRecordsAreBounded checks that records for which the database has no
+// space are displaced, oldest first, and known as culled, and that pending ones
+// stay.
+func TestDeferredRecordsAreBounded(t *testing.T) {
 	f := start(t, testKey, func(o *Options) { o.DB = dictionary(t, dictdb.Options{RecordLimit: 10}) })
 	f.engine(0, "e0")
 	pending, _ := f.direct("e0")
@@ -208,7 +211,7 @@ func TestUnmadeRecordsAreBounded(t *testing.T) {
 	if n := len(f.ask("history_request", `{}`).content["history"].([]any)); n != 11 {
 		t.Errorf("%d in the history, want 11", n)
 	}
-	// Those that are stored make room for those that are not.
+	// Stored records are displaced by deferred ones.
 	exchange(f, 4)
 	f.ask("queue_request", `{"targets": null}`)
 	if s := f.stats(); s.Records.Records != 11 || s.Records.Culled != 19 {
@@ -217,8 +220,9 @@ func TestUnmadeRecordsAreBounded(t *testing.T) {
 	f.record(ids[24])
 }
 
-// The bytes of unmade records are bounded as those of others are.
-func TestUnmadeBytesAreBounded(t *testing.T) {
+// TestDeferredBytesAreBounded checks that the limit on bytes includes deferred
+// records.
+func TestDeferredBytesAreBounded(t *testing.T) {
 	f := start(t, testKey, func(o *Options) { o.DB = dictionary(t, dictdb.Options{SizeLimit: 1 << 20}) })
 	f.engine(0, "e0")
 	ids := exchange(f, 50, make([]byte, 100<<10))
@@ -229,13 +233,14 @@ func TestUnmadeBytesAreBounded(t *testing.T) {
 	f.record(ids[49])
 }
 
-// A database without limits gets the records that wait for too long.
-func TestUnmadeRecordsAreStored(t *testing.T) {
+// TestDeferredRecordsAreStored checks that a database without limits gets the
+// oldest deferred records when there are too many.
+func TestDeferredRecordsAreStored(t *testing.T) {
 	d := dictionary(t, dictdb.Options{RecordLimit: -1})
 	f := start(t, testKey, func(o *Options) { o.DB = d })
 	f.engine(0, "e0")
 	const more = 100
-	ids := exchange(f, maxUnmade+more)
+	ids := exchange(f, maxDeferred+more)
 	f.stop()
 	if n := d.Stats().Records; n != more {
 		t.Errorf("%d records stored, want %d", n, more)
@@ -245,23 +250,23 @@ func TestUnmadeRecordsAreStored(t *testing.T) {
 			t.Fatalf("record %d: stored %v", i, d.Has(id))
 		}
 	}
-	if n := f.hub.journal.n; n != maxUnmade {
-		t.Errorf("%d unmade, want %d", n, maxUnmade)
+	if n := f.hub.deferred.n; n != maxDeferred {
+		t.Errorf("%d unmade, want %d", n, maxDeferred)
 	}
 }
 
-// Whatever is asked for, and however often, the journal does not grow with what it
-// no longer holds.
-func TestJournalForgets(t *testing.T) {
+// TestDeferredRecordsAreForgotten checks that the lists of deferred records do not
+// grow, whatever is asked for and however often.
+func TestDeferredRecordsAreForgotten(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		tasks int
-		most  int // in a list: twice what is unmade, and maxUnmade
+		most  int // length of a list: twice the number of deferred records, and maxDeferred
 		ask   func(f *fixture, id string)
 	}{
-		{"all is asked for", 2 * maxUnmade, maxUnmade, func(f *fixture, _ string) { f.ask("db_request", `{"query": {"msg_id": ""}}`) }},
-		{"each is asked for", 2 * maxUnmade, maxUnmade, func(f *fixture, id string) { f.ask("result_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id)) }},
-		{"nothing is asked for", 5 * maxUnmade, 3 * maxUnmade, func(*fixture, string) {}},
+		{"all is asked for", 2 * maxDeferred, maxDeferred, func(f *fixture, _ string) { f.ask("db_request", `{"query": {"msg_id": ""}}`) }},
+		{"each is asked for", 2 * maxDeferred, maxDeferred, func(f *fixture, id string) { f.ask("result_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id)) }},
+		{"nothing is asked for", 5 * maxDeferred, 3 * maxDeferred, func(*fixture, string) {}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := start(t, testKey, nil)
@@ -270,8 +275,8 @@ func TestJournalForgets(t *testing.T) {
 				c.ask(f, exchange(f, 1)[0])
 			}
 			f.stop()
-			l := &f.hub.journal
-			if len(l.tasks) > c.most+1 || len(l.ended.list) > c.most+1 || len(f.hub.jobs) > maxUnmade {
+			l := &f.hub.deferred
+			if len(l.tasks) > c.most+1 || len(l.ended.list) > c.most+1 || len(f.hub.jobs) > maxDeferred {
 				t.Errorf("%d tasks, %d ended, %d jobs; at most %d", len(l.tasks), len(l.ended.list), len(f.hub.jobs), c.most)
 			}
 		})

@@ -6,11 +6,12 @@ import (
 	"testing"
 )
 
-// TestLine compares a line with a sorted list, over random comings and goings.
-func TestLine(t *testing.T) {
+// TestFIFO compares a fifo with a sorted list while tasks are added and removed at
+// random.
+func TestFIFO(t *testing.T) {
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		l := newLine()
+		l := newFIFO()
 		var inside, outside []*task
 		arrivals := uint64(0)
 		for range 2000 {
@@ -20,7 +21,7 @@ func TestLine(t *testing.T) {
 				x := &task{arrival: arrivals}
 				l.push(x)
 				inside = append(inside, x)
-			case k < 5 && len(outside) > 0: // one that comes back
+			case k < 5 && len(outside) > 0: // a task that is added again
 				x := outside[0]
 				outside = outside[1:]
 				l.push(x)

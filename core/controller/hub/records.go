@@ -15,26 +15,26 @@ import (
 func (h *Hub) relayed(r *relayedMessage) {
 	m, err := wire.Parse(r.frames)
 	if err != nil {
-		h.unreadable(r.topic, err)
+		h.refuseRelayed(r.topic, err)
 		return
 	}
 	switch r.topic {
 	case monitor.In, monitor.InTask, monitor.InBroadcast:
 		id, err := wire.ViewID(m.Header)
 		if err != nil {
-			h.unreadable(r.topic, err)
+			h.refuseRelayed(r.topic, err)
 			return
 		}
-		h.submitted(id, nil, r, &m)
+		h.recordRequest(id, nil, r, &m)
 	case monitor.Out, monitor.OutTask, monitor.OutBroadcast:
-		h.replied(nil, r, &m)
+		h.recordReply(nil, r, &m)
 	case monitor.IOPub:
 		header, err := wire.ViewHeader(m.Header)
 		if err != nil {
-			h.unreadable(r.topic, err)
+			h.refuseRelayed(r.topic, err)
 			return
 		}
-		h.output(&m, header)
+		h.recordOutput(&m, header)
 	}
 }
 
@@ -42,23 +42,23 @@ func (h *Hub) relayed(r *relayedMessage) {
 func (h *Hub) taskSubmitted(t *submittedTask) {
 	m, err := wire.Parse(t.frames)
 	if err != nil {
-		h.unreadable(monitor.InTask, err)
+		h.refuseRelayed(monitor.InTask, err)
 		return
 	}
-	h.submitted(t.ID, &t.Submission, &relayedMessage{topic: monitor.InTask, frames: t.frames}, &m)
+	h.recordRequest(t.ID, &t.Submission, &relayedMessage{topic: monitor.InTask, frames: t.frames}, &m)
 }
 
 // taskAnswered handles a reply that the scheduler has read.
 func (h *Hub) taskAnswered(t *answeredTask) {
 	m, err := wire.Parse(t.frames)
 	if err != nil {
-		h.unreadable(monitor.OutTask, err)
+		h.refuseRelayed(monitor.OutTask, err)
 		return
 	}
-	h.replied(&t.Answer, &relayedMessage{topic: monitor.OutTask, frames: t.frames}, &m)
+	h.recordReply(&t.Answer, &relayedMessage{topic: monitor.OutTask, frames: t.frames}, &m)
 }
 
-// readSubmission reads what is recorded of a request.
+// readSubmission reads the fields of a request that are recorded.
 func readSubmission(m *wire.Message) (monitor.Submission, error) {
 	header, err := wire.ViewHeader(m.Header)
 	s := monitor.Submission{ID: header.MsgID, Session: header.Session, Date: header.Date}
@@ -68,29 +68,31 @@ func readSubmission(m *wire.Message) (monitor.Submission, error) {
 	return s, err
 }
 
-// readParent reads which request a message belongs to; "" is none.
+// readParent returns the id of the request that a message belongs to; "" if there
+// is none.
 func (h *Hub) readParent(topic monitor.Topic, m *wire.Message) string {
 	id, err := wire.ViewID(m.Parent)
 	if err != nil {
-		h.complain("reply with an unreadable parent", "topic", topic.String(), "error", err)
+		h.logLimited("reply with an unreadable parent", "topic", topic.String(), "error", err)
 	}
 	return id
 }
 
-// readAnswer reads what is recorded of a reply. Without ID it is none.
+// readAnswer reads the fields of a reply that are recorded. Without an ID the reply
+// is not valid.
 func (h *Hub) readAnswer(topic monitor.Topic, m *wire.Message) monitor.Answer {
 	parent := h.readParent(topic, m)
 	metadata, err := wire.ViewMetadata(m.Metadata)
 	if err != nil {
-		h.complain("reply with unreadable metadata", "topic", topic.String(), "msg_id", parent, "error", err)
+		h.logLimited("reply with unreadable metadata", "topic", topic.String(), "msg_id", parent, "error", err)
 	}
 	return monitor.Answer{ID: parent, Status: metadata.Status, Engine: metadata.Engine, Started: metadata.Started}
 }
 
 // submitted records a request. s is nil if it has not been read yet.
-func (h *Hub) submitted(id string, s *monitor.Submission, r *relayedMessage, m *wire.Message) {
+func (h *Hub) recordRequest(id string, s *monitor.Submission, r *relayedMessage, m *wire.Message) {
 	if id == "" {
-		h.complain("request without a msg_id not recorded", "topic", r.topic.String())
+		h.logLimited("request without a msg_id not recorded", "topic", r.topic.String())
 		return
 	}
 	j := &job{id: strings.Clone(id), topic: r.topic}
@@ -105,72 +107,72 @@ func (h *Hub) submitted(id string, s *monitor.Submission, r *relayedMessage, m *
 	}
 	earlier := h.jobs[j.id]
 	if h.transient != nil && earlier == nil && !h.transient.Has(j.id) {
-		h.journal.add(j, r.frames)
+		h.deferred.add(j, r.frames)
 	} else {
-		h.make(earlier)
+		h.build(earlier)
 		if s == nil {
 			read, err := readSubmission(m)
 			if err != nil {
-				h.unreadable(r.topic, err)
+				h.refuseRelayed(r.topic, err)
 				return
 			}
 			s = &read
 		}
-		if !h.store(h.newRecord(j, m, *s)) || h.open(j.id) != nil {
+		if !h.addRecord(h.newRecord(j, m, *s)) || h.openJob(j.id) != nil {
 			return
 		}
 	}
-	h.begin(j, list)
+	h.addJob(j, list)
 }
 
-// open answers the request or task of an id, if it has no reply.
-func (h *Hub) open(id string) *job {
+// openJob returns the request or task of an id if it has no reply, or nil.
+func (h *Hub) openJob(id string) *job {
 	if j := h.jobs[id]; j != nil && !j.ended {
 		return j
 	}
 	return nil
 }
 
-// begin puts a job into the books.
-func (h *Hub) begin(j *job, list *jobList) {
+// addJob adds a job to the index.
+func (h *Hub) addJob(j *job, list *jobList) {
 	h.jobs[j.id] = j
 	h.unanswered++
 	list.put(j)
 }
 
-// queueNames are those of records, by the topic of a request.
+// queueNames are the names of queues in records, by the topic of the request.
 var queueNames = map[monitor.Topic]string{monitor.In: "mux", monitor.InTask: "task", monitor.InBroadcast: "broadcast"}
 
-// newRecord makes the record of a request. Its strings are views of the bytes
-// that it keeps, but for the id, which others keep for longer. It is good until
-// the next one is made.
+// newRecord returns the record of a request. Its strings are views of the bytes
+// that it keeps, except for the id, which is kept for longer elsewhere. It is valid
+// until the next call.
 func (h *Hub) newRecord(j *job, m *wire.Message, s monitor.Submission) *db.Record {
-	h.record = db.Record{
+	h.recordBuffer = db.Record{
 		MsgID:      j.id,
 		Header:     h.text(m.Header),
 		Metadata:   h.text(m.Metadata),
 		Content:    h.text(m.Content),
-		Buffers:    keepList(m.Buffers),
+		Buffers:    copyList(m.Buffers),
 		Submitted:  h.date(s.Date, "submitted", s.ID),
 		ClientUUID: s.Session,
 		Label:      s.Label,
 		Queue:      queueNames[j.topic],
 	}
 	if j.engine != nil {
-		h.record.EngineUUID = &j.engine.uuid
+		h.recordBuffer.EngineUUID = &j.engine.uuid
 	}
-	return &h.record
+	return &h.recordBuffer
 }
 
-// newChange answers an empty change of some fields, good until the next one is
-// made.
+// newChange returns an empty change of some fields. It is valid until the next
+// call.
 func (h *Hub) newChange(set db.Fields) *db.Change {
-	h.change = db.Change{Set: set}
-	return &h.change
+	h.changeBuffer = db.Change{Set: set}
+	return &h.changeBuffer
 }
 
-// text answers a packed part as records keep it: as JSON text. What can't be
-// read becomes null there.
+// text returns a packed part of a message as JSON text, as records keep it. A part
+// that cannot be read becomes null.
 func (h *Hub) text(part []byte) []byte {
 	text, err := h.session.JSON(part)
 	if err != nil {
@@ -180,63 +182,63 @@ func (h *Hub) text(part []byte) []byte {
 	return text
 }
 
-// keepList copies a list of frames out of its batch. The frames stay.
-func keepList(frames [][]byte) [][]byte {
+// copyList copies a list of frames that belongs to a batch. The frames themselves
+// are shared.
+func copyList(frames [][]byte) [][]byte {
 	if len(frames) == 0 {
 		return nil
 	}
 	return append(make([][]byte, 0, len(frames)), frames...)
 }
 
-// date reads a date that a peer wrote. What can't be read becomes the present:
-// a record without a time would be lost.
+// date reads a date that a peer wrote. A date that cannot be read becomes the
+// current time: a record without a time would be lost.
 func (h *Hub) date(text, what, id string) time.Time {
 	t, err := wire.ParseDate(text)
 	if err != nil {
 		if text != "" {
-			h.complain("date not understood, using the present", "what", what, "msg_id", id, "error", err)
+			h.logLimited("date not understood, using the present", "what", what, "msg_id", id, "error", err)
 		}
 		return time.Now()
 	}
 	return t
 }
 
-// outputFields are what the engine's output fills in, maybe before the request
-// is seen.
+// outputFields are set by an engine's output, possibly before the request is seen.
 var outputFields = db.FieldSet(db.ExecuteInput, db.ExecuteResult, db.ErrorField, db.Stdout, db.Stderr)
 
-// store adds a request's record, or completes the stub that output has left. It
-// reports whether the task is now pending.
-func (h *Hub) store(r *db.Record) bool {
+// addRecord adds a request's record, or completes the stub that output has created.
+// It reports whether the task is now pending.
+func (h *Hub) addRecord(r *db.Record) bool {
 	err := h.db.Add(r)
 	if err == nil {
 		return true
 	}
 	if !errors.Is(err, db.ErrDuplicate) {
-		h.broken("request not recorded", "msg_id", r.MsgID, "error", err)
+		h.databaseFailed("request not recorded", "msg_id", r.MsgID, "error", err)
 		return true
 	}
 	old, err := h.db.Get(r.MsgID)
 	if err != nil {
-		h.broken("request not recorded", "msg_id", r.MsgID, "error", err)
+		h.databaseFailed("request not recorded", "msg_id", r.MsgID, "error", err)
 		return true
 	}
 	if old.Stub() {
 		set := db.AllFields &^ outputFields &^ db.FieldSet(db.MsgID)
 		if err := h.db.Update(r.MsgID, &db.Change{Set: set, Record: *r}); err != nil {
-			h.broken("request not recorded", "msg_id", r.MsgID, "error", err)
+			h.databaseFailed("request not recorded", "msg_id", r.MsgID, "error", err)
 		}
 		return true
 	}
-	if string(old.Header) != string(r.Header) { // else it is one that we resubmitted
-		h.complain("another request with the same msg_id, keeping the first", "queue", r.Queue, "msg_id", r.MsgID)
+	if string(old.Header) != string(r.Header) { // otherwise it is a request that the hub resubmitted
+		h.logLimited("another request with the same msg_id, keeping the first", "queue", r.Queue, "msg_id", r.MsgID)
 	}
 	return old.Completed.IsZero()
 }
 
-// assigned moves a task to its engine.
-func (h *Hub) assigned(id, uuid string) {
-	j := h.open(id)
+// recordAssignment moves a task to its engine.
+func (h *Hub) recordAssignment(id, uuid string) {
+	j := h.openJob(id)
 	if j == nil || !j.task() {
 		h.log.Debug("assignment of an unknown task ignored", "msg_id", id, "engine", uuid)
 		return
@@ -248,20 +250,20 @@ func (h *Hub) assigned(id, uuid string) {
 	}
 	j.engine = e
 	e.tasks.put(j)
-	if j.unmade() {
+	if j.deferred() {
 		return
 	}
 	c := h.newChange(db.FieldSet(db.EngineUUID))
 	c.EngineUUID = &e.uuid
-	h.update(id, c)
+	h.updateRecord(id, c)
 }
 
-// resultFields are what a reply fills in.
+// resultFields are set by a reply.
 var resultFields = db.FieldSet(db.Started, db.Completed, db.Received, db.ResultHeader, db.ResultMetadata, db.ResultContent, db.ResultBuffers)
 
-// replied completes a record, or replaces its earlier result. known is nil if the
-// reply has not been read yet.
-func (h *Hub) replied(known *monitor.Answer, r *relayedMessage, m *wire.Message) {
+// recordReply completes a record, or replaces its earlier result. known is nil if
+// the reply has not been read yet.
+func (h *Hub) recordReply(known *monitor.Answer, r *relayedMessage, m *wire.Message) {
 	var a monitor.Answer
 	switch {
 	case known != nil:
@@ -272,7 +274,7 @@ func (h *Hub) replied(known *monitor.Answer, r *relayedMessage, m *wire.Message)
 		a.ID = h.readParent(r.topic, m)
 	}
 	if a.ID == "" {
-		h.complain("reply without a parent not recorded", "topic", r.topic.String())
+		h.logLimited("reply without a parent not recorded", "topic", r.topic.String())
 		return
 	}
 	j := h.jobs[a.ID]
@@ -283,32 +285,32 @@ func (h *Hub) replied(known *monitor.Answer, r *relayedMessage, m *wire.Message)
 	if j != nil && !j.ended && engine != nil && (r.topic != monitor.OutTask || a.Status != "aborted") {
 		engine.complete(j.id)
 	}
-	if j != nil && !j.ended && j.unmade() {
-		h.answered(j, r.topic, r.frames)
+	if j != nil && !j.ended && j.deferred() {
+		h.deferReply(j, r.topic, r.frames)
 		return
 	}
-	h.make(j)
+	h.build(j)
 	if j != nil && !j.ended {
-		h.end(j)
+		h.endJob(j)
 	}
 	if known == nil && r.topic != monitor.OutTask {
 		a = h.readAnswer(r.topic, m)
 	}
-	h.update(a.ID, h.newResult(r.topic, m, a, time.Now()))
+	h.updateRecord(a.ID, h.newResult(r.topic, m, a, time.Now()))
 }
 
-// newResult makes the change of a record that a reply is, good until the next
-// change is made.
+// newResult returns the change that a reply makes to its record. It is valid until
+// the next call of newChange.
 func (h *Hub) newResult(topic monitor.Topic, m *wire.Message, a monitor.Answer, received time.Time) *db.Change {
 	header, err := wire.ViewHeader(m.Header)
 	if err != nil {
-		h.unreadable(topic, err)
+		h.refuseRelayed(topic, err)
 	}
 	c := h.newChange(resultFields)
 	c.Completed = h.date(header.Date, "completed", a.ID)
 	c.Received = received
 	c.ResultHeader, c.ResultMetadata, c.ResultContent = h.text(m.Header), h.text(m.Metadata), h.text(m.Content)
-	c.ResultBuffers = keepList(m.Buffers)
+	c.ResultBuffers = copyList(m.Buffers)
 	if a.Started != "" {
 		c.Started = h.date(a.Started, "started", a.ID)
 	}
@@ -319,7 +321,7 @@ func (h *Hub) newResult(topic monitor.Topic, m *wire.Message, a monitor.Answer, 
 	return c
 }
 
-// engineName is the uuid of e, or else a copy of what a reply says.
+// engineName returns the uuid of e, or a copy of uuid if e is nil.
 func engineName(e *engine, uuid string) *string {
 	if e != nil {
 		return &e.uuid
@@ -328,38 +330,39 @@ func engineName(e *engine, uuid string) *string {
 	return &uuid
 }
 
-// end takes a job out of the books; an unmade one can still be found by its id.
-func (h *Hub) end(j *job) {
+// endJob removes a job from the index. One whose record is deferred can still be
+// found by its id.
+func (h *Hub) endJob(j *job) {
 	j.leave()
 	j.ended = true
 	h.unanswered--
 	h.finished.Add(j.id)
-	if !j.unmade() {
+	if !j.deferred() {
 		delete(h.jobs, j.id)
 	}
 }
 
-// update changes a record that may not be there: of a request that was made
-// before our time, dropped, or culled.
-func (h *Hub) update(id string, c *db.Change) {
+// updateRecord changes a record. The record may not exist: its request may be older
+// than this controller, or the record was dropped or culled.
+func (h *Hub) updateRecord(id string, c *db.Change) {
 	err := h.db.Update(id, c)
 	switch {
 	case err == nil:
 	case errors.Is(err, db.ErrUnknown), errors.Is(err, db.ErrCulled):
 		h.log.Debug("message of an unknown request not recorded", "msg_id", id, "error", err)
 	default:
-		h.broken("record not updated", "msg_id", id, "error", err)
+		h.databaseFailed("record not updated", "msg_id", id, "error", err)
 	}
 }
 
-// strand ends the direct requests that a lost engine has not answered. Its
-// tasks are the scheduler's to end.
-func (h *Hub) strand(e *engine) {
+// failPending ends the direct requests that a lost engine has not replied to. Its
+// tasks are ended by the scheduler.
+func (h *Hub) failPending(e *engine) {
 	now := time.Now()
 	for e.queue.first != nil {
 		j := e.queue.first
-		h.make(j)
-		h.end(j)
+		h.build(j)
+		h.endJob(j)
 		c := &db.Change{Set: resultFields &^ db.FieldSet(db.Started), Record: db.Record{Completed: now, Received: now}}
 		var err error
 		if c.ResultContent, err = pack(wire.NewRemoteError("EngineError", fmt.Sprintf("Engine %d died while running task %s", e.id, pyString(j.id)))); err == nil {
@@ -372,6 +375,6 @@ func (h *Hub) strand(e *engine) {
 			h.log.Error("lost request not recorded", "msg_id", j.id, "error", err)
 			continue
 		}
-		h.update(j.id, c)
+		h.updateRecord(j.id, c)
 	}
 }
