@@ -117,7 +117,7 @@ func (w *wiretap) file(path string) string {
 }
 
 // startNative runs an engine of ours in this process until the test ends.
-func startNative(t *testing.T, file string, p python) {
+func startNative(t *testing.T, file string, p interpreter) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
@@ -169,7 +169,7 @@ func TestNothingIsReadableOnTheWire(t *testing.T) {
 // TestCurveWithPython runs Python's engines and clients over CURVE, and one
 // engine of ours beside them.
 func TestCurveWithPython(t *testing.T) {
-	withEngines(t, 1, Options{Encryption: EncryptAlways}, func(t *testing.T, c *cluster, p python, _ []*engineProcess) {
+	withEngines(t, 1, Options{Encryption: EncryptAlways}, func(t *testing.T, c *cluster, p interpreter, _ []*engineProcess) {
 		file, err := connfile.ReadClient(c.client)
 		if err != nil {
 			t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/ipcore/ipcore/core/engine/worker"
 	"github.com/ipcore/ipcore/core/wire"
+	"github.com/ipcore/ipcore/internal/python"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
@@ -115,11 +115,11 @@ func (d *dask) live(run *daskRun, arguments json.RawMessage) {
 
 // attend runs the process until run's end or its own. An error is about its start.
 func (d *dask) attend(run *daskRun, arguments json.RawMessage) error {
-	python, err := worker.FindPython(d.python, os.Getenv)
+	interpreter, err := python.Find(d.python, os.Getenv)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(run.ctx, python, "-c", daskProgram)
+	cmd := exec.CommandContext(run.ctx, interpreter, "-c", daskProgram)
 	cmd.Stderr = os.Stderr
 	cmd.Env = process.Environ(map[string]string{"IPP_SESSION_KEY": "", "IPP_CURVE_SECRETKEY": ""})
 	stdin, err := cmd.StdinPipe()

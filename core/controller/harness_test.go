@@ -106,21 +106,21 @@ func (c *cluster) wait(limit time.Duration) {
 	}
 }
 
-// python is an interpreter with ipyparallel.
-type python struct {
+// interpreter is a Python with ipyparallel.
+type interpreter struct {
 	name string
 	path string
 }
 
 // pythons answers the interpreters to test with. Each is named by a variable;
 // the first has a default.
-func pythons(t testing.TB) []python {
+func pythons(t testing.TB) []interpreter {
 	t.Helper()
-	list := []python{{"7.1", os.Getenv("IPCORE_TEST_PY71")}, {"9.1", os.Getenv("IPCORE_TEST_PY91")}}
+	list := []interpreter{{"7.1", os.Getenv("IPCORE_TEST_PY71")}, {"9.1", os.Getenv("IPCORE_TEST_PY91")}}
 	if list[0].path == "" {
 		list[0].path = "/usr/bin/python3"
 	}
-	var found []python
+	var found []interpreter
 	for _, p := range list {
 		if p.path == "" {
 			continue
@@ -143,7 +143,7 @@ type engineProcess struct {
 }
 
 // startEngine starts an engine, which ends with the test at the latest.
-func (c *cluster) startEngine(p python) *engineProcess {
+func (c *cluster) startEngine(p interpreter) *engineProcess {
 	c.t.Helper()
 	log, err := os.CreateTemp(c.t.TempDir(), "engine-*.log")
 	if err != nil {
@@ -174,7 +174,7 @@ func (c *cluster) startEngine(p python) *engineProcess {
 }
 
 // startEngines starts n engines.
-func (c *cluster) startEngines(p python, n int) []*engineProcess {
+func (c *cluster) startEngines(p interpreter, n int) []*engineProcess {
 	c.t.Helper()
 	var list []*engineProcess
 	for range n {
@@ -206,7 +206,7 @@ def raises(kind, f, *a, **k):
 `
 
 // run runs a client script to its end and answers what it printed.
-func (c *cluster) run(p python, script string) string {
+func (c *cluster) run(p interpreter, script string) string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
@@ -220,7 +220,7 @@ func (c *cluster) run(p python, script string) string {
 }
 
 // withEngines runs a test with each Python, a controller and n engines.
-func withEngines(t *testing.T, n int, o Options, f func(*testing.T, *cluster, python, []*engineProcess)) {
+func withEngines(t *testing.T, n int, o Options, f func(*testing.T, *cluster, interpreter, []*engineProcess)) {
 	for _, p := range pythons(t) {
 		t.Run(p.name, func(t *testing.T) {
 			c := start(t, o)

@@ -77,7 +77,7 @@ type Options struct {
 	// MetricsPort is a port of the loopback interface for metrics, health and
 	// profiles: 0 for none, AnyPort for one that the log tells.
 	MetricsPort int
-	Python      string // runs Dask's scheduler; empty finds one (see worker.FindPython)
+	Python      string // runs Dask's scheduler; empty finds one (see python.Find)
 
 	Log hclog.Logger // nil discards
 	// Ready is called when peers can connect and both files are written.

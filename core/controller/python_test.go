@@ -14,7 +14,7 @@ import (
 func TestBroadcastTrees(t *testing.T) {
 	for name, depth := range map[string]int{"none": NoTree, "two": 2} {
 		t.Run(name, func(t *testing.T) {
-			withEngines(t, 3, Options{BroadcastDepth: depth}, func(_ *testing.T, c *cluster, p python, _ []*engineProcess) {
+			withEngines(t, 3, Options{BroadcastDepth: depth}, func(_ *testing.T, c *cluster, p interpreter, _ []*engineProcess) {
 				c.run(p, broadcastScript)
 			})
 		})
@@ -24,7 +24,7 @@ func TestBroadcastTrees(t *testing.T) {
 // TestLostEngine kills an engine with its nanny while it works for every kind
 // of view.
 func TestLostEngine(t *testing.T) {
-	withEngines(t, 2, Options{HWM: 2}, func(_ *testing.T, c *cluster, p python, _ []*engineProcess) {
+	withEngines(t, 2, Options{HWM: 2}, func(_ *testing.T, c *cluster, p interpreter, _ []*engineProcess) {
 		c.run(p, `
 import signal
 pids = rc[:].apply_sync(os.getpid)
@@ -71,7 +71,7 @@ func wait(t *testing.T, path string) {
 
 // TestShutdown asks engines and controller to end.
 func TestShutdown(t *testing.T) {
-	withEngines(t, 2, Options{}, func(t *testing.T, c *cluster, p python, engines []*engineProcess) {
+	withEngines(t, 2, Options{}, func(t *testing.T, c *cluster, p interpreter, engines []*engineProcess) {
 		c.run(p, `
 other = ipp.Client(sys.argv[1])
 rc.shutdown(hub=True, block=True)
@@ -120,7 +120,7 @@ assert rc.ids == [0, 1]
 // TestRestore ends a controller under its engines and starts another one, which
 // the engines and their namespaces are known to.
 func TestRestore(t *testing.T) {
-	withEngines(t, 2, Options{Reuse: true}, func(t *testing.T, c *cluster, p python, engines []*engineProcess) {
+	withEngines(t, 2, Options{Reuse: true}, func(t *testing.T, c *cluster, p interpreter, engines []*engineProcess) {
 		c.run(p, "rc[:].push({'a': 3}, block=True)")
 		c.end()
 		again := start(t, Options{Profile: profile.Profile{Dir: c.dir}, Restore: true})
@@ -145,7 +145,7 @@ assert rc.load_balanced_view().map_sync(lambda x: x, range(20)) == list(range(20
 // the heartbeat tells.
 func TestFrozenEngine(t *testing.T) {
 	o := Options{HeartbeatPeriod: 100 * time.Millisecond, MaxMisses: 5}
-	withEngines(t, 2, o, func(_ *testing.T, c *cluster, p python, _ []*engineProcess) {
+	withEngines(t, 2, o, func(_ *testing.T, c *cluster, p interpreter, _ []*engineProcess) {
 		c.run(p, `
 import signal
 pids = rc[:].apply_sync(os.getpid)
@@ -165,7 +165,7 @@ assert rc[1].apply_sync(os.getpid) == pids[1]
 
 // TestPure has no scheduler: tasks go to engines in turn.
 func TestPure(t *testing.T) {
-	withEngines(t, 2, Options{Scheme: relay.SchemePure}, func(_ *testing.T, c *cluster, p python, _ []*engineProcess) {
+	withEngines(t, 2, Options{Scheme: relay.SchemePure}, func(_ *testing.T, c *cluster, p interpreter, _ []*engineProcess) {
 		c.run(p, `
 lb = rc.load_balanced_view()
 assert lb.map_sync(lambda x: x**2, range(50)) == [x**2 for x in range(50)]

@@ -157,7 +157,7 @@ assert ar.get(10) == pids[:1]
 
 // TestPython runs the scripts with each Python.
 func TestPython(t *testing.T) {
-	withEngines(t, 2, Options{}, func(t *testing.T, c *cluster, p python, _ []*engineProcess) {
+	withEngines(t, 2, Options{}, func(t *testing.T, c *cluster, p interpreter, _ []*engineProcess) {
 		for _, s := range scripts {
 			t.Run(s.name, func(t *testing.T) {
 				t.Log(s.what)

@@ -17,6 +17,7 @@ import (
 	"github.com/ipcore/ipcore/core/sockets"
 	"github.com/ipcore/ipcore/core/sockets/curve"
 	"github.com/ipcore/ipcore/core/wire"
+	"github.com/ipcore/ipcore/internal/python"
 )
 
 // engine is one running engine.
@@ -88,11 +89,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	if len(o.command) == 0 {
-		python, err := worker.FindPython(o.Python, os.Getenv)
+		interpreter, err := python.Find(o.Python, os.Getenv)
 		if err != nil {
 			return err
 		}
-		o.command = worker.Command(python)
+		o.command = worker.Command(interpreter)
 	}
 	outer := ctx
 	ctx, end := context.WithCancelCause(ctx)

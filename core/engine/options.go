@@ -32,7 +32,7 @@ type Options struct {
 	UUID string // empty generates one
 
 	// Python is the interpreter for the user's code; empty searches for one (see
-	// worker.FindPython).
+	// python.Find).
 	Python string
 	// StartupScript (a file) and StartupCommand are run in this order after a
 	// worker has started and after each clear_request. Their errors are published

@@ -57,6 +57,10 @@ var rooms = []struct {
 		reason: "encryption knows the format of frames, not connections, so that it can be reviewed by itself",
 	},
 	{
+		folder: "internal", except: []string{"internal/archtest"}, forbidden: []string{"core", "sdk", "plugins", "cmd"}, testsToo: true,
+		reason: "small mechanisms depend on nothing, so that any package can use them",
+	},
+	{
 		folder: "core/profile", forbidden: []string{"core", "sdk"}, allowed: []string{"core/profile"},
 		reason: "folders are found before anything else runs",
 	},
@@ -65,7 +69,7 @@ var rooms = []struct {
 		reason: "a file's form depends on nothing",
 	},
 	{
-		folder: "core/controller", forbidden: []string{"core/client", "core/launch"},
+		folder: "core/controller", forbidden: []string{"core/client", "core/engine", "core/launch"},
 		reason: "a controller serves whoever speaks the protocol, and knows neither who started it nor the other end's insides",
 	},
 	{
@@ -73,7 +77,7 @@ var rooms = []struct {
 		reason: "what is reported to the hub is described without those who report it or record it",
 	},
 	{
-		folder: "core/controller/hub", forbidden: []string{"core/controller", "core/engine"},
+		folder: "core/controller/hub", forbidden: []string{"core/controller"},
 		allowed: []string{"core/controller/hub", "core/controller/db", "core/controller/monitor"},
 		reason:  "the hub records what relays and the scheduler report, and must not reach into them",
 	},
@@ -83,7 +87,7 @@ var rooms = []struct {
 		reason: "relays report to a monitor and do not know who records",
 	},
 	{
-		folder: "core/controller/scheduler", forbidden: []string{"core/controller", "core/sockets", "core/engine"},
+		folder: "core/controller/scheduler", forbidden: []string{"core/controller", "core/sockets"},
 		allowed: []string{"core/controller/scheduler", "core/controller/monitor"},
 		reason:  "the scheduler decides without sockets or records",
 	},
@@ -94,6 +98,10 @@ var rooms = []struct {
 	{
 		folder: "core/client", forbidden: []string{"core/controller", "core/engine", "core/launch"},
 		reason: "a client knows the wire, not the other end's insides",
+	},
+	{
+		folder: "core/launch/registry", forbidden: []string{"core"}, allowed: []string{"core/launch/registry"},
+		reason: "launchers are found without the programs that they start",
 	},
 	{
 		folder: "core/engine", forbidden: []string{"core/controller", "core/client", "core/launch"},

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/core/engine/worker"
+	"github.com/ipcore/ipcore/internal/python"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/process"
 )
@@ -33,16 +33,16 @@ func (s Search) entryPoint(ctx context.Context, name string) (found *Executable,
 	if bridge == "" || s.ProfileDir == "" {
 		return nil, "", nil
 	}
-	python, err := worker.FindPython(s.Python, s.getenv())
+	interpreter, err := python.Find(s.Python, s.getenv())
 	if err != nil {
 		return nil, fmt.Sprintf("no Python was asked for an entry point of that name: %v", err), nil
 	}
 	// One folder for each Python: two may have different launchers of one name.
-	sum := sha256.Sum256([]byte(python))
+	sum := sha256.Sum256([]byte(interpreter))
 	dir := filepath.Join(s.ProfileDir, "launchers", "python-"+hex.EncodeToString(sum[:4]))
-	out, err := askBridge(ctx, bridge, "entry-point", python, name, dir)
+	out, err := askBridge(ctx, bridge, "entry-point", interpreter, name, dir)
 	if errors.Is(err, errNoEntryPoint) {
-		return nil, fmt.Sprintf("%s has no entry point of that name", python), nil
+		return nil, fmt.Sprintf("%s has no entry point of that name", interpreter), nil
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("launcher %q: %w; --python or IPCORE_PYTHON names another Python", name, err)
@@ -50,7 +50,7 @@ func (s Search) entryPoint(ctx context.Context, name string) (found *Executable,
 	if found, err = findPath(strings.TrimSpace(out)); err != nil {
 		return nil, "", err
 	}
-	found.Place.Why = "entry point of " + python
+	found.Place.Why = "entry point of " + interpreter
 	return found, "", nil
 }
 
@@ -63,19 +63,19 @@ type EntryPoint struct {
 
 // EntryPoints lists the launchers that the user's Python has behind entry points,
 // less ipyparallel's own, whatever executables have the same names.
-func EntryPoints(ctx context.Context, s Search) (python string, all []EntryPoint, err error) {
-	if python, err = worker.FindPython(s.Python, s.getenv()); err != nil {
+func EntryPoints(ctx context.Context, s Search) (interpreter string, all []EntryPoint, err error) {
+	if interpreter, err = python.Find(s.Python, s.getenv()); err != nil {
 		return "", nil, err
 	}
 	bridge := s.bridge()
 	if bridge == "" {
 		return "", nil, fmt.Errorf("%s%s, which runs the launchers of Python packages, was not found beside the other launchers", Prefix, BridgeName)
 	}
-	out, err := askBridge(ctx, bridge, "entry-points", python)
+	out, err := askBridge(ctx, bridge, "entry-points", interpreter)
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &all)
 	}
-	return python, all, err
+	return interpreter, all, err
 }
 
 // askBridge runs the bridge for what is not serving.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/ipcore/ipcore/internal/nearest"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/buildinfo"
 	"github.com/ipcore/ipcore/sdk/process"
@@ -356,7 +357,7 @@ func (e *NotFoundError) Error() string {
 // Hint returns what to do next, in one or more lines.
 func (e *NotFoundError) Hint() string {
 	var lines []string
-	if near := Nearest(strings.ToLower(e.Name), e.Found); near != "" {
+	if near := nearest.Match(strings.ToLower(e.Name), e.Found); near != "" {
 		lines = append(lines, fmt.Sprintf("did you mean %s?", near))
 	}
 	if len(e.Found) == 0 {

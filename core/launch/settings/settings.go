@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/internal/nearest"
 	"github.com/ipcore/ipcore/internal/pyliteral"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -308,7 +309,7 @@ func unknownTrait(uses []*Selection, s Setting) error {
 		}
 	}
 	e := &SettingError{text: fmt.Sprintf("%s: there is no such option", s.Name())}
-	if near := registry.Nearest(s.Trait, names); near != "" {
+	if near := nearest.Match(s.Trait, names); near != "" {
 		e.hint = fmt.Sprintf("did you mean %s.%s?", s.Class, near)
 	} else {
 		e.hint = "options: " + strings.Join(names, ", ")
@@ -325,7 +326,7 @@ func unknownClass(uses []*Selection, s Setting) error {
 		used = append(used, fmt.Sprintf("%s for the %s", u.Executable.Name, u.Kind))
 	}
 	e := &SettingError{text: fmt.Sprintf("%s: no launcher of this cluster is reached by %s; they are %s", s.Name(), s.Class, strings.Join(used, ", "))}
-	if near := registry.Nearest(s.Class, names); near != "" {
+	if near := nearest.Match(s.Class, names); near != "" {
 		e.hint = fmt.Sprintf("did you mean --%s.%s?", near, s.Trait)
 	}
 	return e

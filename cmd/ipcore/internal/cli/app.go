@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/traits"
-	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/internal/nearest"
 )
 
 // NoEffect is the usage text of options that IPython Parallel's programs have and
@@ -209,7 +209,7 @@ func (a *App) find(name string) *Command {
 func (a *App) unknownCommand(name string) error {
 	names := a.names()
 	hint := "commands: " + strings.Join(names, ", ")
-	if near := registry.Nearest(name, names); near != "" {
+	if near := nearest.Match(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return UsageError(fmt.Sprintf("unknown command %q", name), hint)

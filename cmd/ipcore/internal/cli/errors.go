@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ipcore/ipcore/core/launch/cluster"
-	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/internal/nearest"
 )
 
 // Exit codes. 10 and 11 are those of IPython Parallel's ipcluster, 124 is that of timeout(1).
@@ -132,7 +132,7 @@ func flagError(c *cobra.Command, err error) error {
 		}
 		var names []string
 		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := registry.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+		if near := nearest.Match(unknown.GetSpecifiedName(), names); near != "" {
 			u.hint = fmt.Sprintf("did you mean --%s?", near)
 		}
 	}

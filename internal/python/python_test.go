@@ -1,6 +1,6 @@
 //go:build unix
 
-package worker
+package python
 
 import (
 	"os"
@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestFindPython(t *testing.T) {
+func TestFind(t *testing.T) {
 	dir := t.TempDir()
 	program := func(path ...string) string {
 		t.Helper()
@@ -31,7 +31,7 @@ func TestFindPython(t *testing.T) {
 	getenv := func(name string) string { return env[name] }
 	name := explicit
 	for _, want := range []string{explicit, variable, venv, conda, path} {
-		if got, err := FindPython(name, getenv); err != nil || got != want {
+		if got, err := Find(name, getenv); err != nil || got != want {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}
 		switch want {
@@ -54,22 +54,8 @@ func TestFindPython(t *testing.T) {
 		name = ""
 		clear(env)
 		set()
-		if _, err := FindPython(name, getenv); err == nil || !strings.Contains(err.Error(), where) {
+		if _, err := Find(name, getenv); err == nil || !strings.Contains(err.Error(), where) {
 			t.Errorf("%s: %v", where, err)
 		}
-	}
-}
-
-func TestSourceIsEmbedded(t *testing.T) {
-	parts := Source()
-	names := make(map[string]bool)
-	for i := 0; i < len(parts); i += 2 {
-		names[string(parts[i])] = true
-	}
-	if !names["worker"] || names["loader"] {
-		t.Errorf("modules: %v", names)
-	}
-	if c := Command("python3"); len(c) != 3 || c[0] != "python3" || c[1] != "-c" || !strings.Contains(c[2], "ipcore_worker") {
-		t.Errorf("command: %q", c)
 	}
 }

@@ -1,9 +1,10 @@
-package registry
+// Package nearest finds the name that a misspelled name was meant to be.
+package nearest
 
 import "strings"
 
-// Nearest answers the candidate that name is most likely a slip of, or "".
-func Nearest(name string, candidates []string) string {
+// Match returns the candidate that name is most likely a misspelling of, or "".
+func Match(name string, candidates []string) string {
 	best, bestDistance := "", max(2, len(name)/3)+1
 	for _, c := range candidates {
 		d := distance(name, c)
@@ -20,8 +21,8 @@ func Nearest(name string, candidates []string) string {
 	return best
 }
 
-// distance is the number of single-letter edits (insert, delete, replace, swap
-// of neighbours) that turn a into b.
+// distance returns the number of single-letter edits (insert, delete, replace, swap
+// of neighbors) that turn a into b.
 func distance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

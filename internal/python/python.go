@@ -1,4 +1,5 @@
-package worker
+// Package python finds the Python interpreter that runs the user's code.
+package python
 
 import (
 	"fmt"
@@ -7,10 +8,11 @@ import (
 	"runtime"
 )
 
-// FindPython answers the Python that runs the user's code. The first that is
+// Find returns the path of the Python that runs the user's code. The first that is
 // set wins: explicit, IPCORE_PYTHON, the active environment (VIRTUAL_ENV, then
-// CONDA_PREFIX), python3 on PATH. getenv reads the environment.
-func FindPython(explicit string, getenv func(string) string) (string, error) {
+// CONDA_PREFIX), python3 on PATH. getenv reads the environment. The error says
+// where the name came from.
+func Find(explicit string, getenv func(string) string) (string, error) {
 	for _, c := range []struct{ from, name string }{{"--python", explicit}, {"IPCORE_PYTHON", getenv("IPCORE_PYTHON")}} {
 		if c.name == "" {
 			continue
