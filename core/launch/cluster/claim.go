@@ -15,7 +15,7 @@ import (
 
 // lockLimit is how long a process waits for another that examines the same
 // cluster file. Taking up launchers' states can take seconds on a slow system.
-const lockLimit = 30 * time.Second
+const lockTimeout = 30 * time.Second
 
 // claim makes this process the supervisor of the cluster. Engines that join a
 // controller get the first id that is free.
@@ -23,8 +23,8 @@ func (c *Cluster) claim(ctx context.Context) error {
 	if c.opts.Join == nil || c.opts.ID != "" {
 		return c.claimFile(ctx)
 	}
-	for c.turn = 1; ; c.turn++ {
-		c.opts.ID = joinedID(*c.opts.Join, c.turn)
+	for c.joinIndex = 1; ; c.joinIndex++ {
+		c.opts.ID = joinedID(*c.opts.Join, c.joinIndex)
 		c.file = clusterfile.Path(c.opts.Profile.SecurityDir(), c.opts.ID)
 		err := c.claimFile(ctx)
 		if _, taken := errors.AsType[*RunningError](err); !taken {
@@ -41,7 +41,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("find this process's start time: %w", err)
 	}
-	limited, cancel := context.WithTimeout(ctx, lockLimit)
+	limited, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
 	held, err := clusterfile.Lock(limited, c.file)
 	if err != nil {
@@ -49,7 +49,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, held.Remove()) }()
 
-	if err := c.clear(ctx); err != nil {
+	if err := c.removeEnded(ctx); err != nil {
 		return err
 	}
 	// There is no cluster, and who begins one waits for the lock.
@@ -79,7 +79,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 
 // clear removes the cluster file of a cluster that has ended, with what it left
 // behind. RunningError: it has not.
-func (c *Cluster) clear(ctx context.Context) error {
+func (c *Cluster) removeEnded(ctx context.Context) error {
 	old, err := clusterfile.ReadRecord(c.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 // limit bounds every wait of a test.
-const limit = 20 * time.Second
+const testTimeout = 20 * time.Second
 
 // fakeController writes both connection files and stays.
 const fakeController = `cd "$IPP_PROFILE_DIR/security"
@@ -57,7 +57,7 @@ func shell(script string) []string { return []string{"/bin/sh", "-c", script} }
 func testOptions(t *testing.T) Options {
 	t.Helper()
 	return Options{
-		Profile: profile.Profile{Dir: t.TempDir()}, ID: "t", N: 2, Timeout: limit,
+		Profile: profile.Profile{Dir: t.TempDir()}, ID: "t", N: 2, Timeout: testTimeout,
 		ControllerCommand: shell(fakeController), EngineCommand: shell("exec sleep 1000"),
 		Log:      hclog.New(&hclog.LoggerOptions{Output: testWriter{t}, Level: hclog.Info}),
 		register: func(_ context.Context, _ string, n int, have func(int)) error { have(n); return nil },
@@ -72,19 +72,19 @@ func (w testWriter) Write(b []byte) (int, error) {
 }
 
 // started answers a cluster that runs, and stops it at the end of the test.
-func started(t *testing.T, o Options) *Cluster {
+func startCluster(t *testing.T, o Options) *Cluster {
 	t.Helper()
 	c, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	if err := c.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		r, err := clusterfile.ReadRecord(c.file)
 		switch {
@@ -108,7 +108,7 @@ func started(t *testing.T, o Options) *Cluster {
 // there.
 func nothingLeft(t *testing.T, p profile.Profile) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(testTimeout)
 	for left := processesOf(t, p.Dir); len(left) > 0; left = processesOf(t, p.Dir) {
 		if time.Now().After(deadline) {
 			t.Fatalf("processes left: %q", left)
@@ -149,10 +149,10 @@ func processesOf(t *testing.T, dir string) []string {
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(testTimeout)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", limit, what)
+			t.Fatalf("not within %v: %s", testTimeout, what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -14,8 +14,8 @@ import (
 // host is one plugin executable and the process that serves it at the moment.
 // Units of the same executable share it.
 type pluginProcess struct {
-	found *registry.Executable
-	log   hclog.Logger
+	executable *registry.Executable
+	log        hclog.Logger
 
 	mu     sync.Mutex
 	plugin *plugin.Plugin // nil before the first use and after close
@@ -24,7 +24,7 @@ type pluginProcess struct {
 
 // process answers the plugin process. It starts one when there is none, or when
 // the last one has ended.
-func (h *pluginProcess) process(ctx context.Context) (*plugin.Plugin, error) {
+func (h *pluginProcess) running(ctx context.Context) (*plugin.Plugin, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.plugin != nil {
@@ -39,7 +39,7 @@ func (h *pluginProcess) process(ctx context.Context) (*plugin.Plugin, error) {
 	if h.closed {
 		return nil, context.Canceled
 	}
-	p, err := plugin.Open(ctx, h.found, plugin.OpenOptions{Log: h.log})
+	p, err := plugin.Open(ctx, h.executable, plugin.OpenOptions{Log: h.log})
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func supervisorRuns(s *process.State) bool {
 }
 
 // elsewhere tells whether the supervisor is on another machine.
-func elsewhere(s *process.State) bool {
+func onOtherMachine(s *process.State) bool {
 	_, err := process.Attach(*s)
 	return errors.Is(err, sdk.ErrUnknownStatus)
 }
