@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/sdk/process"
 )
@@ -56,7 +55,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	if err := atomicfile.Clean(c.file); err != nil {
 		return err
 	}
-	r := newRecord(&c.opts, c.tag, me)
+	r := newRecord(&c.opts, c.tag, me, c.keepFiles)
 	if c.opts.Join == nil {
 		r.Extension.Starting = []string{controllerID}
 	}
@@ -118,7 +117,7 @@ func (c *Cluster) runningError() error {
 }
 
 // newRecord returns the record of a cluster of which nothing is running yet.
-func newRecord(o *Options, tag string, self process.State) *clusterfile.Record {
+func newRecord(o *Options, tag string, self process.State, keepFiles bool) *clusterfile.Record {
 	return clusterfile.New(
 		clusterfile.Settings{
 			ClusterID:      o.ID,
@@ -132,6 +131,6 @@ func newRecord(o *Options, tag string, self process.State) *clusterfile.Record {
 			Created:    time.Now().UTC().Format(time.RFC3339),
 			Tag:        tag,
 			Joins:      o.Join,
-			Keep:       o.keepsFiles(),
+			Keep:       keepFiles,
 		})
 }

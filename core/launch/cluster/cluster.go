@@ -10,14 +10,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/controller/arguments"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/internal/filelock"
 	"github.com/ipcore/ipcore/sdk"
@@ -54,12 +53,15 @@ type Cluster struct {
 	controller *workload
 	engines    []*workload
 
-	// What settings make of the launchers; set by find, before anything starts.
+	// The launchers with their options, and whether the controller keeps its connection
+	// files when it ends. findLaunchers sets them before anything starts.
 	controllerSelection, engineSelection *settings.Selection
+	keepFiles                            bool
 
 	watchers       sync.WaitGroup // of lost engine connections
 	joinedIdentity string         // the identity of the controller that engines joined
 	enginesBefore  int            // engines that it had before
+	unreachable    bool           // there is no client's connection file for it
 	joinIndex      int            // of "engines-<turn>", for engines that joined
 
 	adoptErr error    // what Adopt could not take up; set before Stop
@@ -135,7 +137,7 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.opts.lost != nil {
+	if !c.unreachable {
 		c.watchers.Go(c.watchLosses)
 	}
 	return c.awaitEngines(ctx, set)
@@ -171,8 +173,15 @@ func (c *Cluster) findLaunchers(ctx context.Context) error {
 		return err
 	}
 	warnings = append(more, warnings...)
-	for _, waiting := range warnings {
-		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: " + waiting})
+	for _, text := range warnings {
+		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: " + text})
+	}
+	if c.opts.Join == nil {
+		command, err := c.controllerCommand()
+		if err != nil {
+			return err
+		}
+		c.keepFiles = arguments.KeepFiles(command)
 	}
 	return nil
 }
@@ -200,7 +209,7 @@ func (c *Cluster) startController(ctx context.Context, h *pluginProcess) error {
 	c.mu.Unlock()
 	client, engine := connfile.Names(c.opts.hubID())
 	written := newFileSet(c.opts.Profile.SecurityDir(), client, engine)
-	if c.opts.keepsFiles() {
+	if c.keepFiles {
 		written.acceptOld() // the controller may find nothing to change in them
 	}
 	if err := w.start(ctx, c.watching, r); err != nil {
@@ -275,14 +284,21 @@ func (c *Cluster) fetchFiles(ctx context.Context, w *workload, written fileSet) 
 	return atomicfile.Write(c.clientFile(), info.Client, 0o600)
 }
 
+// controllerCommand returns the whole command of the controller.
+func (c *Cluster) controllerCommand() ([]string, error) {
+	remote := c.controllerSelection.Executable.Info.Remote || c.engineSelection.Executable.Info.Remote
+	return c.opts.controllerCommand(c.controllerSelection, remote)
+}
+
 // controllerRequest is the request for the controller.
 func (c *Cluster) controllerRequest() (sdk.StartRequest, error) {
-	remote := c.controllerSelection.Executable.Info.Remote || c.engineSelection.Executable.Info.Remote
-	command, err := c.opts.controllerCommand(c.controllerSelection, remote)
+	command, err := c.controllerCommand()
 	if err != nil {
 		return sdk.StartRequest{}, err
 	}
-	return c.request(c.controllerSelection, controllerID, command)
+	r, err := c.request(c.controllerSelection, controllerID, command)
+	r.KeepConnectionFiles = c.keepFiles || arguments.KeepFiles(ownWords(c.controllerSelection, "controller_args"))
+	return r, err
 }
 
 // engineRequest is the request for an engine set, without the key.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk/process"
 )
@@ -75,12 +74,12 @@ func TestFailedStarts(t *testing.T) {
 		want   []string
 	}{
 		"controller": {func(o *Options) { o.ControllerCommand = fail }, []string{"the controller ended before it was ready", "exit code 3", "boom"}},
-		"engines":    {func(o *Options) { o.EngineCommand, o.register = fail, never }, []string{"all 2 engines ended", "exit code 3", "boom"}},
+		"engines":    {func(o *Options) { o.EngineCommand, o.view = fail, fakeView{wait: never} }, []string{"all 2 engines ended", "exit code 3", "boom"}},
 		"no controller file": {func(o *Options) {
 			o.ControllerCommand, o.Timeout = shell("exec sleep 1000"), 200*time.Millisecond
 		}, []string{"no connection files within 200ms"}},
 		"never registered": {func(o *Options) {
-			o.EngineCommand, o.register, o.Timeout = shell("echo waiting; exec sleep 1000"), never, 500*time.Millisecond
+			o.EngineCommand, o.view, o.Timeout = shell("echo waiting; exec sleep 1000"), fakeView{wait: never}, 500*time.Millisecond
 		}, []string{"none of 2 engines has registered within 500ms", "waiting"}},
 		"no such program":  {func(o *Options) { o.EngineCommand = []string{"/nonexistent/engine"} }, []string{"start the engines", "/nonexistent/engine"}},
 		"no such launcher": {func(o *Options) { o.Engines = "nonesuch" }, []string{"launcher of the engine", "nonesuch", "local"}},
@@ -110,11 +109,11 @@ func TestFewer(t *testing.T) {
 	o := testOptions(t)
 	// One of the two engines ends at once.
 	o.EngineCommand = shell(`mkdir "$IPP_PROFILE_DIR/first" 2>/dev/null && { echo unlucky; exit 4; }; exec sleep 1000`)
-	o.register = func(ctx context.Context, _ string, _ int, have func(int)) error {
+	o.view = fakeView{wait: func(ctx context.Context, _ string, _ int, have func(int)) error {
 		have(1)
 		<-ctx.Done()
 		return ctx.Err()
-	}
+	}}
 	var notes []string
 	o.Progress = func(p Progress) {
 		if p.Stage == StageNote {

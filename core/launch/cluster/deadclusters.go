@@ -11,14 +11,12 @@ import (
 	"os"
 	"slices"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
-	"github.com/ipcore/ipcore/core/launch/plugin"
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+	"github.com/ipcore/ipcore/core/launch/plugin"
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// filePoll is the interval at which awaitFiles looks by itself: file systems
-// of other machines send no notices.
+// fileInterval is how often wait looks for the files even without a notification:
+// network file systems send none for changes by other machines.
 const fileInterval = 50 * time.Millisecond
 
-// files are named files of a folder as they were at some time.
+// fileSet is a set of named files in a folder, as they were at some time.
 type fileSet struct {
 	dir    string
-	before map[string]os.FileInfo // nil for one that was not there
+	before map[string]os.FileInfo // nil for a file that did not exist
 }
 
-// filesOf takes down the files as they are now.
+// newFileSet returns the files as they are now.
 func newFileSet(dir string, names ...string) fileSet {
 	f := fileSet{dir: dir, before: make(map[string]os.FileInfo, len(names))}
 	for _, name := range names {
@@ -30,15 +30,15 @@ func newFileSet(dir string, names ...string) fileSet {
 	return f
 }
 
-// forget lets files count that were there before.
+// acceptOld makes wait accept files that existed before, unchanged.
 func (f fileSet) acceptOld() {
 	for name := range f.before {
 		f.before[name] = nil
 	}
 }
 
-// await returns when all files are there, and none is the one that was there
-// before. They are written whole (renamed into place), so being there is enough.
+// wait returns when all files exist and each is another file than before. They are
+// renamed into place when complete, so it is enough that they exist.
 func (f fileSet) wait(ctx context.Context) error {
 	notices, stop := watchDir(f.dir)
 	defer stop()

@@ -12,12 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/ipcore/ipcore/core/client"
 	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/profile"
 )
 
@@ -37,22 +33,6 @@ func joinedID(joined string, i int) string {
 	return joined + "-" + id
 }
 
-// census answers how many engines have registered with the controller of a
-// connection file.
-type census func(ctx context.Context, clientFile string) (int, error)
-
-// countByClient asks the controller as any client does.
-func countByClient(log hclog.Logger) census {
-	return func(ctx context.Context, clientFile string) (int, error) {
-		c, err := client.Connect(ctx, client.Options{File: clientFile, Log: log})
-		if err != nil {
-			return 0, err
-		}
-		defer c.Close()
-		return len(c.IDs()), nil
-	}
-}
-
 // meet looks for the controller that engines are to join and counts the engines
 // that it has already. Where only the engines' connection file is, as on a machine
 // that it was sent to, nobody can ask the controller, and nobody waits.
@@ -67,15 +47,12 @@ func (c *Cluster) findController(ctx context.Context) error {
 			"): engines on other machines can't reach it without a tunnel, unless it is started to listen on all addresses"})
 	}
 	if _, err := os.Stat(c.clientFile()); errors.Is(err, fs.ErrNotExist) {
-		c.opts.Wait, c.opts.lost = WaitNone, nil
-		return nil
-	}
-	if c.opts.count == nil {
+		c.opts.Wait, c.unreachable = WaitNone, true
 		return nil
 	}
 	limited, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	if c.enginesBefore, err = c.opts.count(limited, c.clientFile()); err != nil {
+	if c.enginesBefore, err = c.opts.view.CountEngines(limited, c.clientFile()); err != nil {
 		return &NoControllerError{ID: c.opts.hubID(), File: c.clientFile(), Err: err}
 	}
 	return nil

@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 )
 
 // joining answers the options of engines that join the cluster of others.
@@ -42,8 +41,8 @@ func TestJoin(t *testing.T) {
 	first := startCluster(t, o)
 	j := joinOptions(o, 3)
 	j.EngineCommand = shell(`echo "$IPP_CLUSTER_ID" >"$IPP_PROFILE_DIR/told"; exec sleep 1000`)
-	j.count = func(context.Context, string) (int, error) { return 2, nil }
-	j.register = func(_ context.Context, file string, n int, have func(int)) error {
+	count := func(context.Context, string) (int, error) { return 2, nil }
+	wait := func(_ context.Context, file string, n int, have func(int)) error {
 		if n != 5 || filepath.Base(file) != "ipcontroller-t-client.json" {
 			t.Errorf("waits for %d engines of %s, want the 2 that were there and 3 of ipcontroller-t-client.json", n, file)
 		}
@@ -51,6 +50,7 @@ func TestJoin(t *testing.T) {
 		have(5)
 		return nil
 	}
+	j.view = fakeView{wait: wait, count: count}
 	var last Progress
 	j.Progress = func(p Progress) { last = p }
 	one, two := startCluster(t, j), startCluster(t, j)
@@ -153,7 +153,7 @@ func TestJoinNobody(t *testing.T) {
 	}
 	startCluster(t, o)
 	j := joinOptions(o, 1)
-	j.count = func(context.Context, string) (int, error) { return 0, errors.New("connection refused") }
+	j.view = fakeView{count: func(context.Context, string) (int, error) { return 0, errors.New("connection refused") }}
 	if err := join(j); !errors.As(err, &alone) || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("of a controller that does not answer: %v", err)
 	}
@@ -177,9 +177,11 @@ func TestJoinByEngineFile(t *testing.T) {
 	}
 	write("a")
 	j := joinOptions(o, 1)
-	j.count = func(context.Context, string) (int, error) { t.Error("asked"); return 0, nil }
-	j.register = func(context.Context, string, int, func(int)) error { t.Error("waits"); return nil }
-	j.lost = func(context.Context, string, func()) error { t.Error("watches"); return nil }
+	j.view = fakeView{
+		count: func(context.Context, string) (int, error) { t.Error("asked"); return 0, nil },
+		wait:  func(context.Context, string, int, func(int)) error { t.Error("waits"); return nil },
+		watch: func(context.Context, string, func()) error { t.Error("watches"); return nil },
+	}
 	c := startCluster(t, j)
 	supervised := make(chan error, 1)
 	ctx := testContext(t)

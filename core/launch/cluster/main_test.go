@@ -11,10 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/profile"
 )
 
@@ -59,9 +58,42 @@ func testOptions(t *testing.T) Options {
 	return Options{
 		Profile: profile.Profile{Dir: t.TempDir()}, ID: "t", N: 2, Timeout: testTimeout,
 		ControllerCommand: shell(fakeController), EngineCommand: shell("exec sleep 1000"),
-		Log:      hclog.New(&hclog.LoggerOptions{Output: testWriter{t}, Level: hclog.Info}),
-		register: func(_ context.Context, _ string, n int, have func(int)) error { have(n); return nil },
+		Log:  hclog.New(&hclog.LoggerOptions{Output: testWriter{t}, Level: hclog.Info}),
+		view: fakeView{},
 	}
+}
+
+// fakeView is a controllerView in which all engines register at once and none is lost,
+// unless a function is set.
+type fakeView struct {
+	wait  waitFunc
+	count func(ctx context.Context, clientFile string) (int, error)
+	watch func(ctx context.Context, clientFile string, lost func()) error
+}
+
+type waitFunc func(ctx context.Context, clientFile string, n int, have func(int)) error
+
+func (v fakeView) WaitEngines(ctx context.Context, clientFile string, n int, have func(int)) error {
+	if v.wait != nil {
+		return v.wait(ctx, clientFile, n, have)
+	}
+	have(n)
+	return nil
+}
+
+func (v fakeView) CountEngines(ctx context.Context, clientFile string) (int, error) {
+	if v.count != nil {
+		return v.count(ctx, clientFile)
+	}
+	return 0, nil
+}
+
+func (v fakeView) WatchEngines(ctx context.Context, clientFile string, lost func()) error {
+	if v.watch != nil {
+		return v.watch(ctx, clientFile, lost)
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 type testWriter struct{ t *testing.T }

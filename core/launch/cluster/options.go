@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/controller/arguments"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -55,10 +55,8 @@ type Options struct {
 	// Progress is told how Start goes on, from one goroutine at a time.
 	Progress func(Progress)
 
-	register       registration  // nil: through a client of our own
-	count          census        // the same
-	lost           lossWatch     // the same
-	statusInterval time.Duration // between two questions for a unit's status; 0 means statusEvery
+	view           controllerView // of the controller's engines; nil means clientView
+	statusInterval time.Duration  // between two status requests for a workload; 0 means the constant statusInterval
 }
 
 // WaitNone is the Wait of a Start that waits for no engine.
@@ -127,10 +125,8 @@ func (o *Options) resolve() error {
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
-	if o.register == nil {
-		o.register = registerByClient(o.Log.Named("client"))
-		o.count = countByClient(o.Log.Named("client"))
-		o.lost = lossesByClient(o.Log.Named("client"))
+	if o.view == nil {
+		o.view = clientView{o.Log.Named("client")}
 	}
 	if o.statusInterval == 0 {
 		o.statusInterval = statusInterval
@@ -173,22 +169,10 @@ func (o *Options) controllerCommand(selection *settings.Selection, reachable boo
 	case !reachable:
 	case own:
 		command = append(command, "--reachable") // unless a configuration file says where to listen
-	case len(place) > 0 && !listens(args):
+	case len(place) > 0 && !arguments.SetAddress(args):
 		command = append(command, "--ip=*")
 	}
 	return append(command, args...), nil
-}
-
-// listens tells whether arguments of a controller say where it listens.
-func listens(args []string) bool {
-	for i, arg := range args {
-		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-		switch name {
-		case "ip", "client-ip", "engine-ip", "IPController.ip", "HubFactory.ip", "IPController.engine_ip", "IPController.client_ip":
-			return strings.HasPrefix(args[i], "-")
-		}
-	}
-	return false
 }
 
 // engineCommand answers the whole command of one engine.
@@ -232,6 +216,17 @@ func commonWords(selection *settings.Selection, name string) ([]string, error) {
 	return words, nil
 }
 
+// ownWords returns the value of the launcher's own option of a name, if it is a list of
+// words. A launcher that has a common option itself adds its words to the command.
+func ownWords(selection *settings.Selection, name string) []string {
+	var own map[string]json.RawMessage
+	var words []string
+	if json.Unmarshal(selection.Options, &own) != nil || json.Unmarshal(own[name], &words) != nil {
+		return nil
+	}
+	return words
+}
+
 // placeArgs answers the arguments that name profile and cluster. Python's
 // programs before 8.0 read no environment variables, so every command that is
 // theirs or ours gets them; of a stranger's command nothing is known, and it
@@ -253,19 +248,6 @@ func (o *Options) locationArgs(command []string) []string {
 		return nil
 	}
 	return []string{"--profile-dir=" + o.Profile.Dir, "--cluster-id=" + o.hubID()}
-}
-
-// keepsFiles tells whether the controller leaves its connection files behind,
-// to take them up again at its next start.
-func (o *Options) keepsFiles() bool {
-	for _, arg := range append(slices.Clone(o.ControllerCommand), o.ControllerArgs...) {
-		name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-		switch name {
-		case "reuse", "restore", "IPController.reuse_files", "IPController.restore_engines":
-			return !strings.EqualFold(value, "false")
-		}
-	}
-	return false
 }
 
 // environment answers what every process of the cluster finds in its

@@ -13,10 +13,8 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -52,6 +50,7 @@ func seenRequest(t *testing.T, dir string, k sdk.Kind) (r struct {
 	Tag, Client, Engine string
 	Profile, Cluster    string
 	N                   *int
+	Keep                bool
 	Command             []string
 	Env                 map[string]string
 }) {
@@ -108,6 +107,37 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// The launcher of a controller learns from the request whether the connection files are
+// kept, wherever the controller's arguments come from, and Stop leaves such files alone.
+func TestKeepConnectionFiles(t *testing.T) {
+	for name, test := range map[string]struct {
+		args    []string
+		setting string
+		keep    bool
+	}{
+		"none":           {nil, "[]", false},
+		"an argument":    {[]string{"--reuse"}, "[]", true},
+		"a setting":      {nil, `["--restore"]`, true},
+		"another option": {[]string{"--ping=100"}, `["--reuse=False"]`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, dir := queueOptions(t)
+			o.Controller, o.ControllerArgs = "queue", test.args
+			o.Settings = []settings.Setting{{Class: "queue", Trait: "controller_args", Value: json.RawMessage(test.setting), Source: "f"}}
+			c := startCluster(t, o)
+			if r := seenRequest(t, dir, sdk.Controller); r.Keep != test.keep {
+				t.Errorf("the request says keep: %t, want %t", r.Keep, test.keep)
+			}
+			if err := c.Stop(testContext(t)); err != nil {
+				t.Error(err)
+			}
+			if hasConnectionFiles(o) != test.keep {
+				t.Errorf("connection files after Stop: %t, want %t", hasConnectionFiles(o), test.keep)
+			}
+		})
+	}
+}
+
 // A setting that makes no sense ends the start before anything runs.
 func TestBadSetting(t *testing.T) {
 	o, _ := queueOptions(t)
@@ -133,7 +163,7 @@ func TestBadSetting(t *testing.T) {
 }
 
 // waiters registers as many engines as have a slot.
-func registerSlots(slots int) registration {
+func registerSlots(slots int) waitFunc {
 	return func(ctx context.Context, _ string, n int, have func(int)) error {
 		have(min(n, slots))
 		if n <= slots {
@@ -147,7 +177,7 @@ func registerSlots(slots int) registration {
 // Of 50 engines 2 run: start tells so and why, and goes on.
 func TestFewSlots(t *testing.T) {
 	o, _ := queueOptions(t)
-	o.N, o.Timeout, o.register = 50, 3*time.Second, registerSlots(2)
+	o.N, o.Timeout, o.view = 50, 3*time.Second, fakeView{wait: registerSlots(2)}
 	o.Settings = []settings.Setting{{Class: "queue", Trait: "slots", Words: []string{"2"}}}
 	var mu sync.Mutex
 	var progress []Progress
@@ -182,7 +212,7 @@ func TestWait(t *testing.T) {
 	for name, c := range map[string]struct{ wait, slots, have int }{"some": {3, 3, 3}, "none": {WaitNone, 0, 0}, "all, of which none has a slot": {0, 0, 0}} {
 		t.Run(name, func(t *testing.T) {
 			o, _ := queueOptions(t)
-			o.N, o.Wait, o.Timeout, o.register = 5, c.wait, 3*time.Second, registerSlots(c.slots)
+			o.N, o.Wait, o.Timeout, o.view = 5, c.wait, 3*time.Second, fakeView{wait: registerSlots(c.slots)}
 			o.Settings = []settings.Setting{{Class: "queue", Trait: "slots", Value: json.RawMessage(`1`), Source: "f"}}
 			if c.slots == 0 {
 				o.Settings[0].Value = json.RawMessage(`0`)
@@ -209,7 +239,7 @@ func TestCancelledOutside(t *testing.T) {
 	o, dir := queueOptions(t)
 	o.statusInterval = time.Hour
 	losses := make(chan struct{})
-	o.lost = func(ctx context.Context, _ string, lost func()) error {
+	o.view = fakeView{watch: func(ctx context.Context, _ string, lost func()) error {
 		select {
 		case <-losses:
 			lost()
@@ -217,7 +247,7 @@ func TestCancelledOutside(t *testing.T) {
 		}
 		<-ctx.Done()
 		return ctx.Err()
-	}
+	}}
 	c := startCluster(t, o)
 	set := c.engines[0]
 	eventually(t, "the first status", func() bool { return set.lastStatus() != nil })

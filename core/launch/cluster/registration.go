@@ -5,28 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/ipcore/ipcore/core/client"
 )
-
-// registration waits until n engines have registered with the controller of a
-// connection file, telling have how many it is so far. It ends with ctx's error
-// at the latest.
-type registration func(ctx context.Context, clientFile string, n int, have func(int)) error
-
-// registerByClient asks the controller as any client does.
-func registerByClient(log hclog.Logger) registration {
-	return func(ctx context.Context, clientFile string, n int, have func(int)) error {
-		c, err := client.Connect(ctx, client.Options{File: clientFile, Log: log})
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		return c.WaitForEngines(ctx, n, have)
-	}
-}
 
 // controllerEnded is closed when the cluster's own controller has ended.
 func (c *Cluster) controllerEnded() <-chan struct{} {
@@ -36,35 +15,12 @@ func (c *Cluster) controllerEnded() <-chan struct{} {
 	return c.controller.ended
 }
 
-// lossWatch follows the engines that are registered with the controller of a
-// connection file and calls lost when there are fewer than before. It ends with
-// ctx, or the controller.
-type lossWatch func(ctx context.Context, clientFile string, lost func()) error
-
-// lossesByClient is told by the controller as any client is.
-func lossesByClient(log hclog.Logger) lossWatch {
-	return func(ctx context.Context, clientFile string, lost func()) error {
-		c, err := client.Connect(ctx, client.Options{File: clientFile, Log: log})
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		before := 0
-		return c.WatchEngines(ctx, func(have int) {
-			if have < before {
-				lost()
-			}
-			before = have
-		})
-	}
-}
-
 // watchLosses has the launchers asked at once when engines are lost, so that
 // their causes are known.
 func (c *Cluster) watchLosses() {
 	ended := c.controllerEnded()
 	for c.watching.Err() == nil {
-		err := c.opts.lost(c.watching, c.clientFile(), func() {
+		err := c.opts.view.WatchEngines(c.watching, c.clientFile(), func() {
 			c.log.Debug("engines were lost; asking the launchers why")
 			for _, w := range c.workloads() {
 				w.requestStatus()
@@ -97,7 +53,7 @@ func (c *Cluster) awaitEngines(ctx context.Context, w *workload) error {
 	have := make(chan int, 1)
 	done := make(chan error, 1)
 	go func() {
-		done <- c.opts.register(waiting, c.clientFile(), c.enginesBefore+want, func(n int) {
+		done <- c.opts.view.WaitEngines(waiting, c.clientFile(), c.enginesBefore+want, func(n int) {
 			select {
 			case <-have: // the one before was not taken yet
 			default:

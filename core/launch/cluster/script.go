@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/ipcore/ipcore/sdk"
 )
 
@@ -15,11 +14,11 @@ type Script struct {
 	Kind     sdk.Kind `json:"kind"`
 	Command  string   `json:"command"`          // lines for a shell
 	Text     string   `json:"text,omitempty"`   // the file, byte for byte
-	Answer   string   `json:"answer,omitempty"` // with check: what the system said
+	Answer   string   `json:"answer,omitempty"` // with check: the system's reply
 }
 
-// Scripts answers what Start would submit for the kinds, and changes nothing.
-// With check the systems are asked whether they would accept it.
+// Scripts returns what Start would submit for the kinds, and changes nothing. With check,
+// the systems are asked whether they would accept it.
 func (c *Cluster) Scripts(ctx context.Context, check bool, kinds ...sdk.Kind) ([]Script, error) {
 	if err := c.findLaunchers(ctx); err != nil {
 		return nil, err

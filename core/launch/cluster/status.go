@@ -7,24 +7,23 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/ipcore/ipcore/sdk"
 )
 
 const (
-	// statusEvery is how often a launcher is asked for the status of a unit of which
-	// something waits; statusCalm times as long when all runs.
+	// statusInterval is the default time between two status requests for a workload.
+	// While nothing is expected to change it is steadyFactor times as long.
 	statusInterval = 5 * time.Second
 	steadyFactor   = 3
-	// statusSoon is how long after an engine was lost a launcher is asked again, of
-	// which the system may not have noticed at once; soonTimes is how often.
+	// After the controller has lost an engine, the launcher is asked at once and
+	// lossPolls more times, lossInterval apart: its system may not notice at once.
 	lossInterval = 1500 * time.Millisecond
 	lossPolls    = 2
-	// statusLimit bounds one question.
+	// statusTimeout bounds one status request.
 	statusTimeout = 30 * time.Second
 )
 
-// ask has the unit's status asked for at once.
+// requestStatus makes poll ask for the workload's status at once.
 func (w *workload) requestStatus() {
 	select {
 	case w.statusWanted <- struct{}{}:
@@ -32,7 +31,7 @@ func (w *workload) requestStatus() {
 	}
 }
 
-// poll asks the launcher for the unit's status until the unit or ctx has ended.
+// poll asks the launcher for the workload's status until the workload or ctx has ended.
 func (w *workload) poll(ctx context.Context) {
 	if !w.process.executable.Info.Has(sdk.CapabilityStatus) {
 		return
@@ -53,9 +52,9 @@ func (w *workload) poll(ctx context.Context) {
 		err := w.takeStatus(ctx)
 		switch {
 		case errors.Is(err, sdk.ErrUnsupported), errors.Is(err, sdk.ErrNotRunning):
-			return // the end, if it is one, is told by the events
+			return // if the workload has ended, its events say so
 		case err != nil && ctx.Err() == nil:
-			w.log.Debug("the launcher does not tell the status", "unit", w.id, "error", err)
+			w.log.Debug("the launcher did not return the status", "workload", w.id, "error", err)
 		}
 		pause := w.statusInterval
 		switch {
@@ -69,7 +68,7 @@ func (w *workload) poll(ctx context.Context) {
 	}
 }
 
-// takeStatus asks for the status and takes it over.
+// takeStatus asks for the status and stores it.
 func (w *workload) takeStatus(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
@@ -92,19 +91,19 @@ func (w *workload) takeStatus(ctx context.Context) error {
 	}
 	w.mu.Unlock()
 	if changed {
-		w.log.Debug("status", "unit", w.id, "state", st.State, "text", st.Text)
+		w.log.Debug("status", "workload", w.id, "state", st.State, "text", st.Text)
 		w.notify()
 	}
 	return nil
 }
 
-// calm tells whether nothing is expected to change.
+// steady reports whether nothing is expected to change.
 func (w *workload) steady() bool {
 	st := w.lastStatus()
 	return st != nil && st.State == sdk.StatusRunning && (st.Pending == nil || *st.Pending == 0)
 }
 
-// said answers what the launcher said last, or nil.
+// lastStatus returns the last status from the launcher, or nil.
 func (w *workload) lastStatus() *clusterfile.WorkloadStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -114,8 +113,7 @@ func (w *workload) lastStatus() *clusterfile.WorkloadStatus {
 	return &clusterfile.WorkloadStatus{State: w.status.State, Text: w.status.Text, Running: w.status.Running, Pending: w.status.Pending, Total: w.status.Total}
 }
 
-// waiting says what is with the engines that are not there yet, "" if nothing is
-// known.
+// waiting says why engines are not running yet, or returns "" if nothing is known.
 func (w *workload) waiting() string {
 	if st := w.lastStatus(); st != nil {
 		return st.Waiting()
@@ -123,11 +121,11 @@ func (w *workload) waiting() string {
 	return ""
 }
 
-// mayCome tells whether engines may still come by themselves.
+// hasPending reports whether engines that are not running yet may still start.
 func (w *workload) hasPending() bool { return w.waiting() != "" }
 
-// says is what the launcher says of a unit that is not there, for the middle of a
-// sentence.
+// statusText returns what the launcher says about a workload that is not ready, in a form
+// that can be inserted into a sentence.
 func (w *workload) statusText() string {
 	if waiting := w.waiting(); waiting != "" {
 		return " (its launcher says: " + waiting + ")"
@@ -135,7 +133,8 @@ func (w *workload) statusText() string {
 	return ""
 }
 
-// ending answers how the unit ended. When nobody says, it is the last status.
+// endRecord returns how the workload ended. If its exit is not known, the cause is the
+// text of the last status.
 func (w *workload) endRecord() clusterfile.WorkloadEnd {
 	w.mu.Lock()
 	defer w.mu.Unlock()

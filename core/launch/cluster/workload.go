@@ -9,30 +9,29 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/plugin"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/launch/plugin"
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// reopenPause is the wait before another try when a plugin that died can't be
+// reopenPause is the delay before the next attempt if a plugin that died can't be
 // opened again; it doubles up to maxReopenPause.
 const (
 	reopenPause    = time.Second
 	maxReopenPause = time.Minute
 )
 
-// startLimit is how long a launcher may take to accept a workload; startGrace is
-// how long its Start may go on when it is not wanted any more.
+// startTimeout is how long a launcher may take to accept a workload; startGrace is
+// how long its Start may continue after it was canceled.
 const (
 	startTimeout = time.Minute
 	startGrace   = 10 * time.Second
 )
 
-// unit is one launched thing of a cluster: the controller, or one engine set.
-// Its watch goroutine follows the launcher's events until the end, through as
-// many plugin processes as it takes.
+// workload is the controller of a cluster, or one set of engines. Its watch goroutine
+// follows the launcher's events until the workload has ended, and opens another plugin
+// process whenever one dies.
 type workload struct {
 	kind    sdk.Kind
 	id      string
@@ -40,29 +39,29 @@ type workload struct {
 	log     hclog.Logger
 	changed func(*workload) // after state or alive changed, and after the end
 
-	// recovering is held while a new plugin process takes the unit up. It comes
-	// before mu and before host.mu.
+	// recovering is held while a new plugin process restores the workload. It is locked
+	// before mu and before process.mu.
 	recovering sync.Mutex
 
 	mu       sync.Mutex
 	handle   *plugin.Workload
-	plugin   *plugin.Plugin // that launcher belongs to
-	seq      uint64         // the last event taken from that plugin
+	plugin   *plugin.Plugin // the plugin of handle
+	seq      uint64         // the last event received from that plugin
 	state    sdk.State
 	watched  bool // watch was started
 	alive    int  // processes that have not ended
 	exit     Exit
 	output   string
 	died     []sdk.Event // engines that ended, in order
-	status   *sdk.Status // what the launcher said last; nil before
+	status   *sdk.Status // the launcher's last status; nil before the first
 	stopping bool        // stop was called
 
-	statusInterval time.Duration  // between two questions for the status
-	statusWanted   chan struct{}  // holds one when the status is wanted at once
-	pollers        sync.WaitGroup // poll
+	statusInterval time.Duration  // between two status requests
+	statusWanted   chan struct{}  // holds a value when the status is wanted at once
+	pollers        sync.WaitGroup // of the poll goroutine
 
-	updates   chan struct{} // holds one when alive has changed
-	ended     chan struct{} // closed by watch when all of it has ended
+	updates   chan struct{} // holds a value when state, alive or status has changed
+	ended     chan struct{} // closed by watch when the whole workload has ended
 	watchDone chan struct{} // closed when watch has returned
 }
 
@@ -73,8 +72,8 @@ func (c *Cluster) newWorkload(kind sdk.Kind, id string, h *pluginProcess) *workl
 	}
 }
 
-// start asks the launcher for the workload and begins to watch it; watching
-// ends with the workload or with watchCtx.
+// start asks the launcher to start the workload, and begins to watch it. Watching ends
+// with the workload or with watchCtx.
 func (w *workload) start(ctx, watchCtx context.Context, r sdk.StartRequest) error {
 	ctx, cancelStart := context.WithTimeout(ctx, startTimeout)
 	defer cancelStart()
@@ -83,8 +82,8 @@ func (w *workload) start(ctx, watchCtx context.Context, r sdk.StartRequest) erro
 		return err
 	}
 	handle := p.Workload(w.kind, w.id)
-	// A call that is cancelled half-way leaves open whether anything was started:
-	// the answer is waited for, and what was started is then stopped.
+	// After a call that is canceled halfway, it is not known whether anything was
+	// started. So wait for the reply, and stop what was started.
 	patient, cancel := outlive(ctx, startGrace)
 	defer cancel()
 	state, err := handle.Start(patient, r)
@@ -104,15 +103,15 @@ func (w *workload) start(ctx, watchCtx context.Context, r sdk.StartRequest) erro
 	return ctx.Err()
 }
 
-// outlive answers a context that ends a while after ctx does.
+// outlive returns a context that ends d after ctx does.
 func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
 	return longer, func() { stop(); cancel() }
 }
 
-// adopt takes up a workload that another process started, from its state.
-// sdk.ErrNotRunning: it has ended. Watching begins with success.
+// adopt restores a workload that another process started, from its state, and begins to
+// watch it. sdk.ErrNotRunning: it has ended.
 func (w *workload) adopt(ctx, watchCtx context.Context, state sdk.State, alive int) error {
 	w.mu.Lock()
 	w.state, w.alive = state, alive
@@ -128,8 +127,8 @@ func (w *workload) adopt(ctx, watchCtx context.Context, state sdk.State, alive i
 	return nil
 }
 
-// current answers the launcher in a plugin process that lives, after making a
-// new one take the unit up where that is needed.
+// current returns the workload's handle in a living plugin process. If necessary, it opens
+// a new one, which restores the workload from its state.
 func (w *workload) current(ctx context.Context) (*plugin.Workload, error) {
 	w.recovering.Lock()
 	defer w.recovering.Unlock()
@@ -156,14 +155,14 @@ func (w *workload) current(ctx context.Context) (*plugin.Workload, error) {
 	return handle, nil
 }
 
-// recount asks how many processes of the unit run or wait, where the launcher
-// can tell.
+// updateAlive asks how many processes of the workload run or wait, if the launcher can
+// report it.
 func (w *workload) updateAlive(ctx context.Context) {
 	if !w.process.executable.Info.Has(sdk.CapabilityStatus) {
 		return
 	}
 	if err := w.takeStatus(ctx); err != nil {
-		return // watch meets it as well, and tells
+		return // watch gets the same error and logs it
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -175,7 +174,7 @@ func (w *workload) updateAlive(ctx context.Context) {
 	}
 }
 
-// watch follows the unit until it has ended or ctx ends. It owns ended and gone.
+// watch follows the workload until it has ended or ctx ends. It closes ended and watchDone.
 func (w *workload) watch(ctx context.Context) {
 	defer close(w.watchDone)
 	pause := reopenPause
@@ -186,7 +185,7 @@ func (w *workload) watch(ctx context.Context) {
 			err = w.follow(ctx, handle)
 		}
 		if time.Since(began) > maxReopenPause {
-			pause = reopenPause // it went well for long
+			pause = reopenPause // the plugin worked for a long time
 		}
 		switch {
 		case err == nil:
@@ -205,10 +204,10 @@ func (w *workload) watch(ctx context.Context) {
 			w.changed(w)
 			return
 		case errors.Is(err, sdk.ErrPluginGone) && time.Since(began) > pause:
-			w.log.Warn("the launcher plugin has ended; its work goes on and a new one takes over", "launcher", w.process.executable.Name, "unit", w.id)
+			w.log.Warn("the launcher plugin has ended; its workloads keep running and a new plugin takes over", "launcher", w.process.executable.Name, "workload", w.id)
 			continue
 		}
-		w.log.Error("lost sight of a part of the cluster", "launcher", w.process.executable.Name, "unit", w.id, "error", err, "again_in", pause)
+		w.log.Error("can't follow a part of the cluster", "launcher", w.process.executable.Name, "workload", w.id, "error", err, "again_in", pause)
 		select {
 		case <-ctx.Done():
 			return
@@ -218,7 +217,7 @@ func (w *workload) watch(ctx context.Context) {
 	}
 }
 
-// follow reads the unit's events. Nil means that all of it has ended.
+// follow reads the workload's events. Nil means that the whole workload has ended.
 func (w *workload) follow(ctx context.Context, handle *plugin.Workload) error {
 	w.mu.Lock()
 	after := w.seq
@@ -247,12 +246,13 @@ func (w *workload) follow(ctx context.Context, handle *plugin.Workload) error {
 	case stopped:
 		return nil
 	case events.Err() == nil:
-		return errors.New("the events ended without telling of the end")
+		return errors.New("the launcher's events ended before the workload did")
 	}
 	return events.Err()
 }
 
-// change takes in that a part of the unit changed: mostly an engine that ended.
+// handleChange processes the event that a part of the workload has changed. Mostly, an
+// engine has ended.
 func (w *workload) handleChange(ctx context.Context, handle *plugin.Workload, e sdk.Event) {
 	w.mu.Lock()
 	if e.Index >= 0 && w.alive > 0 {
@@ -263,15 +263,15 @@ func (w *workload) handleChange(ctx context.Context, handle *plugin.Workload, e 
 	if e.Index >= 0 {
 		w.log.Warn("an engine has ended", "set", w.id, "index", e.Index, "cause", exitOf(e.Exit).String())
 	} else {
-		w.log.Info("a part of the cluster has changed", "unit", w.id, "text", e.Text)
+		w.log.Info("a part of the cluster has changed", "workload", w.id, "text", e.Text)
 	}
 	if err := w.takeState(ctx, handle); err != nil && !errors.Is(err, sdk.ErrPluginGone) && ctx.Err() == nil {
-		w.log.Error("the launcher does not tell its state", "unit", w.id, "error", err)
+		w.log.Error("the launcher did not return its state", "workload", w.id, "error", err)
 	}
 	w.notify()
 }
 
-// takeState asks the launcher for its state.
+// takeState asks the launcher for the workload's state and stores it.
 func (w *workload) takeState(ctx context.Context, handle *plugin.Workload) error {
 	state, err := handle.ToDict(ctx)
 	if err != nil {
@@ -283,7 +283,7 @@ func (w *workload) takeState(ctx context.Context, handle *plugin.Workload) error
 	return nil
 }
 
-// tell lets everybody know that state, alive or status has changed.
+// notify reports that state, alive or status has changed.
 func (w *workload) notify() {
 	w.changed(w)
 	select {
@@ -292,7 +292,7 @@ func (w *workload) notify() {
 	}
 }
 
-// logEnd tells of the end of an engine set that nobody stopped.
+// logEnd logs the end of an engine set that nobody stopped.
 func (w *workload) logEnd() {
 	end := w.endRecord()
 	w.mu.Lock()
@@ -304,10 +304,10 @@ func (w *workload) logEnd() {
 	w.log.Warn("all engines of a set have ended", "set", w.id, "launcher", w.process.executable.Name, "cause", end.Cause)
 }
 
-// stop ends the workload; that it had ended already is success.
+// stop ends the workload. It succeeds if the workload had already ended.
 func (w *workload) stop(ctx context.Context) error {
 	if !w.isWatched() {
-		return nil // a Start that failed leaves nothing
+		return nil // a failed Start leaves nothing behind
 	}
 	w.mu.Lock()
 	w.stopping = true
@@ -332,7 +332,7 @@ func (w *workload) stop(ctx context.Context) error {
 	}
 }
 
-// kill ends the workload's processes at once, as far as the launcher can.
+// kill ends the workload's processes at once, if the launcher can do that.
 func (w *workload) kill(ctx context.Context) error {
 	if !w.isWatched() {
 		return nil
@@ -347,7 +347,7 @@ func (w *workload) kill(ctx context.Context) error {
 	return fmt.Errorf("kill %s: %w", w.text(), err)
 }
 
-// wait returns when the unit's watch goroutine has, if it was begun.
+// wait returns when the workload's goroutines have returned, if they were started.
 func (w *workload) wait() {
 	if w.isWatched() {
 		<-w.watchDone
@@ -361,7 +361,7 @@ func (w *workload) isWatched() bool {
 	return w.watched
 }
 
-// name is the unit in words.
+// text describes the workload, for messages.
 func (w *workload) text() string {
 	if w.kind == sdk.Controller {
 		return "the controller"
@@ -369,28 +369,27 @@ func (w *workload) text() string {
 	return "engine set " + w.id
 }
 
-// snapshot answers what the cluster file says of the unit.
+// snapshot returns what the cluster file records of the workload.
 func (w *workload) snapshot() (state sdk.State, alive int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.state, w.alive
 }
 
-// remaining answers how many processes have not ended.
+// aliveCount returns how many processes have not ended.
 func (w *workload) aliveCount() int {
 	_, alive := w.snapshot()
 	return alive
 }
 
-// deaths answers the engines that have ended, in order.
+// endedEngines returns the events of engines that have ended, in order.
 func (w *workload) endedEngines() []sdk.Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.died)
 }
 
-// lastOutput answers what the unit wrote last, or "" when the launcher can't
-// tell.
+// lastOutput returns the workload's last output, or "" if the launcher can't report it.
 func (w *workload) lastOutput(ctx context.Context) string {
 	handle, err := w.current(ctx)
 	if err != nil {
@@ -403,7 +402,7 @@ func (w *workload) lastOutput(ctx context.Context) string {
 	return text
 }
 
-// hasEnded tells whether all of the unit has ended.
+// hasEnded reports whether the whole workload has ended.
 func (w *workload) hasEnded() bool {
 	select {
 	case <-w.ended:
@@ -413,7 +412,7 @@ func (w *workload) hasEnded() bool {
 	}
 }
 
-// failure tells how the unit ended, with its last output.
+// failure returns how the workload ended, with its last output.
 func (w *workload) failure(what, when string) *EndedError {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -425,10 +424,10 @@ func (w *workload) failure(what, when string) *EndedError {
 	return e
 }
 
-// tailLines is how much of a failed program's output an error shows.
+// tailLines is how many lines of a failed program's output an error shows.
 const tailLines = 20
 
-// tail answers the last lines of a program's output.
+// tail returns the last lines of a program's output.
 func tail(output string) string {
 	lines := strings.Split(strings.TrimRight(output, "\n"), "\n")
 	if len(lines) > tailLines {
@@ -437,7 +436,7 @@ func tail(output string) string {
 	return strings.Join(lines, "\n")
 }
 
-// indent puts four blanks before each line.
+// indent inserts four spaces before each line.
 func indent(text string) string {
 	return "    " + strings.ReplaceAll(text, "\n", "\n    ")
 }
