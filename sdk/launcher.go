@@ -191,6 +191,11 @@ type StartRequest struct {
 	// engine needs EngineFile; a launcher that starts engines on other machines has to
 	// copy it there.
 	ClientFile, EngineFile string
+
+	// KeepConnectionFiles says that the controller uses the connection files of an
+	// earlier controller again, and leaves its own behind when it ends. A launcher that
+	// runs the controller on another machine must not delete them there.
+	KeepConnectionFiles bool
 }
 
 // EnvTag is the environment variable that holds StartRequest.Tag in every process of

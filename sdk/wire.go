@@ -31,6 +31,7 @@ func startRequest(in *pb.StartRequest) (StartRequest, error) {
 		Command: in.GetCommand(), Env: in.GetEnvironment(),
 		WorkDir: in.GetWorkDir(), LogDir: in.GetLogDir(), Options: in.GetOptions(),
 		Tag: in.GetTag(), ClientFile: in.GetClientFile(), EngineFile: in.GetEngineFile(),
+		KeepConnectionFiles: in.GetKeepConnectionFiles(),
 	}
 	if len(r.Command) == 0 || r.Command[0] == "" {
 		return r, fmt.Errorf("%w: the command is empty", ErrBadOption)
@@ -69,6 +70,7 @@ func startToWire(r StartRequest) *pb.StartRequest {
 		Kind: string(r.Kind), Id: r.ID, ProfileDir: r.ProfileDir, ClusterId: r.ClusterID,
 		Command: r.Command, Environment: r.Env, WorkDir: r.WorkDir, LogDir: r.LogDir,
 		Options: r.Options, Tag: r.Tag, ClientFile: r.ClientFile, EngineFile: r.EngineFile,
+		KeepConnectionFiles: r.KeepConnectionFiles,
 	}
 	if r.N != nil {
 		out.N = new(int32(*r.N))

@@ -12,19 +12,14 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// The files of an earlier controller there are removed, unless the controller is
-// told to take them up.
+// The connection files of an earlier controller on the host are removed, unless the
+// request says that they are kept.
 func TestKeptFiles(t *testing.T) {
-	for _, c := range []struct {
-		args []string
-		kept bool
-	}{
-		{nil, false}, {[]string{"--reuse"}, true}, {[]string{"--reuse=False"}, false}, {[]string{"--restore"}, true},
-		{[]string{"--IPController.reuse_files=True"}, true}, {[]string{"--ping=1"}, false},
-	} {
-		b := newBed(t, sdk.Controller, map[string]any{"hostname": "h1", "controller_args": c.args})
+	for _, keep := range []bool{false, true} {
+		b := newBed(t, sdk.Controller, map[string]any{"hostname": "h1"})
 		r := b.request(0, `ls "$IPP_PROFILE_DIR/security" >"$HOME/ls.new"; mv "$HOME/ls.new" "$HOME/ls"; exec sleep 300`)
 		r.Command = append(r.Command, "x")
+		r.KeepConnectionFiles = keep
 		r.Env["IPP_PROFILE_DIR"] = r.ProfileDir
 		folder := filepath.Join(r.ProfileDir, "security")
 		if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -37,8 +32,8 @@ func TestKeptFiles(t *testing.T) {
 		}
 		ls := filepath.Join(b.dir, "home", "h1", "ls")
 		until(t, "it has looked", func() bool { _, err := os.Stat(ls); return err == nil })
-		if text, err := os.ReadFile(ls); err != nil || (strings.Count(string(text), ".json\n") == 2) != c.kept {
-			t.Errorf("%q: there is %q, %v", c.args, text, err)
+		if text, err := os.ReadFile(ls); err != nil || (strings.Count(string(text), ".json\n") == 2) != keep {
+			t.Errorf("keep %t: found %q, %v", keep, text, err)
 		}
 	}
 }

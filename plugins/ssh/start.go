@@ -220,7 +220,7 @@ func (p *plan) script(at *place, from int, ipcore, content string) string {
 	}
 	command := p.command(t, ipcore)
 	line("program %s", q.word(command[0]))
-	if p.kind == sdk.Controller && !keepsFiles(command) {
+	if p.kind == sdk.Controller && !p.request.KeepConnectionFiles {
 		for _, name := range p.files() {
 			line(`rm -f "$ipc_profile/security/"%s`, sdk.ShellQuote(name))
 		}
@@ -264,19 +264,6 @@ func connectionFiles(id string) []string {
 		infix = "-" + id
 	}
 	return []string{"ipcontroller" + infix + "-client.json", "ipcontroller" + infix + "-engine.json"}
-}
-
-// keepsFiles tells whether a controller takes up the connection files of an earlier
-// one.
-func keepsFiles(command []string) bool {
-	return slices.ContainsFunc(command, func(w string) bool {
-		name, value, _ := strings.Cut(strings.TrimLeft(w, "-"), "=")
-		switch name {
-		case "reuse", "restore", "IPController.reuse_files", "IPController.restore_engines":
-			return !strings.EqualFold(value, "false")
-		}
-		return false
-	})
 }
 
 // prepare brings to a host what its processes need, and answers the path of ipcore

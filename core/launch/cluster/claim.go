@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
 // lockLimit is how long a process waits for another that examines the same
 // cluster file. Taking up launchers' states can take seconds on a slow system.
-const lockLimit = 30 * time.Second
+const lockTimeout = 30 * time.Second
 
 // claim makes this process the supervisor of the cluster. Engines that join a
 // controller get the first id that is free.
@@ -23,8 +22,8 @@ func (c *Cluster) claim(ctx context.Context) error {
 	if c.opts.Join == nil || c.opts.ID != "" {
 		return c.claimFile(ctx)
 	}
-	for c.turn = 1; ; c.turn++ {
-		c.opts.ID = joinedID(*c.opts.Join, c.turn)
+	for c.joinIndex = 1; ; c.joinIndex++ {
+		c.opts.ID = joinedID(*c.opts.Join, c.joinIndex)
 		c.file = clusterfile.Path(c.opts.Profile.SecurityDir(), c.opts.ID)
 		err := c.claimFile(ctx)
 		if _, taken := errors.AsType[*RunningError](err); !taken {
@@ -41,7 +40,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("find this process's start time: %w", err)
 	}
-	limited, cancel := context.WithTimeout(ctx, lockLimit)
+	limited, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
 	held, err := clusterfile.Lock(limited, c.file)
 	if err != nil {
@@ -49,14 +48,14 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, held.Remove()) }()
 
-	if err := c.clear(ctx); err != nil {
+	if err := c.removeEnded(ctx); err != nil {
 		return err
 	}
 	// There is no cluster, and who begins one waits for the lock.
 	if err := atomicfile.Clean(c.file); err != nil {
 		return err
 	}
-	r := newRecord(&c.opts, c.tag, me)
+	r := newRecord(&c.opts, c.tag, me, c.keepFiles)
 	if c.opts.Join == nil {
 		r.Extension.Starting = []string{controllerID}
 	}
@@ -79,7 +78,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 
 // clear removes the cluster file of a cluster that has ended, with what it left
 // behind. RunningError: it has not.
-func (c *Cluster) clear(ctx context.Context) error {
+func (c *Cluster) removeEnded(ctx context.Context) error {
 	old, err := clusterfile.ReadRecord(c.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -118,7 +117,7 @@ func (c *Cluster) runningError() error {
 }
 
 // newRecord returns the record of a cluster of which nothing is running yet.
-func newRecord(o *Options, tag string, self process.State) *clusterfile.Record {
+func newRecord(o *Options, tag string, self process.State, keepFiles bool) *clusterfile.Record {
 	return clusterfile.New(
 		clusterfile.Settings{
 			ClusterID:      o.ID,
@@ -132,6 +131,6 @@ func newRecord(o *Options, tag string, self process.State) *clusterfile.Record {
 			Created:    time.Now().UTC().Format(time.RFC3339),
 			Tag:        tag,
 			Joins:      o.Join,
-			Keep:       o.keepsFiles(),
+			Keep:       keepFiles,
 		})
 }

@@ -10,14 +10,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/controller/arguments"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/internal/atomicfile"
 	"github.com/ipcore/ipcore/internal/filelock"
 	"github.com/ipcore/ipcore/sdk"
@@ -29,8 +28,8 @@ const controllerID = "controller"
 // Time limits of an end. A Stop that was given no deadline of its own takes at
 // most stopLimit; processes that have not ended after patience are killed.
 const (
-	stopLimit = 10 * time.Second
-	patience  = 3 * time.Second
+	stopTimeout = 10 * time.Second
+	killDelay   = 3 * time.Second
 )
 
 // Cluster is one controller and its engine sets, or engine sets that joined the
@@ -46,7 +45,7 @@ type Cluster struct {
 	watching context.Context // of the units' watch goroutines
 	cancel   context.CancelFunc
 
-	hosts map[string]*pluginProcess // by path of the executable; fixed before units start
+	processes map[string]*pluginProcess // by path of the executable; fixed before units start
 
 	mu         sync.Mutex // comes before each unit's mu
 	record     *clusterfile.Record
@@ -54,16 +53,19 @@ type Cluster struct {
 	controller *workload
 	engines    []*workload
 
-	// What settings make of the launchers; set by find, before anything starts.
-	controllerUse, engineUse *settings.Selection
+	// The launchers with their options, and whether the controller keeps its connection
+	// files when it ends. findLaunchers sets them before anything starts.
+	controllerSelection, engineSelection *settings.Selection
+	keepFiles                            bool
 
-	watchers sync.WaitGroup // of lost engine connections
-	joined   string         // the identity of the controller that engines joined
-	before   int            // engines that it had before
-	turn     int            // of "engines-<turn>", for engines that joined
+	watchers       sync.WaitGroup // of lost engine connections
+	joinedIdentity string         // the identity of the controller that engines joined
+	enginesBefore  int            // engines that it had before
+	unreachable    bool           // there is no client's connection file for it
+	joinIndex      int            // of "engines-<turn>", for engines that joined
 
-	missed error    // what Adopt could not take up; set before Stop
-	left   Leftover // what Stop found left over
+	adoptErr error    // what Adopt could not take up; set before Stop
+	leftover Leftover // what Stop found left over
 }
 
 // New checks the options and makes a cluster of which nothing runs. It touches
@@ -72,7 +74,7 @@ func New(o Options) (*Cluster, error) {
 	if err := o.resolve(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{opts: o, log: o.Log, file: clusterfile.Path(o.Profile.SecurityDir(), o.ID), hosts: map[string]*pluginProcess{}}
+	c := &Cluster{opts: o, log: o.Log, file: clusterfile.Path(o.Profile.SecurityDir(), o.ID), processes: map[string]*pluginProcess{}}
 	c.tag = clusterfile.NewTag(o.Profile.Dir, o.ID)
 	c.watching, c.cancel = context.WithCancel(context.Background())
 	return c, nil
@@ -98,11 +100,11 @@ func (c *Cluster) N() int { return c.opts.N }
 // have registered. After an error nothing is left running and the files are
 // removed. RunningError: the cluster runs already, and goes on.
 func (c *Cluster) Start(ctx context.Context) (err error) {
-	if err := c.find(ctx); err != nil {
+	if err := c.findLaunchers(ctx); err != nil {
 		return err
 	}
 	if c.opts.Join != nil {
-		if err := c.meet(ctx); err != nil {
+		if err := c.findController(ctx); err != nil {
 			return err
 		}
 	}
@@ -114,7 +116,7 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 			defer cancel()
 			err = errors.Join(err, c.Stop(limited))
 		}
@@ -126,27 +128,27 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 	}
 	if c.opts.Join == nil {
 		c.opts.Progress(Progress{Stage: StageController, N: c.opts.N})
-		if err := c.startController(ctx, c.host(c.controllerUse.Executable)); err != nil {
+		if err := c.startController(ctx, c.processOf(c.controllerSelection.Executable)); err != nil {
 			return err
 		}
 	}
 	c.opts.Progress(Progress{Stage: StageEngines, N: c.opts.N})
-	set, err := c.startEngines(ctx, c.host(c.engineUse.Executable))
+	set, err := c.startEngines(ctx, c.processOf(c.engineSelection.Executable))
 	if err != nil {
 		return err
 	}
-	if c.opts.lost != nil {
+	if !c.unreachable {
 		c.watchers.Go(c.watchLosses)
 	}
 	return c.awaitEngines(ctx, set)
 }
 
 // find resolves the launchers and their settings, before anything runs.
-func (c *Cluster) find(ctx context.Context) error {
+func (c *Cluster) findLaunchers(ctx context.Context) error {
 	search := registry.Search{ProfileDir: c.opts.Profile.Dir, Python: c.opts.Python}
-	var uses []*settings.Selection
+	var selections []*settings.Selection
 	var warnings []string
-	use := func(kind sdk.Kind, name string) (*settings.Selection, error) {
+	selection := func(kind sdk.Kind, name string) (*settings.Selection, error) {
 		f, err := registry.Find(ctx, kind, name, search)
 		if err != nil {
 			return nil, &LauncherError{kind, err}
@@ -154,35 +156,42 @@ func (c *Cluster) find(ctx context.Context) error {
 		if f.OldName != "" {
 			warnings = append(warnings, fmt.Sprintf("the launcher %s has a new name: %s", f.OldName, f.Name))
 		}
-		uses = append(uses, &settings.Selection{Executable: f, Kind: kind})
-		return uses[len(uses)-1], nil
+		selections = append(selections, &settings.Selection{Executable: f, Kind: kind})
+		return selections[len(selections)-1], nil
 	}
 	var err error
 	if c.opts.Join == nil {
-		if c.controllerUse, err = use(sdk.Controller, c.opts.Controller); err != nil {
+		if c.controllerSelection, err = selection(sdk.Controller, c.opts.Controller); err != nil {
 			return err
 		}
 	}
-	if c.engineUse, err = use(sdk.Engine, c.opts.Engines); err != nil {
+	if c.engineSelection, err = selection(sdk.Engine, c.opts.Engines); err != nil {
 		return err
 	}
-	more, err := settings.Configure(uses, c.opts.Settings)
+	more, err := settings.Configure(selections, c.opts.Settings)
 	if err != nil {
 		return err
 	}
 	warnings = append(more, warnings...)
-	for _, w := range warnings {
-		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: " + w})
+	for _, text := range warnings {
+		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: " + text})
+	}
+	if c.opts.Join == nil {
+		command, err := c.controllerCommand()
+		if err != nil {
+			return err
+		}
+		c.keepFiles = arguments.KeepFiles(command)
 	}
 	return nil
 }
 
 // host answers the one host of an executable.
-func (c *Cluster) host(found *registry.Executable) *pluginProcess {
-	h := c.hosts[found.Path]
+func (c *Cluster) processOf(found *registry.Executable) *pluginProcess {
+	h := c.processes[found.Path]
 	if h == nil {
-		h = &pluginProcess{found: found, log: c.log.Named("plugin")}
-		c.hosts[found.Path] = h
+		h = &pluginProcess{executable: found, log: c.log.Named("plugin")}
+		c.processes[found.Path] = h
 	}
 	return h
 }
@@ -193,42 +202,42 @@ func (c *Cluster) startController(ctx context.Context, h *pluginProcess) error {
 	if err != nil {
 		return err
 	}
-	u := c.newUnit(sdk.Controller, controllerID, h)
+	w := c.newWorkload(sdk.Controller, controllerID, h)
 	c.mu.Lock()
-	c.controller = u
-	c.note(u, c.controllerUse)
+	c.controller = w
+	c.recordIntent(w, c.controllerSelection)
 	c.mu.Unlock()
 	client, engine := connfile.Names(c.opts.hubID())
-	written := filesOf(c.opts.Profile.SecurityDir(), client, engine)
-	if c.opts.keepsFiles() {
-		written.forget() // the controller may find nothing to change in them
+	written := newFileSet(c.opts.Profile.SecurityDir(), client, engine)
+	if c.keepFiles {
+		written.acceptOld() // the controller may find nothing to change in them
 	}
-	if err := u.start(ctx, c.watching, r); err != nil {
+	if err := w.start(ctx, c.watching, r); err != nil {
 		return fmt.Errorf("start the controller: %w", err)
 	}
 	waiting, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	return c.awaitController(waiting, u, written)
+	return c.awaitController(waiting, w, written)
 }
 
 // awaitController waits until both connection files are there: written by the
 // controller, or fetched by its launcher from where it runs.
-func (c *Cluster) awaitController(ctx context.Context, u *workload, written files) error {
+func (c *Cluster) awaitController(ctx context.Context, w *workload, written fileSet) error {
 	waiting, cancel := context.WithCancel(ctx)
 	var waiters sync.WaitGroup
 	defer waiters.Wait()
 	defer cancel()
 	ready := make(chan error, 1)
-	waiters.Go(func() { ready <- written.await(waiting) })
+	waiters.Go(func() { ready <- written.wait(waiting) })
 	var fetched chan error
-	if u.host.found.Info.Has(sdk.CapabilityConnectionInfo) {
+	if w.process.executable.Info.Has(sdk.CapabilityConnectionInfo) {
 		fetched = make(chan error, 1)
-		waiters.Go(func() { fetched <- c.fetch(waiting, u, written) })
+		waiters.Go(func() { fetched <- c.fetchFiles(waiting, w, written) })
 	}
 	for {
 		select {
-		case <-u.ended:
-			return u.failure("the controller", "before it was ready")
+		case <-w.ended:
+			return w.failure("the controller", "before it was ready")
 		case err := <-fetched:
 			switch {
 			case errors.Is(err, sdk.ErrProcessState), errors.Is(err, sdk.ErrNotRunning):
@@ -242,7 +251,7 @@ func (c *Cluster) awaitController(ctx context.Context, u *workload, written file
 			}
 		case err := <-ready:
 			if errors.Is(err, context.DeadlineExceeded) {
-				return &ControllerTimeoutError{Timeout: c.opts.Timeout, Status: u.says(), LogDir: c.opts.Profile.LogDir()}
+				return &ControllerTimeoutError{Timeout: c.opts.Timeout, Status: w.statusText(), LogDir: c.opts.Profile.LogDir()}
 			}
 			return err
 		}
@@ -251,20 +260,20 @@ func (c *Cluster) awaitController(ctx context.Context, u *workload, written file
 
 // fetch writes the connection files that the launcher answers, unless they have
 // come by themselves.
-func (c *Cluster) fetch(ctx context.Context, u *workload, written files) error {
-	l, err := u.current(ctx)
+func (c *Cluster) fetchFiles(ctx context.Context, w *workload, written fileSet) error {
+	handle, err := w.current(ctx)
 	if err != nil {
 		return err
 	}
-	info, err := l.ConnectionInfo(ctx)
+	info, err := handle.ConnectionInfo(ctx)
 	if err != nil {
 		return err
 	}
 	// What carries the connections is part of the state from now on.
-	if err := u.takeState(ctx, l); err != nil {
+	if err := w.takeState(ctx, handle); err != nil {
 		return err
 	}
-	c.save(u)
+	c.save(w)
 	if written.ready() {
 		return nil
 	}
@@ -275,55 +284,62 @@ func (c *Cluster) fetch(ctx context.Context, u *workload, written files) error {
 	return atomicfile.Write(c.clientFile(), info.Client, 0o600)
 }
 
+// controllerCommand returns the whole command of the controller.
+func (c *Cluster) controllerCommand() ([]string, error) {
+	remote := c.controllerSelection.Executable.Info.Remote || c.engineSelection.Executable.Info.Remote
+	return c.opts.controllerCommand(c.controllerSelection, remote)
+}
+
 // controllerRequest is the request for the controller.
 func (c *Cluster) controllerRequest() (sdk.StartRequest, error) {
-	remote := c.controllerUse.Executable.Info.Remote || c.engineUse.Executable.Info.Remote
-	command, err := c.opts.controllerCommand(c.controllerUse, remote)
+	command, err := c.controllerCommand()
 	if err != nil {
 		return sdk.StartRequest{}, err
 	}
-	return c.request(c.controllerUse, controllerID, command)
+	r, err := c.request(c.controllerSelection, controllerID, command)
+	r.KeepConnectionFiles = c.keepFiles || arguments.KeepFiles(ownWords(c.controllerSelection, "controller_args"))
+	return r, err
 }
 
 // engineRequest is the request for an engine set, without the key.
 func (c *Cluster) engineRequest(id string) (sdk.StartRequest, error) {
-	command, err := c.opts.engineCommand(c.engineUse)
+	command, err := c.opts.engineCommand(c.engineSelection)
 	if err != nil {
 		return sdk.StartRequest{}, err
 	}
-	r, err := c.request(c.engineUse, id, command)
+	r, err := c.request(c.engineSelection, id, command)
 	n := c.opts.N
 	r.N = &n
 	return r, err
 }
 
 // request is what requests of both kinds have.
-func (c *Cluster) request(use *settings.Selection, id string, command []string) (sdk.StartRequest, error) {
-	env, err := c.opts.environment(use, c.tag)
+func (c *Cluster) request(selection *settings.Selection, id string, command []string) (sdk.StartRequest, error) {
+	env, err := c.opts.environment(selection, c.tag)
 	return sdk.StartRequest{
-		Kind: use.Kind, ID: id, ProfileDir: c.opts.Profile.Dir, ClusterID: c.opts.hubID(),
-		Command: command, Env: env, WorkDir: workDir(use), LogDir: c.opts.Profile.LogDir(), Options: use.Options,
+		Kind: selection.Kind, ID: id, ProfileDir: c.opts.Profile.Dir, ClusterID: c.opts.hubID(),
+		Command: command, Env: env, WorkDir: workDir(selection), LogDir: c.opts.Profile.LogDir(), Options: selection.Options,
 		Tag: c.tag, ClientFile: c.clientFile(), EngineFile: c.engineFile(),
 	}, err
 }
 
 // note writes into the record what has to be known of a unit before it starts.
 // c.mu is held.
-func (c *Cluster) note(u *workload, use *settings.Selection) {
-	c.record.Extension.Paths[u.id] = u.host.found.Path
-	if public := settings.WithoutSecrets(use.Executable.Info, use.Options); public != nil {
-		c.record.Extension.Options[u.host.found.Path] = public
+func (c *Cluster) recordIntent(w *workload, selection *settings.Selection) {
+	c.record.Extension.Paths[w.id] = w.process.executable.Path
+	if public := settings.WithoutSecrets(selection.Executable.Info, selection.Options); public != nil {
+		c.record.Extension.Options[w.process.executable.Path] = public
 	}
 }
 
 // startEngines asks for the engine set.
 func (c *Cluster) startEngines(ctx context.Context, h *pluginProcess) (*workload, error) {
-	u := c.newUnit(sdk.Engine, c.newSetID(), h)
-	r, err := c.engineRequest(u.id)
+	w := c.newWorkload(sdk.Engine, c.newSetID(), h)
+	r, err := c.engineRequest(w.id)
 	if err != nil {
 		return nil, err
 	}
-	if h.found.Info.PrivateEnv {
+	if h.executable.Info.PrivateEnv {
 		text, err := os.ReadFile(r.EngineFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the controller's engine file: %w", err)
@@ -331,19 +347,19 @@ func (c *Cluster) startEngines(ctx context.Context, h *pluginProcess) (*workload
 		r.Env["IPP_CONNECTION_INFO"] = string(text)
 	}
 	c.mu.Lock()
-	c.engines = append(c.engines, u)
-	c.record.Engines.Class = h.found.Name
-	c.note(u, c.engineUse)
-	c.record.Extension.Starting = append(c.record.Extension.Starting, u.id)
+	c.engines = append(c.engines, w)
+	c.record.Engines.Class = h.executable.Name
+	c.recordIntent(w, c.engineSelection)
+	c.record.Extension.Starting = append(c.record.Extension.Starting, w.id)
 	err = c.record.Write(c.file) // the intent: named before started
 	c.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	if err := u.start(ctx, c.watching, r); err != nil {
+	if err := w.start(ctx, c.watching, r); err != nil {
 		return nil, fmt.Errorf("start the engines: %w", err)
 	}
-	return u, nil
+	return w, nil
 }
 
 // newSetID answers an unused engine set id: the time, as upstream has it. Sets that
@@ -353,8 +369,8 @@ func (c *Cluster) newSetID() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := strconv.FormatInt(time.Now().Unix(), 10)
-	if c.turn > 0 {
-		now += "-" + strconv.Itoa(c.turn)
+	if c.joinIndex > 0 {
+		now += "-" + strconv.Itoa(c.joinIndex)
 	}
 	id := now
 	for i := 1; ; i++ {
@@ -366,13 +382,13 @@ func (c *Cluster) newSetID() string {
 }
 
 // save brings the cluster file up to date with a unit.
-func (c *Cluster) save(u *workload) {
+func (c *Cluster) save(w *workload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.written {
 		return
 	}
-	c.enter(u)
+	c.recordWorkload(w)
 	if err := c.record.Write(c.file); err != nil {
 		c.log.Error("the cluster file is out of date", "file", c.file, "error", err)
 	}
@@ -380,37 +396,37 @@ func (c *Cluster) save(u *workload) {
 
 // enter puts a unit into the record, or takes one that has ended out of it.
 // c.mu is held.
-func (c *Cluster) enter(u *workload) {
+func (c *Cluster) recordWorkload(w *workload) {
 	r := c.record
 	starting := r.Extension.Starting[:0]
 	for _, id := range r.Extension.Starting {
-		if id != u.id {
+		if id != w.id {
 			starting = append(starting, id)
 		}
 	}
 	r.Extension.Starting = starting
-	state, alive := u.snapshot()
+	state, alive := w.snapshot()
 	switch {
-	case u.hasEnded() && u.kind == sdk.Controller:
+	case w.hasEnded() && w.kind == sdk.Controller:
 		r.Controller = nil
-	case u.hasEnded():
-		delete(r.Engines.Sets, u.id)
-		delete(r.Extension.Alive, u.id)
-		delete(r.Extension.Status, u.id)
-		r.AddEnded(u.ending())
-	case u.kind == sdk.Controller:
-		r.Controller = &clusterfile.Workload{Class: u.host.found.Name, State: state}
+	case w.hasEnded():
+		delete(r.Engines.Sets, w.id)
+		delete(r.Extension.Alive, w.id)
+		delete(r.Extension.Status, w.id)
+		r.AddEnded(w.endRecord())
+	case w.kind == sdk.Controller:
+		r.Controller = &clusterfile.Workload{Class: w.process.executable.Name, State: state}
 	default:
-		r.Engines.Sets[u.id] = state
-		r.Extension.Alive[u.id] = alive
-		if said := u.said(); said != nil {
-			r.Extension.Status[u.id] = *said
+		r.Engines.Sets[w.id] = state
+		r.Extension.Alive[w.id] = alive
+		if said := w.lastStatus(); said != nil {
+			r.Extension.Status[w.id] = *said
 		}
 	}
 }
 
 // units answers all units.
-func (c *Cluster) units() []*workload {
+func (c *Cluster) workloads() []*workload {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := append([]*workload(nil), c.engines...)
@@ -428,7 +444,7 @@ func (c *Cluster) Supervise(ctx context.Context) error {
 	first, what := c.controller, "the controller"
 	var gone <-chan struct{}
 	if c.opts.Join != nil {
-		first, what, gone = c.engines[0], enginesOf(c.opts.N), c.watchController()
+		first, what, gone = c.engines[0], allEngines(c.opts.N), c.watchController()
 	}
 	orderly := true
 	select {
@@ -441,10 +457,10 @@ func (c *Cluster) Supervise(ctx context.Context) error {
 		orderly = first.exit.Code == 0
 		first.mu.Unlock()
 		if orderly {
-			c.awaitEnds(ctx, patience) // the engines were told to end as well
+			c.awaitEnds(ctx, killDelay) // the engines were told to end as well
 		}
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	err := c.Stop(limited)
 	if !orderly {
@@ -457,9 +473,9 @@ func (c *Cluster) Supervise(ctx context.Context) error {
 func (c *Cluster) awaitEnds(ctx context.Context, limit time.Duration) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	for _, u := range c.units() {
+	for _, w := range c.workloads() {
 		select {
-		case <-u.ended:
+		case <-w.ended:
 		case <-limited.Done():
 			return
 		}
@@ -469,14 +485,14 @@ func (c *Cluster) awaitEnds(ctx context.Context, limit time.Duration) {
 // Stop ends controller and engines, removes the connection files and the
 // cluster file and ends the plugins. What ended before counts as stopped.
 func (c *Cluster) Stop(ctx context.Context) error {
-	units := c.units()
+	units := c.workloads()
 	results := make(chan error, len(units))
-	for _, u := range units {
-		go func() { results <- u.stop(ctx) }()
+	for _, w := range units {
+		go func() { results <- w.stop(ctx) }()
 	}
-	impatient := time.NewTimer(patience)
+	impatient := time.NewTimer(killDelay)
 	defer impatient.Stop()
-	err := c.missed
+	err := c.adoptErr
 	var notKilled error // matters when something does not end
 	for waiting := len(units); waiting > 0; {
 		select {
@@ -489,7 +505,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		}
 	}
 	if err == nil {
-		c.left = c.sweep(ctx)
+		c.leftover = c.findOrphans(ctx)
 		err = c.removeFiles()
 	} else {
 		err = fmt.Errorf("%w: %w", ErrLeftover, errors.Join(err, notKilled))
@@ -499,14 +515,14 @@ func (c *Cluster) Stop(ctx context.Context) error {
 }
 
 // Left answers what Stop found left over.
-func (c *Cluster) Leftover() Leftover { return c.left }
+func (c *Cluster) Leftover() Leftover { return c.leftover }
 
 // Kill ends all processes at once. Stop still has to be called, or to return.
 func (c *Cluster) Kill(ctx context.Context) error {
 	var err error
-	for _, u := range c.units() {
-		if !u.hasEnded() {
-			err = errors.Join(err, u.kill(ctx))
+	for _, w := range c.workloads() {
+		if !w.hasEnded() {
+			err = errors.Join(err, w.kill(ctx))
 		}
 	}
 	return err
@@ -522,14 +538,14 @@ func (c *Cluster) removeFiles() error {
 	c.written = false
 	if c.opts.Join != nil { // the files are those of a controller that goes on
 		clusterfile.ForgetTag(c.record.Extension.Tag)
-		return removeIfThere(c.file)
+		return removeIfExists(c.file)
 	}
 	var err error
 	if !c.record.Extension.Keep {
-		err = errors.Join(removeIfThere(c.clientFile()), removeIfThere(c.engineFile()))
+		err = errors.Join(removeIfExists(c.clientFile()), removeIfExists(c.engineFile()))
 	}
 	clusterfile.ForgetTag(c.record.Extension.Tag)
-	return errors.Join(err, c.removeLock(), removeIfThere(c.file))
+	return errors.Join(err, c.removeLock(), removeIfExists(c.file))
 }
 
 // removeLock removes the lock file of a controller that was killed.
@@ -548,7 +564,7 @@ func (c *Cluster) removeLock() error {
 	return held.Remove()
 }
 
-func removeIfThere(path string) error {
+func removeIfExists(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -560,10 +576,10 @@ func removeIfThere(path string) error {
 func (c *Cluster) Close() {
 	c.cancel()
 	c.watchers.Wait()
-	for _, u := range c.units() {
-		u.wait()
+	for _, w := range c.workloads() {
+		w.wait()
 	}
-	for _, h := range c.hosts {
+	for _, h := range c.processes {
 		h.close()
 	}
 }

@@ -13,21 +13,20 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-func background(t *testing.T) context.Context {
+func testContext(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
 func TestStartStop(t *testing.T) {
 	o := testOptions(t)
-	c := started(t, o)
+	c := startCluster(t, o)
 	r, err := clusterfile.ReadRecord(c.file)
 	if err != nil {
 		t.Fatal(err)
@@ -49,12 +48,12 @@ func TestStartStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	var running *RunningError
-	if err := again.Start(background(t)); !errors.As(err, &running) || running.Supervisor == nil || running.Supervisor.PID != os.Getpid() {
+	if err := again.Start(testContext(t)); !errors.As(err, &running) || running.Supervisor == nil || running.Supervisor.PID != os.Getpid() {
 		t.Errorf("a second start: %v", err)
 	}
 
 	began := time.Now()
-	if err := c.Stop(background(t)); err != nil {
+	if err := c.Stop(testContext(t)); err != nil {
 		t.Error(err)
 	}
 	if took := time.Since(began); took > 2*time.Second {
@@ -62,7 +61,7 @@ func TestStartStop(t *testing.T) {
 	}
 	nothingLeft(t, o.Profile)
 	var missing *NotFoundError
-	if _, err := Stop(background(t), c.file, o.Log); !errors.As(err, &missing) {
+	if _, err := Stop(testContext(t), c.file, o.Log); !errors.As(err, &missing) {
 		t.Errorf("a second stop: %v", err)
 	}
 }
@@ -75,12 +74,12 @@ func TestFailedStarts(t *testing.T) {
 		want   []string
 	}{
 		"controller": {func(o *Options) { o.ControllerCommand = fail }, []string{"the controller ended before it was ready", "exit code 3", "boom"}},
-		"engines":    {func(o *Options) { o.EngineCommand, o.register = fail, never }, []string{"all 2 engines ended", "exit code 3", "boom"}},
+		"engines":    {func(o *Options) { o.EngineCommand, o.view = fail, fakeView{wait: never} }, []string{"all 2 engines ended", "exit code 3", "boom"}},
 		"no controller file": {func(o *Options) {
 			o.ControllerCommand, o.Timeout = shell("exec sleep 1000"), 200*time.Millisecond
 		}, []string{"no connection files within 200ms"}},
 		"never registered": {func(o *Options) {
-			o.EngineCommand, o.register, o.Timeout = shell("echo waiting; exec sleep 1000"), never, 500*time.Millisecond
+			o.EngineCommand, o.view, o.Timeout = shell("echo waiting; exec sleep 1000"), fakeView{wait: never}, 500*time.Millisecond
 		}, []string{"none of 2 engines has registered within 500ms", "waiting"}},
 		"no such program":  {func(o *Options) { o.EngineCommand = []string{"/nonexistent/engine"} }, []string{"start the engines", "/nonexistent/engine"}},
 		"no such launcher": {func(o *Options) { o.Engines = "nonesuch" }, []string{"launcher of the engine", "nonesuch", "local"}},
@@ -92,7 +91,7 @@ func TestFailedStarts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = c.Start(background(t))
+			err = c.Start(testContext(t))
 			if err == nil {
 				t.Fatal("it started")
 			}
@@ -110,22 +109,22 @@ func TestFewer(t *testing.T) {
 	o := testOptions(t)
 	// One of the two engines ends at once.
 	o.EngineCommand = shell(`mkdir "$IPP_PROFILE_DIR/first" 2>/dev/null && { echo unlucky; exit 4; }; exec sleep 1000`)
-	o.register = func(ctx context.Context, _ string, _ int, have func(int)) error {
+	o.view = fakeView{wait: func(ctx context.Context, _ string, _ int, have func(int)) error {
 		have(1)
 		<-ctx.Done()
 		return ctx.Err()
-	}
+	}}
 	var notes []string
 	o.Progress = func(p Progress) {
 		if p.Stage == StageNote {
 			notes = append(notes, p.Note)
 		}
 	}
-	c := started(t, o)
+	c := startCluster(t, o)
 	if len(notes) != 1 || !strings.Contains(notes[0], "1 of 2") || !strings.Contains(notes[0], "exit code 4") || !strings.Contains(notes[0], "unlucky") {
 		t.Errorf("the notes are %q", notes)
 	}
-	s, err := Inspect(background(t), c.file, o.Log)
+	s, err := Inspect(testContext(t), c.file, o.Log)
 	if err != nil || s.Alive != 1 || !s.Controller || !s.Supervised {
 		t.Errorf("inspected: %+v, %v", s, err)
 	}
@@ -135,12 +134,12 @@ func TestFewer(t *testing.T) {
 func TestStubborn(t *testing.T) {
 	o := testOptions(t)
 	o.EngineCommand = shell(`trap "" TERM; while :; do sleep 0.05; done`)
-	c := started(t, o)
+	c := startCluster(t, o)
 	began := time.Now()
-	if err := c.Stop(background(t)); err != nil {
+	if err := c.Stop(testContext(t)); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took < patience || took > patience+1500*time.Millisecond {
+	if took := time.Since(began); took < killDelay || took > killDelay+1500*time.Millisecond {
 		t.Errorf("the stop took %v", took)
 	}
 	nothingLeft(t, o.Profile)
@@ -153,7 +152,7 @@ func TestInterruptedStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(background(t))
+	ctx, cancel := context.WithCancel(testContext(t))
 	o.Progress = nil
 	go func() {
 		for len(processesOf(t, o.Profile.Dir)) == 0 && ctx.Err() == nil {
@@ -175,10 +174,10 @@ func TestTwoStarts(t *testing.T) {
 		go func() {
 			c, err := New(o)
 			if err == nil {
-				err = c.Start(background(t))
+				err = c.Start(testContext(t))
 			}
 			if err == nil {
-				t.Cleanup(func() { _ = c.Stop(background(t)) })
+				t.Cleanup(func() { _ = c.Stop(testContext(t)) })
 			}
 			results <- err
 		}()
@@ -201,7 +200,7 @@ func TestTwoStarts(t *testing.T) {
 
 // orphan lets a cluster go and makes its file look as if the supervisor had
 // died.
-func orphan(t *testing.T, c *Cluster) {
+func abandon(t *testing.T, c *Cluster) {
 	t.Helper()
 	c.Close()
 	r, err := clusterfile.ReadRecord(c.file)
@@ -216,9 +215,9 @@ func orphan(t *testing.T, c *Cluster) {
 
 func TestOrphan(t *testing.T) {
 	o := testOptions(t)
-	c := started(t, o)
-	orphan(t, c)
-	s, err := Inspect(background(t), c.file, o.Log)
+	c := startCluster(t, o)
+	abandon(t, c)
+	s, err := Inspect(testContext(t), c.file, o.Log)
 	if err != nil || s.Supervised || !s.Controller || s.Alive != 2 || s.Err != nil {
 		t.Errorf("inspected: %+v, %v", s, err)
 	}
@@ -227,13 +226,13 @@ func TestOrphan(t *testing.T) {
 		t.Fatal(err)
 	}
 	var running *RunningError
-	if err := again.Start(background(t)); !errors.As(err, &running) || running.Supervisor != nil {
+	if err := again.Start(testContext(t)); !errors.As(err, &running) || running.Supervisor != nil {
 		t.Errorf("a start beside an orphan: %v", err)
 	}
 	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
 		t.Errorf("%d processes, want 3", got)
 	}
-	if _, err := Stop(background(t), c.file, o.Log); err != nil {
+	if _, err := Stop(testContext(t), c.file, o.Log); err != nil {
 		t.Error(err)
 	}
 	nothingLeft(t, o.Profile)
@@ -243,14 +242,14 @@ func TestOrphan(t *testing.T) {
 // watched.
 func TestOrphanLosesEngine(t *testing.T) {
 	o := testOptions(t)
-	c := started(t, o)
+	c := startCluster(t, o)
 	pid := enginePID(t, c)
-	orphan(t, c)
+	abandon(t, c)
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "one engine is seen to be gone", func() bool {
-		s, err := Inspect(background(t), c.file, o.Log)
+		s, err := Inspect(testContext(t), c.file, o.Log)
 		return err == nil && s.Alive == 1 && s.Controller
 	})
 }
@@ -272,12 +271,12 @@ func TestMissingLauncher(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Engines = own
-	c := started(t, o)
-	orphan(t, c)
+	c := startCluster(t, o)
+	abandon(t, c)
 	if err := os.Rename(own, own+".away"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Stop(background(t), c.file, o.Log); !errors.Is(err, ErrLeftover) || !errors.Is(err, registry.ErrNotFound) {
+	if _, err := Stop(testContext(t), c.file, o.Log); !errors.Is(err, ErrLeftover) || !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("a stop without the launcher: %v", err)
 	}
 	if got := len(processesOf(t, o.Profile.Dir)); got != 2 {
@@ -286,7 +285,7 @@ func TestMissingLauncher(t *testing.T) {
 	if err := os.Rename(own+".away", own); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Stop(background(t), c.file, o.Log); err != nil {
+	if _, err := Stop(testContext(t), c.file, o.Log); err != nil {
 		t.Error(err)
 	}
 	nothingLeft(t, o.Profile)
@@ -295,16 +294,16 @@ func TestMissingLauncher(t *testing.T) {
 // TestDeadFile starts where the file of a cluster lies of which nothing runs.
 func TestDeadFile(t *testing.T) {
 	o := testOptions(t)
-	c := started(t, o)
-	orphan(t, c)
+	c := startCluster(t, o)
+	abandon(t, c)
 	if err := c.killAll(t); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Inspect(background(t), c.file, o.Log)
+	s, err := Inspect(testContext(t), c.file, o.Log)
 	if err != nil || s.Running() {
 		t.Errorf("inspected: %+v, %v", s, err)
 	}
-	started(t, o)
+	startCluster(t, o)
 }
 
 // killAll ends the processes of a cluster's file behind the launcher's back.
@@ -314,12 +313,12 @@ func (c *Cluster) killAll(t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	if err := left.Adopt(background(t)); err != nil {
+	if err := left.Adopt(testContext(t)); err != nil {
 		return err
 	}
-	err = left.Kill(background(t))
-	for _, u := range left.units() {
-		<-u.ended
+	err = left.Kill(testContext(t))
+	for _, w := range left.workloads() {
+		<-w.ended
 	}
 	left.Close()
 	return err
@@ -327,8 +326,8 @@ func (c *Cluster) killAll(t *testing.T) error {
 
 func TestPluginKilled(t *testing.T) {
 	o := testOptions(t)
-	c := started(t, o)
-	h := c.controller.host
+	c := startCluster(t, o)
+	h := c.controller.process
 	h.mu.Lock()
 	old := h.plugin
 	h.mu.Unlock()
@@ -336,16 +335,16 @@ func TestPluginKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-old.Done()
-	attached := func(u *workload) bool {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		return u.plugin != old
+	attached := func(w *workload) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.plugin != old
 	}
 	eventually(t, "a new plugin process takes over", func() bool { return attached(c.controller) && attached(c.engines[0]) })
 	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
 		t.Errorf("%d processes, want 3", got)
 	}
-	if err := c.Stop(background(t)); err != nil {
+	if err := c.Stop(testContext(t)); err != nil {
 		t.Error(err)
 	}
 	nothingLeft(t, o.Profile)
@@ -353,16 +352,16 @@ func TestPluginKilled(t *testing.T) {
 
 func TestEngineKilled(t *testing.T) {
 	o := testOptions(t)
-	c := started(t, o)
+	c := startCluster(t, o)
 	if err := syscall.Kill(enginePID(t, c), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the file counts one engine less", func() bool {
-		s, err := Inspect(background(t), c.file, o.Log)
+		s, err := Inspect(testContext(t), c.file, o.Log)
 		return err == nil && s.Alive == 1
 	})
-	orphan(t, c)
-	if s, err := Inspect(background(t), c.file, o.Log); err != nil || s.Alive != 1 {
+	abandon(t, c)
+	if s, err := Inspect(testContext(t), c.file, o.Log); err != nil || s.Alive != 1 {
 		t.Errorf("inspected: %+v, %v", s, err)
 	}
 }
@@ -378,11 +377,11 @@ func TestSupervise(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions(t)
 			o.ControllerCommand = shell(strings.Replace(fakeController, "exec sleep 1000", `while [ ! -e "$IPP_PROFILE_DIR/go" ]; do sleep 0.01; done; `+test.script, 1))
-			c := started(t, o)
+			c := startCluster(t, o)
 			done := make(chan error, 1)
-			go func() { done <- c.Supervise(background(t)) }()
+			go func() { done <- c.Supervise(testContext(t)) }()
 			if name == "orderly" { // the client told the engines to end as well
-				if err := c.engines[0].kill(background(t)); err != nil {
+				if err := c.engines[0].kill(testContext(t)); err != nil {
 					t.Fatal(err)
 				}
 			}

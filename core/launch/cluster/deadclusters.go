@@ -11,14 +11,12 @@ import (
 	"os"
 	"slices"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
-	"github.com/ipcore/ipcore/core/launch/plugin"
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+	"github.com/ipcore/ipcore/core/launch/plugin"
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -44,7 +42,7 @@ type DeadCluster struct {
 // from here, and through the eyes of every launcher, which is told its options: those
 // in the files of dead clusters, and what the settings say. Parts that can't be
 // looked at are told by errs and left alone.
-func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search registry.Search, given []settings.Setting, log hclog.Logger) (strays []DeadCluster, errs []error) {
+func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search registry.Search, given []settings.Setting, log hclog.Logger) (dead []DeadCluster, errs []error) {
 	tags, err := clusterfile.RememberedTags()
 	if err != nil {
 		errs = append(errs, err)
@@ -54,8 +52,8 @@ func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search re
 		errs = append(errs, err)
 	}
 	live := map[string]bool{}
-	dead := map[string]*DeadCluster{}         // by tag
-	var without []*DeadCluster                // dead, without a tag
+	byTag := map[string]*DeadCluster{}        // by tag
+	var untagged []*DeadCluster               // dead, without a tag
 	options := map[string][]json.RawMessage{} // by path
 	for _, file := range files {
 		r, err := clusterfile.ReadRecord(file)
@@ -80,45 +78,45 @@ func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search re
 			live[r.Extension.Tag] = true // as long as nobody knows
 			continue
 		}
-		stray := &DeadCluster{Tag: r.Extension.Tag, File: file, Status: s, Known: true}
-		if stray.Tag == "" {
-			without = append(without, stray)
+		d := &DeadCluster{Tag: r.Extension.Tag, File: file, Status: s, Known: true}
+		if d.Tag == "" {
+			untagged = append(untagged, d)
 		} else {
-			dead[stray.Tag] = stray
+			byTag[d.Tag] = d
 		}
 	}
-	found, launchers, sweepErrs := sweepAll(ctx, search, options, given, log)
+	found, launchers, sweepErrs := findAllOrphans(ctx, search, options, given, log)
 	errs = append(errs, sweepErrs...)
 	for _, s := range found {
 		if live[s.Tag] {
 			continue
 		}
-		stray := dead[s.Tag]
-		if stray == nil {
+		d := byTag[s.Tag]
+		if d == nil {
 			_, known := tags[s.Tag]
-			stray = &DeadCluster{Tag: s.Tag, Known: known}
-			dead[s.Tag] = stray
+			d = &DeadCluster{Tag: s.Tag, Known: known}
+			byTag[s.Tag] = d
 		}
-		stray.Orphans = append(stray.Orphans, s.Orphan)
-		stray.launchers = launchers
-		if stray.options == nil {
-			stray.options = map[string]json.RawMessage{}
+		d.Orphans = append(d.Orphans, s.Orphan)
+		d.launchers = launchers
+		if d.options == nil {
+			d.options = map[string]json.RawMessage{}
 		}
-		stray.options[s.Launcher] = s.options
+		d.options[s.Launcher] = s.options
 	}
 	for tag := range tags { // nothing is left of it
-		if !live[tag] && dead[tag] == nil && len(sweepErrs) == 0 {
+		if !live[tag] && byTag[tag] == nil && len(sweepErrs) == 0 {
 			clusterfile.ForgetTag(tag)
 		}
 	}
-	for _, s := range dead {
-		strays = append(strays, *s)
+	for _, s := range byTag {
+		dead = append(dead, *s)
 	}
-	for _, s := range without {
-		strays = append(strays, *s)
+	for _, s := range untagged {
+		dead = append(dead, *s)
 	}
-	slices.SortFunc(strays, func(a, b DeadCluster) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Tag, b.Tag)) })
-	return strays, errs
+	slices.SortFunc(dead, func(a, b DeadCluster) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Tag, b.Tag)) })
+	return dead, errs
 }
 
 // clusterFiles answers the cluster files of profiles and of tags, each once.
@@ -139,15 +137,15 @@ func clusterFiles(profiles []profile.Profile, tags map[string]string) ([]string,
 }
 
 // swept is a survivor, and the options with which its launcher found it.
-type swept struct {
+type foundOrphan struct {
 	Orphan
 	options json.RawMessage
 }
 
 // sweepAll asks every launcher that can sweep for everything with a tag of ours.
-func sweepAll(
+func findAllOrphans(
 	ctx context.Context, search registry.Search, options map[string][]json.RawMessage, given []settings.Setting, log hclog.Logger,
-) (all []swept, launchers map[string]*registry.Executable, errs []error) {
+) (all []foundOrphan, launchers map[string]*registry.Executable, errs []error) {
 	list, err := registry.List(ctx, search)
 	if err != nil {
 		errs = append(errs, err)
@@ -159,18 +157,18 @@ func sweepAll(
 			continue
 		}
 		launchers[f.Name] = f
-		set, err := setOptions(f, given)
+		set, err := settingOptions(f, given)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
 		}
 		for _, o := range distinct(append(options[f.Path], set...)) {
-			found, err := sweepThrough(ctx, f, sdk.OrphanQuery{Tag: clusterfile.TagPrefix, Options: o}, log)
+			found, err := queryOrphans(ctx, f, sdk.OrphanQuery{Tag: clusterfile.TagPrefix, Options: o}, log)
 			if err != nil && !errors.Is(err, sdk.ErrUnsupported) {
 				errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
 			}
-			for _, s := range survivors(f.Name, found) {
-				if !slices.ContainsFunc(all, func(old swept) bool { return s.is(old.Orphan) }) {
-					all = append(all, swept{s, o})
+			for _, s := range orphansFrom(f.Name, found) {
+				if !slices.ContainsFunc(all, func(old foundOrphan) bool { return s.same(old.Orphan) }) {
+					all = append(all, foundOrphan{s, o})
 				}
 			}
 		}
@@ -179,16 +177,16 @@ func sweepAll(
 }
 
 // setOptions answers what settings make of a launcher's options, for each kind.
-func setOptions(f *registry.Executable, given []settings.Setting) (all []json.RawMessage, err error) {
-	var uses []*settings.Selection
+func settingOptions(f *registry.Executable, given []settings.Setting) (all []json.RawMessage, err error) {
+	var selections []*settings.Selection
 	for _, kind := range f.Info.Kinds {
-		uses = append(uses, &settings.Selection{Executable: f, Kind: kind})
+		selections = append(selections, &settings.Selection{Executable: f, Kind: kind})
 	}
-	if _, err := settings.Configure(uses, given); err != nil {
+	if _, err := settings.Configure(selections, given); err != nil {
 		return nil, err
 	}
-	for _, u := range uses {
-		all = append(all, u.Options)
+	for _, s := range selections {
+		all = append(all, s.Options)
 	}
 	return all, nil
 }
@@ -204,8 +202,8 @@ func distinct(all []json.RawMessage) []json.RawMessage {
 	return all
 }
 
-func sweepThrough(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, log hclog.Logger) ([]sdk.Orphan, error) {
-	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
+func queryOrphans(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, log hclog.Logger) ([]sdk.Orphan, error) {
+	ctx, cancel := context.WithTimeout(ctx, orphanTimeout)
 	defer cancel()
 	p, err := plugin.Open(ctx, f, plugin.OpenOptions{Log: log})
 	if err != nil {
@@ -239,7 +237,7 @@ func (s *DeadCluster) Remove(ctx context.Context, log hclog.Logger) error {
 			}
 		}
 		if len(mine) > 0 {
-			errs = errors.Join(errs, removeThrough(ctx, f, sdk.OrphanQuery{Options: s.options[name]}, mine, log))
+			errs = errors.Join(errs, removeOrphans(ctx, f, sdk.OrphanQuery{Options: s.options[name]}, mine, log))
 		}
 	}
 	if errs == nil {
@@ -248,8 +246,8 @@ func (s *DeadCluster) Remove(ctx context.Context, log hclog.Logger) error {
 	return errs
 }
 
-func removeThrough(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, survivors []sdk.Orphan, log hclog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+func removeOrphans(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, survivors []sdk.Orphan, log hclog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	p, err := plugin.Open(ctx, f, plugin.OpenOptions{Log: log})
 	if err != nil {

@@ -6,9 +6,8 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/sdk"
 )
 
@@ -37,7 +36,7 @@ func TestSweepOptions(t *testing.T) {
 			want:     []string{`{"host":"a"}`, `{"host":"c"}`, `{"host":"d"}`},
 		},
 	} {
-		options, err := setOptions(f, c.settings)
+		options, err := settingOptions(f, c.settings)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +49,7 @@ func TestSweepOptions(t *testing.T) {
 		}
 	}
 	var bad *settings.SettingError
-	if _, err := setOptions(f, []settings.Setting{set("FarLauncher", "hots", `"a"`)}); !errors.As(err, &bad) {
+	if _, err := settingOptions(f, []settings.Setting{set("FarLauncher", "hots", `"a"`)}); !errors.As(err, &bad) {
 		t.Errorf("an option that it has not: %v", err)
 	}
 }

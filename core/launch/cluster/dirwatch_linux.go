@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchDir sends a notice after names appeared in dir. When the kernel gives
-// no watch the channel stays silent. stop ends it and waits.
+// watchDir sends a notification after names appeared in dir, or none if the kernel refuses
+// the watch. stop ends the watch and waits for its goroutine.
 func watchDir(dir string) (notices <-chan struct{}, stop func()) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {

@@ -2,5 +2,5 @@
 
 package cluster
 
-// watchDir has no notices to give here: the caller's own looking has to do.
+// watchDir sends no notifications on this system; the caller has to poll.
 func watchDir(string) (notices <-chan struct{}, stop func()) { return nil, func() {} }

@@ -82,7 +82,7 @@ func (e *RunningError) Error() string {
 	switch {
 	case e.Supervisor == nil:
 		return fmt.Sprintf("%s is running already, though its supervisor is gone (%s)", name, e.File)
-	case elsewhere(e.Supervisor):
+	case onOtherMachine(e.Supervisor):
 		return fmt.Sprintf("%s is running already: process %d on host %s (%s)", name, e.Supervisor.PID, e.Supervisor.Host, e.File)
 	}
 	return fmt.Sprintf("%s is running already: process %d (%s)", name, e.Supervisor.PID, e.File)

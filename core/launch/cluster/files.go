@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// filePoll is the interval at which awaitFiles looks by itself: file systems
-// of other machines send no notices.
-const filePoll = 50 * time.Millisecond
+// fileInterval is how often wait looks for the files even without a notification:
+// network file systems send none for changes by other machines.
+const fileInterval = 50 * time.Millisecond
 
-// files are named files of a folder as they were at some time.
-type files struct {
+// fileSet is a set of named files in a folder, as they were at some time.
+type fileSet struct {
 	dir    string
-	before map[string]os.FileInfo // nil for one that was not there
+	before map[string]os.FileInfo // nil for a file that did not exist
 }
 
-// filesOf takes down the files as they are now.
-func filesOf(dir string, names ...string) files {
-	f := files{dir: dir, before: make(map[string]os.FileInfo, len(names))}
+// newFileSet returns the files as they are now.
+func newFileSet(dir string, names ...string) fileSet {
+	f := fileSet{dir: dir, before: make(map[string]os.FileInfo, len(names))}
 	for _, name := range names {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil {
@@ -30,19 +30,19 @@ func filesOf(dir string, names ...string) files {
 	return f
 }
 
-// forget lets files count that were there before.
-func (f files) forget() {
+// acceptOld makes wait accept files that existed before, unchanged.
+func (f fileSet) acceptOld() {
 	for name := range f.before {
 		f.before[name] = nil
 	}
 }
 
-// await returns when all files are there, and none is the one that was there
-// before. They are written whole (renamed into place), so being there is enough.
-func (f files) await(ctx context.Context) error {
+// wait returns when all files exist and each is another file than before. They are
+// renamed into place when complete, so it is enough that they exist.
+func (f fileSet) wait(ctx context.Context) error {
 	notices, stop := watchDir(f.dir)
 	defer stop()
-	tick := time.NewTicker(filePoll)
+	tick := time.NewTicker(fileInterval)
 	defer tick.Stop()
 	for {
 		if f.ready() {
@@ -57,7 +57,7 @@ func (f files) await(ctx context.Context) error {
 	}
 }
 
-func (f files) ready() bool {
+func (f fileSet) ready() bool {
 	for name, old := range f.before {
 		now, err := os.Stat(filepath.Join(f.dir, name))
 		if err != nil || old != nil && os.SameFile(old, now) && old.ModTime().Equal(now.ModTime()) {

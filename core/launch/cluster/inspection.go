@@ -9,10 +9,9 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -58,18 +57,18 @@ func Inspect(ctx context.Context, path string, log hclog.Logger) (*Status, error
 	if err := c.Adopt(ctx); err != nil && !errors.Is(err, ErrNothingRuns) {
 		s.Err = err
 	}
-	for _, u := range c.units() {
-		if u.hasEnded() {
+	for _, w := range c.workloads() {
+		if w.hasEnded() {
 			continue
 		}
-		if u.kind == sdk.Controller {
+		if w.kind == sdk.Controller {
 			s.Controller = true
 			continue
 		}
-		_, alive := u.snapshot()
+		_, alive := w.snapshot()
 		s.Alive += alive
-		if said := u.said(); said != nil {
-			s.Sets[u.id] = *said
+		if said := w.lastStatus(); said != nil {
+			s.Sets[w.id] = *said
 		}
 	}
 	return s, nil
@@ -138,35 +137,35 @@ func Stop(ctx context.Context, path string, log hclog.Logger) (Leftover, error) 
 		return Leftover{}, err
 	}
 	if p := r.Extension.Supervisor; supervisorRuns(p) {
-		if elsewhere(p) {
+		if onOtherMachine(p) {
 			return Leftover{}, &ElsewhereError{PID: p.PID, Host: p.Host}
 		}
-		limited, cancel := context.WithTimeout(ctx, stopLimit)
+		limited, cancel := context.WithTimeout(ctx, stopTimeout)
 		defer cancel()
 		if err := endSupervisor(limited, *p); err != nil {
 			log.Warn("the supervisor does not stop the cluster; doing it here", "pid", p.PID, "error", err)
 		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return leftOf(ctx, path, r, log)
+			return leftoverOf(ctx, path, r, log)
 		}
 	}
 	return takeOver(ctx, path, log)
 }
 
 // leftOf looks for what is left of a cluster that its supervisor has stopped.
-func leftOf(ctx context.Context, path string, r *clusterfile.Record, log hclog.Logger) (Leftover, error) {
+func leftoverOf(ctx context.Context, path string, r *clusterfile.Record, log hclog.Logger) (Leftover, error) {
 	r.Extension.Starting = nil // it saw to these
 	c, err := fromRecord(path, r, LoadOptions{Log: log})
 	if err != nil {
 		return Leftover{}, err
 	}
 	defer c.Close()
-	return c.sweep(ctx), nil
+	return c.findOrphans(ctx), nil
 }
 
 // takeOver stops a cluster that has no supervisor.
 func takeOver(ctx context.Context, path string, log hclog.Logger) (left Leftover, err error) {
-	limited, cancel := context.WithTimeout(ctx, lockLimit)
+	limited, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
 	held, err := clusterfile.Lock(limited, path)
 	if err != nil {
@@ -184,5 +183,5 @@ func takeOver(ctx context.Context, path string, log hclog.Logger) (left Leftover
 		log.Error("a part of the cluster can't be taken up; stopping the others", "error", err)
 	}
 	err = c.Stop(limited)
-	return c.left, err
+	return c.leftover, err
 }

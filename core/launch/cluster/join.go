@@ -12,20 +12,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/ipcore/ipcore/core/client"
 	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/profile"
 )
 
 const (
 	// joinLimit is how long a controller that engines join has to answer.
-	joinLimit = 10 * time.Second
+	joinTimeout = 10 * time.Second
 	// joinLook is the interval at which the controller's file is looked at.
-	joinLook = time.Second
+	joinInterval = time.Second
 )
 
 // joinedID is the id of the ith cluster of engines that have joined another one.
@@ -37,45 +33,26 @@ func joinedID(joined string, i int) string {
 	return joined + "-" + id
 }
 
-// census answers how many engines have registered with the controller of a
-// connection file.
-type census func(ctx context.Context, clientFile string) (int, error)
-
-// countByClient asks the controller as any client does.
-func countByClient(log hclog.Logger) census {
-	return func(ctx context.Context, clientFile string) (int, error) {
-		c, err := client.Connect(ctx, client.Options{File: clientFile, Log: log})
-		if err != nil {
-			return 0, err
-		}
-		defer c.Close()
-		return len(c.IDs()), nil
-	}
-}
-
 // meet looks for the controller that engines are to join and counts the engines
 // that it has already. Where only the engines' connection file is, as on a machine
 // that it was sent to, nobody can ask the controller, and nobody waits.
-func (c *Cluster) meet(ctx context.Context) error {
+func (c *Cluster) findController(ctx context.Context) error {
 	there, err := readEngineFile(c.engineFile())
 	if err != nil {
 		return &NoControllerError{ID: c.opts.hubID(), File: c.engineFile(), Err: err}
 	}
-	c.joined = identity(there)
-	if c.engineUse.Executable.Info.Remote && strings.HasPrefix(there.Interface, "tcp://127.") {
+	c.joinedIdentity = identity(there)
+	if c.engineSelection.Executable.Info.Remote && strings.HasPrefix(there.Interface, "tcp://127.") {
 		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: the controller listens only on its own machine (" + there.Interface +
 			"): engines on other machines can't reach it without a tunnel, unless it is started to listen on all addresses"})
 	}
 	if _, err := os.Stat(c.clientFile()); errors.Is(err, fs.ErrNotExist) {
-		c.opts.Wait, c.opts.lost = WaitNone, nil
+		c.opts.Wait, c.unreachable = WaitNone, true
 		return nil
 	}
-	if c.opts.count == nil {
-		return nil
-	}
-	limited, cancel := context.WithTimeout(ctx, joinLimit)
+	limited, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	if c.before, err = c.opts.count(limited, c.clientFile()); err != nil {
+	if c.enginesBefore, err = c.opts.view.CountEngines(limited, c.clientFile()); err != nil {
 		return &NoControllerError{ID: c.opts.hubID(), File: c.clientFile(), Err: err}
 	}
 	return nil
@@ -88,7 +65,7 @@ func (c *Cluster) meet(ctx context.Context) error {
 func (c *Cluster) watchController() <-chan struct{} {
 	gone := make(chan struct{})
 	c.watchers.Go(func() {
-		t := time.NewTicker(joinLook)
+		t := time.NewTicker(joinInterval)
 		defer t.Stop()
 		missed := false // the last time
 		for {
@@ -98,7 +75,7 @@ func (c *Cluster) watchController() <-chan struct{} {
 			case <-t.C:
 			}
 			now, err := readEngineFile(c.engineFile())
-			missing := errors.Is(err, fs.ErrNotExist) || err == nil && identity(now) != c.joined
+			missing := errors.Is(err, fs.ErrNotExist) || err == nil && identity(now) != c.joinedIdentity
 			if missing && missed {
 				close(gone)
 				return

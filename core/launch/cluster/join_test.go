@@ -13,20 +13,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/ipcore/ipcore/core/connfile"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 )
 
 // joining answers the options of engines that join the cluster of others.
-func joining(o Options, n int) Options {
+func joinOptions(o Options, n int) Options {
 	id := o.ID
 	o.ID, o.Join, o.N, o.ControllerCommand = "", &id, n, nil
 	return o
 }
 
 // controllersFiles tells whether both connection files are there.
-func controllersFiles(o Options) bool {
+func hasConnectionFiles(o Options) bool {
 	for _, kind := range []string{"client", "engine"} {
 		if _, err := os.Stat(filepath.Join(o.Profile.SecurityDir(), "ipcontroller-"+o.ID+"-"+kind+".json")); err != nil {
 			return false
@@ -39,11 +38,11 @@ func controllersFiles(o Options) bool {
 // leaves the controller alone; the other ends with it.
 func TestJoin(t *testing.T) {
 	o := testOptions(t)
-	first := started(t, o)
-	j := joining(o, 3)
+	first := startCluster(t, o)
+	j := joinOptions(o, 3)
 	j.EngineCommand = shell(`echo "$IPP_CLUSTER_ID" >"$IPP_PROFILE_DIR/told"; exec sleep 1000`)
-	j.count = func(context.Context, string) (int, error) { return 2, nil }
-	j.register = func(_ context.Context, file string, n int, have func(int)) error {
+	count := func(context.Context, string) (int, error) { return 2, nil }
+	wait := func(_ context.Context, file string, n int, have func(int)) error {
 		if n != 5 || filepath.Base(file) != "ipcontroller-t-client.json" {
 			t.Errorf("waits for %d engines of %s, want the 2 that were there and 3 of ipcontroller-t-client.json", n, file)
 		}
@@ -51,9 +50,10 @@ func TestJoin(t *testing.T) {
 		have(5)
 		return nil
 	}
+	j.view = fakeView{wait: wait, count: count}
 	var last Progress
 	j.Progress = func(p Progress) { last = p }
-	one, two := started(t, j), started(t, j)
+	one, two := startCluster(t, j), startCluster(t, j)
 	if one.ID() != "t-engines-1" || two.ID() != "t-engines-2" {
 		t.Errorf("the ids are %q and %q", one.ID(), two.ID())
 	}
@@ -82,14 +82,14 @@ func TestJoin(t *testing.T) {
 		t.Errorf("%d processes, want a controller, 2 engines and twice 3", got)
 	}
 
-	if err := one.Stop(background(t)); err != nil {
+	if err := one.Stop(testContext(t)); err != nil {
 		t.Error(err)
 	}
-	if got := len(processesOf(t, o.Profile.Dir)); got != 6 || !controllersFiles(o) {
-		t.Errorf("after the first had stopped: %d processes, want 6; connection files: %t", got, controllersFiles(o))
+	if got := len(processesOf(t, o.Profile.Dir)); got != 6 || !hasConnectionFiles(o) {
+		t.Errorf("after the first had stopped: %d processes, want 6; connection files: %t", got, hasConnectionFiles(o))
 	}
 	supervised := make(chan error, 1)
-	ctx := background(t)
+	ctx := testContext(t)
 	go func() { supervised <- two.Supervise(ctx) }()
 	if err := first.Stop(ctx); err != nil {
 		t.Error(err)
@@ -103,36 +103,36 @@ func TestJoin(t *testing.T) {
 // TestJoinLoses kills engines that joined a controller.
 func TestJoinLoses(t *testing.T) {
 	o := testOptions(t)
-	started(t, o)
-	c := started(t, joining(o, 1))
+	startCluster(t, o)
+	c := startCluster(t, joinOptions(o, 1))
 	if err := syscall.Kill(enginePID(t, c), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	err := c.Supervise(background(t))
+	err := c.Supervise(testContext(t))
 	var ended *EndedError
 	if !errors.As(err, &ended) || !strings.Contains(err.Error(), "the engine ended unexpectedly: killed by SIGKILL") {
 		t.Errorf("Supervise: %v", err)
 	}
-	if _, err := os.Stat(c.File()); !errors.Is(err, fs.ErrNotExist) || !controllersFiles(o) {
-		t.Errorf("cluster file: %v; connection files: %t", err, controllersFiles(o))
+	if _, err := os.Stat(c.File()); !errors.Is(err, fs.ErrNotExist) || !hasConnectionFiles(o) {
+		t.Errorf("cluster file: %v; connection files: %t", err, hasConnectionFiles(o))
 	}
 }
 
 // TestJoinOrphan stops joined engines after their supervisor died.
 func TestJoinOrphan(t *testing.T) {
 	o := testOptions(t)
-	started(t, o)
-	c := started(t, joining(o, 2))
-	orphan(t, c)
-	s, err := Inspect(background(t), c.File(), o.Log)
+	startCluster(t, o)
+	c := startCluster(t, joinOptions(o, 2))
+	abandon(t, c)
+	s, err := Inspect(testContext(t), c.File(), o.Log)
 	if err != nil || s.Supervised || s.Controller || s.Alive != 2 {
 		t.Errorf("inspected: %+v, %v", s, err)
 	}
-	if _, err := Stop(background(t), c.File(), o.Log); err != nil {
+	if _, err := Stop(testContext(t), c.File(), o.Log); err != nil {
 		t.Error(err)
 	}
-	if got := len(processesOf(t, o.Profile.Dir)); got != 3 || !controllersFiles(o) {
-		t.Errorf("%d processes, want 3; connection files: %t", got, controllersFiles(o))
+	if got := len(processesOf(t, o.Profile.Dir)); got != 3 || !hasConnectionFiles(o) {
+		t.Errorf("%d processes, want 3; connection files: %t", got, hasConnectionFiles(o))
 	}
 }
 
@@ -144,16 +144,16 @@ func TestJoinNobody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.Start(background(t))
+		return c.Start(testContext(t))
 	}
 	var alone *NoControllerError
-	err := join(joining(o, 1))
+	err := join(joinOptions(o, 1))
 	if !errors.As(err, &alone) || alone.ID != "t" || !strings.Contains(err.Error(), "there is no controller to join") {
 		t.Errorf("without files: %v", err)
 	}
-	started(t, o)
-	j := joining(o, 1)
-	j.count = func(context.Context, string) (int, error) { return 0, errors.New("connection refused") }
+	startCluster(t, o)
+	j := joinOptions(o, 1)
+	j.view = fakeView{count: func(context.Context, string) (int, error) { return 0, errors.New("connection refused") }}
 	if err := join(j); !errors.As(err, &alone) || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("of a controller that does not answer: %v", err)
 	}
@@ -176,19 +176,21 @@ func TestJoinByEngineFile(t *testing.T) {
 		}
 	}
 	write("a")
-	j := joining(o, 1)
-	j.count = func(context.Context, string) (int, error) { t.Error("asked"); return 0, nil }
-	j.register = func(context.Context, string, int, func(int)) error { t.Error("waits"); return nil }
-	j.lost = func(context.Context, string, func()) error { t.Error("watches"); return nil }
-	c := started(t, j)
+	j := joinOptions(o, 1)
+	j.view = fakeView{
+		count: func(context.Context, string) (int, error) { t.Error("asked"); return 0, nil },
+		wait:  func(context.Context, string, int, func(int)) error { t.Error("waits"); return nil },
+		watch: func(context.Context, string, func()) error { t.Error("watches"); return nil },
+	}
+	c := startCluster(t, j)
 	supervised := make(chan error, 1)
-	ctx := background(t)
+	ctx := testContext(t)
 	go func() { supervised <- c.Supervise(ctx) }()
 	write("a") // as a controller does that is started again with --reuse
 	select {
 	case err := <-supervised:
 		t.Fatalf("Supervise ended: %v", err)
-	case <-time.After(3 * joinLook):
+	case <-time.After(3 * joinInterval):
 	}
 	write("b") // another controller
 	if err := <-supervised; err != nil {

@@ -11,10 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/profile"
 )
 
@@ -43,7 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 // limit bounds every wait of a test.
-const limit = 20 * time.Second
+const testTimeout = 20 * time.Second
 
 // fakeController writes both connection files and stays.
 const fakeController = `cd "$IPP_PROFILE_DIR/security"
@@ -57,11 +56,44 @@ func shell(script string) []string { return []string{"/bin/sh", "-c", script} }
 func testOptions(t *testing.T) Options {
 	t.Helper()
 	return Options{
-		Profile: profile.Profile{Dir: t.TempDir()}, ID: "t", N: 2, Timeout: limit,
+		Profile: profile.Profile{Dir: t.TempDir()}, ID: "t", N: 2, Timeout: testTimeout,
 		ControllerCommand: shell(fakeController), EngineCommand: shell("exec sleep 1000"),
-		Log:      hclog.New(&hclog.LoggerOptions{Output: testWriter{t}, Level: hclog.Info}),
-		register: func(_ context.Context, _ string, n int, have func(int)) error { have(n); return nil },
+		Log:  hclog.New(&hclog.LoggerOptions{Output: testWriter{t}, Level: hclog.Info}),
+		view: fakeView{},
 	}
+}
+
+// fakeView is a controllerView in which all engines register at once and none is lost,
+// unless a function is set.
+type fakeView struct {
+	wait  waitFunc
+	count func(ctx context.Context, clientFile string) (int, error)
+	watch func(ctx context.Context, clientFile string, lost func()) error
+}
+
+type waitFunc func(ctx context.Context, clientFile string, n int, have func(int)) error
+
+func (v fakeView) WaitEngines(ctx context.Context, clientFile string, n int, have func(int)) error {
+	if v.wait != nil {
+		return v.wait(ctx, clientFile, n, have)
+	}
+	have(n)
+	return nil
+}
+
+func (v fakeView) CountEngines(ctx context.Context, clientFile string) (int, error) {
+	if v.count != nil {
+		return v.count(ctx, clientFile)
+	}
+	return 0, nil
+}
+
+func (v fakeView) WatchEngines(ctx context.Context, clientFile string, lost func()) error {
+	if v.watch != nil {
+		return v.watch(ctx, clientFile, lost)
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 type testWriter struct{ t *testing.T }
@@ -72,19 +104,19 @@ func (w testWriter) Write(b []byte) (int, error) {
 }
 
 // started answers a cluster that runs, and stops it at the end of the test.
-func started(t *testing.T, o Options) *Cluster {
+func startCluster(t *testing.T, o Options) *Cluster {
 	t.Helper()
 	c, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	if err := c.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		r, err := clusterfile.ReadRecord(c.file)
 		switch {
@@ -108,7 +140,7 @@ func started(t *testing.T, o Options) *Cluster {
 // there.
 func nothingLeft(t *testing.T, p profile.Profile) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(testTimeout)
 	for left := processesOf(t, p.Dir); len(left) > 0; left = processesOf(t, p.Dir) {
 		if time.Now().After(deadline) {
 			t.Fatalf("processes left: %q", left)
@@ -149,10 +181,10 @@ func processesOf(t *testing.T, dir string) []string {
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(testTimeout)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", limit, what)
+			t.Fatalf("not within %v: %s", testTimeout, what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

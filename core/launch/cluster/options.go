@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/controller/arguments"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -55,10 +55,8 @@ type Options struct {
 	// Progress is told how Start goes on, from one goroutine at a time.
 	Progress func(Progress)
 
-	register registration  // nil: through a client of our own
-	count    census        // the same
-	lost     lossWatch     // the same
-	every    time.Duration // between two questions for a unit's status; 0 means statusEvery
+	view           controllerView // of the controller's engines; nil means clientView
+	statusInterval time.Duration  // between two status requests for a workload; 0 means the constant statusInterval
 }
 
 // WaitNone is the Wait of a Start that waits for no engine.
@@ -127,13 +125,11 @@ func (o *Options) resolve() error {
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
-	if o.register == nil {
-		o.register = registerByClient(o.Log.Named("client"))
-		o.count = countByClient(o.Log.Named("client"))
-		o.lost = lossesByClient(o.Log.Named("client"))
+	if o.view == nil {
+		o.view = clientView{o.Log.Named("client")}
 	}
-	if o.every == 0 {
-		o.every = statusEvery
+	if o.statusInterval == 0 {
+		o.statusInterval = statusInterval
 	}
 	return nil
 }
@@ -149,8 +145,8 @@ func (o *Options) hubID() string {
 
 // controllerCommand answers the whole command of the controller. reachable tells
 // that engines may be on other machines.
-func (o *Options) controllerCommand(use *settings.Selection, reachable bool) ([]string, error) {
-	command, err := hostCommand(use, "controller_cmd", o.ControllerCommand)
+func (o *Options) controllerCommand(selection *settings.Selection, reachable bool) ([]string, error) {
+	command, err := commandFor(selection, "controller_cmd", o.ControllerCommand)
 	if err != nil {
 		return nil, err
 	}
@@ -162,9 +158,9 @@ func (o *Options) controllerCommand(use *settings.Selection, reachable bool) ([]
 		}
 		command = []string{self, "controller", "--log-level=" + o.LogLevel}
 	}
-	place := o.placeArgs(command)
+	place := o.locationArgs(command)
 	command = append(command, place...)
-	args, err := hostWords(use, "controller_args")
+	args, err := commonWords(selection, "controller_args")
 	if err != nil {
 		return nil, err
 	}
@@ -173,27 +169,15 @@ func (o *Options) controllerCommand(use *settings.Selection, reachable bool) ([]
 	case !reachable:
 	case own:
 		command = append(command, "--reachable") // unless a configuration file says where to listen
-	case len(place) > 0 && !listens(args):
+	case len(place) > 0 && !arguments.SetAddress(args):
 		command = append(command, "--ip=*")
 	}
 	return append(command, args...), nil
 }
 
-// listens tells whether arguments of a controller say where it listens.
-func listens(args []string) bool {
-	for i, arg := range args {
-		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-		switch name {
-		case "ip", "client-ip", "engine-ip", "IPController.ip", "HubFactory.ip", "IPController.engine_ip", "IPController.client_ip":
-			return strings.HasPrefix(args[i], "-")
-		}
-	}
-	return false
-}
-
 // engineCommand answers the whole command of one engine.
-func (o *Options) engineCommand(use *settings.Selection) ([]string, error) {
-	command, err := hostCommand(use, "engine_cmd", o.EngineCommand)
+func (o *Options) engineCommand(selection *settings.Selection) ([]string, error) {
+	command, err := commandFor(selection, "engine_cmd", o.EngineCommand)
 	if err != nil {
 		return nil, err
 	}
@@ -207,36 +191,47 @@ func (o *Options) engineCommand(use *settings.Selection) ([]string, error) {
 			command = append(command, "--python="+o.Python)
 		}
 	}
-	command = append(command, o.placeArgs(command)...)
-	args, err := hostWords(use, "engine_args")
+	command = append(command, o.locationArgs(command)...)
+	args, err := commonWords(selection, "engine_args")
 	return append(command, args...), err
 }
 
 // hostCommand answers the command that was given, else the one that settings
 // name.
-func hostCommand(use *settings.Selection, name string, given []string) ([]string, error) {
+func commandFor(selection *settings.Selection, name string, given []string) ([]string, error) {
 	if len(given) > 0 {
 		return slices.Clone(given), nil
 	}
-	return hostWords(use, name)
+	return commonWords(selection, name)
 }
 
 // hostWords answers a setting of the host that is a list of words.
-func hostWords(use *settings.Selection, name string) ([]string, error) {
+func commonWords(selection *settings.Selection, name string) ([]string, error) {
 	var words []string
-	if value := use.Common[name]; value != nil {
+	if value := selection.Common[name]; value != nil {
 		if err := json.Unmarshal(value, &words); err != nil {
-			return nil, fmt.Errorf("%s of launcher %q: want a list of texts", name, use.Executable.Name)
+			return nil, fmt.Errorf("%s of launcher %q: want a list of texts", name, selection.Executable.Name)
 		}
 	}
 	return words, nil
+}
+
+// ownWords returns the value of the launcher's own option of a name, if it is a list of
+// words. A launcher that has a common option itself adds its words to the command.
+func ownWords(selection *settings.Selection, name string) []string {
+	var own map[string]json.RawMessage
+	var words []string
+	if json.Unmarshal(selection.Options, &own) != nil || json.Unmarshal(own[name], &words) != nil {
+		return nil
+	}
+	return words
 }
 
 // placeArgs answers the arguments that name profile and cluster. Python's
 // programs before 8.0 read no environment variables, so every command that is
 // theirs or ours gets them; of a stranger's command nothing is known, and it
 // has IPP_PROFILE_DIR and IPP_CLUSTER_ID in its environment.
-func (o *Options) placeArgs(command []string) []string {
+func (o *Options) locationArgs(command []string) []string {
 	known := false
 	for i, word := range command {
 		base := filepath.Base(word)
@@ -255,29 +250,16 @@ func (o *Options) placeArgs(command []string) []string {
 	return []string{"--profile-dir=" + o.Profile.Dir, "--cluster-id=" + o.hubID()}
 }
 
-// keepsFiles tells whether the controller leaves its connection files behind,
-// to take them up again at its next start.
-func (o *Options) keepsFiles() bool {
-	for _, arg := range append(slices.Clone(o.ControllerCommand), o.ControllerArgs...) {
-		name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-		switch name {
-		case "reuse", "restore", "IPController.reuse_files", "IPController.restore_engines":
-			return !strings.EqualFold(value, "false")
-		}
-	}
-	return false
-}
-
 // environment answers what every process of the cluster finds in its
 // environment beside what this process has: ours, and what settings add.
-func (o *Options) environment(use *settings.Selection, tag string) (map[string]string, error) {
+func (o *Options) environment(selection *settings.Selection, tag string) (map[string]string, error) {
 	env := map[string]string{"IPP_CLUSTER_ID": o.hubID(), "IPP_PROFILE_DIR": o.Profile.Dir, sdk.EnvTag: tag}
 	var more map[string]any
-	if value := use.Common["environment"]; value != nil {
+	if value := selection.Common["environment"]; value != nil {
 		d := json.NewDecoder(bytes.NewReader(value))
 		d.UseNumber()
 		if err := d.Decode(&more); err != nil {
-			return nil, fmt.Errorf("environment of launcher %q: %w", use.Executable.Name, err)
+			return nil, fmt.Errorf("environment of launcher %q: %w", selection.Executable.Name, err)
 		}
 	}
 	for name, value := range more {
@@ -285,16 +267,16 @@ func (o *Options) environment(use *settings.Selection, tag string) (map[string]s
 		case string, json.Number:
 			env[name] = fmt.Sprint(value)
 		default:
-			return nil, fmt.Errorf("environment of launcher %q: %s is no text", use.Executable.Name, name)
+			return nil, fmt.Errorf("environment of launcher %q: %s is no text", selection.Executable.Name, name)
 		}
 	}
 	return env, nil
 }
 
 // workDir answers where settings want processes to run, "" for anywhere.
-func workDir(use *settings.Selection) string {
+func workDir(selection *settings.Selection) string {
 	var dir string
-	if value := use.Common["work_dir"]; value != nil {
+	if value := selection.Common["work_dir"]; value != nil {
 		_ = json.Unmarshal(value, &dir) // its type was checked
 	}
 	return dir

@@ -23,7 +23,7 @@ func TestDefaults(t *testing.T) {
 
 func TestAwaitFiles(t *testing.T) {
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	write := func(name string) {
 		t.Helper()
@@ -33,8 +33,8 @@ func TestAwaitFiles(t *testing.T) {
 	}
 	write("b") // of an earlier controller
 	done := make(chan error, 1)
-	f := filesOf(dir, "a", "b")
-	go func() { done <- f.await(ctx) }()
+	f := newFileSet(dir, "a", "b")
+	go func() { done <- f.wait(ctx) }()
 	write("a")
 	if f.ready() {
 		t.Error("an old file counts")
@@ -45,12 +45,12 @@ func TestAwaitFiles(t *testing.T) {
 	}
 	stopped, stop := context.WithCancel(ctx)
 	stop()
-	if err := filesOf(dir, "c").await(stopped); !errors.Is(err, context.Canceled) {
+	if err := newFileSet(dir, "c").wait(stopped); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	old := filesOf(dir, "a", "b")
-	old.forget()
-	if err := old.await(ctx); err != nil {
+	old := newFileSet(dir, "a", "b")
+	old.acceptOld()
+	if err := old.wait(ctx); err != nil {
 		t.Error(err)
 	}
 }
@@ -67,7 +67,7 @@ func TestSupervisorRuns(t *testing.T) {
 	if !supervisorRuns(&me) || supervisorRuns(&other) || supervisorRuns(nil) || !supervisorRuns(&far) {
 		t.Error("the supervisor's process was not told from another one")
 	}
-	if elsewhere(&me) || !elsewhere(&far) {
+	if onOtherMachine(&me) || !onOtherMachine(&far) {
 		t.Error("the supervisor's machine was not told from another one")
 	}
 }
@@ -86,7 +86,7 @@ func TestPlaceArgs(t *testing.T) {
 		{[]string{"my-engine", "engine"}, false},
 		{[]string{"sleep", "10"}, false},
 	} {
-		if got := len(o.placeArgs(test.command)) > 0; got != test.known {
+		if got := len(o.locationArgs(test.command)) > 0; got != test.known {
 			t.Errorf("%q: %v, want %v", test.command, got, test.known)
 		}
 	}

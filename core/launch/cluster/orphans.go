@@ -13,9 +13,9 @@ import (
 
 const (
 	// sweepLimit bounds looking for survivors after a stop.
-	sweepLimit = 10 * time.Second
+	orphanTimeout = 10 * time.Second
 	// sweepPatience is how long what was stopped may take to be gone.
-	sweepPatience = 2 * time.Second
+	orphanGrace = 2 * time.Second
 )
 
 // Survivor is a process or job that carries a cluster's tag.
@@ -36,8 +36,8 @@ type Leftover struct {
 
 // sweep looks for what carries the tag of a cluster that was stopped. What a
 // start left that was never completed is removed; other things are named.
-func (c *Cluster) sweep(ctx context.Context) Leftover {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepLimit)
+func (c *Cluster) findOrphans(ctx context.Context) Leftover {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), orphanTimeout)
 	defer cancel()
 	var left Leftover
 	c.mu.Lock()
@@ -48,31 +48,31 @@ func (c *Cluster) sweep(ctx context.Context) Leftover {
 	if tag == "" {
 		return left
 	}
-	patient := time.Now().Add(sweepPatience)
+	patient := time.Now().Add(orphanGrace)
 	for _, path := range paths {
 		q := sdk.OrphanQuery{Tag: tag, Options: options[path]}
-		for _, u := range c.units() {
-			if state, _ := u.snapshot(); u.host.found.Path == path && state != nil {
+		for _, w := range c.workloads() {
+			if state, _ := w.snapshot(); w.process.executable.Path == path && state != nil {
 				q.States = append(q.States, state)
 			}
 		}
-		found, err := c.sweepOne(ctx, path, q, unfinished, patient)
+		found, err := c.orphansOf(ctx, path, q, unfinished, patient)
 		if err != nil {
 			left.Unasked = append(left.Unasked, fmt.Sprintf("%s: %v", path, err))
 		}
-		left.Orphans = addNew(left.Orphans, found)
+		left.Orphans = appendNew(left.Orphans, found)
 	}
 	return left
 }
 
 // is tells whether two launchers mean the same thing: several see the processes of
 // one machine.
-func (s Orphan) is(o Orphan) bool { return o.ID == s.ID && o.Tag == s.Tag }
+func (s Orphan) same(o Orphan) bool { return o.ID == s.ID && o.Tag == s.Tag }
 
 // addNew adds survivors that are not there yet.
-func addNew(all, more []Orphan) []Orphan {
+func appendNew(all, more []Orphan) []Orphan {
 	for _, s := range more {
-		if !slices.ContainsFunc(all, s.is) {
+		if !slices.ContainsFunc(all, s.same) {
 			all = append(all, s)
 		}
 	}
@@ -81,19 +81,19 @@ func addNew(all, more []Orphan) []Orphan {
 
 // sweepOne looks through one launcher's eyes, again until the time patient while
 // something is left: what was told to end may take a moment.
-func (c *Cluster) sweepOne(ctx context.Context, path string, q sdk.OrphanQuery, unfinished bool, patient time.Time) ([]Orphan, error) {
-	h := c.hosts[path]
+func (c *Cluster) orphansOf(ctx context.Context, path string, q sdk.OrphanQuery, unfinished bool, patient time.Time) ([]Orphan, error) {
+	h := c.processes[path]
 	if h == nil {
 		found, err := registry.Describe(ctx, path, registry.Search{ProfileDir: c.opts.Profile.Dir})
 		if err != nil {
 			return nil, err
 		}
-		h = c.host(found)
+		h = c.processOf(found)
 	}
-	if !h.found.Info.Has(sdk.CapabilityOrphans) {
+	if !h.executable.Info.Has(sdk.CapabilityOrphans) {
 		return nil, nil
 	}
-	p, err := h.process(ctx)
+	p, err := h.running(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -107,14 +107,14 @@ func (c *Cluster) sweepOne(ctx context.Context, path string, q sdk.OrphanQuery, 
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return survivors(h.found.Name, found), ctx.Err()
+			return orphansFrom(h.executable.Name, found), ctx.Err()
 		}
 		found, err = p.Orphans(ctx, q)
 	}
-	return survivors(h.found.Name, found), err
+	return orphansFrom(h.executable.Name, found), err
 }
 
-func survivors(launcher string, found []sdk.Orphan) []Orphan {
+func orphansFrom(launcher string, found []sdk.Orphan) []Orphan {
 	out := make([]Orphan, len(found))
 	for i, s := range found {
 		out[i] = Orphan{Launcher: launcher, Tag: s.Tag, ID: s.ID, Text: s.Text}

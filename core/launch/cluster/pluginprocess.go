@@ -4,27 +4,26 @@ import (
 	"context"
 	"sync"
 
-	"github.com/ipcore/ipcore/core/launch/plugin"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/launch/plugin"
 	"github.com/ipcore/ipcore/core/launch/registry"
 )
 
-// host is one plugin executable and the process that serves it at the moment.
-// Units of the same executable share it.
+// pluginProcess is a launcher's executable and its current plugin process. All workloads
+// of the launcher share it.
 type pluginProcess struct {
-	found *registry.Executable
-	log   hclog.Logger
+	executable *registry.Executable
+	log        hclog.Logger
 
 	mu     sync.Mutex
-	plugin *plugin.Plugin // nil before the first use and after close
+	plugin *plugin.Plugin // nil before the first use, and after close
 	closed bool
 }
 
-// process answers the plugin process. It starts one when there is none, or when
-// the last one has ended.
-func (h *pluginProcess) process(ctx context.Context) (*plugin.Plugin, error) {
+// running returns the plugin process. It starts one if there is none, or if the last one
+// has ended.
+func (h *pluginProcess) running(ctx context.Context) (*plugin.Plugin, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.plugin != nil {
@@ -39,7 +38,7 @@ func (h *pluginProcess) process(ctx context.Context) (*plugin.Plugin, error) {
 	if h.closed {
 		return nil, context.Canceled
 	}
-	p, err := plugin.Open(ctx, h.found, plugin.OpenOptions{Log: h.log})
+	p, err := plugin.Open(ctx, h.executable, plugin.OpenOptions{Log: h.log})
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +46,7 @@ func (h *pluginProcess) process(ctx context.Context) (*plugin.Plugin, error) {
 	return p, nil
 }
 
-// close ends the plugin process. Workloads that still run go on.
+// close ends the plugin process. Its workloads keep running.
 func (h *pluginProcess) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -13,10 +13,8 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )
@@ -28,18 +26,18 @@ func queueOptions(t *testing.T) (Options, string) {
 	dir := t.TempDir()
 	t.Setenv("QUEUE_DIR", dir)
 	o := testOptions(t)
-	o.Engines, o.every = "queue", 20*time.Millisecond
+	o.Engines, o.statusInterval = "queue", 20*time.Millisecond
 	return o, dir
 }
 
-func mood(t *testing.T, dir, name, text string) {
+func setMood(t *testing.T, dir, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func calm(t *testing.T, dir, name string) {
+func clearMood(t *testing.T, dir, name string) {
 	t.Helper()
 	if err := os.Remove(filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)
@@ -47,11 +45,12 @@ func calm(t *testing.T, dir, name string) {
 }
 
 // seen is what the queue was asked to start.
-func seen(t *testing.T, dir string, k sdk.Kind) (r struct {
+func seenRequest(t *testing.T, dir string, k sdk.Kind) (r struct {
 	Options             json.RawMessage
 	Tag, Client, Engine string
 	Profile, Cluster    string
 	N                   *int
+	Keep                bool
 	Command             []string
 	Env                 map[string]string
 }) {
@@ -76,9 +75,9 @@ func TestSettings(t *testing.T) {
 		{Class: "QueueEngineSetLauncher", Trait: "environment", Words: []string{"COLOUR=blue", "IPP_CLUSTER_ID=mine"}},
 		{Class: "QueueEngineSetLauncher", Trait: "engine_args", Value: json.RawMessage(`["; :"]`), Source: "f"},
 	}
-	c := started(t, o)
+	c := startCluster(t, o)
 	for _, k := range []sdk.Kind{sdk.Controller, sdk.Engine} {
-		r := seen(t, dir, k)
+		r := seenRequest(t, dir, k)
 		if string(r.Options) != `{"password":"s3cret","queue":"debug"}` || r.Tag != c.tag || r.Env[sdk.EnvTag] != c.tag || !strings.HasPrefix(c.tag, "ipcore-") ||
 			r.Client != c.clientFile() || filepath.Base(r.Engine) != "ipcontroller-t-engine.json" {
 			t.Errorf("%s: %+v", k, r)
@@ -90,7 +89,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%s: %+v", k, r)
 		}
 	}
-	r := seen(t, dir, sdk.Engine)
+	r := seenRequest(t, dir, sdk.Engine)
 	if r.Env["COLOUR"] != "blue" || r.Env["IPP_CLUSTER_ID"] != "mine" || r.Command[len(r.Command)-1] != "; :" {
 		t.Errorf("engines: %+v", r)
 	}
@@ -108,6 +107,37 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// The launcher of a controller learns from the request whether the connection files are
+// kept, wherever the controller's arguments come from, and Stop leaves such files alone.
+func TestKeepConnectionFiles(t *testing.T) {
+	for name, test := range map[string]struct {
+		args    []string
+		setting string
+		keep    bool
+	}{
+		"none":           {nil, "[]", false},
+		"an argument":    {[]string{"--reuse"}, "[]", true},
+		"a setting":      {nil, `["--restore"]`, true},
+		"another option": {[]string{"--ping=100"}, `["--reuse=False"]`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, dir := queueOptions(t)
+			o.Controller, o.ControllerArgs = "queue", test.args
+			o.Settings = []settings.Setting{{Class: "queue", Trait: "controller_args", Value: json.RawMessage(test.setting), Source: "f"}}
+			c := startCluster(t, o)
+			if r := seenRequest(t, dir, sdk.Controller); r.Keep != test.keep {
+				t.Errorf("the request says keep: %t, want %t", r.Keep, test.keep)
+			}
+			if err := c.Stop(testContext(t)); err != nil {
+				t.Error(err)
+			}
+			if hasConnectionFiles(o) != test.keep {
+				t.Errorf("connection files after Stop: %t, want %t", hasConnectionFiles(o), test.keep)
+			}
+		})
+	}
+}
+
 // A setting that makes no sense ends the start before anything runs.
 func TestBadSetting(t *testing.T) {
 	o, _ := queueOptions(t)
@@ -117,7 +147,7 @@ func TestBadSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, ok := errors.AsType[*settings.SettingError](c.Start(background(t))); !ok {
+	if _, ok := errors.AsType[*settings.SettingError](c.Start(testContext(t))); !ok {
 		t.Errorf("got %v", err)
 	}
 	nothingLeft(t, o.Profile)
@@ -126,14 +156,14 @@ func TestBadSetting(t *testing.T) {
 	if c, err = New(o); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Start(background(t)); !errors.Is(err, sdk.ErrBadOption) || !strings.Contains(err.Error(), "invalid partition specified: wrong") {
+	if err := c.Start(testContext(t)); !errors.Is(err, sdk.ErrBadOption) || !strings.Contains(err.Error(), "invalid partition specified: wrong") {
 		t.Errorf("refused by the system: %v", err)
 	}
 	nothingLeft(t, o.Profile)
 }
 
 // waiters registers as many engines as have a slot.
-func waiters(slots int) registration {
+func registerSlots(slots int) waitFunc {
 	return func(ctx context.Context, _ string, n int, have func(int)) error {
 		have(min(n, slots))
 		if n <= slots {
@@ -147,25 +177,25 @@ func waiters(slots int) registration {
 // Of 50 engines 2 run: start tells so and why, and goes on.
 func TestFewSlots(t *testing.T) {
 	o, _ := queueOptions(t)
-	o.N, o.Timeout, o.register = 50, 3*time.Second, waiters(2)
+	o.N, o.Timeout, o.view = 50, 3*time.Second, fakeView{wait: registerSlots(2)}
 	o.Settings = []settings.Setting{{Class: "queue", Trait: "slots", Words: []string{"2"}}}
 	var mu sync.Mutex
-	var told []Progress
-	o.Progress = func(p Progress) { mu.Lock(); defer mu.Unlock(); told = append(told, p) }
-	c := started(t, o)
+	var progress []Progress
+	o.Progress = func(p Progress) { mu.Lock(); defer mu.Unlock(); progress = append(progress, p) }
+	c := startCluster(t, o)
 	mu.Lock()
 	defer mu.Unlock()
-	last := told[len(told)-1]
-	note := slices.IndexFunc(told, func(p Progress) bool {
+	last := progress[len(progress)-1]
+	note := slices.IndexFunc(progress, func(p Progress) bool {
 		return p.Stage == StageNote && p.Note == "2 of 50 engines have registered; 48 wait: (Resources)"
 	})
-	meanwhile := slices.ContainsFunc(told, func(p Progress) bool {
+	meanwhile := slices.ContainsFunc(progress, func(p Progress) bool {
 		return p.Stage == StageEngines && p.Have == 2 && p.N == 50 && p.Waiting == "48 wait: (Resources)"
 	})
 	if last.Stage != StageRunning || last.Have != 2 || note < 0 || !meanwhile {
-		t.Errorf("told %+v", told)
+		t.Errorf("told %+v", progress)
 	}
-	s, err := Inspect(background(t), c.file, o.Log)
+	s, err := Inspect(testContext(t), c.file, o.Log)
 	if err != nil || !s.Supervised || s.Alive != 50 || len(s.Sets) != 1 {
 		t.Fatalf("inspected %+v, %v", s, err)
 	}
@@ -182,14 +212,14 @@ func TestWait(t *testing.T) {
 	for name, c := range map[string]struct{ wait, slots, have int }{"some": {3, 3, 3}, "none": {WaitNone, 0, 0}, "all, of which none has a slot": {0, 0, 0}} {
 		t.Run(name, func(t *testing.T) {
 			o, _ := queueOptions(t)
-			o.N, o.Wait, o.Timeout, o.register = 5, c.wait, 3*time.Second, waiters(c.slots)
+			o.N, o.Wait, o.Timeout, o.view = 5, c.wait, 3*time.Second, fakeView{wait: registerSlots(c.slots)}
 			o.Settings = []settings.Setting{{Class: "queue", Trait: "slots", Value: json.RawMessage(`1`), Source: "f"}}
 			if c.slots == 0 {
 				o.Settings[0].Value = json.RawMessage(`0`)
 			}
 			var last Progress
 			o.Progress = func(p Progress) { last = p }
-			started(t, o)
+			startCluster(t, o)
 			if last.Stage != StageRunning || last.Have != c.have || last.N != 5 {
 				t.Errorf("told %+v", last)
 			}
@@ -207,9 +237,9 @@ func TestWait(t *testing.T) {
 // what ended the set is told.
 func TestCancelledOutside(t *testing.T) {
 	o, dir := queueOptions(t)
-	o.every = time.Hour
+	o.statusInterval = time.Hour
 	losses := make(chan struct{})
-	o.lost = func(ctx context.Context, _ string, lost func()) error {
+	o.view = fakeView{watch: func(ctx context.Context, _ string, lost func()) error {
 		select {
 		case <-losses:
 			lost()
@@ -217,53 +247,53 @@ func TestCancelledOutside(t *testing.T) {
 		}
 		<-ctx.Done()
 		return ctx.Err()
-	}
-	c := started(t, o)
+	}}
+	c := startCluster(t, o)
 	set := c.engines[0]
-	eventually(t, "the first status", func() bool { return set.said() != nil })
-	mood(t, dir, "down", "")
+	eventually(t, "the first status", func() bool { return set.lastStatus() != nil })
+	setMood(t, dir, "down", "")
 	close(losses)
-	eventually(t, "a status after the loss", func() bool { return set.said().State == sdk.StatusUnknown })
+	eventually(t, "a status after the loss", func() bool { return set.lastStatus().State == sdk.StatusUnknown })
 	if set.hasEnded() {
 		t.Error("a system that can't be asked ended the set")
 	}
-	calm(t, dir, "down")
-	mood(t, dir, "cancelled", "1000")
+	clearMood(t, dir, "down")
+	setMood(t, dir, "cancelled", "1000")
 	eventually(t, "the end of the set in the cluster file", func() bool {
 		r, err := clusterfile.ReadRecord(c.file)
 		return err == nil && len(r.Extension.Ended) == 1 && r.Extension.Ended[0].Cause == "CANCELLED by 1000" && len(r.Engines.Sets) == 0
 	})
-	calm(t, dir, "cancelled")
+	clearMood(t, dir, "cancelled")
 }
 
 // A new process keeps what runs or can't be asked about, and drops what has ended
 // for certain.
 func TestRestoreFromQueue(t *testing.T) {
 	o, dir := queueOptions(t)
-	c := started(t, o)
-	orphan(t, c)
-	mood(t, dir, "down", "")
-	s, err := Inspect(background(t), c.file, o.Log)
+	c := startCluster(t, o)
+	abandon(t, c)
+	setMood(t, dir, "down", "")
+	s, err := Inspect(testContext(t), c.file, o.Log)
 	if err != nil || !errors.Is(s.Err, sdk.ErrUnknownStatus) || !s.Controller {
 		t.Errorf("while the system is down: %+v, %v", s, err)
 	}
-	if _, err := Stop(background(t), c.file, o.Log); !errors.Is(err, ErrLeftover) || !errors.Is(err, sdk.ErrUnknownStatus) {
+	if _, err := Stop(testContext(t), c.file, o.Log); !errors.Is(err, ErrLeftover) || !errors.Is(err, sdk.ErrUnknownStatus) {
 		t.Errorf("a stop while the system is down: %v", err)
 	}
 	r, err := clusterfile.ReadRecord(c.file)
 	if err != nil || len(r.Engines.Sets) != 1 {
 		t.Fatalf("after that the file says %+v, %v", r, err)
 	}
-	calm(t, dir, "down")
-	if s, err = Inspect(background(t), c.file, o.Log); err != nil || s.Err != nil || s.Alive != 2 || s.Controller {
+	clearMood(t, dir, "down")
+	if s, err = Inspect(testContext(t), c.file, o.Log); err != nil || s.Err != nil || s.Alive != 2 || s.Controller {
 		t.Errorf("restored: %+v, %v", s, err)
 	}
-	mood(t, dir, "lost", "")
+	setMood(t, dir, "lost", "")
 	again, err := Load(c.file, LoadOptions{Log: o.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := again.Adopt(background(t)); !errors.Is(err, ErrNothingRuns) {
+	if err := again.Adopt(testContext(t)); !errors.Is(err, ErrNothingRuns) {
 		t.Errorf("adopted what has ended: %v", err)
 	}
 	again.Close()
@@ -271,7 +301,7 @@ func TestRestoreFromQueue(t *testing.T) {
 		t.Errorf("what has ended is still in the file: %+v, %v", r, err)
 	}
 	// The system knows them no more, but they are there: the stop names them.
-	left, err := Stop(background(t), c.file, o.Log)
+	left, err := Stop(testContext(t), c.file, o.Log)
 	if err != nil || len(left.Orphans) != 2 || left.Orphans[0].Tag != c.tag {
 		t.Errorf("left %+v, %v", left, err)
 	}
@@ -282,9 +312,9 @@ func TestRestoreFromQueue(t *testing.T) {
 // A stop whose kill fails has still succeeded when all ends.
 func TestKillThatFails(t *testing.T) {
 	o, dir := queueOptions(t)
-	c := started(t, o)
-	mood(t, dir, "slow", "")
-	if err := c.Stop(background(t)); err != nil {
+	c := startCluster(t, o)
+	setMood(t, dir, "slow", "")
+	if err := c.Stop(testContext(t)); err != nil {
 		t.Errorf("Stop: %v", err)
 	}
 	nothingLeft(t, o.Profile)
@@ -294,10 +324,10 @@ func TestKillThatFails(t *testing.T) {
 // set is kept, with what was wrong, and found when the launcher is mended.
 func TestBrokenLauncher(t *testing.T) {
 	o, dir := queueOptions(t)
-	c := started(t, o)
-	orphan(t, c)
-	mood(t, dir, "broken", "")
-	s, err := Inspect(background(t), c.file, o.Log)
+	c := startCluster(t, o)
+	abandon(t, c)
+	setMood(t, dir, "broken", "")
+	s, err := Inspect(testContext(t), c.file, o.Log)
 	if err != nil || s.Err == nil || !strings.Contains(s.Err.Error(), "the launcher is broken") || !s.Controller {
 		t.Errorf("inspected %+v, %v", s, err)
 	}
@@ -305,7 +335,7 @@ func TestBrokenLauncher(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := again.Adopt(background(t)); err == nil || errors.Is(err, sdk.ErrNotRunning) || errors.Is(err, ErrNothingRuns) {
+	if err := again.Adopt(testContext(t)); err == nil || errors.Is(err, sdk.ErrNotRunning) || errors.Is(err, ErrNothingRuns) {
 		t.Errorf("adopted: %v", err)
 	}
 	again.Close()
@@ -315,8 +345,8 @@ func TestBrokenLauncher(t *testing.T) {
 	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
 		t.Errorf("%d processes, want 3", got)
 	}
-	calm(t, dir, "broken")
-	if s, err := Inspect(background(t), c.file, o.Log); err != nil || s.Err != nil || s.Alive != 2 {
+	clearMood(t, dir, "broken")
+	if s, err := Inspect(testContext(t), c.file, o.Log); err != nil || s.Err != nil || s.Alive != 2 {
 		t.Errorf("mended: %+v, %v", s, err)
 	}
 }
@@ -324,15 +354,15 @@ func TestBrokenLauncher(t *testing.T) {
 // removeTagged collects strays and removes those of a tag, which must be there.
 func removeTagged(t *testing.T, tag string) {
 	t.Helper()
-	strays, errs := FindDeadClusters(background(t), nil, registry.Search{}, nil, nil)
+	dead, errs := FindDeadClusters(testContext(t), nil, registry.Search{}, nil, nil)
 	if len(errs) > 0 {
 		t.Error(errs)
 	}
-	i := slices.IndexFunc(strays, func(s DeadCluster) bool { return s.Tag == tag })
+	i := slices.IndexFunc(dead, func(s DeadCluster) bool { return s.Tag == tag })
 	if i < 0 {
-		t.Fatalf("no stray has the tag %s: %+v", tag, strays)
+		t.Fatalf("no stray has the tag %s: %+v", tag, dead)
 	}
-	if err := strays[i].Remove(background(t), nil); err != nil {
+	if err := dead[i].Remove(testContext(t), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -344,7 +374,7 @@ func TestFarController(t *testing.T) {
 	o.Controller = "queue"
 	o.Settings = []settings.Setting{{Class: "QueueControllerLauncher", Trait: "far", Words: []string{"true"}}}
 	o.ControllerCommand = shell(fakeController)
-	c := started(t, o)
+	c := startCluster(t, o)
 	for _, name := range []string{"ipcontroller-t-client.json", "ipcontroller-t-engine.json"} {
 		path := filepath.Join(o.Profile.SecurityDir(), name)
 		info, err := os.Stat(path)
@@ -353,7 +383,7 @@ func TestFarController(t *testing.T) {
 			t.Errorf("%s: %v, %q, %v", name, info, text, errors.Join(err, readErr))
 		}
 	}
-	if err := c.Stop(background(t)); err != nil {
+	if err := c.Stop(testContext(t)); err != nil {
 		t.Error(err)
 	}
 	if len(c.Leftover().Orphans) != 0 {
@@ -382,11 +412,11 @@ func TestFarController(t *testing.T) {
 // goes before them.
 func TestCommandsOfSettings(t *testing.T) {
 	use := func(host map[string]string) *settings.Selection {
-		u := &settings.Selection{Executable: &registry.Executable{Name: "x"}, Common: map[string]json.RawMessage{}}
+		s := &settings.Selection{Executable: &registry.Executable{Name: "x"}, Common: map[string]json.RawMessage{}}
 		for name, words := range host {
-			u.Common[name] = json.RawMessage(words)
+			s.Common[name] = json.RawMessage(words)
 		}
-		return u
+		return s
 	}
 	o := Options{Profile: profile.Profile{Dir: "/p"}, ID: "c", LogLevel: "info", Python: "/py", ControllerArgs: []string{"--last"}}
 	given := o
@@ -421,15 +451,15 @@ func TestScriptsOfCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	all, err := c.Scripts(background(t), false, sdk.Controller, sdk.Engine)
+	all, err := c.Scripts(testContext(t), false, sdk.Controller, sdk.Engine)
 	if err != nil || len(all) != 2 || all[0].Launcher != "local" || !strings.HasPrefix(all[0].Command, "/bin/sh -c ") ||
 		all[1].Text != "#!/bin/sh\n#Q queue=debug n=2\n/bin/sh -c exec sleep 1000\n" || all[1].Command != "submit job" {
 		t.Errorf("%+v, %v", all, err)
 	}
-	if all, err = c.Scripts(background(t), true, sdk.Engine); err != nil || all[0].Answer != "it would start at once" {
+	if all, err = c.Scripts(testContext(t), true, sdk.Engine); err != nil || all[0].Answer != "it would start at once" {
 		t.Errorf("checked: %+v, %v", all, err)
 	}
-	if _, err := c.Scripts(background(t), true, sdk.Controller); !errors.Is(err, sdk.ErrUnsupported) {
+	if _, err := c.Scripts(testContext(t), true, sdk.Controller); !errors.Is(err, sdk.ErrUnsupported) {
 		t.Errorf("a check of local: %v", err)
 	}
 	if _, err := os.Stat(o.Profile.SecurityDir()); err == nil {
@@ -441,19 +471,19 @@ func TestScriptsOfCluster(t *testing.T) {
 // a live one is left alone, and so is what nobody here knows.
 func TestStrays(t *testing.T) {
 	o, _ := queueOptions(t)
-	live := started(t, o)
+	live := startCluster(t, o)
 	lost := testOptions(t)
 	lost.Engines = "queue"
-	c := started(t, lost)
-	orphan(t, c)
+	c := startCluster(t, lost)
+	abandon(t, c)
 	find := func() map[string]DeadCluster {
 		t.Helper()
-		strays, errs := FindDeadClusters(background(t), []profile.Profile{o.Profile, lost.Profile}, registry.Search{}, nil, o.Log)
+		dead, errs := FindDeadClusters(testContext(t), []profile.Profile{o.Profile, lost.Profile}, registry.Search{}, nil, o.Log)
 		if len(errs) > 0 {
 			t.Fatal(errs)
 		}
 		byTag := map[string]DeadCluster{}
-		for _, s := range strays {
+		for _, s := range dead {
 			byTag[s.Tag] = s
 		}
 		return byTag
@@ -468,15 +498,15 @@ func TestStrays(t *testing.T) {
 	if err := os.Remove(c.file); err != nil {
 		t.Fatal(err)
 	}
-	stray, ok := find()[c.tag]
-	if !ok || stray.File != "" || !stray.Known || len(stray.Orphans) != 3 {
-		t.Fatalf("without its file: %+v", stray)
+	dead, ok := find()[c.tag]
+	if !ok || dead.File != "" || !dead.Known || len(dead.Orphans) != 3 {
+		t.Fatalf("without its file: %+v", dead)
 	}
 	clusterfile.ForgetTag(c.tag)
 	if s, ok := find()[c.tag]; !ok || s.Known {
 		t.Errorf("not known here: %+v", s)
 	}
-	if err := stray.Remove(background(t), o.Log); err != nil {
+	if err := dead.Remove(testContext(t), o.Log); err != nil {
 		t.Error(err)
 	}
 	if s, ok := find()[c.tag]; ok {

@@ -7,10 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
@@ -76,7 +75,7 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 	var err error
 	defer func() {
 		if !errors.Is(err, ErrNothingRuns) {
-			c.missed = err
+			c.adoptErr = err
 		}
 	}()
 	c.mu.Lock()
@@ -84,11 +83,11 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 	var expected []*workload
 	states := map[string]sdk.State{}
 	add := func(kind sdk.Kind, class, id string, state sdk.State) error {
-		h, err := c.recover(ctx, kind, class, r.Extension.Paths[id])
+		h, err := c.recordedProcess(ctx, kind, class, r.Extension.Paths[id])
 		if err != nil {
 			return err
 		}
-		expected = append(expected, c.newUnit(kind, id, h))
+		expected = append(expected, c.newWorkload(kind, id, h))
 		states[id] = state
 		return nil
 	}
@@ -102,20 +101,20 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 	c.mu.Unlock()
 
 	results := make(chan found, len(expected))
-	for _, u := range expected {
+	for _, w := range expected {
 		go func() {
-			n, known := alive[u.id]
+			n, known := alive[w.id]
 			if !known {
 				n = 1
 			}
-			results <- found{u, u.adopt(ctx, c.watching, states[u.id], n)}
+			results <- found{w, w.adopt(ctx, c.watching, states[w.id], n)}
 		}()
 	}
 	for range expected {
 		f := <-results
 		switch {
 		case f.err == nil:
-			f.unit.recount(ctx)
+			f.unit.updateAlive(ctx)
 			c.mu.Lock()
 			if f.unit.kind == sdk.Controller {
 				c.controller = f.unit
@@ -125,33 +124,33 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 			c.mu.Unlock()
 		case errors.Is(f.err, sdk.ErrNotRunning):
 			c.log.Debug("has ended meanwhile", "unit", f.unit.id)
-			c.drop(f.unit)
+			c.dropRecorded(f.unit)
 		default:
-			err = errors.Join(err, fmt.Errorf("take up %s: %w", f.unit.name(), f.err))
+			err = errors.Join(err, fmt.Errorf("take up %s: %w", f.unit.text(), f.err))
 		}
 	}
 	if err != nil {
 		return err
 	}
-	if len(c.units()) == 0 {
+	if len(c.workloads()) == 0 {
 		err = ErrNothingRuns
 	}
 	return err
 }
 
 // drop takes a unit that has ended meanwhile out of the record.
-func (c *Cluster) drop(u *workload) {
+func (c *Cluster) dropRecorded(w *workload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.written {
 		return
 	}
-	if u.kind == sdk.Controller {
+	if w.kind == sdk.Controller {
 		c.record.Controller = nil
 	} else {
-		delete(c.record.Engines.Sets, u.id)
-		delete(c.record.Extension.Alive, u.id)
-		delete(c.record.Extension.Status, u.id)
+		delete(c.record.Engines.Sets, w.id)
+		delete(c.record.Extension.Alive, w.id)
+		delete(c.record.Extension.Status, w.id)
 	}
 	if err := c.record.Write(c.file); err != nil {
 		c.log.Error("the cluster file is out of date", "file", c.file, "error", err)
@@ -160,7 +159,7 @@ func (c *Cluster) drop(u *workload) {
 
 // recover answers the host for a recorded unit: the executable that started it
 // where it is still there, else what its name means now. c.mu is held.
-func (c *Cluster) recover(ctx context.Context, kind sdk.Kind, class, path string) (*pluginProcess, error) {
+func (c *Cluster) recordedProcess(ctx context.Context, kind sdk.Kind, class, path string) (*pluginProcess, error) {
 	name := class
 	if path != "" {
 		if _, err := os.Stat(path); err == nil {
@@ -171,5 +170,5 @@ func (c *Cluster) recover(ctx context.Context, kind sdk.Kind, class, path string
 	if err != nil {
 		return nil, err
 	}
-	return c.host(f), nil
+	return c.processOf(f), nil
 }

@@ -5,28 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/ipcore/ipcore/core/client"
 )
-
-// registration waits until n engines have registered with the controller of a
-// connection file, telling have how many it is so far. It ends with ctx's error
-// at the latest.
-type registration func(ctx context.Context, clientFile string, n int, have func(int)) error
-
-// registerByClient asks the controller as any client does.
-func registerByClient(log hclog.Logger) registration {
-	return func(ctx context.Context, clientFile string, n int, have func(int)) error {
-		c, err := client.Connect(ctx, client.Options{File: clientFile, Log: log})
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		return c.WaitForEngines(ctx, n, have)
-	}
-}
 
 // controllerEnded is closed when the cluster's own controller has ended.
 func (c *Cluster) controllerEnded() <-chan struct{} {
@@ -36,38 +15,15 @@ func (c *Cluster) controllerEnded() <-chan struct{} {
 	return c.controller.ended
 }
 
-// lossWatch follows the engines that are registered with the controller of a
-// connection file and calls lost when there are fewer than before. It ends with
-// ctx, or the controller.
-type lossWatch func(ctx context.Context, clientFile string, lost func()) error
-
-// lossesByClient is told by the controller as any client is.
-func lossesByClient(log hclog.Logger) lossWatch {
-	return func(ctx context.Context, clientFile string, lost func()) error {
-		c, err := client.Connect(ctx, client.Options{File: clientFile, Log: log})
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		before := 0
-		return c.WatchEngines(ctx, func(have int) {
-			if have < before {
-				lost()
-			}
-			before = have
-		})
-	}
-}
-
 // watchLosses has the launchers asked at once when engines are lost, so that
 // their causes are known.
 func (c *Cluster) watchLosses() {
 	ended := c.controllerEnded()
 	for c.watching.Err() == nil {
-		err := c.opts.lost(c.watching, c.clientFile(), func() {
+		err := c.opts.view.WatchEngines(c.watching, c.clientFile(), func() {
 			c.log.Debug("engines were lost; asking the launchers why")
-			for _, u := range c.units() {
-				u.ask()
+			for _, w := range c.workloads() {
+				w.requestStatus()
 			}
 		})
 		if err != nil && c.watching.Err() == nil {
@@ -86,7 +42,7 @@ func (c *Cluster) watchLosses() {
 // It gives up when none can come any more, or when none has come in time. Fewer
 // are enough to go on with when the rest has ended or is still waiting for its
 // turn; a note says so.
-func (c *Cluster) awaitEngines(ctx context.Context, u *workload) error {
+func (c *Cluster) awaitEngines(ctx context.Context, w *workload) error {
 	want := c.opts.Wait
 	if want == WaitNone {
 		c.opts.Progress(Progress{Stage: StageRunning, N: c.opts.N})
@@ -97,12 +53,12 @@ func (c *Cluster) awaitEngines(ctx context.Context, u *workload) error {
 	have := make(chan int, 1)
 	done := make(chan error, 1)
 	go func() {
-		done <- c.opts.register(waiting, c.clientFile(), c.before+want, func(n int) {
+		done <- c.opts.view.WaitEngines(waiting, c.clientFile(), c.enginesBefore+want, func(n int) {
 			select {
 			case <-have: // the one before was not taken yet
 			default:
 			}
-			have <- max(0, n-c.before)
+			have <- max(0, n-c.enginesBefore)
 		})
 	}()
 	finish := func() {
@@ -114,10 +70,10 @@ func (c *Cluster) awaitEngines(ctx context.Context, u *workload) error {
 		select {
 		case n := <-have:
 			registered = n
-			c.opts.Progress(Progress{Stage: StageEngines, Have: n, N: c.opts.N, Waiting: u.waiting()})
-			if left := u.remaining(); left > 0 && n < want && n >= left {
+			c.opts.Progress(Progress{Stage: StageEngines, Have: n, N: c.opts.N, Waiting: w.waiting()})
+			if left := w.aliveCount(); left > 0 && n < want && n >= left {
 				finish()
-				c.fewer(u, n)
+				c.continueWithFewer(w, n)
 				return nil
 			}
 		case err := <-done:
@@ -131,17 +87,17 @@ func (c *Cluster) awaitEngines(ctx context.Context, u *workload) error {
 				c.opts.Progress(Progress{Stage: StageRunning, Have: registered, N: c.opts.N})
 				return nil
 			}
-			return c.late(ctx, u, registered, err)
-		case <-u.news:
-			if left := u.remaining(); left > 0 && registered >= left {
+			return c.registrationFailed(ctx, w, registered, err)
+		case <-w.updates:
+			if left := w.aliveCount(); left > 0 && registered >= left {
 				finish()
-				c.fewer(u, registered)
+				c.continueWithFewer(w, registered)
 				return nil
 			}
-			c.opts.Progress(Progress{Stage: StageEngines, Have: registered, N: c.opts.N, Waiting: u.waiting()})
-		case <-u.ended:
+			c.opts.Progress(Progress{Stage: StageEngines, Have: registered, N: c.opts.N, Waiting: w.waiting()})
+		case <-w.ended:
 			finish()
-			return u.failure(enginesOf(c.opts.N), "before all had registered")
+			return w.failure(allEngines(c.opts.N), "before all had registered")
 		case <-c.controllerEnded():
 			finish()
 			return c.controller.failure("the controller", "while the engines registered")
@@ -150,25 +106,25 @@ func (c *Cluster) awaitEngines(ctx context.Context, u *workload) error {
 }
 
 // late says what it means that registration ended with err.
-func (c *Cluster) late(ctx context.Context, u *workload, registered int, err error) error {
+func (c *Cluster) registrationFailed(ctx context.Context, w *workload, registered int, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case !errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("ask the controller for its engines: %w", err)
-	case registered == 0 && !u.mayCome():
-		return &RegistrationTimeoutError{N: c.opts.N, Timeout: c.opts.Timeout, Output: tail(u.lastOutput(ctx)), LogDir: c.opts.Profile.LogDir()}
+	case registered == 0 && !w.hasPending():
+		return &RegistrationTimeoutError{N: c.opts.N, Timeout: c.opts.Timeout, Output: tail(w.lastOutput(ctx)), LogDir: c.opts.Profile.LogDir()}
 	}
-	c.fewer(u, registered)
+	c.continueWithFewer(w, registered)
 	return nil
 }
 
 // fewer tells that the cluster goes on with fewer engines than asked for.
-func (c *Cluster) fewer(u *workload, registered int) {
-	c.save(u) // before anybody is told
+func (c *Cluster) continueWithFewer(w *workload, registered int) {
+	c.save(w) // before anybody is told
 	text := fmt.Sprintf("%d of %d engines have registered", registered, c.opts.N)
-	died := u.deaths()
-	if waiting := u.waiting(); waiting != "" {
+	died := w.endedEngines()
+	if waiting := w.waiting(); waiting != "" {
 		text += "; " + waiting
 	} else if waiting := c.opts.N - registered - len(died); waiting > 0 {
 		text += fmt.Sprintf("; %d may still come", waiting)
@@ -184,7 +140,7 @@ func (c *Cluster) fewer(u *workload, registered int) {
 	c.opts.Progress(Progress{Stage: StageRunning, Have: registered, N: c.opts.N})
 }
 
-func enginesOf(n int) string {
+func allEngines(n int) string {
 	if n == 1 {
 		return "the engine"
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/ipcore/ipcore/sdk"
 )
 
@@ -15,39 +14,39 @@ type Script struct {
 	Kind     sdk.Kind `json:"kind"`
 	Command  string   `json:"command"`          // lines for a shell
 	Text     string   `json:"text,omitempty"`   // the file, byte for byte
-	Answer   string   `json:"answer,omitempty"` // with check: what the system said
+	Answer   string   `json:"answer,omitempty"` // with check: the system's reply
 }
 
-// Scripts answers what Start would submit for the kinds, and changes nothing.
-// With check the systems are asked whether they would accept it.
+// Scripts returns what Start would submit for the kinds, and changes nothing. With check,
+// the systems are asked whether they would accept it.
 func (c *Cluster) Scripts(ctx context.Context, check bool, kinds ...sdk.Kind) ([]Script, error) {
-	if err := c.find(ctx); err != nil {
+	if err := c.findLaunchers(ctx); err != nil {
 		return nil, err
 	}
 	var all []Script
 	for _, kind := range kinds {
-		use, id, request := c.engineUse, "1", c.engineRequest
+		selection, id, request := c.engineSelection, "1", c.engineRequest
 		if kind == sdk.Controller {
-			use, id, request = c.controllerUse, controllerID, func(string) (sdk.StartRequest, error) { return c.controllerRequest() }
+			selection, id, request = c.controllerSelection, controllerID, func(string) (sdk.StartRequest, error) { return c.controllerRequest() }
 		}
 		r, err := request(id)
 		if err != nil {
 			return nil, err
 		}
-		s, err := c.script(ctx, use, r, check)
+		s, err := c.script(ctx, selection, r, check)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Script{use.Executable.Name, kind, s.Command, s.Text, s.Answer})
+		all = append(all, Script{selection.Executable.Name, kind, s.Command, s.Text, s.Answer})
 	}
 	return all, nil
 }
 
-func (c *Cluster) script(ctx context.Context, use *settings.Selection, r sdk.StartRequest, check bool) (sdk.Script, error) {
-	if !use.Executable.Info.Has(sdk.CapabilityScript) {
-		return sdk.Script{}, fmt.Errorf("launcher %q can't show what it would submit: %w", use.Executable.Name, sdk.ErrUnsupported)
+func (c *Cluster) script(ctx context.Context, selection *settings.Selection, r sdk.StartRequest, check bool) (sdk.Script, error) {
+	if !selection.Executable.Info.Has(sdk.CapabilityScript) {
+		return sdk.Script{}, fmt.Errorf("launcher %q can't show what it would submit: %w", selection.Executable.Name, sdk.ErrUnsupported)
 	}
-	p, err := c.host(use.Executable).process(ctx)
+	p, err := c.processOf(selection.Executable).running(ctx)
 	if err != nil {
 		return sdk.Script{}, err
 	}

@@ -7,141 +7,140 @@ import (
 	"time"
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/ipcore/ipcore/sdk"
 )
 
 const (
-	// statusEvery is how often a launcher is asked for the status of a unit of which
-	// something waits; statusCalm times as long when all runs.
-	statusEvery = 5 * time.Second
-	statusCalm  = 3
-	// statusSoon is how long after an engine was lost a launcher is asked again, of
-	// which the system may not have noticed at once; soonTimes is how often.
-	statusSoon = 1500 * time.Millisecond
-	soonTimes  = 2
-	// statusLimit bounds one question.
-	statusLimit = 30 * time.Second
+	// statusInterval is the default time between two status requests for a workload.
+	// While nothing is expected to change it is steadyFactor times as long.
+	statusInterval = 5 * time.Second
+	steadyFactor   = 3
+	// After the controller has lost an engine, the launcher is asked at once and
+	// lossPolls more times, lossInterval apart: its system may not notice at once.
+	lossInterval = 1500 * time.Millisecond
+	lossPolls    = 2
+	// statusTimeout bounds one status request.
+	statusTimeout = 30 * time.Second
 )
 
-// ask has the unit's status asked for at once.
-func (u *workload) ask() {
+// requestStatus makes poll ask for the workload's status at once.
+func (w *workload) requestStatus() {
 	select {
-	case u.asked <- struct{}{}:
+	case w.statusWanted <- struct{}{}:
 	default:
 	}
 }
 
-// poll asks the launcher for the unit's status until the unit or ctx has ended.
-func (u *workload) poll(ctx context.Context) {
-	if !u.host.found.Info.Has(sdk.CapabilityStatus) {
+// poll asks the launcher for the workload's status until the workload or ctx has ended.
+func (w *workload) poll(ctx context.Context) {
+	if !w.process.executable.Info.Has(sdk.CapabilityStatus) {
 		return
 	}
-	t := time.NewTimer(min(u.every, time.Second))
+	t := time.NewTimer(min(w.statusInterval, time.Second))
 	defer t.Stop()
 	soon := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-u.ended:
+		case <-w.ended:
 			return
-		case <-u.asked:
-			soon = soonTimes
+		case <-w.statusWanted:
+			soon = lossPolls
 		case <-t.C:
 		}
-		err := u.takeStatus(ctx)
+		err := w.takeStatus(ctx)
 		switch {
 		case errors.Is(err, sdk.ErrUnsupported), errors.Is(err, sdk.ErrNotRunning):
-			return // the end, if it is one, is told by the events
+			return // if the workload has ended, its events say so
 		case err != nil && ctx.Err() == nil:
-			u.log.Debug("the launcher does not tell the status", "unit", u.id, "error", err)
+			w.log.Debug("the launcher did not return the status", "workload", w.id, "error", err)
 		}
-		pause := u.every
+		pause := w.statusInterval
 		switch {
 		case soon > 0:
 			soon--
-			pause = min(pause, statusSoon)
-		case u.calm():
-			pause *= statusCalm
+			pause = min(pause, lossInterval)
+		case w.steady():
+			pause *= steadyFactor
 		}
 		t.Reset(pause)
 	}
 }
 
-// takeStatus asks for the status and takes it over.
-func (u *workload) takeStatus(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+// takeStatus asks for the status and stores it.
+func (w *workload) takeStatus(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	l, err := u.current(ctx)
+	handle, err := w.current(ctx)
 	if err != nil {
 		return err
 	}
-	st, err := l.Status(ctx)
+	st, err := handle.Status(ctx)
 	switch {
 	case errors.Is(err, sdk.ErrUnknownStatus):
 		st = sdk.Status{State: sdk.StatusUnknown, Text: err.Error()}
 	case err != nil:
 		return err
 	}
-	u.mu.Lock()
-	changed := u.status == nil || !reflect.DeepEqual(*u.status, st)
-	u.status = &st
-	if st.Running != nil && st.Pending != nil && u.kind != sdk.Controller {
-		u.alive = *st.Running + *st.Pending
+	w.mu.Lock()
+	changed := w.status == nil || !reflect.DeepEqual(*w.status, st)
+	w.status = &st
+	if st.Running != nil && st.Pending != nil && w.kind != sdk.Controller {
+		w.alive = *st.Running + *st.Pending
 	}
-	u.mu.Unlock()
+	w.mu.Unlock()
 	if changed {
-		u.log.Debug("status", "unit", u.id, "state", st.State, "text", st.Text)
-		u.tell()
+		w.log.Debug("status", "workload", w.id, "state", st.State, "text", st.Text)
+		w.notify()
 	}
 	return nil
 }
 
-// calm tells whether nothing is expected to change.
-func (u *workload) calm() bool {
-	st := u.said()
+// steady reports whether nothing is expected to change.
+func (w *workload) steady() bool {
+	st := w.lastStatus()
 	return st != nil && st.State == sdk.StatusRunning && (st.Pending == nil || *st.Pending == 0)
 }
 
-// said answers what the launcher said last, or nil.
-func (u *workload) said() *clusterfile.WorkloadStatus {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.status == nil {
+// lastStatus returns the last status from the launcher, or nil.
+func (w *workload) lastStatus() *clusterfile.WorkloadStatus {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status == nil {
 		return nil
 	}
-	return &clusterfile.WorkloadStatus{State: u.status.State, Text: u.status.Text, Running: u.status.Running, Pending: u.status.Pending, Total: u.status.Total}
+	return &clusterfile.WorkloadStatus{State: w.status.State, Text: w.status.Text, Running: w.status.Running, Pending: w.status.Pending, Total: w.status.Total}
 }
 
-// waiting says what is with the engines that are not there yet, "" if nothing is
-// known.
-func (u *workload) waiting() string {
-	if st := u.said(); st != nil {
+// waiting says why engines are not running yet, or returns "" if nothing is known.
+func (w *workload) waiting() string {
+	if st := w.lastStatus(); st != nil {
 		return st.Waiting()
 	}
 	return ""
 }
 
-// mayCome tells whether engines may still come by themselves.
-func (u *workload) mayCome() bool { return u.waiting() != "" }
+// hasPending reports whether engines that are not running yet may still start.
+func (w *workload) hasPending() bool { return w.waiting() != "" }
 
-// says is what the launcher says of a unit that is not there, for the middle of a
-// sentence.
-func (u *workload) says() string {
-	if w := u.waiting(); w != "" {
-		return " (its launcher says: " + w + ")"
+// statusText returns what the launcher says about a workload that is not ready, in a form
+// that can be inserted into a sentence.
+func (w *workload) statusText() string {
+	if waiting := w.waiting(); waiting != "" {
+		return " (its launcher says: " + waiting + ")"
 	}
 	return ""
 }
 
-// ending answers how the unit ended. When nobody says, it is the last status.
-func (u *workload) ending() clusterfile.WorkloadEnd {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	e := clusterfile.WorkloadEnd{Set: u.id, When: time.Now().UTC().Format(time.RFC3339), Cause: u.exit.String(), Output: tail(u.output)}
-	if u.exit.Code == -1 && u.exit.Signal == "" && u.exit.Reason == "" && u.status != nil && u.status.State == sdk.StatusStopped && u.status.Text != "" {
-		e.Cause = u.status.Text
+// endRecord returns how the workload ended. If its exit is not known, the cause is the
+// text of the last status.
+func (w *workload) endRecord() clusterfile.WorkloadEnd {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := clusterfile.WorkloadEnd{Set: w.id, When: time.Now().UTC().Format(time.RFC3339), Cause: w.exit.String(), Output: tail(w.output)}
+	if w.exit.Code == -1 && w.exit.Signal == "" && w.exit.Reason == "" && w.status != nil && w.status.State == sdk.StatusStopped && w.status.Text != "" {
+		e.Cause = w.status.Text
 	}
 	return e
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// supervisorRuns tells whether the recorded supervisor is there: that very
-// process, not another one that got its pid. One on another machine can't be
-// seen from here and is taken to run.
+// supervisorRuns reports whether the recorded supervisor is running: that very process,
+// not another one with the same pid. A supervisor on another machine can't be examined
+// and is assumed to be running.
 func supervisorRuns(s *process.State) bool {
 	if s == nil {
 		return false
@@ -23,17 +23,17 @@ func supervisorRuns(s *process.State) bool {
 	return err == nil || errors.Is(err, sdk.ErrUnknownStatus)
 }
 
-// elsewhere tells whether the supervisor is on another machine.
-func elsewhere(s *process.State) bool {
+// onOtherMachine reports whether the supervisor is on another machine.
+func onOtherMachine(s *process.State) bool {
 	_, err := process.Attach(*s)
 	return errors.Is(err, sdk.ErrUnknownStatus)
 }
 
 // endSupervisor asks the supervisor to end and waits until it has.
 func endSupervisor(ctx context.Context, s process.State) error {
-	handle, err := os.FindProcess(s.PID) // first: the check below is then about the same process
+	handle, err := os.FindProcess(s.PID) // before the check below, so that both are about the same process
 	if err != nil {
-		return nil // there is none
+		return nil // there is no such process
 	}
 	defer handle.Release() //nolint:errcheck // nothing depends on it
 	watched, err := process.Attach(s)
@@ -43,7 +43,7 @@ func endSupervisor(ctx context.Context, s process.State) error {
 	if err != nil {
 		return err
 	}
-	if runtime.GOOS == "windows" { // has no request to end for a process without a window
+	if runtime.GOOS == "windows" { // can't ask a process without a window to end
 		err = handle.Kill()
 	} else {
 		err = handle.Signal(syscall.SIGTERM)

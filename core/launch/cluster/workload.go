@@ -9,206 +9,205 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/plugin"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/ipcore/ipcore/core/launch/plugin"
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// reopenPause is the wait before another try when a plugin that died can't be
+// reopenPause is the delay before the next attempt if a plugin that died can't be
 // opened again; it doubles up to maxReopenPause.
 const (
 	reopenPause    = time.Second
 	maxReopenPause = time.Minute
 )
 
-// startLimit is how long a launcher may take to accept a workload; startGrace is
-// how long its Start may go on when it is not wanted any more.
+// startTimeout is how long a launcher may take to accept a workload; startGrace is
+// how long its Start may continue after it was canceled.
 const (
-	startLimit = time.Minute
-	startGrace = 10 * time.Second
+	startTimeout = time.Minute
+	startGrace   = 10 * time.Second
 )
 
-// unit is one launched thing of a cluster: the controller, or one engine set.
-// Its watch goroutine follows the launcher's events until the end, through as
-// many plugin processes as it takes.
+// workload is the controller of a cluster, or one set of engines. Its watch goroutine
+// follows the launcher's events until the workload has ended, and opens another plugin
+// process whenever one dies.
 type workload struct {
 	kind    sdk.Kind
 	id      string
-	host    *pluginProcess
+	process *pluginProcess
 	log     hclog.Logger
 	changed func(*workload) // after state or alive changed, and after the end
 
-	// recovering is held while a new plugin process takes the unit up. It comes
-	// before mu and before host.mu.
+	// recovering is held while a new plugin process restores the workload. It is locked
+	// before mu and before process.mu.
 	recovering sync.Mutex
 
 	mu       sync.Mutex
-	launcher *plugin.Workload
-	plugin   *plugin.Plugin // that launcher belongs to
-	seq      uint64         // the last event taken from that plugin
+	handle   *plugin.Workload
+	plugin   *plugin.Plugin // the plugin of handle
+	seq      uint64         // the last event received from that plugin
 	state    sdk.State
-	begun    bool // watch was started
+	watched  bool // watch was started
 	alive    int  // processes that have not ended
 	exit     Exit
 	output   string
 	died     []sdk.Event // engines that ended, in order
-	status   *sdk.Status // what the launcher said last; nil before
+	status   *sdk.Status // the launcher's last status; nil before the first
 	stopping bool        // stop was called
 
-	every   time.Duration  // between two questions for the status
-	asked   chan struct{}  // holds one when the status is wanted at once
-	pollers sync.WaitGroup // poll
+	statusInterval time.Duration  // between two status requests
+	statusWanted   chan struct{}  // holds a value when the status is wanted at once
+	pollers        sync.WaitGroup // of the poll goroutine
 
-	news  chan struct{} // holds one when alive has changed
-	ended chan struct{} // closed by watch when all of it has ended
-	gone  chan struct{} // closed when watch has returned
+	updates   chan struct{} // holds a value when state, alive or status has changed
+	ended     chan struct{} // closed by watch when the whole workload has ended
+	watchDone chan struct{} // closed when watch has returned
 }
 
-func (c *Cluster) newUnit(kind sdk.Kind, id string, h *pluginProcess) *workload {
+func (c *Cluster) newWorkload(kind sdk.Kind, id string, h *pluginProcess) *workload {
 	return &workload{
-		kind: kind, id: id, host: h, log: c.log, changed: c.save, every: c.opts.every, asked: make(chan struct{}, 1),
-		news: make(chan struct{}, 1), ended: make(chan struct{}), gone: make(chan struct{}),
+		kind: kind, id: id, process: h, log: c.log, changed: c.save, statusInterval: c.opts.statusInterval, statusWanted: make(chan struct{}, 1),
+		updates: make(chan struct{}, 1), ended: make(chan struct{}), watchDone: make(chan struct{}),
 	}
 }
 
-// start asks the launcher for the workload and begins to watch it; watching
-// ends with the workload or with watchCtx.
-func (u *workload) start(ctx, watchCtx context.Context, r sdk.StartRequest) error {
-	ctx, cancelStart := context.WithTimeout(ctx, startLimit)
+// start asks the launcher to start the workload, and begins to watch it. Watching ends
+// with the workload or with watchCtx.
+func (w *workload) start(ctx, watchCtx context.Context, r sdk.StartRequest) error {
+	ctx, cancelStart := context.WithTimeout(ctx, startTimeout)
 	defer cancelStart()
-	p, err := u.host.process(ctx)
+	p, err := w.process.running(ctx)
 	if err != nil {
 		return err
 	}
-	l := p.Workload(u.kind, u.id)
-	// A call that is cancelled half-way leaves open whether anything was started:
-	// the answer is waited for, and what was started is then stopped.
+	handle := p.Workload(w.kind, w.id)
+	// After a call that is canceled halfway, it is not known whether anything was
+	// started. So wait for the reply, and stop what was started.
 	patient, cancel := outlive(ctx, startGrace)
 	defer cancel()
-	state, err := l.Start(patient, r)
+	state, err := handle.Start(patient, r)
 	if err != nil {
 		return err
 	}
-	u.mu.Lock()
-	u.launcher, u.plugin, u.state, u.begun = l, p, state, true
-	u.alive = 1
+	w.mu.Lock()
+	w.handle, w.plugin, w.state, w.watched = handle, p, state, true
+	w.alive = 1
 	if r.N != nil {
-		u.alive = *r.N
+		w.alive = *r.N
 	}
-	u.mu.Unlock()
-	u.changed(u)
-	go u.watch(watchCtx)
-	u.pollers.Go(func() { u.poll(watchCtx) })
+	w.mu.Unlock()
+	w.changed(w)
+	go w.watch(watchCtx)
+	w.pollers.Go(func() { w.poll(watchCtx) })
 	return ctx.Err()
 }
 
-// outlive answers a context that ends a while after ctx does.
+// outlive returns a context that ends d after ctx does.
 func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
 	return longer, func() { stop(); cancel() }
 }
 
-// adopt takes up a workload that another process started, from its state.
-// sdk.ErrNotRunning: it has ended. Watching begins with success.
-func (u *workload) adopt(ctx, watchCtx context.Context, state sdk.State, alive int) error {
-	u.mu.Lock()
-	u.state, u.alive = state, alive
-	u.mu.Unlock()
-	if _, err := u.current(ctx); err != nil {
+// adopt restores a workload that another process started, from its state, and begins to
+// watch it. sdk.ErrNotRunning: it has ended.
+func (w *workload) adopt(ctx, watchCtx context.Context, state sdk.State, alive int) error {
+	w.mu.Lock()
+	w.state, w.alive = state, alive
+	w.mu.Unlock()
+	if _, err := w.current(ctx); err != nil {
 		return err
 	}
-	u.mu.Lock()
-	u.begun = true
-	u.mu.Unlock()
-	go u.watch(watchCtx)
-	u.pollers.Go(func() { u.poll(watchCtx) })
+	w.mu.Lock()
+	w.watched = true
+	w.mu.Unlock()
+	go w.watch(watchCtx)
+	w.pollers.Go(func() { w.poll(watchCtx) })
 	return nil
 }
 
-// current answers the launcher in a plugin process that lives, after making a
-// new one take the unit up where that is needed.
-func (u *workload) current(ctx context.Context) (*plugin.Workload, error) {
-	u.recovering.Lock()
-	defer u.recovering.Unlock()
-	p, err := u.host.process(ctx)
+// current returns the workload's handle in a living plugin process. If necessary, it opens
+// a new one, which restores the workload from its state.
+func (w *workload) current(ctx context.Context) (*plugin.Workload, error) {
+	w.recovering.Lock()
+	defer w.recovering.Unlock()
+	p, err := w.process.running(ctx)
 	if err != nil {
 		return nil, err
 	}
-	u.mu.Lock()
-	l, state := u.launcher, u.state
-	known := l != nil && u.plugin == p
-	u.mu.Unlock()
+	w.mu.Lock()
+	handle, state := w.handle, w.state
+	known := handle != nil && w.plugin == p
+	w.mu.Unlock()
 	if known {
-		return l, nil
+		return handle, nil
 	}
-	l = p.Workload(u.kind, u.id)
-	state, err = l.FromDict(ctx, state)
+	handle = p.Workload(w.kind, w.id)
+	state, err = handle.FromDict(ctx, state)
 	if err != nil {
 		return nil, err
 	}
-	u.mu.Lock()
-	u.launcher, u.plugin, u.state, u.seq = l, p, state, 0
-	u.mu.Unlock()
-	u.changed(u)
-	return l, nil
+	w.mu.Lock()
+	w.handle, w.plugin, w.state, w.seq = handle, p, state, 0
+	w.mu.Unlock()
+	w.changed(w)
+	return handle, nil
 }
 
-// recount asks how many processes of the unit run or wait, where the launcher
-// can tell.
-func (u *workload) recount(ctx context.Context) {
-	if !u.host.found.Info.Has(sdk.CapabilityStatus) {
+// updateAlive asks how many processes of the workload run or wait, if the launcher can
+// report it.
+func (w *workload) updateAlive(ctx context.Context) {
+	if !w.process.executable.Info.Has(sdk.CapabilityStatus) {
 		return
 	}
-	if err := u.takeStatus(ctx); err != nil {
-		return // watch meets it as well, and tells
+	if err := w.takeStatus(ctx); err != nil {
+		return // watch gets the same error and logs it
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if st := u.status; st.Running != nil {
-		u.alive = *st.Running
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if st := w.status; st.Running != nil {
+		w.alive = *st.Running
 		if st.Pending != nil {
-			u.alive += *st.Pending
+			w.alive += *st.Pending
 		}
 	}
 }
 
-// watch follows the unit until it has ended or ctx ends. It owns ended and gone.
-func (u *workload) watch(ctx context.Context) {
-	defer close(u.gone)
+// watch follows the workload until it has ended or ctx ends. It closes ended and watchDone.
+func (w *workload) watch(ctx context.Context) {
+	defer close(w.watchDone)
 	pause := reopenPause
 	for {
 		began := time.Now()
-		l, err := u.current(ctx)
+		handle, err := w.current(ctx)
 		if err == nil {
-			err = u.follow(ctx, l)
+			err = w.follow(ctx, handle)
 		}
 		if time.Since(began) > maxReopenPause {
-			pause = reopenPause // it went well for long
+			pause = reopenPause // the plugin worked for a long time
 		}
 		switch {
 		case err == nil:
-			u.logEnd()
-			close(u.ended)
-			u.changed(u)
+			w.logEnd()
+			close(w.ended)
+			w.changed(w)
 			return
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, sdk.ErrNotRunning):
-			u.mu.Lock()
-			u.alive, u.exit = 0, Exit{Code: -1}
-			u.mu.Unlock()
-			u.logEnd()
-			close(u.ended)
-			u.changed(u)
+			w.mu.Lock()
+			w.alive, w.exit = 0, Exit{Code: -1}
+			w.mu.Unlock()
+			w.logEnd()
+			close(w.ended)
+			w.changed(w)
 			return
 		case errors.Is(err, sdk.ErrPluginGone) && time.Since(began) > pause:
-			u.log.Warn("the launcher plugin has ended; its work goes on and a new one takes over", "launcher", u.host.found.Name, "unit", u.id)
+			w.log.Warn("the launcher plugin has ended; its workloads keep running and a new plugin takes over", "launcher", w.process.executable.Name, "workload", w.id)
 			continue
 		}
-		u.log.Error("lost sight of a part of the cluster", "launcher", u.host.found.Name, "unit", u.id, "error", err, "again_in", pause)
+		w.log.Error("can't follow a part of the cluster", "launcher", w.process.executable.Name, "workload", w.id, "error", err, "again_in", pause)
 		select {
 		case <-ctx.Done():
 			return
@@ -218,27 +217,27 @@ func (u *workload) watch(ctx context.Context) {
 	}
 }
 
-// follow reads the unit's events. Nil means that all of it has ended.
-func (u *workload) follow(ctx context.Context, l *plugin.Workload) error {
-	u.mu.Lock()
-	after := u.seq
-	u.mu.Unlock()
+// follow reads the workload's events. Nil means that the whole workload has ended.
+func (w *workload) follow(ctx context.Context, handle *plugin.Workload) error {
+	w.mu.Lock()
+	after := w.seq
+	w.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	events := l.Events(ctx, after)
+	events := handle.Events(ctx, after)
 	stopped := false
 	for e := range events.C {
-		u.mu.Lock()
-		u.seq = e.Seq
-		u.mu.Unlock()
+		w.mu.Lock()
+		w.seq = e.Seq
+		w.mu.Unlock()
 		switch e.Kind {
 		case sdk.EventChanged:
-			u.change(ctx, l, e)
+			w.handleChange(ctx, handle, e)
 		case sdk.EventStopped:
-			u.mu.Lock()
-			u.alive = 0
-			u.exit, u.output = exitOf(e.Exit), e.Text
-			u.mu.Unlock()
+			w.mu.Lock()
+			w.alive = 0
+			w.exit, w.output = exitOf(e.Exit), e.Text
+			w.mu.Unlock()
 			stopped = true
 		case sdk.EventRunning:
 		}
@@ -247,80 +246,81 @@ func (u *workload) follow(ctx context.Context, l *plugin.Workload) error {
 	case stopped:
 		return nil
 	case events.Err() == nil:
-		return errors.New("the events ended without telling of the end")
+		return errors.New("the launcher's events ended before the workload did")
 	}
 	return events.Err()
 }
 
-// change takes in that a part of the unit changed: mostly an engine that ended.
-func (u *workload) change(ctx context.Context, l *plugin.Workload, e sdk.Event) {
-	u.mu.Lock()
-	if e.Index >= 0 && u.alive > 0 {
-		u.alive--
-		u.died = append(u.died, e)
+// handleChange processes the event that a part of the workload has changed. Mostly, an
+// engine has ended.
+func (w *workload) handleChange(ctx context.Context, handle *plugin.Workload, e sdk.Event) {
+	w.mu.Lock()
+	if e.Index >= 0 && w.alive > 0 {
+		w.alive--
+		w.died = append(w.died, e)
 	}
-	u.mu.Unlock()
+	w.mu.Unlock()
 	if e.Index >= 0 {
-		u.log.Warn("an engine has ended", "set", u.id, "index", e.Index, "cause", exitOf(e.Exit).String())
+		w.log.Warn("an engine has ended", "set", w.id, "index", e.Index, "cause", exitOf(e.Exit).String())
 	} else {
-		u.log.Info("a part of the cluster has changed", "unit", u.id, "text", e.Text)
+		w.log.Info("a part of the cluster has changed", "workload", w.id, "text", e.Text)
 	}
-	if err := u.takeState(ctx, l); err != nil && !errors.Is(err, sdk.ErrPluginGone) && ctx.Err() == nil {
-		u.log.Error("the launcher does not tell its state", "unit", u.id, "error", err)
+	if err := w.takeState(ctx, handle); err != nil && !errors.Is(err, sdk.ErrPluginGone) && ctx.Err() == nil {
+		w.log.Error("the launcher did not return its state", "workload", w.id, "error", err)
 	}
-	u.tell()
+	w.notify()
 }
 
-// takeState asks the launcher for its state.
-func (u *workload) takeState(ctx context.Context, l *plugin.Workload) error {
-	state, err := l.ToDict(ctx)
+// takeState asks the launcher for the workload's state and stores it.
+func (w *workload) takeState(ctx context.Context, handle *plugin.Workload) error {
+	state, err := handle.ToDict(ctx)
 	if err != nil {
 		return err
 	}
-	u.mu.Lock()
-	u.state = state
-	u.mu.Unlock()
+	w.mu.Lock()
+	w.state = state
+	w.mu.Unlock()
 	return nil
 }
 
-// tell lets everybody know that state, alive or status has changed.
-func (u *workload) tell() {
-	u.changed(u)
+// notify reports that state, alive or status has changed.
+func (w *workload) notify() {
+	w.changed(w)
 	select {
-	case u.news <- struct{}{}:
+	case w.updates <- struct{}{}:
 	default:
 	}
 }
 
-// logEnd tells of the end of an engine set that nobody stopped.
-func (u *workload) logEnd() {
-	end := u.ending()
-	u.mu.Lock()
-	expected := u.stopping || u.kind == sdk.Controller || u.exit == Exit{}
-	u.mu.Unlock()
+// logEnd logs the end of an engine set that nobody stopped.
+func (w *workload) logEnd() {
+	end := w.endRecord()
+	w.mu.Lock()
+	expected := w.stopping || w.kind == sdk.Controller || w.exit == Exit{}
+	w.mu.Unlock()
 	if expected {
 		return
 	}
-	u.log.Warn("all engines of a set have ended", "set", u.id, "launcher", u.host.found.Name, "cause", end.Cause)
+	w.log.Warn("all engines of a set have ended", "set", w.id, "launcher", w.process.executable.Name, "cause", end.Cause)
 }
 
-// stop ends the workload; that it had ended already is success.
-func (u *workload) stop(ctx context.Context) error {
-	if !u.hasBegun() {
-		return nil // a Start that failed leaves nothing
+// stop ends the workload. It succeeds if the workload had already ended.
+func (w *workload) stop(ctx context.Context) error {
+	if !w.isWatched() {
+		return nil // a failed Start leaves nothing behind
 	}
-	u.mu.Lock()
-	u.stopping = true
-	u.mu.Unlock()
+	w.mu.Lock()
+	w.stopping = true
+	w.mu.Unlock()
 	for {
 		select {
-		case <-u.ended:
+		case <-w.ended:
 			return nil
 		default:
 		}
-		l, err := u.current(ctx)
+		handle, err := w.current(ctx)
 		if err == nil {
-			err = l.Stop(ctx)
+			err = handle.Stop(ctx)
 		}
 		switch {
 		case err == nil, errors.Is(err, sdk.ErrNotRunning):
@@ -328,107 +328,106 @@ func (u *workload) stop(ctx context.Context) error {
 		case errors.Is(err, sdk.ErrPluginGone) && ctx.Err() == nil:
 			continue
 		}
-		return fmt.Errorf("stop %s: %w", u.name(), err)
+		return fmt.Errorf("stop %s: %w", w.text(), err)
 	}
 }
 
-// kill ends the workload's processes at once, as far as the launcher can.
-func (u *workload) kill(ctx context.Context) error {
-	if !u.hasBegun() {
+// kill ends the workload's processes at once, if the launcher can do that.
+func (w *workload) kill(ctx context.Context) error {
+	if !w.isWatched() {
 		return nil
 	}
-	l, err := u.current(ctx)
+	handle, err := w.current(ctx)
 	if err == nil {
-		err = l.Signal(ctx, "KILL")
+		err = handle.Signal(ctx, "KILL")
 	}
 	if err == nil || errors.Is(err, sdk.ErrNotRunning) || errors.Is(err, sdk.ErrProcessState) || errors.Is(err, sdk.ErrUnsupported) {
 		return nil
 	}
-	return fmt.Errorf("kill %s: %w", u.name(), err)
+	return fmt.Errorf("kill %s: %w", w.text(), err)
 }
 
-// wait returns when the unit's watch goroutine has, if it was begun.
-func (u *workload) wait() {
-	if u.hasBegun() {
-		<-u.gone
-		u.pollers.Wait()
+// wait returns when the workload's goroutines have returned, if they were started.
+func (w *workload) wait() {
+	if w.isWatched() {
+		<-w.watchDone
+		w.pollers.Wait()
 	}
 }
 
-func (u *workload) hasBegun() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.begun
+func (w *workload) isWatched() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.watched
 }
 
-// name is the unit in words.
-func (u *workload) name() string {
-	if u.kind == sdk.Controller {
+// text describes the workload, for messages.
+func (w *workload) text() string {
+	if w.kind == sdk.Controller {
 		return "the controller"
 	}
-	return "engine set " + u.id
+	return "engine set " + w.id
 }
 
-// snapshot answers what the cluster file says of the unit.
-func (u *workload) snapshot() (state sdk.State, alive int) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.state, u.alive
+// snapshot returns what the cluster file records of the workload.
+func (w *workload) snapshot() (state sdk.State, alive int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state, w.alive
 }
 
-// remaining answers how many processes have not ended.
-func (u *workload) remaining() int {
-	_, alive := u.snapshot()
+// aliveCount returns how many processes have not ended.
+func (w *workload) aliveCount() int {
+	_, alive := w.snapshot()
 	return alive
 }
 
-// deaths answers the engines that have ended, in order.
-func (u *workload) deaths() []sdk.Event {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return slices.Clone(u.died)
+// endedEngines returns the events of engines that have ended, in order.
+func (w *workload) endedEngines() []sdk.Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.died)
 }
 
-// lastOutput answers what the unit wrote last, or "" when the launcher can't
-// tell.
-func (u *workload) lastOutput(ctx context.Context) string {
-	l, err := u.current(ctx)
+// lastOutput returns the workload's last output, or "" if the launcher can't report it.
+func (w *workload) lastOutput(ctx context.Context) string {
+	handle, err := w.current(ctx)
 	if err != nil {
 		return ""
 	}
-	text, err := l.Output(ctx, false)
+	text, err := handle.Output(ctx, false)
 	if err != nil {
 		return ""
 	}
 	return text
 }
 
-// hasEnded tells whether all of the unit has ended.
-func (u *workload) hasEnded() bool {
+// hasEnded reports whether the whole workload has ended.
+func (w *workload) hasEnded() bool {
 	select {
-	case <-u.ended:
+	case <-w.ended:
 		return true
 	default:
 		return false
 	}
 }
 
-// failure tells how the unit ended, with its last output.
-func (u *workload) failure(what, when string) *EndedError {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	e := &EndedError{What: what, When: when, Exit: u.exit, Output: tail(u.output)}
-	if e.Output == "" && len(u.died) > 0 {
-		last := u.died[len(u.died)-1]
+// failure returns how the workload ended, with its last output.
+func (w *workload) failure(what, when string) *EndedError {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := &EndedError{What: what, When: when, Exit: w.exit, Output: tail(w.output)}
+	if e.Output == "" && len(w.died) > 0 {
+		last := w.died[len(w.died)-1]
 		e.Output = tail(last.Text)
 	}
 	return e
 }
 
-// tailLines is how much of a failed program's output an error shows.
+// tailLines is how many lines of a failed program's output an error shows.
 const tailLines = 20
 
-// tail answers the last lines of a program's output.
+// tail returns the last lines of a program's output.
 func tail(output string) string {
 	lines := strings.Split(strings.TrimRight(output, "\n"), "\n")
 	if len(lines) > tailLines {
@@ -437,7 +436,7 @@ func tail(output string) string {
 	return strings.Join(lines, "\n")
 }
 
-// indent puts four blanks before each line.
+// indent inserts four spaces before each line.
 func indent(text string) string {
 	return "    " + strings.ReplaceAll(text, "\n", "\n    ")
 }

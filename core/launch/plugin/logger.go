@@ -10,55 +10,55 @@ import (
 
 // quietLogger passes on what go-plugin logs, but what it says while the plugin is
 // being ended on purpose ("failed to exit gracefully", at Error) only as Debug.
-type quietLogger struct {
+type pluginLogger struct {
 	hclog.Logger
 	ending *atomic.Bool
 }
 
-func newQuietLogger(l hclog.Logger) *quietLogger {
-	return &quietLogger{Logger: l, ending: new(atomic.Bool)}
+func newPluginLogger(logger hclog.Logger) *pluginLogger {
+	return &pluginLogger{Logger: logger, ending: new(atomic.Bool)}
 }
 
-func (q *quietLogger) quiet() { q.ending.Store(true) }
+func (l *pluginLogger) beginEnd() { l.ending.Store(true) }
 
 // Named keeps the quiet.
-func (q *quietLogger) Named(name string) hclog.Logger {
-	return &quietLogger{Logger: q.Logger.Named(name), ending: q.ending}
+func (l *pluginLogger) Named(name string) hclog.Logger {
+	return &pluginLogger{Logger: l.Logger.Named(name), ending: l.ending}
 }
 
 // With keeps the quiet.
-func (q *quietLogger) With(args ...any) hclog.Logger {
-	return &quietLogger{Logger: q.Logger.With(args...), ending: q.ending}
+func (l *pluginLogger) With(args ...any) hclog.Logger {
+	return &pluginLogger{Logger: l.Logger.With(args...), ending: l.ending}
 }
 
 // Error logs, unless the plugin is being ended.
-func (q *quietLogger) Error(msg string, args ...any) {
-	if q.ending.Load() {
-		q.Debug(msg, args...)
+func (l *pluginLogger) Error(msg string, args ...any) {
+	if l.ending.Load() {
+		l.Debug(msg, args...)
 		return
 	}
-	q.Logger.Error(msg, args...)
+	l.Logger.Error(msg, args...)
 }
 
 // Warn logs, unless the plugin is being ended.
-func (q *quietLogger) Warn(msg string, args ...any) {
-	if q.ending.Load() {
-		q.Debug(msg, args...)
+func (l *pluginLogger) Warn(msg string, args ...any) {
+	if l.ending.Load() {
+		l.Debug(msg, args...)
 		return
 	}
-	q.Logger.Warn(msg, args...)
+	l.Logger.Warn(msg, args...)
 }
 
 // Info logs as Debug: that a plugin process came or went is no news to a user.
-func (q *quietLogger) Info(msg string, args ...any) {
+func (l *pluginLogger) Info(msg string, args ...any) {
 	if strings.HasPrefix(msg, "plugin process") {
-		q.Debug(msg, args...)
+		l.Debug(msg, args...)
 		return
 	}
-	q.Logger.Info(msg, args...)
+	l.Logger.Info(msg, args...)
 }
 
 // writer logs what a plugin prints after its first line.
-func (q *quietLogger) writer(stream string) io.Writer {
-	return q.Logger.Named(stream).StandardWriter(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug})
+func (l *pluginLogger) writer(stream string) io.Writer {
+	return l.Logger.Named(stream).StandardWriter(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug})
 }

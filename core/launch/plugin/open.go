@@ -26,8 +26,8 @@ import (
 const (
 	startTimeout = 10 * time.Second       // the default of OpenOptions.StartTimeout
 	pingTimeout  = 5 * time.Second        // for its first answer
-	closePatient = 500 * time.Millisecond // for its orderly end
-	closeLimit   = 2 * time.Second        // for its end after being killed
+	closeGrace   = 500 * time.Millisecond // for its orderly end
+	killTimeout  = 2 * time.Second        // for its end after being killed
 )
 
 // OpenOptions are for Open; the zero value is good.
@@ -40,14 +40,14 @@ type OpenOptions struct {
 type Plugin struct {
 	Executable registry.Executable
 
-	log    hclog.Logger
-	client *goplugin.Client
-	rpc    *sdk.Client
-	pid    int
-	killed context.CancelFunc // kills the process and what it started
-	folder *socketDir         // of its socket
-	words  *process.TailBuffer
-	lines  *quietLogger
+	log       hclog.Logger
+	client    *goplugin.Client
+	rpc       *sdk.Client
+	pid       int
+	killed    context.CancelFunc // kills the process and what it started
+	socketDir *socketDir         // of its socket
+	stderr    *process.TailBuffer
+	logger    *pluginLogger
 
 	once sync.Once
 }
@@ -61,10 +61,10 @@ func Open(ctx context.Context, f *registry.Executable, o OpenOptions) (*Plugin, 
 	if o.StartTimeout <= 0 {
 		o.StartTimeout = startTimeout
 	}
-	p := &Plugin{Executable: *f, log: o.Log, words: &process.TailBuffer{Max: 4 << 10}}
+	p := &Plugin{Executable: *f, log: o.Log, stderr: &process.TailBuffer{Max: 4 << 10}}
 	if err := p.open(ctx, o.StartTimeout); err != nil {
 		p.kill() // and with it the rest of its stderr is read
-		return nil, fmt.Errorf("launcher %q (%s): %w%s", f.Name, f.Path, err, registry.StderrSuffix(p.words.String()))
+		return nil, fmt.Errorf("launcher %q (%s): %w%s", f.Name, f.Path, err, registry.StderrSuffix(p.stderr.String()))
 	}
 	return p, nil
 }
@@ -91,10 +91,10 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
-	if p.folder, err = newSocketDir(); err != nil {
+	if p.socketDir, err = newSocketDir(); err != nil {
 		return err
 	}
-	dir := p.folder.path
+	dir := p.socketDir.path
 	if err := certs.Write(dir); err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 		sdk.EnvLogLevel:          p.log.GetLevel().String(),
 	})
 	process.SetGroup(cmd)
-	p.lines = newQuietLogger(p.log)
+	p.logger = newPluginLogger(p.log)
 	var dial peerDialer
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:     sdk.Handshake(),
@@ -132,13 +132,13 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 			grpc.WithIdleTimeout(0), // the connection is the plugin's leash
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(sdk.MaxMessage), grpc.MaxCallSendMsgSize(sdk.MaxMessage)),
 		},
-		Logger:     p.lines,
-		Stderr:     p.words,
-		SyncStdout: p.lines.writer("stdout"),
-		SyncStderr: p.lines.writer("stderr"),
+		Logger:     p.logger,
+		Stderr:     p.stderr,
+		SyncStdout: p.logger.writer("stdout"),
+		SyncStderr: p.logger.writer("stderr"),
 	})
 
-	addr, err := within(ctx, limit+time.Second, func() (addr net.Addr, err error) {
+	addr, err := callWithin(ctx, limit+time.Second, func() (addr net.Addr, err error) {
 		defer func() { // go-plugin dereferences nil for some lines
 			if v := recover(); v != nil {
 				err = fmt.Errorf("its first line can't be used: %v", v)
@@ -154,7 +154,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	if err := dial.expect(addr, dir, p.pid); err != nil {
 		return err
 	}
-	p.rpc, err = within(ctx, pingTimeout, func() (*sdk.Client, error) {
+	p.rpc, err = callWithin(ctx, pingTimeout, func() (*sdk.Client, error) {
 		c, err := p.client.Client()
 		if err != nil {
 			return nil, err
@@ -182,7 +182,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 
 // within runs f, which has no context of its own, and waits for it no longer than
 // d. An f that is late is ended by the kill that follows.
-func within[T any](ctx context.Context, d time.Duration, f func() (T, error)) (T, error) {
+func callWithin[T any](ctx context.Context, d time.Duration, f func() (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	type result struct {
@@ -242,23 +242,23 @@ func (p *Plugin) PID() int { return p.pid }
 
 // Close lets the plugin go: it ends, and its workloads run on. It takes a few
 // milliseconds, and never more than two and a half seconds.
-func (p *Plugin) Close() { p.once.Do(func() { p.end(closePatient) }) }
+func (p *Plugin) Close() { p.once.Do(func() { p.end(closeGrace) }) }
 
 // kill ends a plugin that never answered.
 func (p *Plugin) kill() { p.once.Do(func() { p.end(0) }) }
 
 func (p *Plugin) end(patience time.Duration) {
-	if p.folder != nil {
+	if p.socketDir != nil {
 		defer func() {
-			if err := p.folder.remove(); err != nil {
-				p.log.Warn("the folder of the plugin's socket stays", "dir", p.folder.path, "error", err)
+			if err := p.socketDir.remove(); err != nil {
+				p.log.Warn("the folder of the plugin's socket stays", "dir", p.socketDir.path, "error", err)
 			}
 		}()
 	}
 	if p.client == nil {
 		return
 	}
-	p.lines.quiet()
+	p.logger.beginEnd()
 	defer p.killed()
 	if patience == 0 {
 		p.killed()
@@ -272,7 +272,7 @@ func (p *Plugin) end(patience time.Duration) {
 		return
 	}
 	p.killed()
-	if !wait(done, closeLimit) {
+	if !wait(done, killTimeout) {
 		p.log.Warn("the plugin's pipes are still open: a process that it started holds them", "path", p.Executable.Path)
 	}
 }

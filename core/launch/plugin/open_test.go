@@ -49,13 +49,13 @@ func TestPluginLeavesNothing(t *testing.T) {
 	runtimeDir := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", runtimeDir)
 	p := openLocal(t)
-	if i, err := os.Stat(p.folder.path); err != nil || i.Mode().Perm() != 0o700 || filepath.Dir(p.folder.path) != runtimeDir {
+	if i, err := os.Stat(p.socketDir.path); err != nil || i.Mode().Perm() != 0o700 || filepath.Dir(p.socketDir.path) != runtimeDir {
 		t.Errorf("the socket's folder: %v, %v", i, err)
 	}
-	if _, err := os.Stat(filepath.Join(p.folder.path, "key.pem")); err == nil {
+	if _, err := os.Stat(filepath.Join(p.socketDir.path, "key.pem")); err == nil {
 		t.Error("the plugin's key lies about after the start")
 	}
-	sockets, err := filepath.Glob(filepath.Join(p.folder.path, "plugin*"))
+	sockets, err := filepath.Glob(filepath.Join(p.socketDir.path, "plugin*"))
 	if err != nil || len(sockets) != 1 {
 		t.Fatalf("sockets: %v, %v", sockets, err)
 	}
@@ -74,7 +74,7 @@ func TestPluginLeavesNothing(t *testing.T) {
 
 func TestStrangersAreRefused(t *testing.T) {
 	p := openLocal(t)
-	sockets, err := filepath.Glob(filepath.Join(p.folder.path, "plugin*"))
+	sockets, err := filepath.Glob(filepath.Join(p.socketDir.path, "plugin*"))
 	if err != nil || len(sockets) != 1 {
 		t.Fatalf("sockets: %v, %v", sockets, err)
 	}

@@ -43,7 +43,7 @@ func newSocketDir() (*socketDir, error) {
 		}
 		d, err := socketDirIn(parent)
 		if err == nil {
-			sweep(parent)
+			removeDead(parent)
 			return d, nil
 		}
 		errs = append(errs, err)
@@ -79,7 +79,7 @@ func (d *socketDir) remove() error {
 }
 
 // sweep deletes the folders of processes that have ended.
-func sweep(parent string) {
+func removeDead(parent string) {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return // not ours to list: nothing to sweep

@@ -34,7 +34,7 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sweep(parent)
+	removeDead(parent)
 	for name, stays := range map[string]bool{
 		filepath.Base(mine.path): true, "ipc-" + dead + "-1": false, "ipc-" + dead + "-2": true,
 		"ipc-" + strconv.Itoa(os.Getppid()) + "-3": true, "ipc-nonsense": true,

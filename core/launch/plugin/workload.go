@@ -11,7 +11,7 @@ import (
 )
 
 // goneWait is how long a failed call waits for the news that the plugin ended.
-const goneWait = 500 * time.Millisecond
+const exitWait = 500 * time.Millisecond
 
 // Launcher is one workload of a plugin, as the host sees it. Every call ends when
 // its context does, or with sdk.ErrPluginGone when the plugin does. Errors wrap
@@ -29,69 +29,69 @@ func (p *Plugin) Workload(kind sdk.Kind, id string) *Workload {
 }
 
 // ID answers the workload's id.
-func (l *Workload) ID() string { return l.id }
+func (w *Workload) ID() string { return w.id }
 
 // Kind answers the workload's kind.
-func (l *Workload) Kind() sdk.Kind { return l.kind }
+func (w *Workload) Kind() sdk.Kind { return w.kind }
 
 // Start requests the workload and answers its state. Kind and ID of r are set by
 // Start.
-func (l *Workload) Start(ctx context.Context, r sdk.StartRequest) (sdk.State, error) {
-	r.Kind, r.ID = l.kind, l.id
-	return call(ctx, l.plugin, "start", func(ctx context.Context, c *sdk.Client) (sdk.State, error) { return c.Start(ctx, r) })
+func (w *Workload) Start(ctx context.Context, r sdk.StartRequest) (sdk.State, error) {
+	r.Kind, r.ID = w.kind, w.id
+	return call(ctx, w.plugin, "start", func(ctx context.Context, c *sdk.Client) (sdk.State, error) { return c.Start(ctx, r) })
 }
 
 // FromDict takes up the workload of a state and answers its state now.
 // sdk.ErrNotRunning: it has ended for certain, drop it.
-func (l *Workload) FromDict(ctx context.Context, s sdk.State) (sdk.State, error) {
-	return call(ctx, l.plugin, "restore", func(ctx context.Context, c *sdk.Client) (sdk.State, error) {
-		return c.FromDict(ctx, l.kind, l.id, s)
+func (w *Workload) FromDict(ctx context.Context, s sdk.State) (sdk.State, error) {
+	return call(ctx, w.plugin, "restore", func(ctx context.Context, c *sdk.Client) (sdk.State, error) {
+		return c.FromDict(ctx, w.kind, w.id, s)
 	})
 }
 
 // ToDict answers the workload's state.
-func (l *Workload) ToDict(ctx context.Context) (sdk.State, error) {
-	return call(ctx, l.plugin, "state", func(ctx context.Context, c *sdk.Client) (sdk.State, error) { return c.ToDict(ctx, l.id) })
+func (w *Workload) ToDict(ctx context.Context) (sdk.State, error) {
+	return call(ctx, w.plugin, "state", func(ctx context.Context, c *sdk.Client) (sdk.State, error) { return c.ToDict(ctx, w.id) })
 }
 
 // Stop ends the workload and returns when nothing of it is left.
-func (l *Workload) Stop(ctx context.Context) error {
-	return l.do(ctx, "stop", func(ctx context.Context, c *sdk.Client) error { return c.Stop(ctx, l.id) })
+func (w *Workload) Stop(ctx context.Context) error {
+	return w.do(ctx, "stop", func(ctx context.Context, c *sdk.Client) error { return c.Stop(ctx, w.id) })
 }
 
 // Detach makes the plugin forget the workload, which runs on.
-func (l *Workload) Detach(ctx context.Context) error {
-	return l.do(ctx, "detach", func(ctx context.Context, c *sdk.Client) error { return c.Detach(ctx, l.id) })
+func (w *Workload) Detach(ctx context.Context) error {
+	return w.do(ctx, "detach", func(ctx context.Context, c *sdk.Client) error { return c.Detach(ctx, w.id) })
 }
 
 // Signal sends a signal, by number or name, to the workload.
-func (l *Workload) Signal(ctx context.Context, signal string) error {
-	return l.do(ctx, "signal", func(ctx context.Context, c *sdk.Client) error { return c.Signal(ctx, l.id, signal) })
+func (w *Workload) Signal(ctx context.Context, signal string) error {
+	return w.do(ctx, "signal", func(ctx context.Context, c *sdk.Client) error { return c.Signal(ctx, w.id, signal) })
 }
 
 // Output answers the last output of the workload.
-func (l *Workload) Output(ctx context.Context, remove bool) (string, error) {
-	return call(ctx, l.plugin, "output", func(ctx context.Context, c *sdk.Client) (string, error) { return c.Output(ctx, l.id, remove) })
+func (w *Workload) Output(ctx context.Context, remove bool) (string, error) {
+	return call(ctx, w.plugin, "output", func(ctx context.Context, c *sdk.Client) (string, error) { return c.Output(ctx, w.id, remove) })
 }
 
 // ConnectionInfo answers a controller's connection files. sdk.ErrUnsupported: the
 // launcher has no part in that, the files are in the profile.
-func (l *Workload) ConnectionInfo(ctx context.Context) (sdk.ConnectionInfo, error) {
-	return call(ctx, l.plugin, "connection info", func(ctx context.Context, c *sdk.Client) (sdk.ConnectionInfo, error) {
-		return c.ConnectionInfo(ctx, l.id)
+func (w *Workload) ConnectionInfo(ctx context.Context) (sdk.ConnectionInfo, error) {
+	return call(ctx, w.plugin, "connection info", func(ctx context.Context, c *sdk.Client) (sdk.ConnectionInfo, error) {
+		return c.ConnectionInfo(ctx, w.id)
 	})
 }
 
 // Status answers what the launcher's system says of the workload.
-func (l *Workload) Status(ctx context.Context) (sdk.Status, error) {
-	return call(ctx, l.plugin, "status", func(ctx context.Context, c *sdk.Client) (sdk.Status, error) { return c.Status(ctx, l.id) })
+func (w *Workload) Status(ctx context.Context) (sdk.Status, error) {
+	return call(ctx, w.plugin, "status", func(ctx context.Context, c *sdk.Client) (sdk.Status, error) { return c.Status(ctx, w.id) })
 }
 
 // Script answers what Start would submit, and changes nothing; with check the
 // system is asked whether it would accept it. Kind and ID of r are set here.
-func (l *Workload) Script(ctx context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
-	r.Kind, r.ID = l.kind, l.id
-	return call(ctx, l.plugin, "script", func(ctx context.Context, c *sdk.Client) (sdk.Script, error) { return c.Script(ctx, r, check) })
+func (w *Workload) Script(ctx context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
+	r.Kind, r.ID = w.kind, w.id
+	return call(ctx, w.plugin, "script", func(ctx context.Context, c *sdk.Client) (sdk.Script, error) { return c.Script(ctx, r, check) })
 }
 
 // Survivors answers what carries a tag on the launcher's system.
@@ -127,13 +127,13 @@ func (e *Events) Err() error {
 
 // Events opens the stream of events after a number; 0 brings them all. The
 // stream ends with ctx.
-func (l *Workload) Events(ctx context.Context, after uint64) *Events {
+func (w *Workload) Events(ctx context.Context, after uint64) *Events {
 	ch := make(chan sdk.Event)
 	e := &Events{C: ch}
 	go func() { // ends with ctx, the workload or the plugin; C tells
 		defer close(ch)
-		err := l.do(ctx, "events", func(ctx context.Context, c *sdk.Client) error {
-			return c.Events(ctx, l.id, after, func(ev sdk.Event) error {
+		err := w.do(ctx, "events", func(ctx context.Context, c *sdk.Client) error {
+			return c.Events(ctx, w.id, after, func(ev sdk.Event) error {
 				select {
 				case ch <- ev:
 					return nil
@@ -149,8 +149,8 @@ func (l *Workload) Events(ctx context.Context, after uint64) *Events {
 	return e
 }
 
-func (l *Workload) do(ctx context.Context, what string, f func(context.Context, *sdk.Client) error) error {
-	_, err := call(ctx, l.plugin, what, func(ctx context.Context, c *sdk.Client) (struct{}, error) { return struct{}{}, f(ctx, c) })
+func (w *Workload) do(ctx context.Context, what string, f func(context.Context, *sdk.Client) error) error {
+	_, err := call(ctx, w.plugin, what, func(ctx context.Context, c *sdk.Client) (struct{}, error) { return struct{}{}, f(ctx, c) })
 	return err
 }
 
@@ -172,7 +172,7 @@ func call[T any](ctx context.Context, p *Plugin, what string, f func(context.Con
 		return v, nil
 	}
 	var none T
-	if p.isGone(err) && ctx.Err() == nil {
+	if p.hasExited(err) && ctx.Err() == nil {
 		return none, fmt.Errorf("launcher %q: %s: %w (pid %d); its workloads run on", p.Executable.Name, what, sdk.ErrPluginGone, p.PID())
 	}
 	return none, fmt.Errorf("%s: %w", what, err)
@@ -180,7 +180,7 @@ func call[T any](ctx context.Context, p *Plugin, what string, f func(context.Con
 
 // isGone tells whether a call failed because the plugin ended. The call may fail
 // a moment before the end is noticed.
-func (p *Plugin) isGone(err error) bool {
+func (p *Plugin) hasExited(err error) bool {
 	select {
 	case <-p.Done():
 		return true
@@ -189,6 +189,6 @@ func (p *Plugin) isGone(err error) bool {
 	if !errors.Is(err, sdk.ErrPluginGone) {
 		return false
 	}
-	wait(p.Done(), goneWait) // the connection is broken either way
+	wait(p.Done(), exitWait) // the connection is broken either way
 	return true
 }

@@ -73,7 +73,7 @@ func runDescribe(ctx context.Context, path string) (sdk.Info, error) {
 	case limited.Err() != nil:
 		return sdk.Info{}, fmt.Errorf("%s describe: no answer within %v", path, describeTimeout)
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
-		return sdk.Info{}, fmt.Errorf("%s describe: %w%s%s", path, err, StderrSuffix(errs.String()), whyNoStart(path, err))
+		return sdk.Info{}, fmt.Errorf("%s describe: %w%s%s", path, err, StderrSuffix(errs.String()), missingInterpreter(path, err))
 	}
 	info, err := sdk.ParseInfo([]byte(out.String()))
 	if err != nil {
@@ -94,7 +94,7 @@ func StderrSuffix(stderr string) string {
 
 // whyNoStart names the usual reason why a script can't be started: the
 // interpreter in its first line is not there.
-func whyNoStart(path string, err error) string {
+func missingInterpreter(path string, err error) string {
 	if _, ran := errors.AsType[*exec.ExitError](err); ran {
 		return ""
 	}

@@ -40,7 +40,7 @@ func (s Search) entryPoint(ctx context.Context, name string) (found *Executable,
 	// One folder for each Python: two may have different launchers of one name.
 	sum := sha256.Sum256([]byte(interpreter))
 	dir := filepath.Join(s.ProfileDir, "launchers", "python-"+hex.EncodeToString(sum[:4]))
-	out, err := askBridge(ctx, bridge, "entry-point", interpreter, name, dir)
+	out, err := runBridge(ctx, bridge, "entry-point", interpreter, name, dir)
 	if errors.Is(err, errNoEntryPoint) {
 		return nil, fmt.Sprintf("%s has no entry point of that name", interpreter), nil
 	}
@@ -71,7 +71,7 @@ func EntryPoints(ctx context.Context, s Search) (interpreter string, all []Entry
 	if bridge == "" {
 		return "", nil, fmt.Errorf("%s%s, which runs the launchers of Python packages, was not found beside the other launchers", Prefix, BridgeName)
 	}
-	out, err := askBridge(ctx, bridge, "entry-points", interpreter)
+	out, err := runBridge(ctx, bridge, "entry-points", interpreter)
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &all)
 	}
@@ -79,7 +79,7 @@ func EntryPoints(ctx context.Context, s Search) (interpreter string, all []Entry
 }
 
 // askBridge runs the bridge for what is not serving.
-func askBridge(ctx context.Context, bridge string, args ...string) (string, error) {
+func runBridge(ctx context.Context, bridge string, args ...string) (string, error) {
 	if err := checkSafe(bridge); err != nil {
 		return "", err
 	}

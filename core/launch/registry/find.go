@@ -67,7 +67,7 @@ func (f *Executable) Command() []string {
 const BridgeName = "exec"
 
 // look finds out what the executable is, and whether it can be used.
-func (s Search) look(ctx context.Context, f *Executable) {
+func (s Search) inspect(ctx context.Context, f *Executable) {
 	if f.pins, f.Err = s.pins(); f.Err != nil {
 		return
 	}
@@ -175,7 +175,7 @@ func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Executabl
 	if err != nil {
 		return nil, err
 	}
-	s.look(ctx, f)
+	s.inspect(ctx, f)
 	if f.Err != nil {
 		return nil, fmt.Errorf("launcher %q: %w", name, f.Err)
 	}
@@ -191,7 +191,7 @@ func Describe(ctx context.Context, path string, s Search) (*Executable, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.look(ctx, f); f.Err != nil {
+	if s.inspect(ctx, f); f.Err != nil {
 		return nil, fmt.Errorf("launcher %q: %w", path, f.Err)
 	}
 	return f, nil
@@ -203,7 +203,7 @@ func findAny(ctx context.Context, kind sdk.Kind, name string, s Search) (*Execut
 	if err == nil || isPath(name) {
 		return f, err
 	}
-	current, of := newName(name)
+	current, of := currentName(name)
 	switch {
 	case current == "":
 	case of == sdk.Controller && kind != sdk.Controller, of == sdk.Engine && kind == sdk.Controller:
@@ -281,7 +281,7 @@ func List(ctx context.Context, s Search) ([]Executable, error) {
 	all, errs := scan(s.Dirs())
 	var group sync.WaitGroup
 	for _, f := range all {
-		group.Go(func() { s.look(ctx, f) })
+		group.Go(func() { s.inspect(ctx, f) })
 	}
 	group.Wait()
 	out := make([]Executable, 0, len(all))

@@ -25,7 +25,7 @@ var oldModules = []string{"ipyparallel.", "IPython.parallel."}
 // with or without its module, or an abbreviation. kind is what the class starts,
 // "" if that is not in the name; the new name is "" if the name is not an old one.
 // A class path of another package is none.
-func newName(old string) (name string, kind sdk.Kind) {
+func currentName(old string) (name string, kind sdk.Kind) {
 	for _, module := range oldModules {
 		if strings.HasPrefix(old, module) {
 			old = old[strings.LastIndexByte(old, '.')+1:]
@@ -49,7 +49,7 @@ func newName(old string) (name string, kind sdk.Kind) {
 
 // NewClass returns the current name of a configuration class, or of a launcher used in
 // its place, for a former name. It returns any other name unchanged.
-func NewClass(class string) string {
+func CurrentClass(class string) string {
 	if name, ok := oldNames[strings.ToLower(class)]; ok {
 		return name
 	}

@@ -14,7 +14,7 @@ func TestOldNames(t *testing.T) {
 		"ipyparallel.cluster.launcher.SlurmEngineSetLauncher": "slurm", "ipyparallel.apps.launcher.MPIExecControllerLauncher": "mpi",
 		"IPython.parallel.apps.launcher.LocalControllerLauncher": "local", "slurm": "", "mine": "", "Launcher": "", "my.pkg.MyThing": "",
 	} {
-		if got, _ := newName(old); got != want {
+		if got, _ := currentName(old); got != want {
 			t.Errorf("%q stands for %q, want %q", old, got, want)
 		}
 	}
@@ -23,7 +23,7 @@ func TestOldNames(t *testing.T) {
 	} {
 		for suffix, kind := range map[string]sdk.Kind{"EngineSetLauncher": sdk.Engine, "ControllerLauncher": sdk.Controller, "Launcher": ""} {
 			for _, module := range []string{"", "ipyparallel.cluster.launcher."} {
-				if got, of := newName(module + abbreviation + suffix); got != want || of != kind {
+				if got, of := currentName(module + abbreviation + suffix); got != want || of != kind {
 					t.Errorf("%s%s%s stands for %q of a %q", module, abbreviation, suffix, got, of)
 				}
 			}

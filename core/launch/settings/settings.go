@@ -77,27 +77,27 @@ var noEffect = []string{
 // same option the command line goes before a file, then the more specific class
 // before the less specific, then the later one. warnings are about settings
 // without effect and former names of classes. A *SettingError tells of one that no launcher has.
-func Configure(uses []*Selection, settings []Setting) (warnings []string, err error) {
-	chosen := make([]map[string]choice, len(uses))
-	for i := range uses {
+func Configure(selections []*Selection, settings []Setting) (warnings []string, err error) {
+	chosen := make([]map[string]choice, len(selections))
+	for i := range selections {
 		chosen[i] = make(map[string]choice)
 	}
 	for order, s := range settings {
 		given := s.Name()
-		s.Class = registry.NewClass(s.Class)
+		s.Class = registry.CurrentClass(s.Class)
 		reached, has := false, false
-		for i, u := range uses {
-			specificity, ok := u.reach(s.Class)
+		for i, sel := range selections {
+			specificity, ok := sel.specificity(s.Class)
 			if !ok {
 				continue
 			}
 			reached = true
-			o, ok := u.option(s.Trait)
-			has = has || ok || u.elsewhere(s)
+			o, ok := sel.option(s.Trait)
+			has = has || ok || sel.otherKindHas(s)
 			if !ok {
 				continue
 			}
-			c := choice{s, o, !u.declares(o), [3]int{0, specificity, order}}
+			c := choice{s, o, !sel.declares(o), [3]int{0, specificity, order}}
 			if s.Source == "" {
 				c.rank[0] = 1
 			}
@@ -113,13 +113,13 @@ func Configure(uses []*Selection, settings []Setting) (warnings []string, err er
 		case reached && slices.Contains(noEffect, s.Trait):
 			warnings = append(warnings, s.Name()+" has no effect here")
 		case reached:
-			return nil, unknownTrait(uses, s)
+			return nil, unknownTrait(selections, s)
 		case s.Source == "":
-			return nil, unknownClass(uses, s)
+			return nil, unknownClass(selections, s)
 		}
 	}
-	for i, u := range uses {
-		if err := u.set(chosen[i]); err != nil {
+	for i, sel := range selections {
+		if err := sel.apply(chosen[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -130,7 +130,7 @@ func Configure(uses []*Selection, settings []Setting) (warnings []string, err er
 type choice struct {
 	setting Setting
 	option  sdk.Option
-	host    bool   // one of HostOptions
+	common  bool   // one of HostOptions
 	rank    [3]int // command line, specificity, order: the greatest wins
 }
 
@@ -143,21 +143,21 @@ func rankOf(chosen map[string]choice, name string) []int {
 
 // reach tells whether settings of a class reach the launcher, and how specific
 // the class is: greater is more.
-func (u *Selection) reach(class string) (specificity int, ok bool) {
-	classes := u.Executable.Info.Classes[u.Kind]
+func (sel *Selection) specificity(class string) (specificity int, ok bool) {
+	classes := sel.Executable.Info.Classes[sel.Kind]
 	if i := slices.Index(classes, class); i >= 0 {
 		return len(classes) - i, true
 	}
-	return 0, class == u.Executable.Info.Name
+	return 0, class == sel.Executable.Info.Name
 }
 
 // option answers the option of a name that the kind has.
-func (u *Selection) option(name string) (sdk.Option, bool) {
-	if o, ok := u.Executable.Info.Option(name); ok {
-		return o, o.For(u.Kind)
+func (sel *Selection) option(name string) (sdk.Option, bool) {
+	if o, ok := sel.Executable.Info.Option(name); ok {
+		return o, o.For(sel.Kind)
 	}
 	for _, o := range CommonOptions {
-		if o.Name == name && o.For(u.Kind) {
+		if o.Name == name && o.For(sel.Kind) {
 			return o, true
 		}
 	}
@@ -165,17 +165,17 @@ func (u *Selection) option(name string) (sdk.Option, bool) {
 }
 
 // declares tells whether an option is the launcher's own.
-func (u *Selection) declares(o sdk.Option) bool {
-	_, ok := u.Executable.Info.Option(o.Name)
+func (sel *Selection) declares(o sdk.Option) bool {
+	_, ok := sel.Executable.Info.Option(o.Name)
 	return ok
 }
 
 // elsewhere tells whether another kind of the launcher has the option and is
 // reached by the class: then the setting is good, though it does nothing here.
-func (u *Selection) elsewhere(s Setting) bool {
-	for _, k := range u.Executable.Info.Kinds {
-		other := Selection{Executable: u.Executable, Kind: k}
-		if _, ok := other.reach(s.Class); !ok {
+func (sel *Selection) otherKindHas(s Setting) bool {
+	for _, k := range sel.Executable.Info.Kinds {
+		other := Selection{Executable: sel.Executable, Kind: k}
+		if _, ok := other.specificity(s.Class); !ok {
 			continue
 		}
 		if _, ok := other.option(s.Trait); ok {
@@ -186,9 +186,9 @@ func (u *Selection) elsewhere(s Setting) bool {
 }
 
 // set takes the chosen settings over.
-func (u *Selection) set(chosen map[string]choice) error {
+func (sel *Selection) apply(chosen map[string]choice) error {
 	own := map[string]json.RawMessage{}
-	u.Common = map[string]json.RawMessage{}
+	sel.Common = map[string]json.RawMessage{}
 	for _, name := range slices.Sorted(maps.Keys(chosen)) {
 		c := chosen[name]
 		value, err := c.value()
@@ -198,19 +198,19 @@ func (u *Selection) set(chosen map[string]choice) error {
 		if bytes.Equal(value, []byte("null")) {
 			continue // the default
 		}
-		if c.host {
-			u.Common[name] = value
+		if c.common {
+			sel.Common[name] = value
 		} else {
 			own[name] = value
 		}
 	}
-	u.Options = nil
+	sel.Options = nil
 	if len(own) > 0 {
 		text, err := json.Marshal(own)
 		if err != nil {
-			return fmt.Errorf("write the options of launcher %q: %w", u.Executable.Name, err)
+			return fmt.Errorf("write the options of launcher %q: %w", sel.Executable.Name, err)
 		}
-		u.Options = text
+		sel.Options = text
 	}
 	return nil
 }
@@ -219,22 +219,22 @@ func (u *Selection) set(chosen map[string]choice) error {
 func (c choice) value() (json.RawMessage, error) {
 	value := c.setting.Value
 	if value == nil {
-		v, err := fromWords(c.option.Type, c.setting.Words)
+		v, err := parseWords(c.option.Type, c.setting.Words)
 		if err == nil {
 			value, err = json.Marshal(v)
 		}
 		if err != nil {
-			return nil, c.wrong(strings.Join(c.setting.Words, " "))
+			return nil, c.typeError(strings.Join(c.setting.Words, " "))
 		}
 	}
 	if err := c.option.Check(value); err != nil {
-		return nil, c.wrong(string(value))
+		return nil, c.typeError(string(value))
 	}
 	return value, nil
 }
 
 // wrong says that a value is not of the option's type.
-func (c choice) wrong(shown string) error {
+func (c choice) typeError(shown string) error {
 	shown = fmt.Sprintf("%.80q", shown)
 	if c.option.Secret {
 		shown = "the value"
@@ -252,7 +252,7 @@ func (c choice) wrong(shown string) error {
 }
 
 // fromWords makes a value of what a command line says.
-func fromWords(kind string, words []string) (any, error) {
+func parseWords(kind string, words []string) (any, error) {
 	last := words[len(words)-1]
 	switch kind {
 	case sdk.TypeString:
@@ -296,14 +296,14 @@ func fromWords(kind string, words []string) (any, error) {
 }
 
 // unknownTrait says which options there are instead.
-func unknownTrait(uses []*Selection, s Setting) error {
+func unknownTrait(selections []*Selection, s Setting) error {
 	var names []string
-	for _, u := range uses {
-		if _, ok := u.reach(s.Class); !ok {
+	for _, sel := range selections {
+		if _, ok := sel.specificity(s.Class); !ok {
 			continue
 		}
-		for _, o := range slices.Concat(u.Executable.Info.Options, CommonOptions) {
-			if o.For(u.Kind) && !slices.Contains(names, o.Name) {
+		for _, o := range slices.Concat(sel.Executable.Info.Options, CommonOptions) {
+			if o.For(sel.Kind) && !slices.Contains(names, o.Name) {
 				names = append(names, o.Name)
 			}
 		}
@@ -318,12 +318,12 @@ func unknownTrait(uses []*Selection, s Setting) error {
 }
 
 // unknownClass says which classes there are instead.
-func unknownClass(uses []*Selection, s Setting) error {
+func unknownClass(selections []*Selection, s Setting) error {
 	var names, used []string
-	for _, u := range uses {
-		names = append(names, u.Executable.Info.Name)
-		names = append(names, u.Executable.Info.Classes[u.Kind]...)
-		used = append(used, fmt.Sprintf("%s for the %s", u.Executable.Name, u.Kind))
+	for _, sel := range selections {
+		names = append(names, sel.Executable.Info.Name)
+		names = append(names, sel.Executable.Info.Classes[sel.Kind]...)
+		used = append(used, fmt.Sprintf("%s for the %s", sel.Executable.Name, sel.Kind))
 	}
 	e := &SettingError{text: fmt.Sprintf("%s: no launcher of this cluster is reached by %s; they are %s", s.Name(), s.Class, strings.Join(used, ", "))}
 	if near := nearest.Match(s.Class, names); near != "" {

@@ -142,10 +142,14 @@ type StartRequest struct {
 	// key. Either the controller writes both, or the launcher fetches them
 	// (ConnectionInfo). An engine needs the engine file; a launcher that starts engines
 	// on other machines has to copy it there.
-	ClientFile    string `protobuf:"bytes,12,opt,name=client_file,json=clientFile,proto3" json:"client_file,omitempty"`
-	EngineFile    string `protobuf:"bytes,13,opt,name=engine_file,json=engineFile,proto3" json:"engine_file,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ClientFile string `protobuf:"bytes,12,opt,name=client_file,json=clientFile,proto3" json:"client_file,omitempty"`
+	EngineFile string `protobuf:"bytes,13,opt,name=engine_file,json=engineFile,proto3" json:"engine_file,omitempty"`
+	// The controller uses the connection files of an earlier controller again, and leaves
+	// its own behind when it ends. A launcher that runs the controller on another machine
+	// must not delete them there.
+	KeepConnectionFiles bool `protobuf:"varint,14,opt,name=keep_connection_files,json=keepConnectionFiles,proto3" json:"keep_connection_files,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *StartRequest) Reset() {
@@ -267,6 +271,13 @@ func (x *StartRequest) GetEngineFile() string {
 		return x.EngineFile
 	}
 	return ""
+}
+
+func (x *StartRequest) GetKeepConnectionFiles() bool {
+	if x != nil {
+		return x.KeepConnectionFiles
+	}
+	return false
 }
 
 type StartResponse struct {
@@ -1618,7 +1629,7 @@ var File_launcher_v1_launcher_proto protoreflect.FileDescriptor
 
 const file_launcher_v1_launcher_proto_rawDesc = "" +
 	"\n" +
-	"\x1alauncher/v1/launcher.proto\x12\x12ipcore.launcher.v1\"\xdc\x03\n" +
+	"\x1alauncher/v1/launcher.proto\x12\x12ipcore.launcher.v1\"\x90\x04\n" +
 	"\fStartRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x11\n" +
@@ -1637,7 +1648,8 @@ const file_launcher_v1_launcher_proto_rawDesc = "" +
 	"\vclient_file\x18\f \x01(\tR\n" +
 	"clientFile\x12\x1f\n" +
 	"\vengine_file\x18\r \x01(\tR\n" +
-	"engineFile\x1a>\n" +
+	"engineFile\x122\n" +
+	"\x15keep_connection_files\x18\x0e \x01(\bR\x13keepConnectionFiles\x1a>\n" +
 	"\x10EnvironmentEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x04\n" +

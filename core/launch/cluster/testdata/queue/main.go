@@ -58,7 +58,7 @@ func (j *job) Start(ctx context.Context, r sdk.StartRequest) error {
 	if o.Queue == "wrong" {
 		return fmt.Errorf("%w: submit: invalid partition specified: wrong", sdk.ErrBadOption)
 	}
-	seen, err := json.Marshal(map[string]any{"options": r.Options, "tag": r.Tag, "client": r.ClientFile, "engine": r.EngineFile, "command": r.Command, "env": r.Env, "profile": r.ProfileDir, "cluster": r.ClusterID, "n": r.N})
+	seen, err := json.Marshal(map[string]any{"options": r.Options, "tag": r.Tag, "client": r.ClientFile, "engine": r.EngineFile, "command": r.Command, "env": r.Env, "profile": r.ProfileDir, "cluster": r.ClusterID, "n": r.N, "keep": r.KeepConnectionFiles})
 	if err == nil {
 		err = os.WriteFile(filepath.Join(process.Getenv("QUEUE_DIR"), "seen-"+string(r.Kind)), seen, 0o600)
 	}
