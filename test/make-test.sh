@@ -25,6 +25,46 @@ stage() { # name, command...
     fi
 }
 
+# beside NAME COMMAND... runs a stage at the same time as those that follow it, which
+# is possible because its tests mostly wait. finish shows its output.
+running=() # names
+pids=()    # of the process groups
+beside() {
+    echo
+    echo "== $1 is running at the same time"
+    set -m # a process group of its own, for cancel
+    (
+        set +m
+        status=0
+        stage "$@"
+        exit "$status"
+    ) >"$results/$1.log" 2>&1 </dev/null &
+    set +m
+    running+=("$1")
+    pids+=($!)
+}
+
+finish() {
+    local i
+    for i in "${!running[@]}"; do
+        wait "${pids[i]}" || status=1
+        cat "$results/${running[i]}.log"
+    done
+    pids=()
+}
+
+# cancel ends what still runs, and the server that this run has started.
+started=''
+cancel() {
+    local pid
+    for pid in "${pids[@]}"; do
+        kill -INT -- "-$pid" 2>/dev/null || true
+    done
+    wait
+    [ -z "$started" ] || test/testbed/mongo.sh down
+}
+trap cancel EXIT
+
 gotest() { # name, flags...
     local name=$1
     shift
@@ -39,7 +79,7 @@ absent() { # suite, why: a suite that cannot run here is counted as one skipped 
 python() { # suite name, python, engines
     local patterns=()
     for p in "${only[@]}"; do patterns+=(-k "$p"); done
-    IPCORE_TEST_ENGINES=$3 "$2" test/run.py --name "test-$1" --dir "$results" "${patterns[@]}" client
+    IPYTHONDIR=$IPYTHONDIR-$1 IPCORE_TEST_ENGINES=$3 "$2" test/run.py --name "test-$1" --dir "$results" "${patterns[@]}" client
 }
 
 mongo() { # the server of the database tests, built and started where this may install things
@@ -47,7 +87,7 @@ mongo() { # the server of the database tests, built and started where this may i
         if ! test/testbed/mongo.sh status >/dev/null; then
             _ipcore_may_install || return 0 # the tests skip by name
             test/testbed/mongo.sh up || return 0
-            trap 'test/testbed/mongo.sh down' EXIT
+            started=yes
         fi
         eval "$(test/testbed/mongo.sh env)"
     fi
@@ -57,8 +97,18 @@ only=("$@")
 . test/env.sh
 go build -o build/tally ./test/tally
 
+[ ${#only[@]} -gt 0 ] || mongo
+for version in 7.1 9.1; do
+    var=IPCORE_TEST_PY${version/./}
+    if [ "$(uname)" != Linux ]; then
+        absent "client-$version" "the suite reads /proc, so it needs Linux"
+    elif [ -n "${!var:-}" ]; then
+        beside "client-$version" python "client-$version" "${!var}" native
+    else
+        absent "client-$version" "no ipyparallel $version here"
+    fi
+done
 if [ ${#only[@]} = 0 ]; then
-    mongo
     stage vet go vet ./...
     if command -v "$(go env CC)" >/dev/null; then
         export CGO_ENABLED=1 # of the race detector alone
@@ -71,16 +121,7 @@ if [ ${#only[@]} = 0 ]; then
         absent race "the race detector needs a C compiler (Debian: apt-get install gcc)"
     fi
 fi
-for version in 7.1 9.1; do
-    var=IPCORE_TEST_PY${version/./}
-    if [ "$(uname)" != Linux ]; then
-        absent "client-$version" "the suite reads /proc, so it needs Linux"
-    elif [ -n "${!var:-}" ]; then
-        stage "client-$version" python "client-$version" "${!var}" native
-    else
-        absent "client-$version" "no ipyparallel $version here"
-    fi
-done
+finish
 
 echo
 build/tally sum -dir "$results" -only 'test-*' || status=1

@@ -22,6 +22,7 @@ func TestRestart(t *testing.T) {
 	p := pythons(t)[0]
 	for kind, database := range kinds {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			o := Options{Profile: profile.Profile{Dir: t.TempDir()}, DB: kind, DBOptions: database}
 			ids := filepath.Join(o.Profile.Dir, "ids")
 			c := start(t, o)

@@ -27,6 +27,7 @@ type cluster struct {
 	engine string
 	stop   func()     // asks for the end
 	ended  chan error // of Run
+	first  string     // what the next client does before its script
 }
 
 // logBuffer keeps a log for the case that a test fails.
@@ -116,6 +117,15 @@ type interpreter struct {
 // the first has a default.
 func pythons(t testing.TB) []interpreter {
 	t.Helper()
+	found := installedPythons()
+	if len(found) == 0 {
+		t.Skip("no Python with ipyparallel: set IPCORE_TEST_PY71 or IPCORE_TEST_PY91")
+	}
+	return found
+}
+
+// installedPythons tries each interpreter once.
+var installedPythons = sync.OnceValue(func() []interpreter {
 	list := []interpreter{{"7.1", os.Getenv("IPCORE_TEST_PY71")}, {"9.1", os.Getenv("IPCORE_TEST_PY91")}}
 	if list[0].path == "" {
 		list[0].path = "/usr/bin/python3"
@@ -129,11 +139,8 @@ func pythons(t testing.TB) []interpreter {
 			found = append(found, p)
 		}
 	}
-	if len(found) == 0 {
-		t.Skip("no Python with ipyparallel: set IPCORE_TEST_PY71 or IPCORE_TEST_PY91")
-	}
 	return found
-}
+})
 
 // engineProcess is a running Python engine.
 type engineProcess struct {
@@ -210,6 +217,8 @@ func (c *cluster) run(p interpreter, script string) string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
+	script = c.first + script
+	c.first = ""
 	cmd := exec.CommandContext(ctx, p.path, "-W", "ignore", "-c", preamble+script, c.client)
 	cmd.Env = append(os.Environ(), "IPYTHONDIR="+filepath.Join(c.dir, "ipython"), "PYTHONDONTWRITEBYTECODE=1")
 	out, err := cmd.CombinedOutput()
@@ -219,13 +228,14 @@ func (c *cluster) run(p interpreter, script string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// withEngines runs a test with each Python, a controller and n engines.
+// withEngines runs a test with each Python at the same time, a controller and n engines.
 func withEngines(t *testing.T, n int, o Options, f func(*testing.T, *cluster, interpreter, []*engineProcess)) {
 	for _, p := range pythons(t) {
 		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
 			c := start(t, o)
 			engines := c.startEngines(p, n)
-			c.run(p, fmt.Sprintf("until(lambda: len(rc.ids) == %d)\n", n))
+			c.first = fmt.Sprintf("until(lambda: len(rc.ids) == %d)\n", n)
 			f(t, c, p, engines)
 		})
 	}

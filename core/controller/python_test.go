@@ -96,6 +96,7 @@ rc.shutdown(hub=True, block=True)
 func TestLateEngines(t *testing.T) {
 	for _, p := range pythons(t) {
 		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
 			c := start(t, Options{})
 			done := make(chan struct{})
 			go func() {

@@ -12,6 +12,22 @@ __name__ = "__main__"  # functions sent from here are a user's own, not a module
 
 
 class Hub(SharedCluster):
+    def busy(self, view):
+        """A request that lasts until the returned function is called."""
+        path = self.path("released")
+
+        def wait(path):
+            import os, time
+
+            while not os.path.exists(path):
+                time.sleep(0.01)
+
+        def release():
+            open(path, "w").close()
+
+        self.addCleanup(release)
+        return view.apply_async(wait, path), release
+
     def test_queue_status(self):
         status = self.rc.queue_status()
         self.assertEqual(status["unassigned"], 0)
@@ -22,12 +38,13 @@ class Hub(SharedCluster):
         wait_until(lambda: self.rc.queue_status(targets=1)["completed"] == before + 1, 10, "one more completed")
 
     def test_queue_status_lists(self):
-        busy = self.rc[0].apply_async(time.sleep, 1)
+        busy, release = self.busy(self.rc[0])
         waiting = self.rc[0].apply_async(os.getpid)
         wait_until(
             lambda: set(self.rc.queue_status(targets=0, verbose=True)["queue"]) >= set(busy.msg_ids + waiting.msg_ids),
-            0.9, "both requests in the queue", interval=0.05,
+            10, "both requests in the queue", interval=0.05,
         )
+        release()
         waiting.get(20)
 
     def test_db_query(self):
@@ -93,9 +110,10 @@ class Hub(SharedCluster):
         self.assertEqual(caught.exception.ename, "KeyError")
 
     def test_result_status(self):
-        ar = self.rc[0].apply_async(time.sleep, 0.5)
-        wait_until(lambda: ar.msg_ids[0] in self.rc.hub_history(), 0.4, "the request in the history", interval=0.01)
+        ar, release = self.busy(self.rc[0])
+        wait_until(lambda: ar.msg_ids[0] in self.rc.hub_history(), 10, "the request in the history", interval=0.01)
         self.assertEqual(self.rc.result_status(ar.msg_ids)["pending"], ar.msg_ids)
+        release()
         ar.get(20)
         self.rc.purge_local_results("all")
         wait_until(lambda: self.rc.result_status(ar.msg_ids)["completed"] == ar.msg_ids, 10, "completed")
