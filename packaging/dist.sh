@@ -26,10 +26,10 @@ report() { # file, folder with the same unpacked
     packed=$(bytes "$1") unpacked=$(bytes "$2")
     awk -v name="${1##*/}" -v packed="$packed" -v unpacked="$unpacked" \
         'BEGIN { printf "%-40s %5.1f MiB, unpacked %5.1f MiB\n", name, packed / 1048576, unpacked / 1048576 }'
-    [ "$packed" -le $packed_limit ] && [ "$unpacked" -le $unpacked_limit ] || {
+    if [ "$packed" -gt $packed_limit ] || [ "$unpacked" -gt $unpacked_limit ]; then
         echo "error: $1 is too large: at most $((packed_limit >> 20)) MiB, unpacked $((unpacked_limit >> 20)) MiB" >&2
         exit 1
-    }
+    fi
 }
 
 umask 022

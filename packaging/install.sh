@@ -67,8 +67,11 @@ if [ -n "$uninstall" ]; then
     done
     rm -f "$root/$list"
     # Folders that installing made, the innermost first, unless something else is in them.
-    echo "$old" | sed -n 's/^d //p' | sort -r | while read -r folder; do
-        rmdir "$root/$folder" 2>/dev/null || true
+    echo "$old" | sed -n 's/^d //p' | LC_ALL=C sort -r | while read -r folder; do
+        case $folder in
+            .) rmdir "$root" 2>/dev/null || true ;;
+            *) rmdir "$root/$folder" 2>/dev/null || true ;;
+        esac
     done
     echo "ipcore was removed from $root"
     exit

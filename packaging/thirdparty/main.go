@@ -180,12 +180,15 @@ var known = []struct {
 	{"LicenseRef-public-domain", regexp.MustCompile(`(?i)dedicated to the public domain|in the public domain`)},
 }
 
+// accompanies matches the names of texts that go with a license and are not one.
+var accompanies = regexp.MustCompile(`(?i)^(notice|patents|.*3rd-party)`)
+
 // identify returns the licenses of a module by its texts. Notices, grants of patents
-// and lists of what a module took from elsewhere accompany a license and are not one.
+// and lists of what a module took from elsewhere are not licenses.
 func identify(texts []text) (string, error) {
 	var ids []string
 	for _, t := range texts {
-		if matched, _ := regexp.MatchString(`(?i)^(notice|patents|.*3rd-party)`, t.name); matched {
+		if accompanies.MatchString(t.name) {
 			continue
 		}
 		id, words := "", strings.Join(strings.Fields(t.text), " ")

@@ -105,13 +105,15 @@ find .ipython .local ! -name '*.log' | sort # a profile, its logs and empty fold
 rm -rf .ipython .local
 cd /
 
-if [ $form = archive ]; then
+if [ "$form" = archive ]; then
     say "a launcher that was put in place of ours stays"
     theirs=/usr/local/libexec/ipcore/ipcore-launcher-lsf
     rm $theirs
     printf '#!/bin/sh\n' >$theirs
     tar -xzf /test/ipcore-*.tar.gz -C /test
+    rm "${folder}share/doc/ipcore/SECURITY.md" # as if a newer version no longer had it
     out=$("$folder/install.sh" --links)
+    [ ! -e /usr/local/share/doc/ipcore/SECURITY.md ] || fail "a file of the older version is left"
     wants "$out" "^kept: $theirs"
     [ "$(cat $theirs)" = '#!/bin/sh' ] || fail "it was replaced"
     rm -rf "$folder"

@@ -55,14 +55,13 @@ build_there() {
     copy=$(mktemp -d)/another/place
     mkdir -p "$copy"
     git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$copy"
-    [ ! -d build/man ] || { mkdir -p "$copy/build" && cp -r build/man "$copy/build"; }
     (
         umask 077
         export COMMIT SOURCE_DATE_EPOCH TZ=Pacific/Auckland LC_ALL=C.UTF-8
         COMMIT=$(packaging/version.sh commit) SOURCE_DATE_EPOCH=$(packaging/version.sh epoch)
         [ "${IPCORE_TEST_LONG:-}" != 1 ] || export GOCACHE=$copy/build/cache
         cd "$copy"
-        packaging/dist.sh build/dist "$target" >build/dist.log 2>&1 || { cat build/dist.log && exit 1; }
+        make dist TARGETS="$target" >dist.log 2>&1 || { cat dist.log && exit 1; }
         diff -u "$work/dist/SHA256SUMS" build/dist/SHA256SUMS
     ) || { rm -rf "${copy%/another/place}" && return 1; }
     rm -rf "${copy%/another/place}"
