@@ -6,13 +6,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/traits"
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/sdk"
 )
 

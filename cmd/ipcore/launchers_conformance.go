@@ -9,13 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/plugin"
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
+	"github.com/ipcore/ipcore/core/launch/plugin"
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/conformance"
 )

@@ -9,9 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/conformance"
 )

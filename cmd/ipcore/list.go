@@ -7,12 +7,11 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/spf13/cobra"
 
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/profile"
 )
 

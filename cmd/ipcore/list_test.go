@@ -4,9 +4,8 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/sdk"
 )
 

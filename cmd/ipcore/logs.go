@@ -6,11 +6,10 @@ import (
 	"os"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/spf13/cobra"
 
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 )
 
 type logsOptions struct {

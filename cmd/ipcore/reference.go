@@ -6,15 +6,14 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/ipcore/ipcore/core/launch/settings"
-	"github.com/ipcore/ipcore/sdk/buildinfo"
-
 	"github.com/spf13/cobra"
 
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/reference"
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/buildinfo"
 )
 
 type referenceOptions struct {

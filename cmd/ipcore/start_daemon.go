@@ -17,11 +17,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
+	"github.com/ipcore/ipcore/core/launch/settings"
 )
 
 // reportVariable is the environment variable that gives the daemon the inherited pipe

@@ -7,13 +7,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/spf13/cobra"
 
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/client"
 	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 )
 
 // askLimit is how long the controller gets to answer a question about itself.

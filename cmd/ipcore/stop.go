@@ -7,13 +7,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/profile"
 )
 

@@ -8,13 +8,12 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/cli"
 	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 )
 
 type waitOptions struct {

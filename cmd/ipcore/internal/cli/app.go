@@ -10,12 +10,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/traits"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/internal/nearest"
 )
 

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/traits"
+	"github.com/ipcore/ipcore/core/launch/settings"
 )
 
 // normalize rewrites the forms that Python's command lines use into those that

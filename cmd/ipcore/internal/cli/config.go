@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/ipcore/ipcore/cmd/ipcore/internal/traits"
+	"github.com/ipcore/ipcore/core/launch/settings"
 )
 
 // ReadConfig sets the flags that the command line did not set from configuration

@@ -6,12 +6,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/settings"
 	"github.com/ipcore/ipcore/internal/nearest"
 )
 

@@ -9,14 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/ipcore/ipcore/core/launch/clusterfile"
-
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
 	"github.com/ipcore/ipcore/core/client"
 	"github.com/ipcore/ipcore/core/connfile"
 	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )

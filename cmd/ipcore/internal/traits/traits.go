@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/ipcore/ipcore/core/launch/settings"
-
 	"github.com/ipcore/ipcore/internal/pyliteral"
 	"github.com/ipcore/ipcore/sdk"
 )
