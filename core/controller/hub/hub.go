@@ -118,7 +118,7 @@ const maxFinished = 1 << 17
 // New returns a hub; Run starts it.
 func New(o Options) (*Hub, error) {
 	if o.Log == nil || o.Session == nil || o.DB == nil || o.Reply == nil || o.Notify == nil {
-		return nil, errors.New("hub: Log, Session, DB, Reply and Notify are needed")
+		return nil, errors.New("hub: options Log, Session, DB, Reply and Notify are required")
 	}
 	defaults(&o)
 	h := &Hub{

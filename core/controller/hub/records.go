@@ -197,7 +197,7 @@ func (h *Hub) date(text, what, id string) time.Time {
 	t, err := wire.ParseDate(text)
 	if err != nil {
 		if text != "" {
-			h.logLimited("date not understood, using the present", "what", what, "msg_id", id, "error", err)
+			h.logLimited("unreadable date, using the current time", "what", what, "msg_id", id, "error", err)
 		}
 		return time.Now()
 	}
@@ -372,7 +372,7 @@ func (h *Hub) failPending(e *engine) {
 			c.ResultMetadata, err = pack(map[string]string{"engine": e.uuid, "status": "error"})
 		}
 		if err != nil {
-			h.log.Error("lost request not recorded", "msg_id", j.id, "error", err)
+			h.log.Error("failure of a lost engine's request not recorded", "msg_id", j.id, "error", err)
 			continue
 		}
 		h.updateRecord(j.id, c)

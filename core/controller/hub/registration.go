@@ -211,7 +211,7 @@ func (h *Hub) unregister(r *request) error {
 		ID json.RawMessage `json:"id"`
 	}
 	if err := h.session.Unpack(r.msg.Content, &content); err != nil {
-		h.log.Error("unregistration request not understood", "address", r.remote, "error", err)
+		h.log.Error("unreadable unregistration request ignored", "address", r.remote, "error", err)
 		return nil
 	}
 	const cause = causeUnregistered

@@ -170,9 +170,9 @@ func (m *machine) finish(t *task, o outcome, engine uint32) {
 // turn, which makes the list grow, so chains of any length need no recursion.
 func (m *machine) notifyDependants() {
 	for len(m.toNotify) > 0 {
-		news := m.toNotify
+		ended := m.toNotify
 		m.toNotify = nil
-		for _, end := range news {
+		for _, end := range ended {
 			for _, d := range end.dependants {
 				if m.tasks[d.id] == d.task {
 					d.on.count(end.outcome)

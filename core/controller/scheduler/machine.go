@@ -218,7 +218,7 @@ func (m *machine) pickEngine(c *class) *engine {
 // it out of the pool, leaves t as it was and returns false.
 func (m *machine) assign(t *task, e *engine) bool {
 	if err := m.effects.assign(e.uuid, t); err != nil {
-		m.log.Debug("engine can't be sent to, task goes elsewhere", "engine", e.uuid, "msg_id", t.id, "error", err)
+		m.log.Debug("engine is not reachable, the task waits for another one", "engine", e.uuid, "msg_id", t.id, "error", err)
 		e.unreachable = true
 		m.updatePool(e)
 		return false
@@ -251,11 +251,11 @@ func (m *machine) release(t *task) {
 
 // updatePool brings the pool up to date with e.
 func (m *machine) updatePool(e *engine) {
-	room := !e.removed && !e.unreachable && (m.hwm == 0 || e.load < m.hwm)
+	free := !e.removed && !e.unreachable && (m.hwm == 0 || e.load < m.hwm)
 	switch {
-	case room && e.poolIndex >= 0:
+	case free && e.poolIndex >= 0:
 		m.pool.changed(e)
-	case room:
+	case free:
 		m.pool.add(e)
 	case e.poolIndex >= 0:
 		m.pool.remove(e)
