@@ -196,10 +196,10 @@ func defaults(o *Options) {
 // engine table and closes the database.
 func (h *Hub) Run(ctx context.Context) error {
 	if h.o.URL != "" {
-		h.log.Info(fmt.Sprintf("Hub listening on %s for registration.", h.o.URL))
+		h.log.Info(fmt.Sprintf(textListening, h.o.URL))
 	}
-	h.log.Info(fmt.Sprintf("Hub using DB backend: '%s'", h.db.Name()))
-	h.log.Info("hub::created hub")
+	h.log.Info(fmt.Sprintf(textBackend, h.db.Name()))
+	h.log.Info(textCreated)
 	if h.o.StateFile != "" {
 		h.state = startStateWriter(h.o.StateFile, h.log)
 	}

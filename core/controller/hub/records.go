@@ -89,7 +89,7 @@ func (h *Hub) readAnswer(topic monitor.Topic, m *wire.Message) monitor.Answer {
 	return monitor.Answer{ID: parent, Status: metadata.Status, Engine: metadata.Engine, Started: metadata.Started}
 }
 
-// submitted records a request. s is nil if it has not been read yet.
+// recordRequest records a request. s is nil if it has not been read yet.
 func (h *Hub) recordRequest(id string, s *monitor.Submission, r *relayedMessage, m *wire.Message) {
 	if id == "" {
 		h.logLimited("request without a msg_id not recorded", "topic", r.topic.String())
@@ -100,7 +100,7 @@ func (h *Hub) recordRequest(id string, s *monitor.Submission, r *relayedMessage,
 	if !j.task() {
 		j.engine = h.engines.byUUID[string(r.engine)]
 		if j.engine == nil || !j.engine.live {
-			h.log.Error(fmt.Sprintf("queue::target %s not registered", pyString(string(r.engine))), "msg_id", j.id)
+			h.log.Error(fmt.Sprintf(textNoTarget, pyString(string(r.engine))), "msg_id", j.id)
 			return
 		}
 		list = &j.engine.queue

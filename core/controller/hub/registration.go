@@ -152,7 +152,7 @@ func (h *Hub) announce(now time.Time) {
 	}
 	h.saveStateAndWait()
 	for _, r := range entered {
-		h.log.Info(fmt.Sprintf("registration::finished registering engine %d:%s", r.id, r.uuid))
+		h.log.Info(fmt.Sprintf(textRegistered, r.id, r.uuid))
 		h.o.Registered(r.id, r.uuid)
 		h.notifyEngine("registration_notification", r.id, r.uuid)
 	}
@@ -182,7 +182,7 @@ func (h *Hub) expireRegistrations(now time.Time) {
 func (h *Hub) abandon(r *registration, cause string) {
 	h.pending.remove(r)
 	h.stats.Abandoned++
-	h.log.Warn("registration::purging stalled registration", "id", r.id, "uuid", r.uuid, "cause", cause)
+	h.log.Warn(textStalled, "id", r.id, "uuid", r.uuid, "cause", cause)
 	h.o.Abandoned(r.id, r.uuid, cause)
 }
 
@@ -267,7 +267,7 @@ func (h *Hub) removeEngine(e *engine, cause string) {
 		h.stats.Lost++
 	}
 	h.markStateChanged()
-	h.log.Info(fmt.Sprintf("registration::unregister_engine(%d)", e.id), "uuid", e.uuid, "cause", cause)
+	h.log.Info(fmt.Sprintf(textUnregistered, e.id), "uuid", e.uuid, "cause", cause)
 	h.o.Unregistered(e.id, e.uuid, cause)
 	h.notifyEngine("unregistration_notification", e.id, e.uuid)
 	h.failPending(e)

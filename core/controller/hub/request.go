@@ -62,7 +62,7 @@ func (h *Hub) request(c *clientMessage) {
 		return
 	}
 	r := &request{peer: c.peer, remote: c.address, msg: m, msgType: header.MsgType}
-	h.log.Debug("client::request", "type", r.msgType, "address", r.remote)
+	h.log.Debug(textRequest, "type", r.msgType, "address", r.remote)
 	handler, ok := requestHandlers[r.msgType]
 	if !ok {
 		err = keyError(fmt.Sprintf("Bad Message Type: %s", pyString(r.msgType)))

@@ -17,7 +17,7 @@ type collections struct {
 
 type collectionKey struct{ client, original string }
 
-// gathering collects the replies to one broadcast.
+// collection is the replies to one broadcast.
 type collection struct {
 	key     collectionKey
 	kind    string   // msg_type of the request

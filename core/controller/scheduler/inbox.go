@@ -45,7 +45,7 @@ func (b *inbox) put(m message) (n int, ok bool) {
 	return len(b.messages), true
 }
 
-// putEngine adds a change of an engine.
+// putChange adds a change of an engine.
 func (b *inbox) putChange(c engineChange) {
 	b.mu.Lock()
 	b.changes = append(b.changes, c)
