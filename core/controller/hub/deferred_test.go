@@ -31,7 +31,7 @@ func dictionary(t *testing.T, o dictdb.Options) *dictdb.DB {
 // records.
 type hubPair [2]*fixture
 
-func (p hubPair) monitor(topic monitor.Topic, engine string, frames [][]byte) {
+func (p hubPair) relay(topic monitor.Topic, engine string, frames [][]byte) {
 	for _, f := range p {
 		f.hub.Relayed(topic, []byte(engine), []byte("c"), frames)
 	}
@@ -106,7 +106,7 @@ func testDeferredRecords(t *testing.T, seed uint64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.monitor(map[monitor.Topic]monitor.Topic{monitor.In: monitor.Out, monitor.InTask: monitor.OutTask, monitor.InBroadcast: monitor.OutBroadcast}[r.topic], r.engine, m.AppendFrames(nil))
+		p.relay(map[monitor.Topic]monitor.Topic{monitor.In: monitor.Out, monitor.InTask: monitor.OutTask, monitor.InBroadcast: monitor.OutBroadcast}[r.topic], r.engine, m.AppendFrames(nil))
 	}
 	for range 600 {
 		what := rng.IntN(100)
@@ -122,10 +122,10 @@ func testDeferredRecords(t *testing.T, seed uint64) {
 			if rng.IntN(20) == 0 {
 				reply(r, "ok") // before its request
 			}
-			p.monitor(r.topic, engine, r.frames)
+			p.relay(r.topic, engine, r.frames)
 		case what < 43:
 			r := pick() // the same request again
-			p.monitor(r.topic, r.engine, r.frames)
+			p.relay(r.topic, r.engine, r.frames)
 		case what < 55:
 			r := pick()
 			for _, f := range p {
@@ -139,7 +139,7 @@ func testDeferredRecords(t *testing.T, seed uint64) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.monitor(monitor.IOPub, r.engine, m.AppendFrames(nil))
+			p.relay(monitor.IOPub, r.engine, m.AppendFrames(nil))
 		case what < 93:
 			p.compare("result_request", fmt.Sprintf(`{"msg_ids": [%q, %q]}`, pick().id, pick().id))
 		case what < 96:

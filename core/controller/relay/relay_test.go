@@ -86,7 +86,7 @@ type fixture struct {
 func newFixture(t testing.TB) (*fixture, Options) {
 	f := &fixture{t: t, reports: &recorder{}, session: testSession(t, "client"), connected: make(chan string, 100)}
 	return f, Options{
-		Session: testSession(t, "queue"), Monitor: f.reports, Log: hclog.NewNullLogger(),
+		Session: testSession(t, "relay"), Monitor: f.reports, Log: hclog.NewNullLogger(),
 		Connected: func(uuid string) { f.connected <- uuid },
 	}
 }

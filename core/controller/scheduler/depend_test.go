@@ -78,7 +78,7 @@ func bySets(d wire.Dependency, ends map[string]outcome) (isMet, isStuck bool) {
 	return n == 0 || against > 0, n > 0 && blockers == n
 }
 
-func TestProgressNamesTwice(t *testing.T) {
+func TestProgressCountsAnIDOnce(t *testing.T) {
 	p := newProgress(wire.Dependency{IDs: []string{"b", "a", "b"}, All: true, Success: true})
 	p.count(completed)
 	p.count(completed)

@@ -39,10 +39,10 @@ type machine struct {
 	counters counters
 
 	engines    map[string]*engine
-	numbers    map[uint32]*engine
+	byNumber   map[uint32]*engine
 	lastNumber uint32
-	lastUse    int64
-	firstUse   int64
+	lastUse    int64 // the highest engine.lastUse
+	firstUse   int64 // the lowest one
 	pool       pool
 
 	any             *class            // tasks that any engine may take
@@ -64,7 +64,7 @@ func newMachine(scheme string, hwm int, fx effects, log hclog.Logger, rng *rand.
 	return &machine{
 		scheme: schemes[scheme], hwm: hwm, rng: rng, effects: fx, log: log, now: time.Now,
 		tasks: map[string]*task{}, outcomes: newOutcomes(maxOutcomes),
-		engines: map[string]*engine{}, numbers: map[uint32]*engine{}, pool: newPool(scheme, rng),
+		engines: map[string]*engine{}, byNumber: map[uint32]*engine{}, pool: newPool(scheme, rng),
 		any: newClass(""), classes: map[string]*class{},
 		alarms: heap[*task]{
 			less:     func(a, b *task) bool { return a.deadline.Before(b.deadline) },
@@ -431,7 +431,7 @@ func (m *machine) admitted(t *task) ([]*engine, verdict) {
 	}
 	var engines []*engine
 	for number := range ran {
-		e := m.numbers[number]
+		e := m.byNumber[number]
 		if e != nil && (t.targets == nil || slices.Contains(t.targets, e)) {
 			engines = append(engines, e)
 		}

@@ -307,7 +307,7 @@ func TestRetryGoesBackWhenTheOtherEngineLeaves(t *testing.T) {
 	b.wantOn("x", on)
 }
 
-func TestRefusals(t *testing.T) {
+func TestRejections(t *testing.T) {
 	b := newTestMachine(t, "", 1, "a", "b")
 	b.task("x", wire.Metadata{})
 	b.reject("x")
