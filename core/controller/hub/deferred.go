@@ -65,7 +65,7 @@ func (l *deferredRecords) remove(j *job) (request, reply [][]byte) {
 
 // deferReply adds the reply to a deferred task, and makes space for it.
 func (h *Hub) deferReply(j *job, topic monitor.Topic, reply [][]byte) {
-	j.reply, j.out, j.received = reply, topic, time.Now()
+	j.reply, j.replyTopic, j.received = reply, topic, time.Now()
 	h.endJob(j)
 	l := &h.deferred
 	j.size += sizeOf(reply)
@@ -123,7 +123,7 @@ func (h *Hub) buildRecord(j *job, request, reply [][]byte) (*db.Record, error) {
 	if m, err = wire.Parse(reply); err != nil {
 		return nil, err
 	}
-	h.newResult(j.out, &m, h.readAnswer(j.out, &m), j.received).Apply(r)
+	h.newResult(j.replyTopic, &m, h.readAnswer(j.replyTopic, &m), j.received).Apply(r)
 	return r, nil
 }
 

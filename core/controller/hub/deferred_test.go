@@ -31,7 +31,7 @@ func dictionary(t *testing.T, o dictdb.Options) *dictdb.DB {
 // records.
 type hubPair [2]*fixture
 
-func (p hubPair) monitor(topic monitor.Topic, engine string, frames [][]byte) {
+func (p hubPair) relay(topic monitor.Topic, engine string, frames [][]byte) {
 	for _, f := range p {
 		f.hub.Relayed(topic, []byte(engine), []byte("c"), frames)
 	}
@@ -47,7 +47,7 @@ func (p hubPair) compare(msgType, content string) map[string]any {
 		removeTimes(got[i].content)
 	}
 	if !reflect.DeepEqual(got[0].content, got[1].content) || !reflect.DeepEqual(got[0].buffers, got[1].buffers) {
-		p[0].t.Fatalf("%s %s:\n     late %s\nat once %s", msgType, content, got[0].raw, got[1].raw)
+		p[0].t.Fatalf("%s %s:\ndeferred %s\n at once %s", msgType, content, got[0].raw, got[1].raw)
 	}
 	return got[0].content
 }
@@ -106,7 +106,7 @@ func testDeferredRecords(t *testing.T, seed uint64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.monitor(map[monitor.Topic]monitor.Topic{monitor.In: monitor.Out, monitor.InTask: monitor.OutTask, monitor.InBroadcast: monitor.OutBroadcast}[r.topic], r.engine, m.AppendFrames(nil))
+		p.relay(map[monitor.Topic]monitor.Topic{monitor.In: monitor.Out, monitor.InTask: monitor.OutTask, monitor.InBroadcast: monitor.OutBroadcast}[r.topic], r.engine, m.AppendFrames(nil))
 	}
 	for range 600 {
 		what := rng.IntN(100)
@@ -122,10 +122,10 @@ func testDeferredRecords(t *testing.T, seed uint64) {
 			if rng.IntN(20) == 0 {
 				reply(r, "ok") // before its request
 			}
-			p.monitor(r.topic, engine, r.frames)
+			p.relay(r.topic, engine, r.frames)
 		case what < 43:
 			r := pick() // the same request again
-			p.monitor(r.topic, r.engine, r.frames)
+			p.relay(r.topic, r.engine, r.frames)
 		case what < 55:
 			r := pick()
 			for _, f := range p {
@@ -139,7 +139,7 @@ func testDeferredRecords(t *testing.T, seed uint64) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.monitor(monitor.IOPub, r.engine, m.AppendFrames(nil))
+			p.relay(monitor.IOPub, r.engine, m.AppendFrames(nil))
 		case what < 93:
 			p.compare("result_request", fmt.Sprintf(`{"msg_ids": [%q, %q]}`, pick().id, pick().id))
 		case what < 96:
@@ -168,7 +168,7 @@ func testDeferredRecords(t *testing.T, seed uint64) {
 	}
 	p.compare("history_request", `{}`)
 	if l := &late.hub.deferred; l.n != 0 || l.ended.n != 0 || l.bytes != 0 {
-		t.Errorf("after all were asked for %d are unmade, %d of them ended, %d bytes", l.n, l.ended.n, l.bytes)
+		t.Errorf("after all records were asked for, %d are deferred, %d of them ended, %d bytes", l.n, l.ended.n, l.bytes)
 	}
 }
 
@@ -251,7 +251,7 @@ func TestDeferredRecordsAreStored(t *testing.T) {
 		}
 	}
 	if n := f.hub.deferred.n; n != maxDeferred {
-		t.Errorf("%d unmade, want %d", n, maxDeferred)
+		t.Errorf("%d deferred, want %d", n, maxDeferred)
 	}
 }
 
@@ -264,8 +264,8 @@ func TestDeferredRecordsAreForgotten(t *testing.T) {
 		most  int // length of a list: twice the number of deferred records, and maxDeferred
 		ask   func(f *fixture, id string)
 	}{
-		{"all is asked for", 2 * maxDeferred, maxDeferred, func(f *fixture, _ string) { f.ask("db_request", `{"query": {"msg_id": ""}}`) }},
-		{"each is asked for", 2 * maxDeferred, maxDeferred, func(f *fixture, id string) { f.ask("result_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id)) }},
+		{"all records are asked for at once", 2 * maxDeferred, maxDeferred, func(f *fixture, _ string) { f.ask("db_request", `{"query": {"msg_id": ""}}`) }},
+		{"each record is asked for", 2 * maxDeferred, maxDeferred, func(f *fixture, id string) { f.ask("result_request", fmt.Sprintf(`{"msg_ids": [%q]}`, id)) }},
 		{"nothing is asked for", 5 * maxDeferred, 3 * maxDeferred, func(*fixture, string) {}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -85,7 +85,7 @@ func (t *engineTable) live() []*engine {
 type job struct {
 	id         string
 	topic      monitor.Topic // of the request
-	out        monitor.Topic // of the reply, while reply is set
+	replyTopic monitor.Topic // of the reply, while reply is set
 	ended      bool          // it has a reply
 	engine     *engine       // nil for a task that is not assigned
 	list       *jobList

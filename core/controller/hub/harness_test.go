@@ -184,7 +184,7 @@ func (f *fixture) ask(msgType, content string) hubMessage {
 		f.t.Errorf("%s: the reply's parent is %q, want %q", msgType, s.parent, id)
 	}
 	if s.peer != "peer" {
-		f.t.Errorf("%s: answered %q", msgType, s.peer)
+		f.t.Errorf("%s: the reply was sent to %q", msgType, s.peer)
 	}
 	return s
 }

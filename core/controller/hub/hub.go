@@ -118,7 +118,7 @@ const maxFinished = 1 << 17
 // New returns a hub; Run starts it.
 func New(o Options) (*Hub, error) {
 	if o.Log == nil || o.Session == nil || o.DB == nil || o.Reply == nil || o.Notify == nil {
-		return nil, errors.New("hub: Log, Session, DB, Reply and Notify are needed")
+		return nil, errors.New("hub: options Log, Session, DB, Reply and Notify are required")
 	}
 	defaults(&o)
 	h := &Hub{
@@ -196,10 +196,10 @@ func defaults(o *Options) {
 // engine table and closes the database.
 func (h *Hub) Run(ctx context.Context) error {
 	if h.o.URL != "" {
-		h.log.Info(fmt.Sprintf("Hub listening on %s for registration.", h.o.URL))
+		h.log.Info(fmt.Sprintf(textListening, h.o.URL))
 	}
-	h.log.Info(fmt.Sprintf("Hub using DB backend: '%s'", h.db.Name()))
-	h.log.Info("hub::created hub")
+	h.log.Info(fmt.Sprintf(textBackend, h.db.Name()))
+	h.log.Info(textCreated)
 	if h.o.StateFile != "" {
 		h.state = startStateWriter(h.o.StateFile, h.log)
 	}

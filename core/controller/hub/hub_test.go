@@ -119,7 +119,7 @@ func TestRegistration(t *testing.T) {
 	// The id of a dead engine is not used again; its uuid may be.
 	s := f.ask("registration_request", `{"uuid": "a", "id": 0}`)
 	if s.content["id"] != float64(13) {
-		t.Errorf("the id of a dead engine was asked for: %s", s.raw)
+		t.Errorf("asked for the id of a dead engine: %s", s.raw)
 	}
 	f.wantEvent("pending 13 a")
 
@@ -468,7 +468,7 @@ func TestLogIsLimited(t *testing.T) {
 	f.expect("queue_request", `{"targets": null}`, "queue_reply", `{"status": "ok", "0": {"queue": 1, "completed": 0, "tasks": 0}, "unassigned": 0}`)
 	for text, want := range map[string]int{
 		"reply without a parent": 3, "reply with an unreadable parent": 3, "reply with unreadable metadata": 3,
-		"request without a msg_id": 1, "date not understood": 1, "another request with the same msg_id": 1, "output not recorded": 1,
+		"request without a msg_id": 1, "unreadable date": 1, "another request with the same msg_id": 1, "output not recorded": 1,
 	} {
 		if n := strings.Count(f.log.String(), text); n != want {
 			t.Errorf("%d log lines about a %q, want %d:\n%s", n, text, want, f.log)
@@ -485,7 +485,7 @@ func TestAfterRun(t *testing.T) {
 	f.hub.Ready("x")
 	f.hub.Assigned("x", "e0")
 	if f.hub.backlog.swap() != nil {
-		t.Error("events gather for nobody")
+		t.Error("a hub that has ended keeps events")
 	}
 }
 

@@ -2,6 +2,18 @@ package hub
 
 import "github.com/ipcore/ipcore/core/controller/monitor"
 
+// Log texts of IPython Parallel's hub. Tools look for them, so they stay as they are.
+const (
+	textListening    = "Hub listening on %s for registration."
+	textBackend      = "Hub using DB backend: '%s'"
+	textCreated      = "hub::created hub"
+	textRequest      = "client::request"
+	textNoTarget     = "queue::target %s not registered"
+	textRegistered   = "registration::finished registering engine %d:%s"
+	textUnregistered = "registration::unregister_engine(%d)"
+	textStalled      = "registration::purging stalled registration"
+)
+
 // logKind is a log text and where the logged message was seen. Both are among those
 // that this package names, so there are few kinds.
 type logKind struct{ text, where string }

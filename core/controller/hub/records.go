@@ -89,7 +89,7 @@ func (h *Hub) readAnswer(topic monitor.Topic, m *wire.Message) monitor.Answer {
 	return monitor.Answer{ID: parent, Status: metadata.Status, Engine: metadata.Engine, Started: metadata.Started}
 }
 
-// submitted records a request. s is nil if it has not been read yet.
+// recordRequest records a request. s is nil if it has not been read yet.
 func (h *Hub) recordRequest(id string, s *monitor.Submission, r *relayedMessage, m *wire.Message) {
 	if id == "" {
 		h.logLimited("request without a msg_id not recorded", "topic", r.topic.String())
@@ -100,7 +100,7 @@ func (h *Hub) recordRequest(id string, s *monitor.Submission, r *relayedMessage,
 	if !j.task() {
 		j.engine = h.engines.byUUID[string(r.engine)]
 		if j.engine == nil || !j.engine.live {
-			h.log.Error(fmt.Sprintf("queue::target %s not registered", pyString(string(r.engine))), "msg_id", j.id)
+			h.log.Error(fmt.Sprintf(textNoTarget, pyString(string(r.engine))), "msg_id", j.id)
 			return
 		}
 		list = &j.engine.queue
@@ -197,7 +197,7 @@ func (h *Hub) date(text, what, id string) time.Time {
 	t, err := wire.ParseDate(text)
 	if err != nil {
 		if text != "" {
-			h.logLimited("date not understood, using the present", "what", what, "msg_id", id, "error", err)
+			h.logLimited("unreadable date, using the current time", "what", what, "msg_id", id, "error", err)
 		}
 		return time.Now()
 	}
@@ -372,7 +372,7 @@ func (h *Hub) failPending(e *engine) {
 			c.ResultMetadata, err = pack(map[string]string{"engine": e.uuid, "status": "error"})
 		}
 		if err != nil {
-			h.log.Error("lost request not recorded", "msg_id", j.id, "error", err)
+			h.log.Error("failure of a lost engine's request not recorded", "msg_id", j.id, "error", err)
 			continue
 		}
 		h.updateRecord(j.id, c)

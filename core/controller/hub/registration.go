@@ -62,16 +62,16 @@ func (h *Hub) register(r *request) error {
 	}
 	err := h.session.Unpack(r.msg.Content, &content)
 	if err != nil || content.UUID == "" {
-		h.log.Error("registration without a uuid ignored", "address", r.remote, "error", err)
+		h.log.Error("registration without a uuid ignored", "address", r.address, "error", err)
 		return nil
 	}
 	id := h.assignID(content.ID, content.UUID)
 	if err := h.checkUUID(content.UUID); err != nil {
-		h.log.Error("registration refused", "uuid", content.UUID, "address", r.remote, "error", err)
+		h.log.Error("registration refused", "uuid", content.UUID, "address", r.address, "error", err)
 		return h.send(r.peer, "registration_reply", nil, remoteError(err))
 	}
 	h.pending.add(&registration{id: id, uuid: content.UUID, expires: time.Now().Add(h.o.RegistrationTimeout)})
-	h.log.Debug("registration::accepted", "id", id, "uuid", content.UUID, "address", r.remote)
+	h.log.Debug("registration::accepted", "id", id, "uuid", content.UUID, "address", r.address)
 	h.o.Pending(id, content.UUID)
 	return h.send(r.peer, "registration_reply", nil, struct {
 		ID             int             `json:"id"`
@@ -152,7 +152,7 @@ func (h *Hub) announce(now time.Time) {
 	}
 	h.saveStateAndWait()
 	for _, r := range entered {
-		h.log.Info(fmt.Sprintf("registration::finished registering engine %d:%s", r.id, r.uuid))
+		h.log.Info(fmt.Sprintf(textRegistered, r.id, r.uuid))
 		h.o.Registered(r.id, r.uuid)
 		h.notifyEngine("registration_notification", r.id, r.uuid)
 	}
@@ -182,7 +182,7 @@ func (h *Hub) expireRegistrations(now time.Time) {
 func (h *Hub) abandon(r *registration, cause string) {
 	h.pending.remove(r)
 	h.stats.Abandoned++
-	h.log.Warn("registration::purging stalled registration", "id", r.id, "uuid", r.uuid, "cause", cause)
+	h.log.Warn(textStalled, "id", r.id, "uuid", r.uuid, "cause", cause)
 	h.o.Abandoned(r.id, r.uuid, cause)
 }
 
@@ -211,7 +211,7 @@ func (h *Hub) unregister(r *request) error {
 		ID json.RawMessage `json:"id"`
 	}
 	if err := h.session.Unpack(r.msg.Content, &content); err != nil {
-		h.log.Error("unregistration request not understood", "address", r.remote, "error", err)
+		h.log.Error("unreadable unregistration request ignored", "address", r.address, "error", err)
 		return nil
 	}
 	const cause = causeUnregistered
@@ -220,7 +220,7 @@ func (h *Hub) unregister(r *request) error {
 		if p := h.pending.byUUID[string(r.peer)]; p != nil {
 			h.abandon(p, cause)
 		} else {
-			h.log.Warn("unregistration without an engine id ignored", "address", r.remote)
+			h.log.Warn("unregistration without an engine id ignored", "address", r.address)
 		}
 		return nil
 	}
@@ -232,7 +232,7 @@ func (h *Hub) unregister(r *request) error {
 		h.abandon(p, cause)
 		return nil
 	}
-	h.log.Debug("unregistration of an unknown engine ignored", "id", id, "address", r.remote)
+	h.log.Debug("unregistration of an unknown engine ignored", "id", id, "address", r.address)
 	return nil
 }
 
@@ -267,7 +267,7 @@ func (h *Hub) removeEngine(e *engine, cause string) {
 		h.stats.Lost++
 	}
 	h.markStateChanged()
-	h.log.Info(fmt.Sprintf("registration::unregister_engine(%d)", e.id), "uuid", e.uuid, "cause", cause)
+	h.log.Info(fmt.Sprintf(textUnregistered, e.id), "uuid", e.uuid, "cause", cause)
 	h.o.Unregistered(e.id, e.uuid, cause)
 	h.notifyEngine("unregistration_notification", e.id, e.uuid)
 	h.failPending(e)

@@ -14,7 +14,7 @@ import (
 // request is a message of the query socket that was opened.
 type request struct {
 	peer    []byte
-	remote  string
+	address string
 	msg     wire.Message
 	msgType string
 }
@@ -61,8 +61,8 @@ func (h *Hub) request(c *clientMessage) {
 		}
 		return
 	}
-	r := &request{peer: c.peer, remote: c.address, msg: m, msgType: header.MsgType}
-	h.log.Debug("client::request", "type", r.msgType, "address", r.remote)
+	r := &request{peer: c.peer, address: c.address, msg: m, msgType: header.MsgType}
+	h.log.Debug(textRequest, "type", r.msgType, "address", r.address)
 	handler, ok := requestHandlers[r.msgType]
 	if !ok {
 		err = keyError(fmt.Sprintf("Bad Message Type: %s", pyString(r.msgType)))
@@ -72,9 +72,9 @@ func (h *Hub) request(c *clientMessage) {
 	if err == nil {
 		return
 	}
-	h.log.Warn("hub_error", "type", r.msgType, "address", r.remote, "error", err)
+	h.log.Warn("hub_error", "type", r.msgType, "address", r.address, "error", err)
 	if err := h.reply(r, "hub_error", remoteError(err)); err != nil {
-		h.log.Warn("hub_error not sent", "address", r.remote, "error", err)
+		h.log.Warn("hub_error not sent", "address", r.address, "error", err)
 	}
 }
 
@@ -94,7 +94,7 @@ func (h *Hub) reply(r *request, msgType string, content any, buffers ...[]byte) 
 // answer replies to a request with content, or with err and the same type.
 func (h *Hub) answer(r *request, msgType string, content any, err error, buffers ...[]byte) error {
 	if err != nil {
-		h.log.Warn("request failed", "type", r.msgType, "address", r.remote, "error", err)
+		h.log.Warn("request failed", "type", r.msgType, "address", r.address, "error", err)
 		return h.reply(r, msgType, databaseError(err))
 	}
 	return h.reply(r, msgType, content, buffers...)
@@ -138,7 +138,7 @@ func (h *Hub) connect(r *request) error {
 }
 
 func (h *Hub) shutdown(r *request) error {
-	h.log.Info("hub::shutdown requested", "address", r.remote)
+	h.log.Info("hub::shutdown requested", "address", r.address)
 	if err := h.reply(r, "shutdown_reply", statusOK); err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (h *Hub) becomeDask(r *request) error {
 	// The answer may be called later, and from another goroutine.
 	h.o.BecomeDask(content.Arguments, func(where json.RawMessage, err error) {
 		if err := h.answer(r, "become_dask_reply", where, err); err != nil {
-			h.log.Warn("become_dask_reply not sent", "address", r.remote, "error", err)
+			h.log.Warn("become_dask_reply not sent", "address", r.address, "error", err)
 		}
 	})
 	return nil

@@ -80,7 +80,7 @@ func (h *Hub) encodeState() []byte {
 func (h *Hub) saveStateAndWait() {
 	h.saveState()
 	if h.state != nil && !h.state.wait(stateWait) {
-		h.log.Warn("engine table is not saved yet: a controller that is killed now will not know its newest engines",
+		h.log.Warn("engine table is not saved yet: if the controller is killed now, its successor does not know the newest engines",
 			"file", h.o.StateFile, "waited", stateWait)
 	}
 }
@@ -96,7 +96,7 @@ func (h *Hub) restore() error {
 		return err
 	}
 	if len(text) == 0 {
-		h.log.Warn("engine table is empty: engines of before are not known", "file", h.o.StateFile)
+		h.log.Warn("engine table is empty: earlier engines are not known", "file", h.o.StateFile)
 		return nil
 	}
 	var s engineState

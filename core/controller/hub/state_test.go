@@ -64,11 +64,11 @@ func TestStateOnSlowDisk(t *testing.T) {
 	const moment = 10 * time.Millisecond
 	w.write([]byte("one"))
 	if w.wait(moment) {
-		t.Error("written by nobody")
+		t.Error("wait returned true before the state was written")
 	}
 	w.write([]byte("two"))
 	if !w.wait(time.Hour) {
-		t.Error("waits again for a disk that does not answer")
+		t.Error("wait blocks again for a disk that does not respond")
 	}
 	s := <-w.newest
 	if string(s.text) != "two" {
@@ -76,11 +76,11 @@ func TestStateOnSlowDisk(t *testing.T) {
 	}
 	close(s.written)
 	if !w.wait(moment) {
-		t.Error("written, and still waiting")
+		t.Error("wait returned false after the state was written")
 	}
 	w.write([]byte("three"))
 	if w.wait(moment) {
-		t.Error("does not wait for a disk that answers again")
+		t.Error("wait does not block for a disk that responds again")
 	}
 }
 
@@ -92,7 +92,7 @@ func TestEmptyStateFile(t *testing.T) {
 	f := start(t, testKey, func(o *Options) { o.StateFile = state; o.Restore = true })
 	f.expect("connection_request", `{}`, "connection_reply", `{"status": "ok", "engines": {}}`)
 	if log := f.log.String(); !strings.Contains(log, "engine table is empty") {
-		t.Error("not told:\n" + log)
+		t.Error("no warning:\n" + log)
 	}
 }
 

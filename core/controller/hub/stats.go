@@ -101,6 +101,6 @@ func (h *Hub) Probe(ctx context.Context) error {
 		b.mu.Lock()
 		delete(b.waiting, asked)
 		b.mu.Unlock()
-		return fmt.Errorf("the hub does not answer: %w", ctx.Err())
+		return fmt.Errorf("the hub does not reply: %w", ctx.Err())
 	}
 }

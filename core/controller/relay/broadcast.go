@@ -39,7 +39,7 @@ type LeafOptions struct {
 // NewBroadcast returns the relay with 2^depth leaves.
 func NewBroadcast(depth int, leaf LeafOptions, o Options) (*Broadcast, error) {
 	if depth < 0 || depth > MaxBroadcastDepth {
-		return nil, fmt.Errorf("broadcast depth %d: it must be between 0 and %d", depth, MaxBroadcastDepth)
+		return nil, fmt.Errorf("broadcast depth must be between 0 and %d, got %d", MaxBroadcastDepth, depth)
 	}
 	b := &Broadcast{o: o, depth: depth, drops: dropLog{log: o.Log}}
 	b.waiting = map[collectionKey]*collection{}
@@ -135,7 +135,7 @@ func (b *Broadcast) open(c *sockets.Conn, frames [][]byte) (*request, error) {
 	}
 	r.id, r.kind = header.MsgID, header.MsgType
 	if r.id == "" || len(r.meta.Targets) == 0 || len(r.meta.TargetIDs) != len(r.meta.Targets) {
-		return nil, errors.New("no msg_id, or targets that are not a list of [uuid, id]")
+		return nil, errors.New("no msg_id, or targets is not a list of [uuid, id]")
 	}
 	for i, uuid := range r.meta.Targets {
 		t := target{uuid, r.meta.TargetIDs[i]}
@@ -225,7 +225,7 @@ func (b *Broadcast) send(r *request) error {
 			if err == nil {
 				continue
 			}
-			b.o.Log.Warn("broadcast: an engine can't be sent to", "engine", t.uuid, "msg_id", r.id, "error", err)
+			b.o.Log.Warn("broadcast: an engine is not reachable", "engine", t.uuid, "msg_id", r.id, "error", err)
 			if err := b.refuse(r, t, m.Header); err != nil {
 				return err
 			}
@@ -304,7 +304,7 @@ func (b *Broadcast) toClient(client []byte, m wire.Message) {
 	}
 	m.Idents = nil
 	if err := c.Enqueue(m.AppendFrames(nil)...); err != nil {
-		b.o.Log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
+		b.o.Log.Warn("reply not sent to the client", "peer", c.RemoteAddr(), "error", err)
 	}
 }
 

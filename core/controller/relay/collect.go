@@ -17,7 +17,7 @@ type collections struct {
 
 type collectionKey struct{ client, original string }
 
-// gathering collects the replies to one broadcast.
+// collection is the replies to one broadcast.
 type collection struct {
 	key     collectionKey
 	kind    string   // msg_type of the request
@@ -64,7 +64,7 @@ func (b *Broadcast) collect(key collectionKey, engine string, m wire.Message) {
 	}
 	reply, err := b.join(g)
 	if err != nil {
-		b.o.Log.Error("broadcast: replies can't be joined, the client gets none", "msg_id", key.original, "error", err)
+		b.o.Log.Error("broadcast: replies not joined, the client gets no reply", "msg_id", key.original, "error", err)
 		return
 	}
 	b.toClient([]byte(key.client), reply)
@@ -135,7 +135,7 @@ func (b *Broadcast) EngineDown(uuid string) {
 		text := fmt.Sprintf("Engine b'%s' died while running task '%s'", uuid, g.key.original)
 		m, err := b.engineErrorReply(kind, g.header, g.key.original, true, uuid, text)
 		if err != nil {
-			b.o.Log.Error("broadcast: a lost engine's error could not be packed", "msg_id", g.key.original, "error", err)
+			b.o.Log.Error("broadcast: error reply for a lost engine not packed", "msg_id", g.key.original, "error", err)
 			continue
 		}
 		b.collect(g.key, uuid, m)

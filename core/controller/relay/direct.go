@@ -89,7 +89,7 @@ func (d *Direct) fromEngine(e *sockets.Conn, frames [][]byte) {
 	}
 	frames[0] = e.Identity()
 	if err := c.Enqueue(frames...); err != nil {
-		d.o.Log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
+		d.o.Log.Warn("reply not sent to the client", "peer", c.RemoteAddr(), "error", err)
 	}
 }
 
@@ -105,7 +105,7 @@ func (d *Direct) refuse(c *sockets.Conn, engine []byte, msg [][]byte, cause erro
 	}
 	d.o.Monitor.Relayed(d.out, engine, c.Identity(), reply)
 	if err := c.Enqueue(append([][]byte{engine}, reply...)...); err != nil {
-		d.o.Log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
+		d.o.Log.Warn("reply not sent to the client", "peer", c.RemoteAddr(), "error", err)
 	}
 }
 
@@ -119,7 +119,7 @@ func (d *Direct) refusal(engine []byte, msg [][]byte, cause error) ([][]byte, er
 	if err != nil {
 		return nil, err
 	}
-	d.o.Log.Warn("request refused: its engine can't be sent to", "engine", string(engine), "msg_id", header.MsgID, "error", cause)
+	d.o.Log.Warn("request refused: its engine is not reachable", "engine", string(engine), "msg_id", header.MsgID, "error", cause)
 	kind, ok := d.replyType(header.MsgType)
 	if !ok {
 		return nil, nil

@@ -36,6 +36,6 @@ func (t *Task) pureFromEngine(e *sockets.Conn, frames [][]byte) {
 		return // it has disconnected, or the task is the hub's
 	}
 	if err := c.Enqueue(msg...); err != nil {
-		t.o.Log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
+		t.o.Log.Warn("reply not sent to the client", "peer", c.RemoteAddr(), "error", err)
 	}
 }

@@ -30,7 +30,7 @@ func (b *recorder) Relayed(topic monitor.Topic, engine, client []byte, msg [][]b
 	defer b.mu.Unlock()
 	line := fmt.Sprintf("%d %s", topic, engine)
 	if string(msg[0]) != wire.Delimiter || len(client) == 0 && topic != monitor.IOPub {
-		line += " is not what it should be"
+		line += " is not valid"
 	}
 	b.lines = append(b.lines, line)
 }
@@ -57,7 +57,7 @@ func (b *recorder) want(t *testing.T, lines ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !slices.Equal(b.lines, lines) {
-		t.Errorf("monitor heard %q, want %q", b.lines, lines)
+		t.Errorf("the monitor recorded %q, want %q", b.lines, lines)
 	}
 	b.lines = nil
 }
@@ -86,7 +86,7 @@ type fixture struct {
 func newFixture(t testing.TB) (*fixture, Options) {
 	f := &fixture{t: t, reports: &recorder{}, session: testSession(t, "client"), connected: make(chan string, 100)}
 	return f, Options{
-		Session: testSession(t, "queue"), Monitor: f.reports, Log: hclog.NewNullLogger(),
+		Session: testSession(t, "relay"), Monitor: f.reports, Log: hclog.NewNullLogger(),
 		Connected: func(uuid string) { f.connected <- uuid },
 	}
 }
@@ -138,7 +138,7 @@ func (r *remote) next() [][]byte {
 	case frames := <-r.got:
 		return frames
 	case <-time.After(5 * time.Second):
-		r.t.Fatal("nothing came")
+		r.t.Fatal("no message arrived")
 		panic("unreachable")
 	}
 }
@@ -235,7 +235,7 @@ func TestIOPubFrames(t *testing.T) {
 			defer f.reports.mu.Unlock()
 			for _, line := range f.reports.lines {
 				if line != fmt.Sprintf("%d ", monitor.IOPub) {
-					t.Errorf("monitor heard %q", line)
+					t.Errorf("the monitor recorded %q", line)
 				}
 			}
 			return

@@ -152,7 +152,7 @@ func (l *taskLink) ToClient(client []byte, engine string, msg [][]byte) {
 	}
 	c.ExpectReplies(-1)
 	if err := c.Enqueue(msg...); err != nil {
-		l.drops.log.Warn("reply lost: the client does not take it", "peer", c.RemoteAddr(), "error", err)
+		l.drops.log.Warn("reply not sent to the client", "peer", c.RemoteAddr(), "error", err)
 	}
 }
 

@@ -28,10 +28,10 @@ func TestProgress(t *testing.T) {
 			}
 			wantMet, wantStuck := bySets(d, ends)
 			if refMet(&d, end) != wantMet || refUnsatisfiable(&d, end) != wantStuck {
-				t.Fatalf("%+v with %v: met %v, unreachable %v", d, ends, refMet(&d, end), refUnsatisfiable(&d, end))
+				t.Fatalf("%+v with %v: fulfilled %v, unsatisfiable %v", d, ends, refMet(&d, end), refUnsatisfiable(&d, end))
 			}
 			if p.fulfilled() != wantMet || p.unsatisfiable() != wantStuck {
-				t.Fatalf("%+v with %v: fulfilled %v, hopeless %v", d, ends, p.fulfilled(), p.unsatisfiable())
+				t.Fatalf("%+v with %v: counted as fulfilled %v, unsatisfiable %v", d, ends, p.fulfilled(), p.unsatisfiable())
 			}
 		}
 	}
@@ -78,12 +78,12 @@ func bySets(d wire.Dependency, ends map[string]outcome) (isMet, isStuck bool) {
 	return n == 0 || against > 0, n > 0 && blockers == n
 }
 
-func TestProgressNamesTwice(t *testing.T) {
+func TestProgressCountsAnIDOnce(t *testing.T) {
 	p := newProgress(wire.Dependency{IDs: []string{"b", "a", "b"}, All: true, Success: true})
 	p.count(completed)
 	p.count(completed)
 	if !p.fulfilled() {
-		t.Fatal("an id named twice is waited for twice")
+		t.Fatal("an id that is listed twice is waited for twice")
 	}
 }
 

@@ -56,7 +56,7 @@ func (m *machine) engineUp(uuid string) {
 	m.firstUse--
 	e := &engine{uuid: uuid, number: m.lastNumber, lastUse: m.firstUse, poolIndex: -1}
 	m.engines[uuid] = e
-	m.numbers[e.number] = e
+	m.byNumber[e.number] = e
 	m.warnedNoEngines = false
 	m.updatePool(e)
 	m.startWaiting(e)
@@ -80,7 +80,7 @@ func (m *machine) engineDown(uuid string) {
 	e.removed = true
 	m.updatePool(e)
 	delete(m.engines, uuid)
-	delete(m.numbers, e.number)
+	delete(m.byNumber, e.number)
 	m.reclassify(e)
 	running := slices.Clone(e.running)
 	slices.SortFunc(running, func(a, b *task) int { return int(int64(a.arrival) - int64(b.arrival)) })
@@ -170,9 +170,9 @@ func (m *machine) finish(t *task, o outcome, engine uint32) {
 // turn, which makes the list grow, so chains of any length need no recursion.
 func (m *machine) notifyDependants() {
 	for len(m.toNotify) > 0 {
-		news := m.toNotify
+		ended := m.toNotify
 		m.toNotify = nil
-		for _, end := range news {
+		for _, end := range ended {
 			for _, d := range end.dependants {
 				if m.tasks[d.id] == d.task {
 					d.on.count(end.outcome)

@@ -43,7 +43,7 @@ func TestFIFO(t *testing.T) {
 		all := l.all()
 		slices.SortFunc(all, func(a, b *task) int { return int(int64(a.arrival) - int64(b.arrival)) })
 		if !slices.Equal(all, inside) {
-			t.Fatalf("seed %d: other tasks than should be there", seed)
+			t.Fatalf("seed %d: wrong tasks", seed)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func FuzzMessages(f *testing.F) {
 		}
 		for id, n := range w.answers {
 			if n > 1 {
-				t.Errorf("%q was answered %d times", id, n)
+				t.Errorf("%q got %d replies", id, n)
 			}
 		}
 	})

@@ -10,7 +10,7 @@ type inbox struct {
 
 	mu       sync.Mutex
 	messages []message
-	engines  []engineEvent
+	changes  []engineChange
 	closed   bool
 }
 
@@ -20,9 +20,9 @@ type message struct {
 	reply *reply
 }
 
-type engineEvent struct {
-	uuid string
-	what change
+type engineChange struct {
+	uuid   string
+	change change
 }
 
 type change uint8
@@ -35,20 +35,20 @@ const (
 
 // put adds a message and returns how many wait; ok is false when the scheduler has
 // ended.
-func (b *inbox) put(ev message) (n int, ok bool) {
+func (b *inbox) put(m message) (n int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return 0, false
 	}
-	b.messages = append(b.messages, ev)
+	b.messages = append(b.messages, m)
 	return len(b.messages), true
 }
 
-// putEngine adds a change of an engine.
-func (b *inbox) putEngine(e engineEvent) {
+// putChange adds a change of an engine.
+func (b *inbox) putChange(c engineChange) {
 	b.mu.Lock()
-	b.engines = append(b.engines, e)
+	b.changes = append(b.changes, c)
 	b.mu.Unlock()
 	b.wake()
 }
@@ -65,17 +65,17 @@ func (b *inbox) wake() {
 func (b *inbox) empty() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.messages) == 0 && len(b.engines) == 0
+	return len(b.messages) == 0 && len(b.changes) == 0
 }
 
 // take takes everything that waits. The memory of spare is used for the next
 // messages.
-func (b *inbox) take(room []message) ([]message, []engineEvent) {
+func (b *inbox) take(spare []message) ([]message, []engineChange) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	events, news := b.messages, b.engines
-	b.messages, b.engines = room, nil
-	return events, news
+	messages, changes := b.messages, b.changes
+	b.messages, b.changes = spare, nil
+	return messages, changes
 }
 
 func (b *inbox) close() {

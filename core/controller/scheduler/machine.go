@@ -39,10 +39,10 @@ type machine struct {
 	counters counters
 
 	engines    map[string]*engine
-	numbers    map[uint32]*engine
+	byNumber   map[uint32]*engine
 	lastNumber uint32
-	lastUse    int64
-	firstUse   int64
+	lastUse    int64 // the highest engine.lastUse
+	firstUse   int64 // the lowest one
 	pool       pool
 
 	any             *class            // tasks that any engine may take
@@ -64,7 +64,7 @@ func newMachine(scheme string, hwm int, fx effects, log hclog.Logger, rng *rand.
 	return &machine{
 		scheme: schemes[scheme], hwm: hwm, rng: rng, effects: fx, log: log, now: time.Now,
 		tasks: map[string]*task{}, outcomes: newOutcomes(maxOutcomes),
-		engines: map[string]*engine{}, numbers: map[uint32]*engine{}, pool: newPool(scheme, rng),
+		engines: map[string]*engine{}, byNumber: map[uint32]*engine{}, pool: newPool(scheme, rng),
 		any: newClass(""), classes: map[string]*class{},
 		alarms: heap[*task]{
 			less:     func(a, b *task) bool { return a.deadline.Before(b.deadline) },
@@ -218,7 +218,7 @@ func (m *machine) pickEngine(c *class) *engine {
 // it out of the pool, leaves t as it was and returns false.
 func (m *machine) assign(t *task, e *engine) bool {
 	if err := m.effects.assign(e.uuid, t); err != nil {
-		m.log.Debug("engine can't be sent to, task goes elsewhere", "engine", e.uuid, "msg_id", t.id, "error", err)
+		m.log.Debug("engine is not reachable, the task waits for another one", "engine", e.uuid, "msg_id", t.id, "error", err)
 		e.unreachable = true
 		m.updatePool(e)
 		return false
@@ -251,11 +251,11 @@ func (m *machine) release(t *task) {
 
 // updatePool brings the pool up to date with e.
 func (m *machine) updatePool(e *engine) {
-	room := !e.removed && !e.unreachable && (m.hwm == 0 || e.load < m.hwm)
+	free := !e.removed && !e.unreachable && (m.hwm == 0 || e.load < m.hwm)
 	switch {
-	case room && e.poolIndex >= 0:
+	case free && e.poolIndex >= 0:
 		m.pool.changed(e)
-	case room:
+	case free:
 		m.pool.add(e)
 	case e.poolIndex >= 0:
 		m.pool.remove(e)
@@ -431,7 +431,7 @@ func (m *machine) admitted(t *task) ([]*engine, verdict) {
 	}
 	var engines []*engine
 	for number := range ran {
-		e := m.numbers[number]
+		e := m.byNumber[number]
 		if e != nil && (t.targets == nil || slices.Contains(t.targets, e)) {
 			engines = append(engines, e)
 		}

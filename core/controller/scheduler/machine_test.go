@@ -48,7 +48,7 @@ func (b *testMachine) assign(uuid string, t *task) error {
 
 func (b *testMachine) answer(id, how string) {
 	if old, again := b.answers[id]; again {
-		b.t.Fatalf("%s answered twice: %s, %s", id, old, how)
+		b.t.Fatalf("%s got two replies: %s, %s", id, old, how)
 	}
 	b.answers[id] = how
 }
@@ -86,21 +86,21 @@ func (b *testMachine) running(id string) string {
 func (b *testMachine) reply(id string, ok bool) {
 	b.t.Helper()
 	if !b.result(&reply{engine: b.running(id), answer: monitor.Answer{ID: id}, ok: ok}) {
-		b.t.Fatalf("the reply to %s was refused", id)
+		b.t.Fatalf("the reply to %s was not accepted", id)
 	}
 }
 
 func (b *testMachine) reject(id string) {
 	b.t.Helper()
 	if !b.result(&reply{engine: b.running(id), answer: monitor.Answer{ID: id}, unmet: true}) {
-		b.t.Fatalf("the refusal of %s was refused", id)
+		b.t.Fatalf("the rejection of %s was not accepted", id)
 	}
 }
 
 func (b *testMachine) wantAnswer(id, answer string) {
 	b.t.Helper()
 	if got := b.answers[id]; got != answer {
-		b.t.Fatalf("%s was answered %q, want %q (sent to %v)", id, got, answer, b.runs[id])
+		b.t.Fatalf("the reply to %s is %q, want %q (sent to %v)", id, got, answer, b.runs[id])
 	}
 }
 
@@ -125,7 +125,7 @@ func TestQueueIsFIFO(t *testing.T) {
 		b.reply(fmt.Sprint(i), true)
 	}
 	if len(b.tasks) != 0 || b.any.waiting.len() != 0 {
-		t.Fatal("something is left")
+		t.Fatal("tasks are left")
 	}
 }
 
@@ -145,7 +145,7 @@ func TestTasksWaitForTheFirstEngine(t *testing.T) {
 	b := newTestMachine(t, "", 1)
 	b.task("x", wire.Metadata{})
 	if !b.warnedNoEngines {
-		t.Fatal("nothing was said")
+		t.Fatal("no warning was logged")
 	}
 	b.engineUp("e")
 	b.wantOn("x", "e")
@@ -185,7 +185,7 @@ func TestDependencies(t *testing.T) {
 	b.reply("2", false)
 	b.wantAnswer("4", "ImpossibleDependency")
 	if b.running("5") == "" {
-		t.Fatal("any failure was awaited and came")
+		t.Fatal("5 does not run although a task that it depends on has failed")
 	}
 	b.task("6", wire.Metadata{After: after("2")})
 	b.wantAnswer("6", "ImpossibleDependency")
@@ -208,7 +208,7 @@ func TestFollowOnTwoEnginesIsImpossible(t *testing.T) {
 	b.reply("2", true)
 	b.wantAnswer("all", "ImpossibleDependency")
 	if b.running("any") == "" {
-		t.Fatal("follow any waits")
+		t.Fatal("a task that follows any of two waits although both have ended")
 	}
 	b.task("gone", wire.Metadata{Follow: after("2")})
 	b.engineDown(on)
@@ -307,7 +307,7 @@ func TestRetryGoesBackWhenTheOtherEngineLeaves(t *testing.T) {
 	b.wantOn("x", on)
 }
 
-func TestRefusals(t *testing.T) {
+func TestRejections(t *testing.T) {
 	b := newTestMachine(t, "", 1, "a", "b")
 	b.task("x", wire.Metadata{})
 	b.reject("x")
@@ -334,7 +334,7 @@ func TestEngineLoss(t *testing.T) {
 		t.Fatalf("x runs on %q", at)
 	}
 	if b.result(&reply{engine: first, answer: monitor.Answer{ID: "x"}, ok: true}) {
-		t.Fatal("a dead engine's reply was taken")
+		t.Fatal("a dead engine's reply was accepted")
 	}
 	b.engineDown(b.running("x"))
 	b.wantOn("x", "")
@@ -454,7 +454,7 @@ func playRandomHistory(t *testing.T, b *testMachine, rng *rand.Rand) {
 		}
 	}
 	if len(b.tasks) > 0 || len(b.classes) > 0 || len(b.wideClasses) > 0 || b.alarms.len() > 0 || len(b.toNotify) > 0 {
-		t.Fatal("something is left behind")
+		t.Fatal("tasks, classes or alarms are left")
 	}
 }
 
@@ -514,10 +514,10 @@ func (b *testMachine) check() {
 	b.t.Helper()
 	for uuid, e := range b.engines {
 		if e.load != len(e.running) || b.hwm > 0 && e.load > b.hwm {
-			b.t.Fatalf("%s: load %d with %d tasks, mark %d", uuid, e.load, len(e.running), b.hwm)
+			b.t.Fatalf("%s: load %d with %d tasks, limit %d", uuid, e.load, len(e.running), b.hwm)
 		}
-		if room := !e.unreachable && (b.hwm == 0 || e.load < b.hwm); room != (e.poolIndex >= 0) {
-			b.t.Fatalf("%s: room %v, slot %d", uuid, room, e.poolIndex)
+		if free := !e.unreachable && (b.hwm == 0 || e.load < b.hwm); free != (e.poolIndex >= 0) {
+			b.t.Fatalf("%s: has capacity: %v, pool index %d", uuid, free, e.poolIndex)
 		}
 		for _, c := range e.classes {
 			if b.classes[c.key] != c || c.waiting.len() == 0 {
@@ -533,7 +533,7 @@ func (b *testMachine) check() {
 			b.t.Fatalf("%s: alarm %d", id, t.alarmIndex)
 		}
 		if t.engine != nil && t.targets != nil && !slices.Contains(t.targets, t.engine) {
-			b.t.Fatalf("%s runs off its targets", id)
+			b.t.Fatalf("%s runs on an engine that is not one of its targets", id)
 		}
 		if t.class == nil {
 			continue
@@ -541,7 +541,7 @@ func (b *testMachine) check() {
 		for _, e := range b.engines {
 			admits := t.class.members == nil && !slices.Contains(t.class.excluded, e) || slices.Contains(t.class.members, e)
 			if e.poolIndex >= 0 && admits {
-				b.t.Fatalf("%s waits in %q while %s has room", id, t.class.key, e.uuid)
+				b.t.Fatalf("%s waits in %q while %s has capacity", id, t.class.key, e.uuid)
 			}
 		}
 	}

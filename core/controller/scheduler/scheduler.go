@@ -116,11 +116,11 @@ func (s *Scheduler) Run(ctx context.Context) error {
 			s.machine.expire(time.Now())
 			s.link.Flush()
 			s.running.Unlock()
-		case answer := <-s.statsRequests:
+		case result := <-s.statsRequests:
 			s.running.Lock()
 			st := s.stats()
 			s.running.Unlock()
-			answer <- st
+			result <- st
 		}
 		s.running.Lock()
 		at, any := s.machine.nextAlarm()
@@ -150,50 +150,50 @@ func (s *Scheduler) ProcessPending() {
 // replies that the engine had sent, and before the tasks that came with them. The
 // caller holds s.running.
 func (s *Scheduler) process() {
-	events, news := s.inbox.take(s.spare)
-	for _, n := range news {
-		switch n.what {
+	messages, changes := s.inbox.take(s.spare)
+	for _, c := range changes {
+		switch c.change {
 		case up:
-			s.machine.engineUp(n.uuid)
+			s.machine.engineUp(c.uuid)
 		case back:
-			s.machine.engineBack(n.uuid)
+			s.machine.engineBack(c.uuid)
 		case down:
-			for i, ev := range events {
-				if ev.reply != nil {
-					s.handle(ev)
-					events[i] = message{}
+			for i, m := range messages {
+				if m.reply != nil {
+					s.handle(m)
+					messages[i] = message{}
 				}
 			}
-			s.machine.engineDown(n.uuid)
+			s.machine.engineDown(c.uuid)
 		}
 	}
-	for i, ev := range events {
-		s.handle(ev)
+	for i, m := range messages {
+		s.handle(m)
 		if (i+1)%batchSize == 0 {
 			s.link.Flush()
 		}
 	}
 	s.link.Flush()
-	clear(events)
-	s.spare = events[:0]
+	clear(messages)
+	s.spare = messages[:0]
 	if at, any := s.machine.nextAlarm(); any && (s.alarm.IsZero() || at.Before(s.alarm)) {
 		s.alarm = at
 		s.inbox.wake()
 	}
 }
 
-func (s *Scheduler) handle(ev message) {
+func (s *Scheduler) handle(m message) {
 	switch {
-	case ev.task != nil:
-		if !s.machine.submit(ev.task) {
-			s.memory.release(ev.task.size)
+	case m.task != nil:
+		if !s.machine.submit(m.task) {
+			s.memory.release(m.task.size)
 			s.machine.counters.duplicates++
-			s.link.NoReply(ev.task.client)
-			s.log.Warn("task dropped: its msg_id was submitted before", "msg_id", ev.task.id)
+			s.link.NoReply(m.task.client)
+			s.log.Warn("task dropped: its msg_id was submitted before", "msg_id", m.task.id)
 		}
-	case ev.reply != nil:
-		if !s.machine.result(ev.reply) {
-			s.log.Debug("reply dropped: the engine does not run this task", "msg_id", ev.reply.answer.ID, "engine", ev.reply.engine)
+	case m.reply != nil:
+		if !s.machine.result(m.reply) {
+			s.log.Debug("reply dropped: the engine does not run this task", "msg_id", m.reply.answer.ID, "engine", m.reply.engine)
 		}
 	}
 }
@@ -250,10 +250,10 @@ func (s *Scheduler) Result(engine string, msg [][]byte) error {
 }
 
 // post adds a message to the inbox. If very many wait, it helps to handle them.
-func (s *Scheduler) post(ev message) error {
-	n, ok := s.inbox.put(ev)
+func (s *Scheduler) post(m message) error {
+	n, ok := s.inbox.put(m)
 	if !ok {
-		return errors.New("message dropped: the task queue has stopped")
+		return errors.New("message dropped: the scheduler has stopped")
 	}
 	if n >= inboxSize {
 		s.running.Lock()
@@ -266,14 +266,14 @@ func (s *Scheduler) post(ev message) error {
 
 // EngineUp adds a registered engine. Tasks submitted after it has returned can run
 // on the engine. It never waits.
-func (s *Scheduler) EngineUp(uuid string) { s.inbox.putEngine(engineEvent{uuid, up}) }
+func (s *Scheduler) EngineUp(uuid string) { s.inbox.putChange(engineChange{uuid, up}) }
 
 // EngineBack reports that a registered engine is connected again.
-func (s *Scheduler) EngineBack(uuid string) { s.inbox.putEngine(engineEvent{uuid, back}) }
+func (s *Scheduler) EngineBack(uuid string) { s.inbox.putChange(engineChange{uuid, back}) }
 
 // EngineDown removes an engine. Replies that the engine sent before are still
 // accepted.
-func (s *Scheduler) EngineDown(uuid string) { s.inbox.putEngine(engineEvent{uuid, down}) }
+func (s *Scheduler) EngineDown(uuid string) { s.inbox.putChange(engineChange{uuid, down}) }
 
 // messenger turns the machine's decisions into messages.
 type messenger struct{ *Scheduler }
@@ -338,7 +338,7 @@ func (s messenger) replyError(t *task, engine string, metadata any, cause *wire.
 	s.memory.release(t.size)
 	m, err := s.session.Message("apply_reply", t.header, metadata, cause)
 	if err != nil {
-		s.log.Error("a task's error could not be packed, its client gets no reply", "msg_id", t.id, "error", err)
+		s.log.Error("error reply not packed: the task's client gets no reply", "msg_id", t.id, "error", err)
 		s.link.NoReply(t.client)
 		return
 	}
@@ -349,56 +349,4 @@ func (s messenger) replyError(t *task, engine string, metadata any, cause *wire.
 		a.Status = "error"
 	}
 	s.monitor.Answered(msg, a)
-}
-
-// byteLimiter bounds the bytes of tasks that have not ended. A client whose task
-// has to wait is not read any further, so the network holds it back. The tasks that
-// it sent before continue and free memory, because tasks depend only on earlier
-// ones.
-type byteLimiter struct {
-	limit    int64
-	mu       sync.Mutex
-	held     int64
-	disabled bool
-	changed  sync.Cond
-}
-
-// tryAcquire is acquire for a caller that must not wait. It returns false if the
-// limit is reached.
-func (g *byteLimiter) tryAcquire(n int64) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.held >= g.limit && !g.disabled {
-		return false
-	}
-	g.held += n
-	return true
-}
-
-// acquire waits while the bytes held reach the limit, which one task may exceed.
-func (g *byteLimiter) acquire(n int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for g.held >= g.limit && !g.disabled {
-		g.changed.Wait()
-	}
-	g.held += n
-}
-
-func (g *byteLimiter) release(n int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	full := g.held >= g.limit
-	g.held -= n
-	if full && g.held < g.limit {
-		g.changed.Broadcast()
-	}
-}
-
-// disable ends all waiting, now and in the future.
-func (g *byteLimiter) disable() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.disabled = true
-	g.changed.Broadcast()
 }

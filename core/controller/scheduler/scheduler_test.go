@@ -37,9 +37,9 @@ func newFakePeers() *fakePeers {
 
 func (w *fakePeers) ToEngine(uuid string, client []byte, msg [][]byte) error {
 	w.mu.Lock()
-	gone := w.disconnected[uuid]
+	disconnected := w.disconnected[uuid]
 	w.mu.Unlock()
-	if gone {
+	if disconnected {
 		return errors.New("not connected")
 	}
 	w.toEngine <- sent{uuid, string(client), msg}
@@ -133,7 +133,7 @@ func next(t testing.TB, from chan sent) (sent, wire.Message) {
 		}
 		return s, m
 	case <-time.After(5 * time.Second):
-		t.Fatal("nothing came")
+		t.Fatal("no message arrived")
 		panic("unreachable")
 	}
 }
@@ -170,7 +170,7 @@ func TestSchedulerRoundTrip(t *testing.T) {
 	waitFor(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.reports) == len(want) })
 	for i, topic := range w.reports {
 		if topic != want[i] {
-			t.Fatalf("monitor heard %q, want %q", w.reports, want)
+			t.Fatalf("the monitor recorded %q, want %q", w.reports, want)
 		}
 	}
 }
@@ -191,10 +191,10 @@ func TestSubmittedTwice(t *testing.T) {
 		}
 		s.ProcessPending()
 	}
-	heard := func() []string { w.mu.Lock(); defer w.mu.Unlock(); return slices.Clone(w.reports) }
-	waitFor(t, func() bool { return len(heard()) == 3 })
-	if got := heard(); !slices.Equal(got, []string{"submitted " + h.MsgID + " of client", "submitted " + h.MsgID + " of client", "no reply to C"}) {
-		t.Errorf("monitor and link heard %q", got)
+	reports := func() []string { w.mu.Lock(); defer w.mu.Unlock(); return slices.Clone(w.reports) }
+	waitFor(t, func() bool { return len(reports()) == 3 })
+	if got := reports(); !slices.Equal(got, []string{"submitted " + h.MsgID + " of client", "submitted " + h.MsgID + " of client", "no reply to C"}) {
+		t.Errorf("monitor and link recorded %q", got)
 	}
 }
 
@@ -202,7 +202,7 @@ func waitFor(t testing.TB, what func() bool) {
 	t.Helper()
 	for limit := time.Now().Add(5 * time.Second); !what(); time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
-			t.Fatal("it did not happen")
+			t.Fatal("the condition was not met in time")
 		}
 	}
 }
@@ -278,11 +278,11 @@ func TestEverySendIsNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.ProcessPending()
-	memory := testSession(t, "engine") // drops messages that it has seen
+	seen := testSession(t, "engine") // drops messages that it has seen
 	var header []byte
 	for range 4 {
 		to, m := next(t, w.toEngine)
-		if _, err := memory.Open(to.msg); err != nil {
+		if _, err := seen.Open(to.msg); err != nil {
 			t.Fatal(err)
 		}
 		meta, err := wire.PeekMetadata(m.Metadata)
@@ -379,7 +379,7 @@ func TestMaxBytes(t *testing.T) {
 	for range n {
 		_, m := next(t, w.toEngine)
 		if held := len(submitted); held > 3 {
-			t.Errorf("%d more tasks were taken", held)
+			t.Errorf("%d more tasks were accepted", held)
 		}
 		for len(submitted) > 0 {
 			<-submitted
@@ -422,7 +422,7 @@ func TestHostileTasks(t *testing.T) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.reports) > 0 {
-		t.Errorf("the monitor heard %q", w.reports)
+		t.Errorf("the monitor recorded %q", w.reports)
 	}
 }
 

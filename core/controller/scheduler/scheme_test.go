@@ -46,7 +46,7 @@ func TestPoolAgreesWithScheme(t *testing.T) {
 				}
 				if len(in) == 0 {
 					if p.pick() != nil {
-						t.Fatal("an empty pool gave an engine")
+						t.Fatal("an empty pool returned an engine")
 					}
 					continue
 				}
@@ -119,6 +119,6 @@ func TestCheckScheme(t *testing.T) {
 		}
 	}
 	if CheckScheme("mine") == nil {
-		t.Error("a name that is no scheme was accepted")
+		t.Error("an unknown scheme was accepted")
 	}
 }

@@ -36,14 +36,14 @@ type counters struct{ completed, failed, retried, lostWithEngine, duplicates uin
 // Stats asks the scheduler for its numbers. An error means that the scheduler has
 // ended, or did not reply before ctx ended.
 func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
-	answer := make(chan Stats, 1)
+	result := make(chan Stats, 1)
 	select {
-	case s.statsRequests <- answer:
-		return <-answer, nil // the request was taken, so the reply comes soon
+	case s.statsRequests <- result:
+		return <-result, nil // the request was taken, so the reply comes soon
 	case <-s.done:
-		return Stats{}, errors.New("the task queue has stopped")
+		return Stats{}, errors.New("the scheduler has stopped")
 	case <-ctx.Done():
-		return Stats{}, fmt.Errorf("the task queue does not answer: %w", ctx.Err())
+		return Stats{}, fmt.Errorf("the scheduler does not reply: %w", ctx.Err())
 	}
 }
 
