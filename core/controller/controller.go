@@ -20,43 +20,44 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// linger is how long the end waits for peers to take what they were sent.
+// linger is how long a shutdown waits for peers to read what they were sent.
 const linger = 500 * time.Millisecond
 
-// lateNotices is for how long notifications are kept for new subscribers. A
-// client asks for the list of engines first and subscribes to changes of it
-// then; what changed between would be lost to it. Knowing it twice does no harm.
-const lateNotices = 10 * time.Second
+// noticeReplay is how long notifications are kept for new subscribers. A client
+// asks for the list of engines first and subscribes to its changes afterwards; it
+// would miss the changes in between. Receiving a change twice does no harm.
+const noticeReplay = 10 * time.Second
 
-// controller is a controller that is being run.
+// controller is a running controller.
 type controller struct {
 	o       Options
 	log     hclog.Logger
 	files   *files
 	session *wire.Session
-	curve   *curve.Config // nil: nothing is encrypted
+	curve   *curve.Config // nil: connections are not encrypted
 
-	query   *sockets.Socket // ROUTER: registration and requests
-	notify  *sockets.Socket // PUB: notifications
-	base    db.DB
-	hub     *hub.Hub
-	heart   *heartbeat.Monitor
-	mux     *relay.Direct
-	control *relay.Direct
-	iopub   *relay.IOPub
-	task    *relay.Task
-	bcast   *relay.Broadcast
-	metrics *metrics.Server // nil when not asked for
-	dask    *dask
+	query    *sockets.Socket // ROUTER: registration and requests
+	notify   *sockets.Socket // PUB: notifications
+	database db.DB
+	hub      *hub.Hub
+	heart    *heartbeat.Monitor
+	mux      *relay.Direct
+	control  *relay.Direct
+	iopub    *relay.IOPub
+	task     *relay.Task
+	bcast    *relay.Broadcast
+	metrics  *metrics.Server // nil: not enabled
+	dask     *dask
 }
 
-// Run is a controller's whole life. It returns nil when ctx has ended or a
-// client has asked for the end, an error when it could not start or broke.
+// Run runs a controller from start to shutdown. It returns nil when ctx has ended
+// or a client has requested the shutdown, and an error when the controller could
+// not start or one of its parts failed.
 func Run(ctx context.Context, o Options) error {
 	if err := o.resolve(); err != nil {
 		return err
 	}
-	defer keepHeapRoom()()
+	defer tuneGC()()
 	if err := o.Profile.Create(); err != nil {
 		return fmt.Errorf("controller: %w", err)
 	}
@@ -65,11 +66,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer f.release()
-	log := newQuietLog(o.Log)
+	log := newLimitedLog(o.Log)
 	c := &controller{o: o, log: log, files: f, dask: newDask(o.Python, log.Named("dask"))}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	defer c.closeDB() // which the hub has done if it ran
+	defer c.closeDB() // if the hub ran, it has closed it already
 	client, engine, err := c.build(stop)
 	if err != nil {
 		return err
@@ -78,7 +79,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := c.listen(client, engine); err != nil {
 		return err
 	}
-	c.tellEncryption()
+	c.logEncryption()
 	if err := c.listenMetrics(); err != nil {
 		return err
 	}
@@ -88,11 +89,11 @@ func Run(ctx context.Context, o Options) error {
 	return c.serve(ctx, stop, func() error { return f.write(client, engine) })
 }
 
-// build makes all parts and joins them. Nothing listens yet, so that no part
-// hears of a peer before all are there. The answer is what is known of the
-// connection files.
+// build creates all parts and connects them. Nothing listens yet, so that no part
+// is notified of a peer before all parts exist. build returns the connection files
+// as far as they are known.
 func (c *controller) build(stop func()) (client *connfile.Client, engine *connfile.Engine, err error) {
-	if client, engine, err = c.describe(); err != nil {
+	if client, engine, err = c.connectionFiles(); err != nil {
 		return nil, nil, err
 	}
 	signer, err := wire.NewSigner(client.SignatureScheme, client.Key)
@@ -112,15 +113,15 @@ func (c *controller) build(stop func()) (client *connfile.Client, engine *connfi
 	if err := c.buildHub(stop); err != nil {
 		return nil, nil, err
 	}
-	if err := c.buildQueues(); err != nil {
+	if err := c.buildRelays(); err != nil {
 		return nil, nil, err
 	}
 	return client, engine, nil
 }
 
-// describe answers the connection files without their ports, or with those to
-// be used again.
-func (c *controller) describe() (*connfile.Client, *connfile.Engine, error) {
+// connectionFiles returns the connection files without their ports, or those of the
+// previous controller, with the ports to reuse.
+func (c *controller) connectionFiles() (*connfile.Client, *connfile.Engine, error) {
 	if c.o.Reuse {
 		client, engine, err := c.files.read()
 		if err == nil {
@@ -128,7 +129,7 @@ func (c *controller) describe() (*connfile.Client, *connfile.Engine, error) {
 		}
 		if err == nil {
 			c.log.Info("reusing connection info of "+c.files.client, "engines", c.files.engine)
-			c.o.EnginePorts, c.o.ClientPorts = reused(client, engine)
+			c.o.EnginePorts, c.o.ClientPorts = reusedPorts(client, engine)
 			return client, engine, nil
 		}
 		c.log.Info("no connection files to reuse", "error", err)
@@ -152,7 +153,7 @@ func (c *controller) describe() (*connfile.Client, *connfile.Engine, error) {
 	return client, engine, nil
 }
 
-func (c *controller) buildQueues() (err error) {
+func (c *controller) buildRelays() (err error) {
 	options := func(on heartbeat.Channel) relay.Options {
 		return relay.Options{
 			Session: c.session, Monitor: c.hub, Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("queue"),
@@ -162,7 +163,7 @@ func (c *controller) buildQueues() (err error) {
 	}
 	c.mux = relay.NewMux(options(heartbeat.Mux))
 	c.control = relay.NewControl(options(heartbeat.Control))
-	c.iopub = relay.NewIOPub(options(heartbeat.Mux)) // which tells of no connections
+	c.iopub = relay.NewIOPub(options(heartbeat.Mux)) // which does not report connections
 	if c.task, err = relay.NewTask(c.o.Scheme, c.o.HWM, options(heartbeat.Task)); err != nil {
 		return fmt.Errorf("controller: %w", err)
 	}
@@ -177,7 +178,7 @@ func (c *controller) buildQueues() (err error) {
 
 func (c *controller) buildHub(stop func()) error {
 	var err error
-	if c.base, err = c.o.openDB(c.session.ID); err != nil {
+	if c.database, err = c.o.openDB(c.session.ID); err != nil {
 		return fmt.Errorf("controller: %w", err)
 	}
 	c.query = sockets.New(sockets.Router, sockets.Options{
@@ -186,9 +187,9 @@ func (c *controller) buildHub(stop func()) error {
 		},
 		Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("hub"),
 	})
-	c.notify = sockets.New(sockets.Pub, sockets.Options{Replay: lateNotices, Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("hub")})
+	c.notify = sockets.New(sockets.Pub, sockets.Options{Replay: noticeReplay, Curve: c.curve, Limits: c.o.Limits, Log: c.log.Named("hub")})
 	c.hub, err = hub.New(hub.Options{
-		Log: c.log.Named("hub"), Session: c.session, DB: c.base,
+		Log: c.log.Named("hub"), Session: c.session, DB: c.database,
 		HeartbeatPeriod: c.o.HeartbeatPeriod, RegistrationTimeout: c.o.RegistrationTimeout,
 		StateFile: filepath.Join(c.o.Profile.LogDir(), "engines"+c.o.ClusterID+".json"), Restore: c.o.Restore,
 		Reply: func(peer []byte, frames [][]byte) error { return c.query.SendTo(peer, frames...) },
@@ -203,7 +204,7 @@ func (c *controller) buildHub(stop func()) error {
 			}
 		},
 		BecomeDask: func(arguments json.RawMessage, answer func(json.RawMessage, error)) {
-			c.dask.become(arguments, answer)
+			c.dask.start(arguments, answer)
 		},
 		StopDask:  func() { c.dask.stop() },
 		Pending:   func(id int, uuid string) { c.heart.Pending(uuid, id) },

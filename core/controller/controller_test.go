@@ -163,7 +163,7 @@ func TestReuse(t *testing.T) {
 	if string(text) != string(again) {
 		t.Errorf("engine file was\n%s\nis\n%s", text, again)
 	}
-	if !answers(client) {
+	if !isAlive(client) {
 		t.Error("the former client file does not lead to the new controller")
 	}
 }
@@ -180,7 +180,7 @@ func TestPorts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, client := reused(cl, e)
+	engine, client := reusedPorts(cl, e)
 	want := slices.Concat(free[:3], free[5:11])
 	if !slices.Equal(engine, want) {
 		t.Errorf("engines' ports %v, want %v", engine, want)
@@ -364,7 +364,7 @@ func TestHostileBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engines, clients := reused(p.file, e)
+	engines, clients := reusedPorts(p.file, e)
 	all := slices.Concat(engines, clients)
 	greeting := append([]byte{0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 1}, "NULL"...)
 	greeting = append(greeting, make([]byte, 64-len(greeting))...)

@@ -204,14 +204,14 @@ func TestPlainPeersAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !answers(file) {
+	if !isAlive(file) {
 		t.Fatal("the controller does not answer its own file")
 	}
 	other := curve.NewKey().Public().Z85()
 	for reason, key := range map[string]*string{"speaks NULL": nil, "does not know this server's key": &other} {
 		stranger := *file
 		stranger.CurveServerKey = key
-		if answers(&stranger) {
+		if isAlive(&stranger) {
 			t.Errorf("a peer that %s is answered", reason)
 		}
 	}
@@ -240,7 +240,7 @@ func TestCurveReuse(t *testing.T) {
 	}
 	o.Profile = profile.Profile{Dir: first.dir}
 	second := start(t, o)
-	if !answers(file) {
+	if !isAlive(file) {
 		t.Error("the former client file does not lead to the new controller")
 	}
 	second.end()

@@ -25,34 +25,35 @@ import (
 var daskProgram string
 
 const (
-	daskStart = 60 * time.Second // importing it alone can take seconds
-	daskEnd   = 3 * time.Second
-	daskLine  = 64 << 10 // bytes of its answer
+	daskStartTimeout = 60 * time.Second // importing dask.distributed alone can take seconds
+	daskStopTimeout  = 3 * time.Second
+	daskMaxReply     = 64 << 10 // bytes of its reply
 )
 
-// dask keeps Dask's scheduler, a child process of ours, while clients want it.
+// dask runs Dask's scheduler, a child process, on request of clients.
 type dask struct {
-	python string // empty finds one
+	python string // empty: see python.Find
 	log    hclog.Logger
 
-	ctx    context.Context // ends with close
+	ctx    context.Context // ended by close
 	cancel context.CancelFunc
 	group  sync.WaitGroup
 
 	mu  sync.Mutex
-	run *daskRun // nil when none runs
+	run *daskRun // nil: not running
 }
 
-// daskRun is one life of a scheduler.
+// daskRun is one run of the scheduler.
 type daskRun struct {
 	ctx     context.Context
 	end     context.CancelFunc
-	content json.RawMessage // its answer, once it is there
-	waiting []daskAnswer
+	content json.RawMessage // its reply, once received
+	waiting []daskCallback
 }
 
-// daskAnswer hears where a scheduler is, or why it is not.
-type daskAnswer func(content json.RawMessage, err error)
+// daskCallback receives the addresses of the scheduler, or the error why it does not
+// run.
+type daskCallback func(content json.RawMessage, err error)
 
 func newDask(python string, log hclog.Logger) *dask {
 	d := &dask{python: python, log: log}
@@ -60,27 +61,27 @@ func newDask(python string, log hclog.Logger) *dask {
 	return d
 }
 
-// become starts a scheduler with these arguments, a JSON dictionary, unless one
-// runs, and has answer called once. It does not wait.
-func (d *dask) become(arguments json.RawMessage, answer daskAnswer) {
+// start starts the scheduler with arguments, a JSON dictionary, unless it is
+// running, and calls reply once, at once or later. It does not wait.
+func (d *dask) start(arguments json.RawMessage, reply daskCallback) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case d.ctx.Err() != nil:
-		answer(nil, errors.New("the controller is ending"))
+		reply(nil, errors.New("the controller is shutting down"))
 	case d.run == nil:
-		run := &daskRun{waiting: []daskAnswer{answer}}
+		run := &daskRun{waiting: []daskCallback{reply}}
 		run.ctx, run.end = context.WithCancel(d.ctx)
 		d.run = run
-		d.group.Go(func() { d.live(run, arguments) })
+		d.group.Go(func() { d.supervise(run, arguments) })
 	case d.run.content == nil:
-		d.run.waiting = append(d.run.waiting, answer)
+		d.run.waiting = append(d.run.waiting, reply)
 	default:
-		answer(d.run.content, nil)
+		reply(d.run.content, nil)
 	}
 }
 
-// stop ends the scheduler if one runs. It does not wait.
+// stop stops the scheduler if it is running. It does not wait.
 func (d *dask) stop() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,7 +91,7 @@ func (d *dask) stop() {
 	}
 }
 
-// close ends the scheduler and returns when it has ended.
+// close stops the scheduler and returns when it has exited.
 func (d *dask) close() {
 	d.mu.Lock()
 	d.cancel()
@@ -98,23 +99,25 @@ func (d *dask) close() {
 	d.group.Wait()
 }
 
-// live is the life of one scheduler.
-func (d *dask) live(run *daskRun, arguments json.RawMessage) {
-	err := d.attend(run, arguments)
+// supervise runs the scheduler until it exits, and fails the callbacks that still
+// wait.
+func (d *dask) supervise(run *daskRun, arguments json.RawMessage) {
+	err := d.runProcess(run, arguments)
 	run.end()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.run == run { // nobody stopped it
+	if d.run == run { // stop was not called
 		d.run = nil
-		d.log.Warn("Dask's scheduler has ended", "error", err)
+		d.log.Warn("Dask's scheduler has exited", "error", err)
 	}
-	for _, answer := range run.waiting {
-		answer(nil, err)
+	for _, reply := range run.waiting {
+		reply(nil, err)
 	}
 }
 
-// attend runs the process until run's end or its own. An error is about its start.
-func (d *dask) attend(run *daskRun, arguments json.RawMessage) error {
+// runProcess runs the process until run is ended or the process exits. The error is
+// why it did not start.
+func (d *dask) runProcess(run *daskRun, arguments json.RawMessage) error {
 	interpreter, err := python.Find(d.python, os.Getenv)
 	if err != nil {
 		return err
@@ -130,26 +133,26 @@ func (d *dask) attend(run *daskRun, arguments json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	cmd.Cancel, cmd.WaitDelay = stdin.Close, daskEnd
+	cmd.Cancel, cmd.WaitDelay = stdin.Close, daskStopTimeout
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	late := time.AfterFunc(daskStart, run.end)
-	defer late.Stop()
-	content, err := greet(stdin, stdout, arguments)
+	timeout := time.AfterFunc(daskStartTimeout, run.end)
+	defer timeout.Stop()
+	content, err := handshake(stdin, stdout, arguments)
 	if err == nil {
-		late.Stop()
+		timeout.Stop()
 		d.started(run, content)
-		_, err = io.Copy(io.Discard, stdout) // up to its end
+		_, err = io.Copy(io.Discard, stdout) // until the process closes it
 	} else {
 		run.end()
 	}
-	_ = cmd.Wait() // it was told to end, or said what was wrong
+	_ = cmd.Wait() // it was stopped, or err is set already
 	return err
 }
 
-// greet hands the arguments over and reads the answer.
-func greet(stdin io.Writer, stdout io.Reader, arguments json.RawMessage) (json.RawMessage, error) {
+// handshake writes the arguments to the process and reads its reply.
+func handshake(stdin io.Writer, stdout io.Reader, arguments json.RawMessage) (json.RawMessage, error) {
 	var line bytes.Buffer
 	if err := json.Compact(&line, arguments); err != nil {
 		return nil, err
@@ -158,28 +161,28 @@ func greet(stdin io.Writer, stdout io.Reader, arguments json.RawMessage) (json.R
 	if _, err := stdin.Write(line.Bytes()); err != nil {
 		return nil, err
 	}
-	text, err := bufio.NewReader(io.LimitReader(stdout, daskLine)).ReadBytes('\n')
+	text, err := bufio.NewReader(io.LimitReader(stdout, daskMaxReply)).ReadBytes('\n')
 	if err != nil {
-		return nil, fmt.Errorf("it ended before it answered, with: %w; the controller's log may say more", err)
+		return nil, fmt.Errorf("Dask's scheduler exited before it replied: %w; the controller's log may say more", err)
 	}
-	var said struct{ Status, Ename, Evalue string }
-	if err := json.Unmarshal(text, &said); err != nil {
+	var reply struct{ Status, Ename, Evalue string }
+	if err := json.Unmarshal(text, &reply); err != nil {
 		return nil, err
 	}
-	if said.Status != "ok" {
-		return nil, wire.NewRemoteError(said.Ename, said.Evalue)
+	if reply.Status != "ok" {
+		return nil, wire.NewRemoteError(reply.Ename, reply.Evalue)
 	}
 	return bytes.TrimSpace(text), nil
 }
 
-// started tells those who wait.
+// started records the scheduler's reply and passes it to the waiting callbacks.
 func (d *dask) started(run *daskRun, content json.RawMessage) {
 	d.log.Info("dask.distributed scheduler is running", "info", string(content))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	run.content = content
-	for _, answer := range run.waiting {
-		answer(content, nil)
+	for _, reply := range run.waiting {
+		reply(content, nil)
 	}
 	run.waiting = nil
 }

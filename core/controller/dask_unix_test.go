@@ -32,7 +32,7 @@ func ask(t *testing.T, d *dask, times int) []daskReply {
 	t.Helper()
 	replies := make(chan daskReply, times)
 	for range times {
-		d.become(json.RawMessage("{\n\"port\": 0}"), func(content json.RawMessage, err error) { replies <- daskReply{string(content), err} })
+		d.start(json.RawMessage("{\n\"port\": 0}"), func(content json.RawMessage, err error) { replies <- daskReply{string(content), err} })
 	}
 	var all []daskReply
 	for range times {
@@ -99,7 +99,7 @@ func TestDaskThatDoesNotEnd(t *testing.T) {
 	}
 	began := time.Now()
 	d.close()
-	if took := time.Since(began); took > daskEnd+5*time.Second {
+	if took := time.Since(began); took > daskStopTimeout+5*time.Second {
 		t.Errorf("the end took %v", took)
 	}
 }

@@ -14,28 +14,29 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
-// BySession as the name of a table or of a database is a name of its own for
-// every run of a controller.
+// BySession as the name of a table or database stands for a different name in each
+// run of a controller.
 const BySession = "(session)"
 
-// DBOptions are those of the databases; only one of them is used.
+// DBOptions are the options of all databases; only those of the selected one are
+// used.
 type DBOptions struct {
 	DictDB dictdb.Options
 
-	SQLiteFile     string // tasks.db; relative to SQLiteLocation
-	SQLiteLocation string // directory of the file: the profile directory
-	SQLiteTable    string // ipython-tasks, or BySession
+	SQLiteFile     string // default: tasks.db; relative to SQLiteLocation
+	SQLiteLocation string // directory of the file; default: the profile directory
+	SQLiteTable    string // default: ipython-tasks; may be BySession
 
-	// Queue is what waits to be written to SQLite or MongoDB; its Log is not
-	// used.
+	// Queue configures the queue of changes before SQLite or MongoDB; its Log is
+	// not used.
 	Queue writer.Options
 
-	MongoURI      string // mongodb://localhost:27017
-	MongoDatabase string // ipython-tasks, or BySession
+	MongoURI      string // default: mongodb://localhost:27017
+	MongoDatabase string // default: ipython-tasks; may be BySession
 }
 
-// openDB opens the database that o names: by a word, or as IPython Parallel
-// names its classes.
+// openDB opens the database that o.DB names, by a short name or by the name of
+// IPython Parallel's class.
 func (o *Options) openDB(session string) (db.DB, error) {
 	log := o.Log.Named("db")
 	kind := o.DB[strings.LastIndexByte(o.DB, '.')+1:]
@@ -64,7 +65,7 @@ func (o *Options) openDB(session string) (db.DB, error) {
 	return nil, fmt.Errorf("unknown database %q: use dictdb, sqlitedb, mongodb or nodb", o.DB)
 }
 
-// noNil keeps the nil pointer of a failure out of the interface.
+// noNil keeps the nil pointer that a failed open returns out of the interface.
 func noNil[D db.DB](d D, err error) (db.DB, error) {
 	if err != nil {
 		return nil, err
@@ -72,12 +73,12 @@ func noNil[D db.DB](d D, err error) (db.DB, error) {
 	return d, nil
 }
 
-// closeDB closes the database of a controller that did not come to run.
+// closeDB closes the database of a controller whose hub did not run.
 func (c *controller) closeDB() {
-	if c.base == nil {
+	if c.database == nil {
 		return
 	}
-	if err := c.base.Close(); err != nil {
+	if err := c.database.Close(); err != nil {
 		c.log.Error("task database not closed", "error", err)
 	}
 }

@@ -1,5 +1,5 @@
-// Package controller puts a controller together: it opens the sockets, joins
-// hub, queues, scheduler and heartbeat, writes the connection files and ends
-// all of it again. It is one process with goroutines where upstream has a
-// dozen processes.
+// Package controller assembles a controller: it opens the sockets, connects
+// hub, relays, scheduler and heartbeat, writes the connection files and shuts
+// everything down at the end. The controller is one process with goroutines;
+// IPython Parallel's is a dozen processes.
 package controller

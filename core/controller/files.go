@@ -14,16 +14,17 @@ import (
 	"github.com/ipcore/ipcore/internal/filelock"
 )
 
-// files are the connection files of one cluster. Who holds them keeps other
-// controllers of the same profile and cluster id away.
+// files are the connection files of one cluster. Their lock keeps other controllers
+// of the same profile and cluster id from starting.
 type files struct {
 	client, engine string // paths
 	lock           *filelock.Lock
-	written        map[string][]byte // what was written, by path
+	written        map[string][]byte // the text written, by path
 	log            hclog.Logger
 }
 
-// claim takes the files of the cluster, or says which controller has them.
+// claim locks the files of the cluster. The error wraps ErrRunning when another
+// controller has them.
 func claim(o *Options) (*files, error) {
 	dir := o.Profile.SecurityDir()
 	client, engine := connfile.Names(o.ClusterID)
@@ -33,29 +34,30 @@ func claim(o *Options) (*files, error) {
 	}
 	lock, err := filelock.Try(filepath.Join(dir, connfile.LockName(o.ClusterID)))
 	if errors.Is(err, filelock.ErrHeld) {
-		return nil, f.refusal()
+		return nil, f.runningError()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("controller: %w", err)
 	}
 	f.lock = lock
-	// A controller on another machine may hold a lock that is not seen here.
-	if info, err := connfile.ReadClient(f.client); err == nil && answers(info) {
+	// A controller on another machine may hold a lock that this machine does not see.
+	if info, err := connfile.ReadClient(f.client); err == nil && isAlive(info) {
 		f.release()
-		return nil, f.refusal()
+		return nil, f.runningError()
 	}
 	return f, nil
 }
 
-// ErrRunning is in the error of a start beside a running controller.
+// ErrRunning is wrapped by the error of Run when a controller of the same profile
+// and cluster id is running.
 var ErrRunning = errors.New("a controller of this profile and cluster id is running")
 
-func (f *files) refusal() error {
-	return fmt.Errorf("controller: %w: its file is %s; stop it first, or use another --cluster-id", ErrRunning, f.client)
+func (f *files) runningError() error {
+	return fmt.Errorf("controller: %w: its file is %s; stop it first, or use another cluster id", ErrRunning, f.client)
 }
 
-// read answers the files that a former controller left, if both are whole and
-// fit together.
+// read returns the files that a previous controller left, if both are complete and
+// match each other.
 func (f *files) read() (*connfile.Client, *connfile.Engine, error) {
 	c, err := connfile.ReadClient(f.client)
 	if err != nil {
@@ -66,13 +68,13 @@ func (f *files) read() (*connfile.Client, *connfile.Engine, error) {
 		return nil, nil, err
 	}
 	if c.Key != e.Key || serverKey(c.CurveServerKey) != serverKey(e.CurveServerKey) || c.Registration != e.Registration || c.Pack != e.Pack || c.Unpack != e.Unpack || c.SignatureScheme != e.SignatureScheme {
-		return nil, nil, fmt.Errorf("%s and %s don't fit together", f.client, f.engine)
+		return nil, nil, fmt.Errorf("%s and %s do not belong to the same controller", f.client, f.engine)
 	}
 	return c, e, nil
 }
 
-// write writes both files, the engines' first: who waits for the clients' can
-// start engines then.
+// write writes both files, the engines' first: a program that waits for the
+// clients' file can then start engines.
 func (f *files) write(c *connfile.Client, e *connfile.Engine) error {
 	for _, file := range []struct {
 		path string
@@ -91,7 +93,7 @@ func (f *files) write(c *connfile.Client, e *connfile.Engine) error {
 	return nil
 }
 
-// remove deletes what was written and is still there unchanged.
+// remove deletes the files that write wrote, unless they have changed since.
 func (f *files) remove() {
 	for path, text := range f.written {
 		now, err := os.ReadFile(path)
@@ -102,21 +104,21 @@ func (f *files) remove() {
 			err = os.Remove(path)
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			f.log.Warn("connection file is left behind", "path", path, "error", err)
+			f.log.Warn("connection file not removed", "path", path, "error", err)
 		}
 	}
 }
 
-// release lets another controller have the files.
+// release unlocks the files for other controllers.
 func (f *files) release() {
 	if err := f.lock.Remove(); err != nil {
-		f.log.Warn("lock file is left behind", "error", err)
+		f.log.Warn("lock file not removed", "error", err)
 	}
 }
 
-// reused answers the ports of former files in the order in which they are
-// drawn: engines' and clients'.
-func reused(c *connfile.Client, e *connfile.Engine) (engine, client []int) {
+// reusedPorts returns the ports of a previous controller's files in the order in
+// which listen takes them: engines' and clients'.
+func reusedPorts(c *connfile.Client, e *connfile.Engine) (engine, client []int) {
 	engine = []int{e.Registration, e.Control, e.Mux, e.Task, e.IOPub, e.HBPing, e.HBPong}
 	client = []int{c.Control, c.Mux, c.Task, c.IOPub, c.Notification, c.Broadcast}
 	return slices.Concat(engine, e.Broadcast), client

@@ -6,7 +6,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/metrics"
 )
 
-// listenMetrics takes the port for metrics when there is to be one.
+// listenMetrics opens the port for metrics if one is configured.
 func (c *controller) listenMetrics() (err error) {
 	port := c.o.MetricsPort
 	if port == 0 {

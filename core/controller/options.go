@@ -17,77 +17,78 @@ import (
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
-// Options describe a controller. The zero value of every field but Profile is
-// its default.
+// Options configure a controller. Every field except Profile may be zero, which
+// selects its default.
 type Options struct {
-	Profile   profile.Profile // made when it is missing
+	Profile   profile.Profile // its directories are created if missing
 	ClusterID string          // part of the file names; may be empty
 
-	IP       string // address to listen on: 127.0.0.1, "*" for all
-	EngineIP string // for what engines connect to: IP
-	ClientIP string // for what clients connect to: IP
-	Location string // this machine for peers elsewhere: the host name
+	IP       string // address to listen on, "*" for all; default: 127.0.0.1
+	EngineIP string // address for engines; default: IP
+	ClientIP string // address for clients; default: IP
+	Location string // name of this machine for peers on others; default: the host name
 
-	// Ports are taken in the order of the protocol, engines' before clients'.
-	// EnginePorts and ClientPorts go before Ports; when they are used up, the
-	// system chooses.
+	// Ports are used in the order of the protocol, engines' before clients'.
+	// EnginePorts and ClientPorts take precedence over Ports; when all are used up,
+	// the system chooses.
 	Ports, EnginePorts, ClientPorts []int
 
-	Scheme string // of the task queue: leastload; relay.SchemePure for none
-	HWM    int    // tasks outstanding per engine: 1, or scheduler.Unlimited
+	Scheme string // of the task queue; default: leastload; relay.SchemePure for no scheduler
+	HWM    int    // outstanding tasks per engine; default: 1; may be scheduler.Unlimited
 
-	HeartbeatPeriod     time.Duration // 3 s
-	MaxMisses           int           // heartbeats in a row: 10
-	RegistrationTimeout time.Duration // 30 s, or 10 periods when that is longer
-	// BroadcastDepth is that of the tree that peers see: 1, or NoTree for a
-	// single leaf.
+	HeartbeatPeriod     time.Duration // default: 3 s
+	MaxMisses           int           // consecutive heartbeats; default: 10
+	RegistrationTimeout time.Duration // default: 30 s, or 10 periods if that is longer
+	// BroadcastDepth is the depth of the broadcast tree that peers see; default: 1.
+	// NoTree selects a single leaf.
 	BroadcastDepth int
 
-	// Limits bound what peers can make each of the sockets hold, but for
-	// those of heartbeats.
+	// Limits bound the memory and connections that peers can use on each socket,
+	// except on the heartbeat sockets.
 	Limits sockets.Limits
 
-	DB        string // "dictdb", "sqlitedb", "mongodb" or "nodb", or upstream's name of the class
+	DB        string // "dictdb", "sqlitedb", "mongodb" or "nodb", or the name of IPython Parallel's class; default: dictdb
 	DBOptions DBOptions
 
-	// Encryption says whether connections are encrypted with CURVE. The pair
-	// of keys is CurveSecretKey and CurvePublicKey (in Z85; the public one may
-	// be left out), else IPP_CURVE_SECRETKEY and IPP_CURVE_PUBLICKEY, else one
-	// made here, which Reuse keeps in a file.
+	// Encryption selects whether connections are encrypted with CURVE. The key pair
+	// is CurveSecretKey and CurvePublicKey (in Z85; the public key may be omitted),
+	// else IPP_CURVE_SECRETKEY and IPP_CURVE_PUBLICKEY, else a generated one, which
+	// Reuse saves in a file.
 	Encryption                     Encryption
 	CurveSecretKey, CurvePublicKey string
 
-	// The key that messages are signed with: Key, else the text of KeyFile,
-	// else IPP_SESSION_KEY, else a random one, or none with encryption.
+	// Messages are signed with Key, else with the text of KeyFile, else with
+	// IPP_SESSION_KEY, else with a random key. With encryption, messages are not
+	// signed unless a key is given.
 	Key, KeyFile    string
-	SignatureScheme string // hmac-sha256
-	Packer          string // of messages: "json", or "msgpack"
+	SignatureScheme string // default: hmac-sha256
+	Packer          string // of messages: "json" (default) or "msgpack"
 
-	// Reuse takes key and ports from connection files that are there, and
-	// leaves the files behind at the end.
+	// Reuse takes key and ports from existing connection files, and does not remove
+	// the files at the end.
 	Reuse bool
 
-	// Restore takes the table of engines over from the controller before; it
-	// implies Reuse.
+	// Restore takes over the table of engines of the previous controller; it implies
+	// Reuse.
 	Restore bool
 
-	SSHServer       string // for clients, into their file
-	EngineSSHServer string // for engines, into theirs
+	SSHServer       string // for clients; written into their connection file
+	EngineSSHServer string // for engines; written into theirs
 
-	// MetricsPort is a port of the loopback interface for metrics, health and
-	// profiles: 0 for none, AnyPort for one that the log tells.
+	// MetricsPort is the port on the loopback interface for metrics, health and
+	// profiles: 0 for none, AnyPort for a free one, which is logged.
 	MetricsPort int
-	Python      string // runs Dask's scheduler; empty finds one (see python.Find)
+	Python      string // runs Dask's scheduler; empty: see python.Find
 
 	Log hclog.Logger // nil discards
-	// Ready is called when peers can connect and both files are written.
+	// Ready is called when peers can connect and both connection files are written.
 	Ready func(clientFile, engineFile string)
 }
 
-// AnyPort as Options.MetricsPort takes any free one.
+// AnyPort as Options.MetricsPort selects any free port.
 const AnyPort = -1
 
-// NoTree as Options.BroadcastDepth is a tree of depth 0.
+// NoTree as Options.BroadcastDepth selects a tree of depth 0: a single leaf.
 const NoTree = -1
 
 // resolve checks o and fills in its defaults.
@@ -96,7 +97,7 @@ func (o *Options) resolve() error {
 		return errors.New("controller: no profile directory")
 	}
 	if strings.ContainsAny(o.ClusterID, `/\`) {
-		return fmt.Errorf("controller: cluster id %q: it is a part of file names and can't hold slashes", o.ClusterID)
+		return fmt.Errorf("controller: cluster id %q: must not contain slashes, because it is part of file names", o.ClusterID)
 	}
 	o.Reuse = o.Reuse || o.Restore
 	def := func(v *string, d string) {
@@ -113,7 +114,7 @@ func (o *Options) resolve() error {
 	if o.Location == "" {
 		host, err := os.Hostname()
 		if err != nil {
-			return fmt.Errorf("controller: find the host name, or name a location: %w", err)
+			return fmt.Errorf("controller: find the host name: %w; set a location", err)
 		}
 		o.Location = host
 	}
@@ -130,15 +131,15 @@ func (o *Options) resolve() error {
 	case o.BroadcastDepth < 0:
 		o.BroadcastDepth = 0
 	case o.BroadcastDepth > relay.MaxBroadcastDepth:
-		return fmt.Errorf("controller: broadcast depth %d is more than %d", o.BroadcastDepth, relay.MaxBroadcastDepth)
+		return fmt.Errorf("controller: broadcast depth %d: must be at most %d", o.BroadcastDepth, relay.MaxBroadcastDepth)
 	}
 	if o.MetricsPort < AnyPort || o.MetricsPort > 65535 {
-		return fmt.Errorf("controller: metrics: %d is no port number", o.MetricsPort)
+		return fmt.Errorf("controller: metrics: %d is not a valid port number", o.MetricsPort)
 	}
 	for _, ports := range [][]int{o.Ports, o.EnginePorts, o.ClientPorts} {
 		for _, p := range ports {
 			if p < 0 || p > 65535 {
-				return fmt.Errorf("controller: %d is no port number", p)
+				return fmt.Errorf("controller: %d is not a valid port number", p)
 			}
 		}
 	}
@@ -148,7 +149,8 @@ func (o *Options) resolve() error {
 	return nil
 }
 
-// packers are the names by which peers know what packs and unpacks messages.
+// packers returns the names that connection files have for the packer and the
+// unpacker of messages.
 func (o *Options) packers() (pack, unpack string) {
 	if strings.HasPrefix(o.Packer, "msgpack") {
 		return "msgpack.packb", "msgpack.unpackb"
@@ -156,8 +158,8 @@ func (o *Options) packers() (pack, unpack string) {
 	return o.Packer, o.Packer
 }
 
-// key answers the key to sign with; empty, which signs nothing, when none was
-// given and connections are encrypted.
+// key returns the key to sign messages with. It is empty, and messages are not
+// signed, when no key was given and connections are encrypted.
 func (o *Options) key() (string, error) {
 	if o.Key != "" {
 		return o.Key, nil

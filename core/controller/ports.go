@@ -7,14 +7,14 @@ import (
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
-// ports hands out the port numbers of one pool, then those that all share,
-// then 0: any.
-type ports struct {
+// portPool returns the port numbers of its own list, then those of the shared list,
+// then 0, for any port.
+type portPool struct {
 	own    []int
 	shared *[]int
 }
 
-func (p *ports) next() int {
+func (p *portPool) next() int {
 	for _, list := range []*[]int{&p.own, p.shared} {
 		if len(*list) > 0 {
 			port := (*list)[0]
@@ -25,7 +25,8 @@ func (p *ports) next() int {
 	return 0
 }
 
-// listen binds a socket for what and answers its port.
+// listen binds a socket and returns its port. what names the socket's purpose in
+// the error.
 func listen(s *sockets.Socket, what, ip string, port int) (int, error) {
 	endpoint := "tcp://" + ip + ":" + strconv.Itoa(port)
 	bound, err := s.Listen(endpoint)

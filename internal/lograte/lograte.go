@@ -1,5 +1,5 @@
-// Package lograte decides which of many events of a kind are worth a log line:
-// whoever can cause one can cause any number of them.
+// Package lograte limits how many log lines are written for events of one kind: a
+// peer that can cause one event can cause any number of them.
 package lograte
 
 import (
@@ -7,27 +7,31 @@ import (
 	"time"
 )
 
-// Interval is the least time between two lines of a kind.
+// Interval is the time in which Events.Burst lines of a kind are written.
 const Interval = time.Minute
 
 // maxKinds bounds the kinds that are remembered. When there are more, all are
 // forgotten.
 const maxKinds = 1024
 
-// Events are counted kind by kind. The zero value is ready; it may be used by many
-// goroutines.
+// Events counts events by kind. The zero value is ready for use; its methods are
+// safe for concurrent use.
 type Events[K comparable] struct {
+	Burst int // lines of a kind in an Interval; 0 is 1
+
 	mu    sync.Mutex
 	kinds map[K]*count
 }
 
 type count struct {
-	next  time.Time // when another line may be written
-	since int       // events without one
+	began      time.Time // of the interval
+	lines      int       // written in it
+	suppressed int       // events without a line
 }
 
-// Log counts an event of a kind and reports whether to write a line about it, and
-// how many there were since the last one, itself included. The first has a line.
+// Log counts an event of a kind and reports whether to write a line about it. The
+// first events of an interval, up to Burst, have a line. n is how many events there
+// have been since the last line, this one included.
 func (e *Events[K]) Log(kind K) (n int, ok bool) { return e.at(kind, time.Now()) }
 
 func (e *Events[K]) at(kind K, now time.Time) (n int, ok bool) {
@@ -38,14 +42,17 @@ func (e *Events[K]) at(kind K, now time.Time) (n int, ok bool) {
 		if e.kinds == nil || len(e.kinds) >= maxKinds {
 			e.kinds = make(map[K]*count)
 		}
-		c = &count{}
+		c = &count{began: now}
 		e.kinds[kind] = c
 	}
-	c.since++
-	if now.Before(c.next) {
-		return 0, false
+	if now.Sub(c.began) >= Interval {
+		c.began, c.lines = now, 0
 	}
-	n = c.since
-	c.next, c.since = now.Add(Interval), 0
+	n = c.suppressed + 1
+	if c.lines >= max(e.Burst, 1) {
+		c.suppressed = n
+		return n, false
+	}
+	c.lines, c.suppressed = c.lines+1, 0
 	return n, true
 }

@@ -15,11 +15,11 @@ func TestEvents(t *testing.T) {
 		ok    bool
 	}{
 		{1, 0, 1, true},
-		{1, 0, 0, false},
+		{1, 0, 1, false},
 		{2, 0, 1, true},
-		{1, Interval - 1, 0, false},
+		{1, Interval - 1, 2, false},
 		{1, Interval, 3, true},
-		{1, Interval, 0, false},
+		{1, Interval, 1, false},
 		{2, 3 * Interval, 1, true},
 	} {
 		if n, ok := e.at(c.kind, now.Add(c.after)); n != c.n || ok != c.ok {
@@ -32,6 +32,28 @@ func TestEvents(t *testing.T) {
 		}
 		if len(e.kinds) > maxKinds {
 			t.Fatalf("%d kinds are remembered", len(e.kinds))
+		}
+	}
+}
+
+func TestBurst(t *testing.T) {
+	e := Events[string]{Burst: 3}
+	now := time.Now()
+	for i, c := range []struct {
+		after time.Duration
+		n     int
+		ok    bool
+	}{
+		{0, 1, true},
+		{0, 1, true},
+		{0, 1, true},
+		{0, 1, false},
+		{Interval - 1, 2, false},
+		{Interval, 3, true},
+		{Interval, 1, true},
+	} {
+		if n, ok := e.at("kind", now.Add(c.after)); n != c.n || ok != c.ok {
+			t.Errorf("event %d: %d, %v; want %d, %v", i, n, ok, c.n, c.ok)
 		}
 	}
 }

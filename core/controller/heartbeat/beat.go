@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// patience is how many beats a pending engine answers before it is announced
-// although it has not connected everything. Engines of other makes may do
-// without a channel.
-const patience = 2
+// announceAfter is the number of beats that a pending engine must answer to be
+// announced although some of its channels are not connected. Other implementations
+// of engines may not use all channels.
+const announceAfter = 2
 
-// text answers a ping: how long the monitor has lived, in seconds. Hearts echo
-// it, so nothing needs to be remembered to know a pong.
-func (m *Monitor) text() []byte {
+// ping returns the text of a ping: how long the monitor has existed, in seconds.
+// Hearts echo it, so pongs can be checked without remembering pings.
+func (m *Monitor) ping() []byte {
 	return strconv.AppendFloat(nil, time.Since(m.start).Seconds(), 'f', -1, 64)
 }
 
-// pong takes what a heart has sent back. It answers false for anything but a
-// ping of the time in which it would have been lost.
-func (m *Monitor) pong(uuid string, text []byte) bool {
+// acceptPong records the text that a heart has sent back. It returns false unless
+// the text is a ping recent enough that its engine would not have been lost since.
+func (m *Monitor) acceptPong(uuid string, text []byte) bool {
 	if len(text) > 32 {
 		return false
 	}
@@ -36,24 +36,25 @@ func (m *Monitor) pong(uuid string, text []byte) bool {
 	return true
 }
 
-// loss is an engine that has gone, and why.
+// loss is an engine that was lost, and why.
 type loss struct{ uuid, cause string }
 
-// beat counts the hearts that did not answer the last ping.
+// beat counts, for each heart, the beats that it has answered or missed, and reports
+// engines that are lost or announced because of that.
 func (m *Monitor) beat() {
 	var lost []loss
-	var late []string
+	var incomplete []string
 	m.mu.Lock()
 	for uuid, h := range m.hearts {
 		answered := h.answered
 		h.answered = false
 		switch {
 		case h.state == pending && answered:
-			if h.beats++; h.beats >= patience {
-				m.log.Warn("engine is announced although it has not connected everything",
+			if h.beats++; h.beats >= announceAfter {
+				m.log.Warn("engine is announced although not all of its channels are connected",
 					"engine", uuid, "missing", strings.Join(m.missing(h), " "))
 				h.announce()
-				late = append(late, uuid)
+				incomplete = append(incomplete, uuid)
 			}
 		case h.state == ready && !answered:
 			if h.misses++; h.misses > m.o.MaxMisses {
@@ -63,35 +64,35 @@ func (m *Monitor) beat() {
 		}
 	}
 	m.mu.Unlock()
-	for _, uuid := range late {
+	for _, uuid := range incomplete {
 		m.o.Ready(uuid)
 	}
-	m.report(lost)
+	m.reportLost(lost)
 }
 
-// bury reports the engines that have had no connection for too long, and when
-// it wants to be called next.
-func (m *Monitor) bury(now time.Time) (next time.Time, any bool) {
+// reapDisconnected reports as lost the engines that have had no connection for
+// Grace. It returns when it must be called next, if any engine is left to wait for.
+func (m *Monitor) reapDisconnected(now time.Time) (next time.Time, any bool) {
 	var lost []loss
 	m.mu.Lock()
-	for len(m.lonely) > 0 {
-		first := m.lonely[0]
+	for len(m.disconnected) > 0 {
+		first := m.disconnected[0]
 		if next = first.since.Add(m.o.Grace); next.After(now) {
 			any = true
 			break
 		}
-		m.lonely = m.lonely[1:]
-		if h := m.hearts[first.uuid]; h != nil && h.alone.Equal(first.since) {
+		m.disconnected = m.disconnected[1:]
+		if h := m.hearts[first.uuid]; h != nil && h.disconnectedAt.Equal(first.since) {
 			delete(m.hearts, first.uuid)
 			lost = append(lost, loss{first.uuid, "connection lost"})
 		}
 	}
 	m.mu.Unlock()
-	m.report(lost)
+	m.reportLost(lost)
 	return next, any
 }
 
-func (m *Monitor) report(lost []loss) {
+func (m *Monitor) reportLost(lost []loss) {
 	for _, l := range lost {
 		m.o.Lost(l.uuid, l.cause)
 	}
@@ -103,7 +104,7 @@ func (h *heart) connected() bool {
 
 func (h *heart) announce() { h.state, h.answered, h.misses = ready, true, 0 }
 
-// missing names what an engine lacks to be ready.
+// missing returns the names of what an engine still needs to be ready.
 func (m *Monitor) missing(h *heart) (names []string) {
 	for ch, n := range h.conns {
 		if n == 0 {

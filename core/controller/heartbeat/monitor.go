@@ -19,16 +19,16 @@ const (
 	DefaultGrace     = time.Second
 )
 
-// Options describe a Monitor.
+// Options configure a Monitor.
 type Options struct {
-	Period    time.Duration // between two beats; 0 is DefaultPeriod
-	MaxMisses int           // beats in a row that a heart may miss; 0 is DefaultMaxMisses
-	Grace     time.Duration // how long an engine may have no connection; 0 is DefaultGrace
-	Leaves    int           // broadcast leaves; an engine uses leaf id mod Leaves; 0 is none
+	Period    time.Duration // between two beats; 0: DefaultPeriod
+	MaxMisses int           // consecutive beats that a heart may miss; 0: DefaultMaxMisses
+	Grace     time.Duration // how long an engine may have no connection; 0: DefaultGrace
+	Leaves    int           // broadcast leaves; an engine uses leaf id mod Leaves; 0: none
 
-	// Ready is called when a pending engine can be used, Lost when an engine
-	// that is pending or ready has gone. They are called once for each
-	// registration, without locks, on any goroutine.
+	// Ready is called when a pending engine can be used, Lost when a pending or
+	// ready engine is lost. They are called once for each registration, without
+	// locks held, on any goroutine.
 	Ready  func(uuid string)
 	Lost   func(uuid, cause string)
 	Curve  *curve.Config // nil: not encrypted
@@ -38,62 +38,63 @@ type Options struct {
 
 // Monitor watches engines. All methods are safe for concurrent use.
 type Monitor struct {
-	Ping *sockets.Socket // PUB; to be listened on by the owner
+	Ping *sockets.Socket // PUB; the owner makes it listen
 	Pong *sockets.Socket // ROUTER; likewise
 
 	o     Options
 	log   hclog.Logger
 	start time.Time
-	wake  chan struct{} // holds one token when lonely has got its first item
+	wake  chan struct{} // holds one token when disconnected has got its first item
 
-	mu     sync.Mutex
-	hearts map[string]*heart // by uuid: connected, pending or ready
-	lonely []lonely          // by deadline, for the grace is the same for all
+	mu           sync.Mutex
+	hearts       map[string]*heart // by uuid: connected, pending or ready
+	disconnected []disconnection   // by deadline, because the grace period is the same for all
 }
 
-// Channel is a socket that an engine connects to.
+// Channel identifies a socket that an engine connects to.
 type Channel uint8
 
-// The channels. An engine is ready when it is on all of them.
+// The channels. An engine is ready when it is connected to all of them.
 const (
 	Mux Channel = iota
 	Task
 	Control
 	Pong
-	channels // how many
+	channels // their number
 )
 
 var channelNames = [channels]string{"mux", "task", "control", "hb_pong"}
 
-// heart is what is known of one engine.
+// heart is the state of one engine.
 type heart struct {
-	state    state
-	id       int // the engine's number, while pending or ready
-	conns    [channels]int
-	leaves   map[int]int // connections to broadcast leaves
-	beating  bool        // a ping has come back since its hb_pong is connected
-	answered bool        // a ping has come back since the last beat
-	misses   int
-	beats    int       // while pending: beats that it has answered
-	seen     bool      // it has had a connection
-	alone    time.Time // since when it has none any more
+	state          state
+	id             int // the engine's number, while pending or ready
+	conns          [channels]int
+	leaves         map[int]int // connections to broadcast leaves
+	beating        bool        // a ping has come back since its hb_pong connected
+	answered       bool        // a ping has come back since the last beat
+	misses         int
+	beats          int       // while pending: beats answered
+	everConnected  bool      // it has had a connection at some time
+	disconnectedAt time.Time // when its last connection closed; zero while it has one
 }
 
 type state uint8
 
 const (
-	unknown state = iota // not registered here
-	pending              // asked to register
+	unknown state = iota // not registered with this controller
+	pending              // has requested registration
 	ready                // announced
 )
 
-// lonely is an engine that will be lost at a time unless something connects.
-type lonely struct {
+// disconnection is an engine that has lost its last connection. It is lost after
+// Grace unless it connects again.
+type disconnection struct {
 	uuid  string
 	since time.Time
 }
 
-// New makes a Monitor; Run starts it.
+// New creates a Monitor; Run starts it.
 func New(o Options) *Monitor {
 	if o.Period <= 0 {
 		o.Period = DefaultPeriod
@@ -109,9 +110,9 @@ func New(o Options) *Monitor {
 		log = hclog.NewNullLogger()
 	}
 	m := &Monitor{o: o, log: log, start: time.Now(), wake: make(chan struct{}, 1), hearts: map[string]*heart{}}
-	m.Ping = sockets.New(sockets.Pub, sockets.Options{Subscribed: m.greet, Curve: o.Curve, Limits: o.Limits, Log: log})
+	m.Ping = sockets.New(sockets.Pub, sockets.Options{Subscribed: m.pingNew, Curve: o.Curve, Limits: o.Limits, Log: log})
 	m.Pong = sockets.New(sockets.Router, sockets.Options{
-		Handler:      m.hear,
+		Handler:      m.onPong,
 		Connected:    func(c *sockets.Conn) { m.Connected(Pong, string(c.Identity())) },
 		Disconnected: func(c *sockets.Conn, _ error) { m.Disconnected(Pong, string(c.Identity())) },
 		Curve:        o.Curve, Limits: o.Limits, Log: log,
@@ -125,21 +126,21 @@ func (m *Monitor) Close() {
 	_ = m.Pong.Close(0)
 }
 
-// greet sends a heart that has just subscribed a ping of its own.
-func (m *Monitor) greet(c *sockets.Conn, _ []byte, on bool) {
+// pingNew sends a ping to a heart that has just subscribed.
+func (m *Monitor) pingNew(c *sockets.Conn, _ []byte, on bool) {
 	if on {
-		_ = c.Send(m.text()) // one that has left already is no loss
+		_ = c.Send(m.ping()) // it may have disconnected already
 	}
 }
 
-// hear takes what a heart sends.
-func (m *Monitor) hear(c *sockets.Conn, frames [][]byte) {
-	if len(frames) == 0 || !m.pong(string(c.Identity()), frames[0]) {
-		m.log.Debug("heart sent something that is no recent ping", "engine", string(c.Identity()), "peer", c.RemoteAddr())
+// onPong handles a message from a heart.
+func (m *Monitor) onPong(c *sockets.Conn, frames [][]byte) {
+	if len(frames) == 0 || !m.acceptPong(string(c.Identity()), frames[0]) {
+		m.log.Debug("heart sent something other than a recent ping", "engine", string(c.Identity()), "peer", c.RemoteAddr())
 	}
 }
 
-// Run beats until ctx ends.
+// Run sends a ping every Period and reports lost engines until ctx ends.
 func (m *Monitor) Run(ctx context.Context) error {
 	m.log.Info("Heartmonitor started", "period", m.o.Period, "max_misses", m.o.MaxMisses)
 	beat := time.NewTicker(m.o.Period)
@@ -152,25 +153,26 @@ func (m *Monitor) Run(ctx context.Context) error {
 			return nil
 		case <-beat.C:
 			m.beat()
-			if err := m.Ping.Send(m.text()); err != nil {
+			if err := m.Ping.Send(m.ping()); err != nil {
 				return fmt.Errorf("heartbeat: %w", err)
 			}
 		case <-m.wake:
 		case <-grace.C:
 		}
-		if next, any := m.bury(time.Now()); any {
+		if next, any := m.reapDisconnected(time.Now()); any {
 			grace.Reset(time.Until(next))
 		}
 	}
 }
 
-// Pending tells that an engine has asked to register and got this id.
+// Pending reports that an engine has requested registration and was given this id.
 func (m *Monitor) Pending(uuid string, id int) {
 	m.change(uuid, func(h *heart) { h.state, h.id, h.beats = pending, id, 0 })
 }
 
-// Registered tells that an engine is registered. For one that was not pending,
-// restored after a restart, the beats that it may miss are counted from now.
+// Registered reports that an engine is registered. For an engine that was not
+// pending, because it was restored after a restart, missed beats are counted from
+// now.
 func (m *Monitor) Registered(uuid string, id int) {
 	m.change(uuid, func(h *heart) {
 		if h.id = id; h.state != ready {
@@ -179,18 +181,18 @@ func (m *Monitor) Registered(uuid string, id int) {
 	})
 }
 
-// Forget tells that an engine is not registered any more.
+// Forget reports that an engine is no longer registered.
 func (m *Monitor) Forget(uuid string) {
 	m.change(uuid, func(h *heart) { h.state = unknown })
 }
 
-// Connected and Disconnected tell of an engine's connections. One connection
-// may be told of before the end of the one that it replaces.
+// Connected reports a new connection of an engine. A connection may be reported
+// before the end of the one that it replaces.
 func (m *Monitor) Connected(on Channel, uuid string) {
 	m.change(uuid, func(h *heart) { h.conns[on]++ })
 }
 
-// Disconnected is the opposite of Connected.
+// Disconnected reports the end of a connection.
 func (m *Monitor) Disconnected(on Channel, uuid string) {
 	m.change(uuid, func(h *heart) {
 		if h.conns[on]--; h.conns[Pong] == 0 {
@@ -199,13 +201,13 @@ func (m *Monitor) Disconnected(on Channel, uuid string) {
 	})
 }
 
-// LeafConnected and LeafDisconnected tell of connections to a broadcast leaf.
-func (m *Monitor) LeafConnected(leaf int, uuid string) { m.leaf(leaf, uuid, 1) }
+// LeafConnected reports a new connection to a broadcast leaf.
+func (m *Monitor) LeafConnected(leaf int, uuid string) { m.changeLeaf(leaf, uuid, 1) }
 
-// LeafDisconnected is the opposite of LeafConnected.
-func (m *Monitor) LeafDisconnected(leaf int, uuid string) { m.leaf(leaf, uuid, -1) }
+// LeafDisconnected reports the end of a connection to a broadcast leaf.
+func (m *Monitor) LeafDisconnected(leaf int, uuid string) { m.changeLeaf(leaf, uuid, -1) }
 
-func (m *Monitor) leaf(leaf int, uuid string, by int) {
+func (m *Monitor) changeLeaf(leaf int, uuid string, by int) {
 	m.change(uuid, func(h *heart) {
 		if h.leaves == nil {
 			h.leaves = map[int]int{}
@@ -216,7 +218,8 @@ func (m *Monitor) leaf(leaf int, uuid string, by int) {
 	})
 }
 
-// change applies f to an engine's heart and acts on what follows from it.
+// change applies f to an engine's heart and acts on the result: it announces an
+// engine that is complete and starts the grace period of one without connections.
 func (m *Monitor) change(uuid string, f func(*heart)) {
 	m.mu.Lock()
 	h := m.hearts[uuid]
@@ -231,12 +234,12 @@ func (m *Monitor) change(uuid string, f func(*heart)) {
 	}
 	switch {
 	case h.connected():
-		h.seen, h.alone = true, time.Time{}
+		h.everConnected, h.disconnectedAt = true, time.Time{}
 	case h.state == unknown:
 		delete(m.hearts, uuid)
-	case h.seen && h.alone.IsZero():
-		h.alone = time.Now()
-		m.lonely = append(m.lonely, lonely{uuid, h.alone})
+	case h.everConnected && h.disconnectedAt.IsZero():
+		h.disconnectedAt = time.Now()
+		m.disconnected = append(m.disconnected, disconnection{uuid, h.disconnectedAt})
 		select {
 		case m.wake <- struct{}{}:
 		default:

@@ -73,7 +73,7 @@ func TestReadyInAnyOrder(t *testing.T) {
 		func(m *Monitor) { m.LeafConnected(1, "U") },
 		func(m *Monitor) {
 			m.Connected(Pong, "U")
-			if !m.pong("U", m.text()) {
+			if !m.acceptPong("U", m.ping()) {
 				panic("a fresh ping was refused")
 			}
 		},
@@ -108,7 +108,7 @@ func join(m *Monitor, uuid string) {
 		m.Connected(ch, uuid)
 	}
 	m.LeafConnected(0, uuid)
-	m.pong(uuid, m.text())
+	m.acceptPong(uuid, m.ping())
 }
 
 func leave(m *Monitor, uuid string) {
@@ -126,7 +126,7 @@ func TestWrongLeafIsNotReady(t *testing.T) {
 		m.Connected(ch, "odd")
 	}
 	m.LeafConnected(0, "odd")
-	m.pong("odd", m.text())
+	m.acceptPong("odd", m.ping())
 	e.want(t, "ready even")
 }
 
@@ -134,10 +134,10 @@ func TestPongs(t *testing.T) {
 	m, _ := newMonitor(t, Options{Period: time.Second})
 	m.start = m.start.Add(-100 * time.Second)
 	for text, want := range map[string]bool{
-		string(m.text()): true, "90": true, "88": false, "200": false, "": false, "x": false, "NaN": false,
+		string(m.ping()): true, "90": true, "88": false, "200": false, "": false, "x": false, "NaN": false,
 		"-1": false, "99.99999999999999999999999999999999": false,
 	} {
-		if got := m.pong("U", []byte(text)); got != want {
+		if got := m.acceptPong("U", []byte(text)); got != want {
 			t.Errorf("pong %q taken: %v", text, got)
 		}
 	}
@@ -149,13 +149,13 @@ func TestMissedBeats(t *testing.T) {
 	join(m, "V")
 	for range 10 {
 		m.beat()
-		m.pong("V", m.text())
+		m.acceptPong("V", m.ping())
 	}
 	e.want(t, "ready U", "ready V", "lost U: no heartbeat for 12s")
 	if len(m.hearts) != 2 {
 		t.Errorf("%d hearts", len(m.hearts))
 	}
-	m.pong("U", m.text()) // resumes: it stays unregistered
+	m.acceptPong("U", m.ping()) // resumes: it stays unregistered
 	m.beat()
 	leave(m, "U")
 	e.want(t, "ready U", "ready V", "lost U: no heartbeat for 12s")
@@ -168,9 +168,9 @@ func TestIncompleteEngineIsAnnouncedLate(t *testing.T) {
 	m, e := newMonitor(t, Options{})
 	m.Pending("U", 0)
 	m.Connected(Pong, "U")
-	for range patience {
+	for range announceAfter {
 		e.want(t)
-		m.pong("U", m.text())
+		m.acceptPong("U", m.ping())
 		m.beat()
 	}
 	e.want(t, "ready U")

@@ -12,18 +12,18 @@ import (
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
-// listen opens all ports, in the order of the protocol, and writes them into
-// the descriptions of the files.
+// listen opens all ports, in the order of the protocol, and stores them in client
+// and engine.
 func (c *controller) listen(client *connfile.Client, engine *connfile.Engine) error {
 	shared := c.o.Ports
-	engines := ports{own: c.o.EnginePorts, shared: &shared}
-	clients := ports{own: c.o.ClientPorts, shared: &shared}
+	engines := portPool{own: c.o.EnginePorts, shared: &shared}
+	clients := portPool{own: c.o.ClientPorts, shared: &shared}
 	engine.Broadcast = make([]int, len(c.bcast.Leaves))
 	type binding struct {
 		what string
 		s    *sockets.Socket
 		ip   string
-		from *ports
+		from *portPool
 		port *int
 	}
 	list := []binding{
@@ -59,11 +59,12 @@ func (c *controller) listen(client *connfile.Client, engine *connfile.Engine) er
 			return err
 		}
 	}
-	return c.introduce(engine)
+	return c.setEndpoints(engine)
 }
 
-// introduce tells the hub where everything is. The key is not told.
-func (c *controller) introduce(e *connfile.Engine) error {
+// setEndpoints gives the hub the endpoints that it sends to engines. They do not
+// include the key.
+func (c *controller) setEndpoints(e *connfile.Engine) error {
 	info, err := json.Marshal(map[string]any{
 		"interface": e.Interface, "registration": e.Registration, "control": e.Control, "mux": e.Mux, "task": e.Task,
 		"iopub": e.IOPub, "hb_ping": e.HBPing, "hb_pong": e.HBPong, "broadcast": e.Broadcast,
@@ -75,8 +76,8 @@ func (c *controller) introduce(e *connfile.Engine) error {
 	return nil
 }
 
-// serve runs everything until ctx ends. publish is called when all is ready
-// for peers.
+// serve runs all parts until ctx ends. It calls publish when everything is ready for
+// peers.
 func (c *controller) serve(ctx context.Context, stop func(), publish func() error) error {
 	failures := make(chan error, 4)
 	var group sync.WaitGroup
@@ -107,7 +108,7 @@ func (c *controller) serve(ctx context.Context, stop func(), publish func() erro
 		c.o.Ready(c.files.client, c.files.engine)
 	}
 	<-ctx.Done()
-	c.log.Info("controller is ending")
+	c.log.Info("controller is shutting down")
 	group.Wait()
 	close(failures)
 	var all []error
@@ -117,7 +118,7 @@ func (c *controller) serve(ctx context.Context, stop func(), publish func() erro
 	return errors.Join(all...)
 }
 
-// close ends all sockets, giving peers a moment to take their last messages.
+// close closes all sockets. Peers have linger to read their last messages.
 func (c *controller) close() {
 	var group sync.WaitGroup
 	for _, end := range []func(){

@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// TestHeapRoom looks at when the next collection is due, after some.
-func TestHeapRoom(t *testing.T) {
+// TestTuneGC checks the heap size at which the next collection is due, after some
+// collections.
+func TestTuneGC(t *testing.T) {
 	if os.Getenv("GOGC") != "" {
 		t.Skip("GOGC is set")
 	}
-	defer keepHeapRoom()()
+	defer tuneGC()()
 	kept := make([]byte, 8<<20)
 	deadline := time.Now().Add(20 * time.Second)
 	for range 3 {

@@ -11,18 +11,18 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// How long a controller may take to take a connection, and to answer.
+// How long a live controller may take to accept a connection, and to reply.
 const (
-	probeDial   = 300 * time.Millisecond
-	probeAnswer = time.Second
+	dialTimeout  = 300 * time.Millisecond
+	replyTimeout = time.Second
 )
 
-// answers tells whether the controller that a client file describes is alive:
-// it answers a request signed with the file's key. That a port is open proves
-// nothing, for ports are used again.
-func answers(c *connfile.Client) bool {
+// isAlive reports whether the controller that a client file describes is alive: it
+// replies to a request signed with the file's key. An open port alone proves
+// nothing, because ports are reused.
+func isAlive(c *connfile.Client) bool {
 	endpoint := c.URL(c.Registration)
-	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(endpoint, "tcp://"), probeDial)
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(endpoint, "tcp://"), dialTimeout)
 	if err != nil {
 		return false
 	}
@@ -43,11 +43,11 @@ func answers(c *connfile.Client) bool {
 	if err != nil {
 		return false
 	}
-	answered := make(chan struct{}, 1)
+	replied := make(chan struct{}, 1)
 	s := sockets.New(sockets.Dealer, sockets.Options{Curve: curve, Handler: func(_ *sockets.Conn, frames [][]byte) {
 		if _, err := session.Open(frames); err == nil {
 			select {
-			case answered <- struct{}{}:
+			case replied <- struct{}{}:
 			default:
 			}
 		}
@@ -57,9 +57,9 @@ func answers(c *connfile.Client) bool {
 		return false
 	}
 	select {
-	case <-answered:
+	case <-replied:
 		return true
-	case <-time.After(probeAnswer):
+	case <-time.After(replyTimeout):
 		return false
 	}
 }
