@@ -11,8 +11,8 @@ import (
 	"github.com/ipcore/ipcore/internal/atomicfile"
 )
 
-// Client is ipcontroller[-<cluster id>]-client.json: what a client needs. The
-// field order is that of upstream's file.
+// Client is ipcontroller[-<cluster id>]-client.json: what a client needs to
+// connect. The fields are in the order of upstream's file.
 type Client struct {
 	SSH             string  `json:"ssh"`
 	Interface       string  `json:"interface"` // "tcp://127.0.0.1"
@@ -32,7 +32,8 @@ type Client struct {
 	SignatureScheme string  `json:"signature_scheme"`
 }
 
-// Engine is ipcontroller[-<cluster id>]-engine.json: what an engine needs.
+// Engine is ipcontroller[-<cluster id>]-engine.json: what an engine needs to
+// connect.
 type Engine struct {
 	SSH             string  `json:"ssh"`
 	Interface       string  `json:"interface"`
@@ -52,7 +53,7 @@ type Engine struct {
 	SignatureScheme string  `json:"signature_scheme"`
 }
 
-// Names answers the file names of a cluster's client and engine file.
+// Names returns the names of a cluster's client file and engine file.
 func Names(clusterID string) (client, engine string) {
 	base := "ipcontroller-"
 	if clusterID != "" {
@@ -61,8 +62,8 @@ func Names(clusterID string) (client, engine string) {
 	return base + "client.json", base + "engine.json"
 }
 
-// LockName answers the name of the file that a running controller of a cluster
-// holds locked, beside its connection files.
+// LockName returns the name of the file that a running controller of a cluster
+// keeps locked. It is in the folder of the connection files.
 func LockName(clusterID string) string {
 	if clusterID == "" {
 		return ".ipcontroller.lock"
@@ -70,9 +71,9 @@ func LockName(clusterID string) string {
 	return ".ipcontroller-" + clusterID + ".lock"
 }
 
-// SecretName answers the name of the file, beside the connection files, that
-// keeps the secret key of curve_serverkey for a controller that uses the files
-// again.
+// SecretName returns the name of the file that holds the secret key that belongs to
+// curve_serverkey, for a controller that reuses the connection files. It is in
+// their folder.
 func SecretName(clusterID string) string {
 	if clusterID == "" {
 		return "ipcontroller-curve.key"
@@ -80,16 +81,16 @@ func SecretName(clusterID string) string {
 	return "ipcontroller-" + clusterID + "-curve.key"
 }
 
-// NewKey answers a random key of the form "xxxxxxxx-<24 hex>".
+// NewKey returns a random key of the form "<8 hex digits>-<24 hex digits>".
 func NewKey() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails; the program ends when there is no randomness
+	_, _ = rand.Read(b[:]) // never fails: without a source of random bytes it ends the program
 	text := hex.EncodeToString(b[:])
 	return text[:8] + "-" + text[8:]
 }
 
-// Write writes v (a Client or an Engine) as upstream does (two-space indent,
-// no newline), 0600, through a temporary file and a rename.
+// Write writes v (a Client or an Engine) in upstream's format (two-space indent,
+// no final newline) with mode 0600, through a temporary file and a rename.
 func Write(path string, v any) error {
 	text, err := Format(v)
 	if err != nil {
@@ -101,7 +102,7 @@ func Write(path string, v any) error {
 	return nil
 }
 
-// Format answers the text that Write writes.
+// Format returns the text that Write writes.
 func Format(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

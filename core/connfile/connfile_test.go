@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestReferenceFiles reads files that Python controllers wrote, and writes them
-// back byte by byte.
+// TestReferenceFiles checks that files that Python controllers wrote are read, and
+// written again with the same bytes.
 func TestReferenceFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) == 0 {
@@ -33,7 +33,7 @@ func TestReferenceFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		path := filepath.Join(t.TempDir(), "copy.json")
-		for range 2 { // also over itself
+		for range 2 { // the second time over the existing file
 			if err := Write(path, v); err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestNewKey(t *testing.T) {
 	}
 }
 
-// TestBadFiles changes one thing of a good file.
+// TestBadFiles checks the error after one field of a good file was changed.
 func TestBadFiles(t *testing.T) {
 	good, err := os.ReadFile("testdata/9.1-default-engine.json")
 	if err != nil {
@@ -142,7 +142,7 @@ func unwrapAll(err error) error {
 	}
 }
 
-func TestUnknownFieldsAndOptionalOnes(t *testing.T) {
+func TestUnknownAndOptionalFields(t *testing.T) {
 	good, err := os.ReadFile("testdata/9.1-default-client.json")
 	if err != nil {
 		t.Fatal(err)

@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// maxSize bounds what is read as a connection file.
+// maxSize is the largest size in bytes of a connection file that is read.
 const maxSize = 1 << 20
 
 // curveKeyLen is the length of a CURVE key in Z85.
 const curveKeyLen = 40
 
-// common and the lists after it are the fields that every reader needs.
-// curve_serverkey, ssh and location may be missing; unknown fields are left
-// alone.
+// common lists the required fields of both files, clientFields and engineFields all
+// required fields of one file. curve_serverkey, ssh and location are optional;
+// unknown fields are ignored.
 var (
 	common       = []string{"interface", "registration", "control", "mux", "task", "iopub", "broadcast", "key", "pack", "unpack", "signature_scheme"}
 	clientFields = append([]string{"task_scheme", "notification"}, common...)
@@ -90,7 +90,7 @@ func parse(text []byte, v checker, fields []string) error {
 	}
 	for _, old := range []string{"exec_key", "url"} {
 		if _, ok := present[old]; ok && present["registration"] == nil {
-			return fmt.Errorf("field %q: this is the form of IPython's own parallel package, before ipyparallel, and can't be used; start a controller of today to get a new file", old)
+			return fmt.Errorf("field %q: the file was written by IPython's own parallel package, before ipyparallel, and can't be used; start a current controller to get a new file", old)
 		}
 	}
 	for _, field := range fields {
@@ -149,7 +149,7 @@ func checkCommon(iface string, curve *string, ports []port) error {
 		}
 	}
 	if curve != nil && *curve != "" && len(*curve) != curveKeyLen {
-		return fmt.Errorf("field %q: has %d characters, a key has %d", "curve_serverkey", len(*curve), curveKeyLen)
+		return fmt.Errorf("field %q: has %d characters, but a key has %d", "curve_serverkey", len(*curve), curveKeyLen)
 	}
 	return nil
 }

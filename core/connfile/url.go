@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// lookupTimeout bounds the one name lookup that URL may need.
+// lookupTimeout limits the one name lookup that URL may need.
 const lookupTimeout = 2 * time.Second
 
 const loopback = "127.0.0.1"
 
-// URL answers the endpoint to connect to for a port of the file. An interface
-// of 0.0.0.0 or * stands for the file's location: loopback when that is this
-// machine, else its address.
+// URL returns the endpoint to connect to for a port of the file. An interface
+// of 0.0.0.0 or * is replaced by the file's location: by the loopback address if that
+// is this machine, otherwise by the location's address.
 func (c *Client) URL(port int) string { return url(c.Interface, c.Location, port) }
 
-// URL is as that of a Client.
+// URL is like Client.URL.
 func (e *Engine) URL(port int) string { return url(e.Interface, e.Location, port) }
 
 func url(iface, location string, port int) string {
@@ -35,12 +35,12 @@ func url(iface, location string, port int) string {
 	return transport + "://" + host + ":" + strconv.Itoa(port)
 }
 
-// resolved remembers the addresses of locations that had to be looked up; a
-// file's URL is asked for once for each of its ports.
+// resolved caches the addresses of locations that had to be looked up, because URL
+// is called once for each port of a file.
 var resolved sync.Map // string -> string
 
-// addressOf answers the address under which a location is reached from here.
-// A name that can't be resolved in time is answered as it is.
+// addressOf returns the address at which this machine reaches a location. It returns
+// a name that can't be resolved within lookupTimeout unchanged.
 func addressOf(location string) string {
 	if location == "" || location == "localhost" {
 		return loopback
@@ -71,7 +71,7 @@ func addressOf(location string) string {
 	return address
 }
 
-// isLocal tells whether ip belongs to an interface of this machine.
+// isLocal reports whether ip belongs to an interface of this machine.
 func isLocal(ip net.IP) bool {
 	if ip.IsLoopback() {
 		return true

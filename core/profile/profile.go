@@ -1,4 +1,4 @@
-// Package profile finds and makes IPython profile directories.
+// Package profile finds and creates IPython profile directories.
 package profile
 
 import (
@@ -13,8 +13,9 @@ import (
 // dirPrefix begins the name of every profile directory.
 const dirPrefix = "profile_"
 
-// Options name a profile. The first that is set wins: Dir, IPP_PROFILE_DIR,
-// Name under IPythonDir (IPYTHONDIR, else ~/.ipython), "default".
+// Options name a profile. The first of these that is set is used: Dir, the variable
+// IPP_PROFILE_DIR, Name below IPythonDir. Name is "default" if empty; IPythonDir is
+// the variable IPYTHONDIR if empty, and ~/.ipython without that.
 type Options struct {
 	Name       string // --profile
 	Dir        string // --profile-dir
@@ -26,7 +27,7 @@ type Profile struct {
 	Dir string // absolute
 }
 
-// Resolve finds the directory without touching it.
+// Resolve returns the profile that the options name. It creates nothing.
 func Resolve(o Options) (Profile, error) {
 	dir := o.Dir
 	if dir == "" {
@@ -38,7 +39,7 @@ func Resolve(o Options) (Profile, error) {
 			name = "default"
 		}
 		if name == "." || name == ".." || strings.ContainsAny(name, `/\`) {
-			return Profile{}, fmt.Errorf("profile %q: a name has no path separators; use --profile-dir for a directory", name)
+			return Profile{}, fmt.Errorf("profile %q: a name must not contain path separators; use --profile-dir for a directory", name)
 		}
 		base, err := ipythonDir(o.IPythonDir)
 		if err != nil {
@@ -53,7 +54,7 @@ func Resolve(o Options) (Profile, error) {
 	return Profile{Dir: dir}, nil
 }
 
-// ipythonDir answers the directory that holds the profiles.
+// ipythonDir returns the directory that holds the profiles.
 func ipythonDir(dir string) (string, error) {
 	if dir == "" {
 		dir = os.Getenv("IPYTHONDIR")
@@ -64,7 +65,7 @@ func ipythonDir(dir string) (string, error) {
 	return absolute(dir)
 }
 
-// absolute makes a path absolute; a leading ~ is the home directory.
+// absolute returns the absolute form of a path. A leading ~ is the home directory.
 func absolute(path string) (string, error) {
 	if path == "~" || strings.HasPrefix(path, "~/") || strings.HasPrefix(path, "~"+string(filepath.Separator)) {
 		home, err := os.UserHomeDir()
@@ -80,9 +81,9 @@ func absolute(path string) (string, error) {
 	return path, nil
 }
 
-// Create makes the directory and its security (0700), log and pid (0700)
-// folders where they are missing. Looser permissions of security and pid are
-// tightened.
+// Create creates the directory and its folders security (mode 0700), log and pid
+// (mode 0700) if they do not exist. If security or pid exist with access for
+// others, Create sets their mode to 0700.
 func (p Profile) Create() error {
 	for _, folder := range []struct {
 		path string
@@ -113,13 +114,14 @@ func (p Profile) Create() error {
 	return nil
 }
 
-// Exists tells whether the directory is there.
+// Exists reports whether the directory exists.
 func (p Profile) Exists() bool {
 	info, err := os.Stat(p.Dir)
 	return err == nil && info.IsDir()
 }
 
-// Name is the profile's name ("default"), or "" for a directory of another form.
+// Name returns the profile's name, such as "default", or "" if the directory is not
+// named profile_<name>.
 func (p Profile) Name() string {
 	name, ok := strings.CutPrefix(filepath.Base(p.Dir), dirPrefix)
 	if !ok {
@@ -128,14 +130,14 @@ func (p Profile) Name() string {
 	return name
 }
 
-// SecurityDir is the folder of connection and cluster files.
+// SecurityDir returns the folder of connection and cluster files.
 func (p Profile) SecurityDir() string { return filepath.Join(p.Dir, "security") }
 
-// LogDir is the folder of log files and the engine table.
+// LogDir returns the folder of log files and the engine table.
 func (p Profile) LogDir() string { return filepath.Join(p.Dir, "log") }
 
-// List answers the profiles found under an IPython directory ("" = default),
-// sorted by name. A directory that does not exist has none.
+// List returns the profiles in an IPython directory ("": the default one), sorted by
+// name. A directory that does not exist has no profiles.
 func List(dir string) ([]Profile, error) {
 	base, err := ipythonDir(dir)
 	if err != nil {

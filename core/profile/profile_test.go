@@ -19,9 +19,9 @@ func TestResolve(t *testing.T) {
 		{"default", Options{}, "", "", filepath.Join(home, ".ipython", "profile_default")},
 		{"name", Options{Name: "x"}, "", "", filepath.Join(home, ".ipython", "profile_x")},
 		{"IPYTHONDIR", Options{}, "", "~/ipy", filepath.Join(home, "ipy", "profile_default")},
-		{"option before IPYTHONDIR", Options{IPythonDir: "rel"}, "", "~/ipy", filepath.Join(work, "rel", "profile_default")},
-		{"IPP_PROFILE_DIR before a name", Options{Name: "x"}, "/env", "", "/env"},
-		{"directory before all", Options{Dir: "/flag", Name: "x"}, "/env", "", "/flag"},
+		{"option overrides IPYTHONDIR", Options{IPythonDir: "rel"}, "", "~/ipy", filepath.Join(work, "rel", "profile_default")},
+		{"IPP_PROFILE_DIR overrides a name", Options{Name: "x"}, "/env", "", "/env"},
+		{"directory overrides everything", Options{Dir: "/flag", Name: "x"}, "/env", "", "/flag"},
 		{"relative directory", Options{Dir: "d"}, "", "", filepath.Join(work, "d")},
 	} {
 		t.Setenv("HOME", home)
@@ -44,7 +44,7 @@ func TestResolve(t *testing.T) {
 func TestCreate(t *testing.T) {
 	p := Profile{Dir: filepath.Join(t.TempDir(), "ipython", "profile_x")}
 	if p.Exists() {
-		t.Error("exists before it is made")
+		t.Error("exists before it was created")
 	}
 	if err := p.Create(); err != nil {
 		t.Fatal(err)
@@ -90,6 +90,6 @@ func TestList(t *testing.T) {
 		t.Errorf("%v, %v", found, err)
 	}
 	if (Profile{Dir: "/x/y"}).Name() != "" {
-		t.Error("a directory of another form has a name")
+		t.Error("a directory that is not named profile_<name> has a profile name")
 	}
 }

@@ -24,17 +24,17 @@ import (
 	batchsystem "github.com/ipcore/ipcore/sdk/batch"
 )
 
-// capabilitiesPage has the table of what each launcher can do.
+// capabilitiesPage is the document with the table of each launcher's capabilities.
 const capabilitiesPage = "docs/launchers.md"
 
-// launcher is what the main function of a launcher passes to sdk.Serve.
+// launcher holds the arguments that a launcher's main function passes to sdk.Serve.
 type launcher struct {
 	info sdk.Info
 	new  sdk.Factory
 }
 
-// launchers are all of ours that declare capabilities of their own. exec has those
-// of the script that it serves.
+// launchers returns this repository's launchers, except exec, whose capabilities are
+// those of the script that it runs.
 func launchers() []launcher {
 	all := []launcher{{local.Info(), local.New}, {mpi.Info(), mpi.New}, {ssh.Info(), ssh.New}, {ssh.ProxyInfo(), ssh.NewProxy}}
 	for _, s := range []batchsystem.System{batch.System, htcondor.System, lsf.System, pbs.System, sge.System, slurm.System, winhpc.System} {

@@ -12,7 +12,7 @@ import (
 	"github.com/ipcore/ipcore/sdk/conformance"
 )
 
-// checksPage says which tests check what launchers promise.
+// checksPage is the document that lists the tests for each promise of the launchers.
 const checksPage = "docs/design/08-launcher-checks.md"
 
 var (
@@ -22,7 +22,7 @@ var (
 )
 
 // TestLauncherChecks checks that the table of checksPage has a line for each
-// promise, and in it a test, and that each test it names is there.
+// promise, that each line names a test, and that these tests exist.
 func TestLauncherChecks(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(checksPage)))
 	if err != nil {
@@ -58,10 +58,10 @@ func TestLauncherChecks(t *testing.T) {
 	}
 }
 
-// files are the texts of files by path, from the repository's root.
+// files maps the paths of files, relative to the repository's root, to their texts.
 type files map[string]string
 
-// testFiles reads the tests of Go and of Python.
+// testFiles reads the Go tests, their scripts and the Python tests.
 func testFiles(t *testing.T) files {
 	t.Helper()
 	root := filepath.Join("..", "..")
@@ -94,22 +94,23 @@ func testFiles(t *testing.T) files {
 	return all
 }
 
-// find tells whether there is a test of a name: "conformance:stop-twice" of the conformance
-// kit, "plugins/pbs.TestCommands" or with a subtest of Go,
-// "system.test_kills.Kills.test_engine" of Python.
+// find returns an error unless the named test exists. The name is that of a check of
+// the conformance kit ("conformance:stop-twice"), of a Go test, possibly with a subtest
+// ("plugins/pbs.TestCommands"), or of a Python test
+// ("system.test_kills.Kills.test_engine").
 func (all files) find(name string) error {
 	if check, ok := strings.CutPrefix(name, "conformance:"); ok {
 		if slices.ContainsFunc(conformance.Checks(), func(c conformance.Check) bool { return c.Name == check }) {
 			return nil
 		}
-		return fmt.Errorf("the kit has no check %s", check)
+		return fmt.Errorf("the conformance kit has no check %s", check)
 	}
 	if m := goTest.FindStringSubmatch(name); m != nil {
 		return all.findGo(m[1], m[2], m[3])
 	}
 	m := pythonTest.FindStringSubmatch(name)
 	if m == nil {
-		return fmt.Errorf("%q is no test's name", name)
+		return fmt.Errorf("%q is not the name of a test", name)
 	}
 	path := "test/" + m[1] + "/" + m[2] + ".py"
 	_, class, ok := strings.Cut(all[path], "class "+m[3]+"(")
@@ -124,8 +125,8 @@ func (all files) find(name string) error {
 	return nil
 }
 
-// findGo looks for a test, and for its subtest's name as a text of the same file or
-// as a script.
+// findGo returns an error unless a folder has the test and, if sub is not empty, the
+// test's file contains the subtest's name in quotes or there is a script of this name.
 func (all files) findGo(folder, test, sub string) error {
 	for path, text := range all {
 		dir, name := filepath.ToSlash(filepath.Dir(path)), filepath.Base(path)

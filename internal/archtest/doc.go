@@ -1,3 +1,4 @@
-// Package archtest holds tests of the repository as a whole: who may import whom,
-// where each library lives, package comments, sizes of files. It has no code.
+// Package archtest holds tests of the repository as a whole: which package may import
+// which, where each library may be used, package comments, sizes of files and packages,
+// links between documents. It has no code other than tests.
 package archtest

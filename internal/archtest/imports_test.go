@@ -6,11 +6,12 @@ import (
 	"testing"
 )
 
-// rooms says which of our own packages a folder must not import. Test files are
-// bound too, unless testsToo is false: a test may bring a real neighbour in.
-var rooms = []struct {
+// importRules lists which packages of this module a folder must not import. A rule
+// applies to test files only if testsToo is true: the tests of some packages run them
+// together with the packages that they work with.
+var importRules = []struct {
 	folder    string
-	except    []string // folders below it that the rule does not bind
+	except    []string // folders below it to which the rule does not apply
 	forbidden []string
 	allowed   []string // exceptions to forbidden
 	testsToo  bool
@@ -18,11 +19,11 @@ var rooms = []struct {
 }{
 	{
 		folder: "sdk", forbidden: []string{"core", "plugins", "cmd", "internal"}, testsToo: true,
-		reason: "authors of launchers build the sdk alone; it must not pull the host in",
+		reason: "authors of launchers build the sdk alone, without ipcore itself",
 	},
 	{
 		folder: "plugins", forbidden: []string{"core", "cmd", "internal"}, testsToo: true,
-		reason: "our launchers are built as any third party's: from the sdk",
+		reason: "our launchers are built from the sdk, as a third party's are",
 	},
 	{
 		folder: "examples/mine", forbidden: []string{"core", "plugins", "cmd", "internal"}, testsToo: true,
@@ -30,61 +31,61 @@ var rooms = []struct {
 	},
 	{
 		folder: "core", forbidden: []string{"cmd", "plugins"}, testsToo: true,
-		reason: "the core must work without the command, and launchers are found at run time, never linked",
+		reason: "the core must work without the command, and finds launchers at run time instead of linking them",
 	},
 	{
 		folder: "cmd/ipcore", forbidden: []string{"plugins"}, testsToo: true,
-		reason: "ipcore finds launchers at run time and never links them; cmd/ipcore-launchers does",
+		reason: "ipcore finds launchers at run time and must not link them; only cmd/ipcore-launchers does",
 	},
 	{
 		folder: "core", except: []string{"core/launch"}, forbidden: []string{"sdk"}, allowed: []string{"sdk/process"},
-		reason: "only what starts clusters knows of launchers",
+		reason: "only packages that start clusters use launchers",
 	},
 	{
 		folder: "core/wire", forbidden: []string{"core", "sdk"}, allowed: []string{"core/wire"},
-		reason: "the message format stands alone",
+		reason: "the message format does not depend on other packages",
 	},
 	{
 		folder: "core/sockets", forbidden: []string{"core", "sdk"}, allowed: []string{"core/sockets"},
-		reason: "the transport knows frames, not messages",
+		reason: "the transport handles frames and does not depend on the message format",
 	},
 	{
 		folder: "core/sockets/zmtp", forbidden: []string{"core", "sdk", "internal"}, testsToo: true,
-		reason: "the format of frames depends on nothing, so that its users can be tested against it",
+		reason: "the format of frames does not depend on other packages, so that packages that use it can be tested against it",
 	},
 	{
 		folder: "core/sockets/curve", forbidden: []string{"core", "sdk", "internal"}, allowed: []string{"core/sockets/zmtp"}, testsToo: true,
-		reason: "encryption knows the format of frames, not connections, so that it can be reviewed by itself",
+		reason: "encryption depends on the format of frames but not on connections, so that it can be reviewed by itself",
 	},
 	{
 		folder: "internal", except: []string{"internal/archtest"}, forbidden: []string{"core", "sdk", "plugins", "cmd"}, testsToo: true,
-		reason: "small mechanisms depend on nothing, so that any package can use them",
+		reason: "these packages do not depend on others, so that any package can use them",
 	},
 	{
 		folder: "core/profile", forbidden: []string{"core", "sdk"}, allowed: []string{"core/profile"},
-		reason: "folders are found before anything else runs",
+		reason: "folders are found before anything else runs, so this package depends on nothing",
 	},
 	{
 		folder: "core/connfile", forbidden: []string{"core", "sdk"}, allowed: []string{"core/connfile"},
-		reason: "a file's form depends on nothing",
+		reason: "the format of a file does not depend on other packages",
 	},
 	{
 		folder: "core/controller", forbidden: []string{"core/client", "core/engine", "core/launch"},
-		reason: "a controller serves whoever speaks the protocol, and knows neither who started it nor the other end's insides",
+		reason: "a controller serves every peer that speaks the protocol, and depends neither on how it was started nor on how clients and engines work",
 	},
 	{
 		folder: "core/controller/monitor", forbidden: []string{"core", "sdk"}, allowed: []string{"core/controller/monitor"}, testsToo: true,
-		reason: "what is reported to the hub is described without those who report it or record it",
+		reason: "reports to the hub are defined independently of the packages that send or record them",
 	},
 	{
 		folder: "core/controller/hub", forbidden: []string{"core/controller"},
 		allowed: []string{"core/controller/hub", "core/controller/db", "core/controller/monitor"},
-		reason:  "the hub records what relays and the scheduler report, and must not reach into them",
+		reason:  "the hub records what relays and the scheduler report, and does not depend on how they work",
 	},
 	{
 		folder: "core/controller/relay", forbidden: []string{"core/controller", "core/engine"},
 		allowed: []string{"core/controller/relay", "core/controller/scheduler", "core/controller/monitor"}, testsToo: true,
-		reason: "relays report to a monitor and do not know who records",
+		reason: "relays report to a monitor and do not depend on what records the reports",
 	},
 	{
 		folder: "core/controller/scheduler", forbidden: []string{"core/controller", "core/sockets"},
@@ -93,25 +94,25 @@ var rooms = []struct {
 	},
 	{
 		folder: "core/controller/metrics", forbidden: []string{"core"}, allowed: []string{"core/controller", "core/sockets", "core/wire"},
-		reason: "numbers are read off the parts, which know nothing of it",
+		reason: "metrics are read from the other parts of the controller, which do not depend on this package",
 	},
 	{
 		folder: "core/client", forbidden: []string{"core/controller", "core/engine", "core/launch"},
-		reason: "a client knows the wire, not the other end's insides",
+		reason: "a client depends on the wire protocol, not on how controllers and engines work",
 	},
 	{
 		folder: "core/launch/registry", forbidden: []string{"core"}, allowed: []string{"core/launch/registry"},
-		reason: "launchers are found without the programs that they start",
+		reason: "finding launchers does not depend on the programs that they start",
 	},
 	{
 		folder: "core/engine", forbidden: []string{"core/controller", "core/client", "core/launch"},
-		reason: "an engine knows the wire, not the other end's insides",
+		reason: "an engine depends on the wire protocol, not on how controllers and clients work",
 	},
 }
 
-func TestRooms(t *testing.T) {
+func TestImportRules(t *testing.T) {
 	for _, f := range sources(t) {
-		for _, rule := range rooms {
+		for _, rule := range importRules {
 			if !within(f.folder(), rule.folder) || within(f.folder(), rule.except...) || f.test() && !rule.testsToo {
 				continue
 			}
@@ -125,47 +126,48 @@ func TestRooms(t *testing.T) {
 	}
 }
 
-// TestPluginsStandAlone checks that a launcher never imports another one.
-func TestPluginsStandAlone(t *testing.T) {
+// TestPluginsAreIndependent checks that a launcher never imports another one.
+func TestPluginsAreIndependent(t *testing.T) {
 	for _, f := range sources(t) {
 		if !within(f.folder(), "plugins/*") {
 			continue
 		}
-		home := strings.Join(strings.Split(f.folder(), "/")[:2], "/")
+		plugin := strings.Join(strings.Split(f.folder(), "/")[:2], "/")
 		for _, i := range f.imports {
 			own, ok := strings.CutPrefix(i, module+"/")
-			if ok && within(own, "plugins") && !within(own, home) {
-				t.Errorf("%s imports %s: what two launchers share belongs in sdk", f.path, own)
+			if ok && within(own, "plugins") && !within(own, plugin) {
+				t.Errorf("%s imports %s: code that two launchers share belongs in sdk", f.path, own)
 			}
 		}
 	}
 }
 
-// homes says where a library may be imported. One home keeps it replaceable.
-var homes = []struct {
+// libraryHomes lists the folders that may import a library. Few folders keep the
+// library replaceable.
+var libraryHomes = []struct {
 	library string
 	folders []string
 	reason  string
 }{
 	{"github.com/go-zeromq/zmq4", []string{"core/sockets"}, "the ZeroMQ layer must stay replaceable"},
-	{"golang.org/x/crypto", []string{"core/sockets/curve", "core/wire"}, "encryption is the transport's business, signatures are the messages'"},
-	{"github.com/hashicorp/go-plugin", []string{"sdk", "core/launch"}, "the two ends of a plugin connection"},
-	{"google.golang.org/grpc", []string{"sdk", "core/launch"}, "gRPC is how plugins are spoken to, nothing else"},
-	{"google.golang.org/protobuf", []string{"sdk", "core/launch"}, "generated messages end at the facade"},
-	{"github.com/shirou/gopsutil", []string{"sdk/process"}, "looking at processes is one package's business"},
-	{"github.com/spf13/pflag", []string{"cmd"}, "flags end at the command line"},
-	{"github.com/spf13/cobra", []string{"cmd"}, "commands end at the command line"},
-	{"github.com/schollz/progressbar", []string{"cmd", "examples"}, "drawing belongs to programs with a terminal"},
-	{"golang.org/x/term", []string{"cmd", "examples"}, "terminals belong to programs"},
-	{"github.com/prometheus", []string{"core/controller/metrics"}, "parts count with plain numbers, and one package shows them"},
-	{"go.starlark.net", []string{"sdk/batch/template"}, "templates have one language, and one place that knows it"},
-	{"github.com/rogpeppe/go-internal", []string{"cmd", "core/launch/cluster"}, "scripts test commands"},
+	{"golang.org/x/crypto", []string{"core/sockets/curve", "core/wire"}, "the transport encrypts, and the message format signs"},
+	{"github.com/hashicorp/go-plugin", []string{"sdk", "core/launch"}, "these are the two ends of a plugin connection"},
+	{"google.golang.org/grpc", []string{"sdk", "core/launch"}, "gRPC is used only between ipcore and its plugins"},
+	{"google.golang.org/protobuf", []string{"sdk", "core/launch"}, "generated messages are used only below the sdk's own types"},
+	{"github.com/shirou/gopsutil", []string{"sdk/process"}, "one package reads the state of processes"},
+	{"github.com/spf13/pflag", []string{"cmd"}, "only the command line parses flags"},
+	{"github.com/spf13/cobra", []string{"cmd"}, "only the command line has commands"},
+	{"github.com/schollz/progressbar", []string{"cmd", "examples"}, "only programs with a terminal draw"},
+	{"golang.org/x/term", []string{"cmd", "examples"}, "only programs use a terminal"},
+	{"github.com/prometheus", []string{"core/controller/metrics"}, "the parts of a controller count with plain numbers, and one package exports them"},
+	{"go.starlark.net", []string{"sdk/batch/template"}, "only one package depends on the language of templates"},
+	{"github.com/rogpeppe/go-internal", []string{"cmd", "core/launch/cluster"}, "it runs scripts that test commands"},
 }
 
-func TestLibrariesHaveOneHome(t *testing.T) {
+func TestLibraryHomes(t *testing.T) {
 	for _, f := range sources(t) {
 		for _, i := range f.imports {
-			for _, h := range homes {
+			for _, h := range libraryHomes {
 				if within(i, h.library) && !within(f.folder(), h.folders...) {
 					t.Errorf("%s imports %s, which belongs in %s: %s", f.path, i, strings.Join(h.folders, ", "), h.reason)
 				}
@@ -174,11 +176,12 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 	}
 }
 
-// standardOnly lists packages that import nothing but the standard library and
-// our own, and hash functions; rooms says which of our own.
+// standardOnly lists packages that import only the standard library, hashLibrary and
+// packages of this module, which importRules restricts.
 var standardOnly = []string{"core/wire", "core/profile", "core/connfile"}
 
-// hashLibrary has the hashes that Python's hashlib has beside Go's standard library.
+// hashLibrary has the hash functions that Python's hashlib has and Go's standard
+// library does not have.
 const hashLibrary = "golang.org/x/crypto"
 
 func TestStandardLibraryOnly(t *testing.T) {
@@ -189,7 +192,7 @@ func TestStandardLibraryOnly(t *testing.T) {
 		for _, i := range f.imports {
 			first, _, _ := strings.Cut(i, "/")
 			if strings.Contains(first, ".") && !within(i, module, hashLibrary) {
-				t.Errorf("%s imports %s: %s needs no library", f.path, i, f.folder())
+				t.Errorf("%s imports %s: %s must use the standard library only", f.path, i, f.folder())
 			}
 		}
 	}

@@ -17,8 +17,8 @@ var (
 	fencedCode   = regexp.MustCompile("(?ms)^```.*?^```")
 )
 
-// TestLinks checks that every relative link of a Markdown file leads to a file, and
-// to a heading where it names one.
+// TestLinks checks that the target of every relative link of a Markdown file exists:
+// the file, and the heading if the link names one.
 func TestLinks(t *testing.T) {
 	pages := markdown(t)
 	root := filepath.Join("..", "..")

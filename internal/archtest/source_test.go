@@ -16,8 +16,8 @@ import (
 // module is this repository's module path.
 const module = "github.com/ipcore/ipcore"
 
-// file is one Go source file, read without regard to build constraints, so that
-// the rules hold on every platform.
+// file is one Go source file. Files are read whatever their build constraints are, so
+// that the rules apply to every platform.
 type file struct {
 	path    string // slash-separated, from the repository's root
 	ast     *ast.File
@@ -25,10 +25,10 @@ type file struct {
 	lines   int
 }
 
-// folder is the folder of the file, which names its package within the module.
+// folder returns the file's folder, which is its package's path within the module.
 func (f file) folder() string { return path.Dir(f.path) }
 
-// test tells whether the file is compiled only for tests.
+// test reports whether the file is compiled only for tests.
 func (f file) test() bool { return strings.HasSuffix(f.path, "_test.go") }
 
 // sources reads every Go file of the repository.
@@ -78,8 +78,8 @@ func sources(t *testing.T) []file {
 	return files
 }
 
-// within tells whether p is one of the given folders or import paths or lies
-// below one. A pattern's single * stands for one element.
+// within reports whether p is one of the given folders or import paths, or is below
+// one. An element * of a pattern matches any one element.
 func within(p string, patterns ...string) bool {
 	parts := strings.Split(p, "/")
 	for _, pattern := range patterns {

@@ -1,5 +1,5 @@
-// Package pyliteral reads literals of Python: what configuration files and
-// command lines of Python programs hold where JSON would have values.
+// Package pyliteral parses Python literals, which configuration files and command
+// lines of Python programs contain where JSON has values.
 package pyliteral
 
 import (
@@ -12,26 +12,27 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep lists and dictionaries may lie in each other.
+// maxDepth is how deeply lists and dictionaries may be nested.
 const maxDepth = 50
 
-// Parse reads a text that is one literal: None, True, False, a number, a string
-// or bytes, or a list, tuple or dictionary of literals. JSON is read as well. It
-// answers what encoding/json would: nil, bool, json.Number, string, []any or
-// map[string]any.
+// Parse parses a text that is one literal: None, True, False, a number, a string
+// or bytes, or a list, tuple or dictionary of literals. It accepts JSON as well. The
+// result has a type that encoding/json produces: nil, bool, json.Number, string,
+// []any or map[string]any.
 func Parse(text string) (any, error) {
 	v, rest, err := Prefix(text)
 	if err != nil {
 		return nil, err
 	}
-	p := parser{rest: rest, depth: 1} // line ends are blanks here
+	p := parser{rest: rest, depth: 1} // so that line ends are skipped
 	if p.blanks(); p.rest != "" {
-		return nil, fmt.Errorf("%.20q behind the value", p.rest)
+		return nil, fmt.Errorf("unexpected %.20q after the value", p.rest)
 	}
 	return v, nil
 }
 
-// Prefix reads the literal that a text begins with, and answers what follows it.
+// Prefix parses the literal that a text begins with, and returns its value and the
+// text after it.
 func Prefix(text string) (value any, rest string, err error) {
 	p := parser{rest: text}
 	p.blanks()
@@ -41,7 +42,7 @@ func Prefix(text string) (value any, rest string, err error) {
 
 type parser struct {
 	rest  string
-	depth int // open brackets; inside them a line end is a blank
+	depth int // number of open brackets; inside them a line end is white space
 }
 
 var (
@@ -52,7 +53,7 @@ var (
 
 var words = map[string]any{"None": nil, "null": nil, "True": true, "true": true, "False": false, "false": false}
 
-// blanks skips what separates: blanks, and inside brackets line ends and comments.
+// blanks skips white space, and inside brackets also line ends and comments.
 func (p *parser) blanks() {
 	for p.rest != "" {
 		switch c := p.rest[0]; {
@@ -86,20 +87,20 @@ func (p *parser) value() (any, error) {
 	if n := numberForm.FindString(p.rest); n != "" {
 		p.rest = p.rest[len(n):]
 		if w := wordForm.FindString(p.rest); w != "" {
-			return nil, fmt.Errorf("%s%s is no number", n, w)
+			return nil, fmt.Errorf("%s%s is not a number", n, w)
 		}
 		return number(n)
 	}
 	w := wordForm.FindString(p.rest)
 	v, ok := words[w]
 	if !ok {
-		return nil, fmt.Errorf("%.20q is no literal", p.rest)
+		return nil, fmt.Errorf("%.20q is not a Python literal", p.rest)
 	}
 	p.rest = p.rest[len(w):]
 	return v, nil
 }
 
-// number makes a number of JSON out of one of Python.
+// number converts a number in Python's syntax to JSON's.
 func number(text string) (json.Number, error) {
 	text = strings.ReplaceAll(strings.TrimPrefix(text, "+"), "_", "")
 	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -107,12 +108,12 @@ func number(text string) (json.Number, error) {
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return "", fmt.Errorf("%s is no number", text)
+		return "", fmt.Errorf("%s is not a number", text)
 	}
 	return json.Number(strconv.FormatFloat(f, 'g', -1, 64)), nil
 }
 
-// open enters brackets.
+// open skips an opening bracket and the white space after it.
 func (p *parser) open() error {
 	p.rest = p.rest[1:]
 	if p.depth++; p.depth > maxDepth {
@@ -122,8 +123,8 @@ func (p *parser) open() error {
 	return nil
 }
 
-// next skips the comma behind an item, and tells whether the closing bracket
-// came instead of more.
+// next skips the comma after an item. done reports whether the closing bracket
+// followed; it is skipped too.
 func (p *parser) next(closing byte) (done bool, err error) {
 	p.blanks()
 	comma := strings.HasPrefix(p.rest, ",")
@@ -139,13 +140,13 @@ func (p *parser) next(closing byte) (done bool, err error) {
 		p.depth--
 		return true, nil
 	case !comma:
-		return false, fmt.Errorf("%.20q where a comma or %q belongs", p.rest, string(closing))
+		return false, fmt.Errorf("expected a comma or %[2]q, found %.20[1]q", p.rest, string(closing))
 	}
 	return false, nil
 }
 
-// list reads a list, or a tuple. Brackets around one value alone are only
-// brackets.
+// list parses a list or a tuple. Parentheses around one value without a comma do not
+// make a tuple.
 func (p *parser) list(closing byte) (any, error) {
 	if err := p.open(); err != nil {
 		return nil, err
@@ -201,7 +202,7 @@ func (p *parser) dictionary() (any, error) {
 		}
 		p.blanks()
 		if !strings.HasPrefix(p.rest, ":") {
-			return nil, fmt.Errorf("%.20q where a colon belongs", p.rest)
+			return nil, fmt.Errorf("expected a colon, found %.20q", p.rest)
 		}
 		p.rest = p.rest[1:]
 		p.blanks()
@@ -215,7 +216,7 @@ func (p *parser) dictionary() (any, error) {
 	}
 }
 
-// text reads strings, which belong together when they follow each other.
+// text parses a string. Adjacent strings are joined.
 func (p *parser) text() (any, error) {
 	var whole strings.Builder
 	for {
@@ -231,7 +232,7 @@ func (p *parser) text() (any, error) {
 	}
 }
 
-// body reads a string up to its closing quote.
+// body parses a string up to its closing quote.
 func (p *parser) body(out *strings.Builder, quote string, raw bool) error {
 	for p.rest != "" {
 		switch {
@@ -239,7 +240,7 @@ func (p *parser) body(out *strings.Builder, quote string, raw bool) error {
 			p.rest = p.rest[len(quote):]
 			return nil
 		case p.rest[0] == '\n' && len(quote) == 1:
-			return errors.New("a string ends with the line")
+			return errors.New("a string is not closed at the end of its line")
 		case p.rest[0] == '\\' && len(p.rest) > 1:
 			var n int
 			switch text, used := escape(p.rest[1:]); {
@@ -257,15 +258,15 @@ func (p *parser) body(out *strings.Builder, quote string, raw bool) error {
 			p.rest = p.rest[1:]
 		}
 	}
-	return errors.New("a string without an end")
+	return errors.New("a string is not closed")
 }
 
 var escapes = map[byte]string{
 	'\n': "", '\\': `\`, '\'': "'", '"': `"`, '/': "/", 'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v",
 }
 
-// escape reads what follows a backslash; used is 0 when it is no escape, and the
-// backslash means itself.
+// escape parses the text after a backslash. used is the number of bytes of the escape
+// sequence, or 0 if it is not one: then the backslash stands for itself.
 func escape(text string) (out string, used int) {
 	if s, ok := escapes[text[0]]; ok {
 		return s, 1
