@@ -12,12 +12,12 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// lockLimit is how long a process waits for another that examines the same
-// cluster file. Taking up launchers' states can take seconds on a slow system.
+// lockTimeout is how long a process waits for another one that examines the same cluster
+// file. On a slow system it can take seconds to restore workloads from their states.
 const lockTimeout = 30 * time.Second
 
-// claim makes this process the supervisor of the cluster. Engines that join a
-// controller get the first id that is free.
+// claim makes this process the supervisor of the cluster. Engines that join a controller
+// get the first free id.
 func (c *Cluster) claim(ctx context.Context) error {
 	if c.opts.Join == nil || c.opts.ID != "" {
 		return c.claimFile(ctx)
@@ -32,13 +32,13 @@ func (c *Cluster) claim(ctx context.Context) error {
 	}
 }
 
-// claimFile writes the cluster file with our process and the intent to start the
-// controller. The file of a cluster that has ended is replaced; RunningError if it
-// has not.
+// claimFile writes the cluster file, with this process as supervisor and the intent to
+// start the controller. It replaces the file of a cluster that has ended. RunningError:
+// the cluster has not ended.
 func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	me, err := process.Self()
 	if err != nil {
-		return fmt.Errorf("find this process's start time: %w", err)
+		return fmt.Errorf("find the start time of this process: %w", err)
 	}
 	limited, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
@@ -51,7 +51,7 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	if err := c.removeEnded(ctx); err != nil {
 		return err
 	}
-	// There is no cluster, and who begins one waits for the lock.
+	// No cluster is running, and other processes that start one wait for the lock.
 	if err := atomicfile.Clean(c.file); err != nil {
 		return err
 	}
@@ -61,12 +61,13 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	}
 	if err := r.Create(c.file); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			// A file system without locks, and somebody was quicker.
+			// The file system has no locks, and another process was faster.
 			return c.runningError()
 		}
 		return err
 	}
-	// Behind the cluster file: who takes that over knows the tag, and forgets it.
+	// After the cluster file is written: whoever takes over that file knows the tag and
+	// calls ForgetTag.
 	if err := clusterfile.RememberTag(c.tag, c.file); err != nil {
 		c.log.Debug("ipcore gc will not know this cluster", "error", err)
 	}
@@ -76,38 +77,38 @@ func (c *Cluster) claimFile(ctx context.Context) (err error) {
 	return nil
 }
 
-// clear removes the cluster file of a cluster that has ended, with what it left
-// behind. RunningError: it has not.
+// removeEnded removes the cluster file of a cluster that has ended, and whatever it has
+// left behind. RunningError: the cluster has not ended.
 func (c *Cluster) removeEnded(ctx context.Context) error {
 	old, err := clusterfile.ReadRecord(c.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%w; remove the file if no cluster of this profile is running", err)
+		return fmt.Errorf("%w; if no cluster of this profile is running, remove the file", err)
 	}
 	if s := old.Extension.Supervisor; supervisorRuns(s) {
 		return &RunningError{ID: c.opts.ID, File: c.file, Supervisor: s}
 	}
-	left, err := Load(c.file, LoadOptions{Log: c.log})
+	ended, err := Load(c.file, LoadOptions{Log: c.log})
 	if err != nil {
 		return err
 	}
-	err = left.Adopt(ctx)
+	err = ended.Adopt(ctx)
 	switch {
 	case errors.Is(err, ErrNothingRuns):
 	case err != nil:
-		left.Close()
-		return fmt.Errorf("find out whether the cluster of %s still runs: %w", c.file, err)
+		ended.Close()
+		return fmt.Errorf("find out whether the cluster of %s is still running: %w", c.file, err)
 	default:
-		left.Close()
+		ended.Close()
 		return &RunningError{ID: c.opts.ID, File: c.file}
 	}
-	c.log.Info("removing what a cluster that has ended left behind", "file", c.file)
-	return left.Stop(ctx)
+	c.log.Info("removing what an ended cluster has left behind", "file", c.file)
+	return ended.Stop(ctx)
 }
 
-// runningError answers who has the cluster now.
+// runningError returns the error that another supervisor has the cluster.
 func (c *Cluster) runningError() error {
 	r, err := clusterfile.ReadRecord(c.file)
 	if err != nil {

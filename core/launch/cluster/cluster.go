@@ -22,34 +22,32 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// controllerID is the unit id of the controller.
+// controllerID is the workload id of the controller.
 const controllerID = "controller"
 
-// Time limits of an end. A Stop that was given no deadline of its own takes at
-// most stopLimit; processes that have not ended after patience are killed.
 const (
-	stopTimeout = 10 * time.Second
-	killDelay   = 3 * time.Second
+	stopTimeout = 10 * time.Second // of a Stop for which the caller has set no deadline
+	killDelay   = 3 * time.Second  // after it, Stop kills the processes that have not ended
 )
 
-// Cluster is one controller and its engine sets, or engine sets that joined the
-// controller of another cluster. New or Load makes it; Start
-// or Adopt gives it something to watch; Supervise waits for its end; Stop ends
-// it. Close lets it go and leaves what runs running.
+// Cluster is a controller and its engine sets, or engine sets that joined the controller
+// of another cluster. New and Load create it. Start starts its processes; Adopt finds those
+// that an earlier process started. Supervise waits until the cluster has ended, and Stop
+// ends it. Close releases the Cluster and leaves its processes running.
 type Cluster struct {
 	opts Options
 	log  hclog.Logger
 	file string
 	tag  string // of this start
 
-	watching context.Context // of the units' watch goroutines
+	watching context.Context // of the workloads' watch goroutines
 	cancel   context.CancelFunc
 
-	processes map[string]*pluginProcess // by path of the executable; fixed before units start
+	processes map[string]*pluginProcess // by path of the executable; complete before workloads start
 
-	mu         sync.Mutex // comes before each unit's mu
+	mu         sync.Mutex // locked before any workload's mu
 	record     *clusterfile.Record
-	written    bool // the cluster file is ours to rewrite and remove
+	written    bool // this Cluster has to update and remove the cluster file
 	controller *workload
 	engines    []*workload
 
@@ -58,18 +56,18 @@ type Cluster struct {
 	controllerSelection, engineSelection *settings.Selection
 	keepFiles                            bool
 
-	watchers       sync.WaitGroup // of lost engine connections
-	joinedIdentity string         // the identity of the controller that engines joined
-	enginesBefore  int            // engines that it had before
-	unreachable    bool           // there is no client's connection file for it
-	joinIndex      int            // of "engines-<turn>", for engines that joined
+	watchers       sync.WaitGroup // of watchLosses and watchController
+	joinedIdentity string         // the identity of the controller that the engines joined
+	enginesBefore  int            // how many engines that controller had before
+	unreachable    bool           // that controller has no client's connection file here
+	joinIndex      int            // n of the id "engines-<n>", for engines that joined
 
-	adoptErr error    // what Adopt could not take up; set before Stop
-	leftover Leftover // what Stop found left over
+	adoptErr error    // the error of Adopt, for Stop
+	leftover Leftover // what Stop has found still running
 }
 
-// New checks the options and makes a cluster of which nothing runs. It touches
-// no file.
+// New checks the options and returns a cluster of which nothing is running. It does not
+// read or write files.
 func New(o Options) (*Cluster, error) {
 	if err := o.resolve(); err != nil {
 		return nil, err
@@ -80,25 +78,25 @@ func New(o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// File is the path of the cluster file.
+// File returns the path of the cluster file.
 func (c *Cluster) File() string { return c.file }
 
-// clientFile is the path of the client's connection file.
+// clientFile returns the path of the clients' connection file.
 func (c *Cluster) clientFile() string {
 	client, _ := connfile.Names(c.opts.hubID())
 	return filepath.Join(c.opts.Profile.SecurityDir(), client)
 }
 
-// ID is the cluster's id. Engines that join a controller get one when they start:
-// "engines-1", behind the id of the controller's cluster where that has a name.
+// ID returns the cluster's id. For engines that join a controller, Start chooses it:
+// "engines-1", or "night-engines-1" if the controller's cluster has the id "night".
 func (c *Cluster) ID() string { return c.opts.ID }
 
-// N is the number of engines asked for.
+// N returns the number of engines that were requested.
 func (c *Cluster) N() int { return c.opts.N }
 
-// Start starts the controller and the engines and returns when all engines
-// have registered. After an error nothing is left running and the files are
-// removed. RunningError: the cluster runs already, and goes on.
+// Start starts the controller and the engines, and returns when all engines have
+// registered. After an error nothing is left running, and the files are removed.
+// RunningError: the cluster is already running, and continues.
 func (c *Cluster) Start(ctx context.Context) (err error) {
 	if err := c.findLaunchers(ctx); err != nil {
 		return err
@@ -109,7 +107,7 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 		}
 	}
 	if err := c.opts.Profile.Create(); err != nil {
-		return fmt.Errorf("make the profile directory: %w", err)
+		return fmt.Errorf("create the profile directory: %w", err)
 	}
 	if err := c.claim(ctx); err != nil {
 		return err
@@ -123,7 +121,7 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 	}()
 	if c.opts.CleanLogs && c.opts.Join == nil {
 		if err := clusterfile.RemoveLogs(c.opts.Profile, c.opts.ID); err != nil {
-			c.log.Warn("old logs stay", "error", err)
+			c.log.Warn("can't remove old logs", "error", err)
 		}
 	}
 	if c.opts.Join == nil {
@@ -143,7 +141,7 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 	return c.awaitEngines(ctx, set)
 }
 
-// find resolves the launchers and their settings, before anything runs.
+// findLaunchers finds the launchers and applies their settings, before anything is started.
 func (c *Cluster) findLaunchers(ctx context.Context) error {
 	search := registry.Search{ProfileDir: c.opts.Profile.Dir, Python: c.opts.Python}
 	var selections []*settings.Selection
@@ -186,7 +184,7 @@ func (c *Cluster) findLaunchers(ctx context.Context) error {
 	return nil
 }
 
-// host answers the one host of an executable.
+// processOf returns the plugin process of an executable. There is one for each executable.
 func (c *Cluster) processOf(found *registry.Executable) *pluginProcess {
 	h := c.processes[found.Path]
 	if h == nil {
@@ -210,7 +208,7 @@ func (c *Cluster) startController(ctx context.Context, h *pluginProcess) error {
 	client, engine := connfile.Names(c.opts.hubID())
 	written := newFileSet(c.opts.Profile.SecurityDir(), client, engine)
 	if c.keepFiles {
-		written.acceptOld() // the controller may find nothing to change in them
+		written.acceptOld() // the controller may not have to change them
 	}
 	if err := w.start(ctx, c.watching, r); err != nil {
 		return fmt.Errorf("start the controller: %w", err)
@@ -220,8 +218,8 @@ func (c *Cluster) startController(ctx context.Context, h *pluginProcess) error {
 	return c.awaitController(waiting, w, written)
 }
 
-// awaitController waits until both connection files are there: written by the
-// controller, or fetched by its launcher from where it runs.
+// awaitController waits until both connection files exist: either the controller has
+// written them, or its launcher has fetched them from the machine where it runs.
 func (c *Cluster) awaitController(ctx context.Context, w *workload, written fileSet) error {
 	waiting, cancel := context.WithCancel(ctx)
 	var waiters sync.WaitGroup
@@ -241,13 +239,13 @@ func (c *Cluster) awaitController(ctx context.Context, w *workload, written file
 		case err := <-fetched:
 			switch {
 			case errors.Is(err, sdk.ErrProcessState), errors.Is(err, sdk.ErrNotRunning):
-				fetched = nil // u.ended tells more
+				fetched = nil // w.ended follows
 			case errors.Is(err, sdk.ErrUnsupported):
-				fetched = nil // this controller writes into the profile
+				fetched = nil // this controller writes its files into the profile
 			case err != nil && ctx.Err() == nil:
 				return fmt.Errorf("fetch the controller's connection files: %w", err)
 			default:
-				fetched = nil // ready tells
+				fetched = nil // ready follows
 			}
 		case err := <-ready:
 			if errors.Is(err, context.DeadlineExceeded) {
@@ -258,8 +256,8 @@ func (c *Cluster) awaitController(ctx context.Context, w *workload, written file
 	}
 }
 
-// fetch writes the connection files that the launcher answers, unless they have
-// come by themselves.
+// fetchFiles writes the connection files that the launcher returns, unless the controller
+// has written them.
 func (c *Cluster) fetchFiles(ctx context.Context, w *workload, written fileSet) error {
 	handle, err := w.current(ctx)
 	if err != nil {
@@ -269,7 +267,7 @@ func (c *Cluster) fetchFiles(ctx context.Context, w *workload, written fileSet) 
 	if err != nil {
 		return err
 	}
-	// What carries the connections is part of the state from now on.
+	// The state now includes tunnels that the launcher may have opened.
 	if err := w.takeState(ctx, handle); err != nil {
 		return err
 	}
@@ -277,7 +275,7 @@ func (c *Cluster) fetchFiles(ctx context.Context, w *workload, written fileSet) 
 	if written.ready() {
 		return nil
 	}
-	// The client's file last: it is what clients wait for.
+	// Write the clients' file last, because clients wait for it.
 	if err := atomicfile.Write(c.engineFile(), info.Engine, 0o600); err != nil {
 		return err
 	}
@@ -290,7 +288,7 @@ func (c *Cluster) controllerCommand() ([]string, error) {
 	return c.opts.controllerCommand(c.controllerSelection, remote)
 }
 
-// controllerRequest is the request for the controller.
+// controllerRequest returns the request for the controller.
 func (c *Cluster) controllerRequest() (sdk.StartRequest, error) {
 	command, err := c.controllerCommand()
 	if err != nil {
@@ -301,7 +299,7 @@ func (c *Cluster) controllerRequest() (sdk.StartRequest, error) {
 	return r, err
 }
 
-// engineRequest is the request for an engine set, without the key.
+// engineRequest returns the request for an engine set. It does not contain the key.
 func (c *Cluster) engineRequest(id string) (sdk.StartRequest, error) {
 	command, err := c.opts.engineCommand(c.engineSelection)
 	if err != nil {
@@ -313,7 +311,7 @@ func (c *Cluster) engineRequest(id string) (sdk.StartRequest, error) {
 	return r, err
 }
 
-// request is what requests of both kinds have.
+// request returns the fields that the requests of both kinds have in common.
 func (c *Cluster) request(selection *settings.Selection, id string, command []string) (sdk.StartRequest, error) {
 	env, err := c.opts.environment(selection, c.tag)
 	return sdk.StartRequest{
@@ -323,8 +321,8 @@ func (c *Cluster) request(selection *settings.Selection, id string, command []st
 	}, err
 }
 
-// note writes into the record what has to be known of a unit before it starts.
-// c.mu is held.
+// recordIntent records what has to be known about a workload before it starts. c.mu is
+// held.
 func (c *Cluster) recordIntent(w *workload, selection *settings.Selection) {
 	c.record.Extension.Paths[w.id] = w.process.executable.Path
 	if public := settings.WithoutSecrets(selection.Executable.Info, selection.Options); public != nil {
@@ -332,7 +330,7 @@ func (c *Cluster) recordIntent(w *workload, selection *settings.Selection) {
 	}
 }
 
-// startEngines asks for the engine set.
+// startEngines starts the engine set.
 func (c *Cluster) startEngines(ctx context.Context, h *pluginProcess) (*workload, error) {
 	w := c.newWorkload(sdk.Engine, c.newSetID(), h)
 	r, err := c.engineRequest(w.id)
@@ -351,7 +349,7 @@ func (c *Cluster) startEngines(ctx context.Context, h *pluginProcess) (*workload
 	c.record.Engines.Class = h.executable.Name
 	c.recordIntent(w, c.engineSelection)
 	c.record.Extension.Starting = append(c.record.Extension.Starting, w.id)
-	err = c.record.Write(c.file) // the intent: named before started
+	err = c.record.Write(c.file) // before the start, so that a crash leaves a trace
 	c.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -362,9 +360,9 @@ func (c *Cluster) startEngines(ctx context.Context, h *pluginProcess) (*workload
 	return w, nil
 }
 
-// newSetID answers an unused engine set id: the time, as upstream has it. Sets that
-// joined one controller in the same second differ too: their logs have its cluster's
-// id in their names.
+// newSetID returns an unused id for an engine set: the time, as in IPython Parallel. Sets
+// that joined the same controller in the same second have different ids as well, because
+// the names of their logs contain the id of the same cluster.
 func (c *Cluster) newSetID() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -381,7 +379,7 @@ func (c *Cluster) newSetID() string {
 	}
 }
 
-// save brings the cluster file up to date with a unit.
+// save updates the cluster file after a workload has changed.
 func (c *Cluster) save(w *workload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -394,8 +392,8 @@ func (c *Cluster) save(w *workload) {
 	}
 }
 
-// enter puts a unit into the record, or takes one that has ended out of it.
-// c.mu is held.
+// recordWorkload puts a workload into the record, or removes it if it has ended. c.mu is
+// held.
 func (c *Cluster) recordWorkload(w *workload) {
 	r := c.record
 	starting := r.Extension.Starting[:0]
@@ -419,13 +417,13 @@ func (c *Cluster) recordWorkload(w *workload) {
 	default:
 		r.Engines.Sets[w.id] = state
 		r.Extension.Alive[w.id] = alive
-		if said := w.lastStatus(); said != nil {
-			r.Extension.Status[w.id] = *said
+		if status := w.lastStatus(); status != nil {
+			r.Extension.Status[w.id] = *status
 		}
 	}
 }
 
-// units answers all units.
+// workloads returns all workloads.
 func (c *Cluster) workloads() []*workload {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -436,10 +434,13 @@ func (c *Cluster) workloads() []*workload {
 	return all
 }
 
-// Supervise waits until the cluster has ended by itself, or ctx ends. Nil: the
-// controller ended in order (a client asked for it), or engines that joined one did,
-// or theirs has gone; nothing is left. An EndedError: it, or they, died; what was
-// left has been stopped. The ctx's error: all goes on, Stop or Close is next.
+// Supervise waits until the cluster has ended by itself or ctx ends. In all cases but the
+// last, nothing is left running.
+//
+//   - nil: the controller exited normally, because a client asked it to; for engines that
+//     joined a controller, they exited normally or their controller was stopped.
+//   - EndedError: the controller, or all engines that joined one, ended unexpectedly.
+//   - the error of ctx: the cluster continues; the caller has to call Stop or Close.
 func (c *Cluster) Supervise(ctx context.Context) error {
 	first, what := c.controller, "the controller"
 	var gone <-chan struct{}
@@ -451,13 +452,13 @@ func (c *Cluster) Supervise(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-gone:
-		c.opts.Progress(Progress{Stage: StageNote, Note: "the controller was stopped, and so are these engines"})
+		c.opts.Progress(Progress{Stage: StageNote, Note: "the controller was stopped, so these engines are stopped as well"})
 	case <-first.ended:
 		first.mu.Lock()
 		orderly = first.exit.Code == 0
 		first.mu.Unlock()
 		if orderly {
-			c.awaitEnds(ctx, killDelay) // the engines were told to end as well
+			c.awaitEnds(ctx, killDelay) // the client has told the engines to end as well
 		}
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -469,7 +470,7 @@ func (c *Cluster) Supervise(ctx context.Context) error {
 	return err
 }
 
-// awaitEnds waits until all units have ended, for at most the time given.
+// awaitEnds waits until all workloads have ended, but not longer than limit.
 func (c *Cluster) awaitEnds(ctx context.Context, limit time.Duration) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -482,19 +483,20 @@ func (c *Cluster) awaitEnds(ctx context.Context, limit time.Duration) {
 	}
 }
 
-// Stop ends controller and engines, removes the connection files and the
-// cluster file and ends the plugins. What ended before counts as stopped.
+// Stop ends controller and engines, removes the connection files and the cluster file, and
+// ends the plugins. It is not an error if some of them had already ended. ErrLeftover: a
+// part of the cluster may still be running, and the cluster file is kept.
 func (c *Cluster) Stop(ctx context.Context) error {
-	units := c.workloads()
-	results := make(chan error, len(units))
-	for _, w := range units {
+	all := c.workloads()
+	results := make(chan error, len(all))
+	for _, w := range all {
 		go func() { results <- w.stop(ctx) }()
 	}
 	impatient := time.NewTimer(killDelay)
 	defer impatient.Stop()
 	err := c.adoptErr
-	var notKilled error // matters when something does not end
-	for waiting := len(units); waiting > 0; {
+	var notKilled error // reported only if something does not end
+	for waiting := len(all); waiting > 0; {
 		select {
 		case e := <-results:
 			err = errors.Join(err, e)
@@ -514,10 +516,11 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	return err
 }
 
-// Left answers what Stop found left over.
+// Leftover returns what Stop has found still running.
 func (c *Cluster) Leftover() Leftover { return c.leftover }
 
-// Kill ends all processes at once. Stop still has to be called, or to return.
+// Kill ends all processes at once. It does not replace Stop, but can be called while Stop
+// is waiting.
 func (c *Cluster) Kill(ctx context.Context) error {
 	var err error
 	for _, w := range c.workloads() {
@@ -536,7 +539,7 @@ func (c *Cluster) removeFiles() error {
 		return nil
 	}
 	c.written = false
-	if c.opts.Join != nil { // the files are those of a controller that goes on
+	if c.opts.Join != nil { // the connection files belong to a controller that continues
 		clusterfile.ForgetTag(c.record.Extension.Tag)
 		return removeIfExists(c.file)
 	}
@@ -548,15 +551,15 @@ func (c *Cluster) removeFiles() error {
 	return errors.Join(err, c.removeLock(), removeIfExists(c.file))
 }
 
-// removeLock removes the lock file of a controller that was killed.
+// removeLock removes the lock file that a killed controller has left behind.
 func (c *Cluster) removeLock() error {
 	path := filepath.Join(c.opts.Profile.SecurityDir(), connfile.LockName(c.opts.ID))
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return nil // the controller removed it at its end
+		return nil // the controller removed it when it ended
 	}
 	held, err := filelock.Try(path)
 	if errors.Is(err, filelock.ErrHeld) {
-		return nil // of a controller that is none of ours
+		return nil // by a controller that does not belong to this cluster
 	}
 	if err != nil {
 		return err
@@ -571,8 +574,8 @@ func removeIfExists(path string) error {
 	return nil
 }
 
-// Close lets the cluster go: plugins end, workloads go on. It returns when
-// nothing of the Cluster runs in this process any more.
+// Close releases the Cluster: its plugins end, and its workloads keep running. Close
+// returns when the Cluster's goroutines have ended.
 func (c *Cluster) Close() {
 	c.cancel()
 	c.watchers.Wait()

@@ -105,7 +105,7 @@ func TestFailedStarts(t *testing.T) {
 	}
 }
 
-func TestFewer(t *testing.T) {
+func TestContinueWithFewerEngines(t *testing.T) {
 	o := testOptions(t)
 	// One of the two engines ends at once.
 	o.EngineCommand = shell(`mkdir "$IPP_PROFILE_DIR/first" 2>/dev/null && { echo unlucky; exit 4; }; exec sleep 1000`)
@@ -130,8 +130,8 @@ func TestFewer(t *testing.T) {
 	}
 }
 
-// TestStubborn stops engines that do not listen to SIGTERM.
-func TestStubborn(t *testing.T) {
+// TestStopKills stops engines that ignore SIGTERM.
+func TestStopKills(t *testing.T) {
 	o := testOptions(t)
 	o.EngineCommand = shell(`trap "" TERM; while :; do sleep 0.05; done`)
 	c := startCluster(t, o)
@@ -166,7 +166,7 @@ func TestInterruptedStart(t *testing.T) {
 	nothingLeft(t, o.Profile)
 }
 
-func TestTwoStarts(t *testing.T) {
+func TestConcurrentStarts(t *testing.T) {
 	o := testOptions(t)
 	const n = 4
 	results := make(chan error, n)
@@ -198,8 +198,7 @@ func TestTwoStarts(t *testing.T) {
 	}
 }
 
-// orphan lets a cluster go and makes its file look as if the supervisor had
-// died.
+// abandon closes a cluster and changes its file so that the supervisor seems to have died.
 func abandon(t *testing.T, c *Cluster) {
 	t.Helper()
 	c.Close()
@@ -213,7 +212,7 @@ func abandon(t *testing.T, c *Cluster) {
 	}
 }
 
-func TestOrphan(t *testing.T) {
+func TestSupervisorDied(t *testing.T) {
 	o := testOptions(t)
 	c := startCluster(t, o)
 	abandon(t, c)
@@ -227,7 +226,7 @@ func TestOrphan(t *testing.T) {
 	}
 	var running *RunningError
 	if err := again.Start(testContext(t)); !errors.As(err, &running) || running.Supervisor != nil {
-		t.Errorf("a start beside an orphan: %v", err)
+		t.Errorf("a start while the cluster without a supervisor is running: %v", err)
 	}
 	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
 		t.Errorf("%d processes, want 3", got)
@@ -238,9 +237,9 @@ func TestOrphan(t *testing.T) {
 	nothingLeft(t, o.Profile)
 }
 
-// TestOrphanLosesEngine asks for the truth after an engine died while nobody
-// watched.
-func TestOrphanLosesEngine(t *testing.T) {
+// TestEngineDiesUnsupervised inspects a cluster after an engine has died while there was no
+// supervisor.
+func TestEngineDiesUnsupervised(t *testing.T) {
 	o := testOptions(t)
 	c := startCluster(t, o)
 	pid := enginePID(t, c)
@@ -248,14 +247,14 @@ func TestOrphanLosesEngine(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "one engine is seen to be gone", func() bool {
+	eventually(t, "the dead engine is noticed", func() bool {
 		s, err := Inspect(testContext(t), c.file, o.Log)
 		return err == nil && s.Alive == 1 && s.Controller
 	})
 }
 
-// TestMissingLauncher stops what it can when the launcher of the engines is not
-// there, and the rest when it is back.
+// TestMissingLauncher stops a cluster while the engines' launcher is missing, which stops
+// only the controller, and again after the launcher is back.
 func TestMissingLauncher(t *testing.T) {
 	o := testOptions(t)
 	folder := filepath.Join(t.TempDir(), "bin")
@@ -291,8 +290,9 @@ func TestMissingLauncher(t *testing.T) {
 	nothingLeft(t, o.Profile)
 }
 
-// TestDeadFile starts where the file of a cluster lies of which nothing runs.
-func TestDeadFile(t *testing.T) {
+// TestStartReplacesEndedCluster starts a cluster although there is the file of one that has
+// ended.
+func TestStartReplacesEndedCluster(t *testing.T) {
 	o := testOptions(t)
 	c := startCluster(t, o)
 	abandon(t, c)
@@ -306,7 +306,7 @@ func TestDeadFile(t *testing.T) {
 	startCluster(t, o)
 }
 
-// killAll ends the processes of a cluster's file behind the launcher's back.
+// killAll kills the processes of a cluster, without updating its file.
 func (c *Cluster) killAll(t *testing.T) error {
 	t.Helper()
 	left, err := Load(c.file, LoadOptions{Log: c.log})
@@ -380,7 +380,7 @@ func TestSupervise(t *testing.T) {
 			c := startCluster(t, o)
 			done := make(chan error, 1)
 			go func() { done <- c.Supervise(testContext(t)) }()
-			if name == "orderly" { // the client told the engines to end as well
+			if name == "orderly" { // a client has told the engines to end as well
 				if err := c.engines[0].kill(testContext(t)); err != nil {
 					t.Fatal(err)
 				}
@@ -397,7 +397,7 @@ func TestSupervise(t *testing.T) {
 	}
 }
 
-// enginePID answers the pid of an engine of the first set.
+// enginePID returns the pid of an engine of the first set.
 func enginePID(t *testing.T, c *Cluster) int {
 	t.Helper()
 	state, _ := c.engines[0].snapshot()

@@ -21,27 +21,28 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Stray is what is left of a cluster that nobody watches any more: a cluster
-// file, what carries its tag, or both.
+// DeadCluster is what is left of a cluster that has no supervisor: a cluster file,
+// processes and jobs with its tag, or both.
 type DeadCluster struct {
-	Tag  string // "" for the file of an older ipcore
-	File string // the cluster file, "" if it is gone
+	Tag  string // "" if the file was written by an older ipcore
+	File string // the cluster file, or "" if it no longer exists
 
-	Status  *Status // of File, if there is one
+	Status  *Status // of File, if it exists
 	Orphans []Orphan
 
-	// Known tells that the cluster was started from here. What is not may belong to a
-	// cluster of another machine and is only removed when somebody names its tag.
+	// Known reports whether the cluster was started from this account. Others may belong
+	// to a live cluster of another machine, so they are removed only if the user names
+	// the tag.
 	Known bool
 
-	launchers map[string]*registry.Executable // by name, of the survivors
-	options   map[string]json.RawMessage      // by the names of launchers too: with which they were found
+	launchers map[string]*registry.Executable // the launchers of Orphans, by name
+	options   map[string]json.RawMessage      // by the launcher's name: the options with which it found them
 }
 
-// Strays looks for strays: in the profiles, among the clusters that were started
-// from here, and through the eyes of every launcher, which is told its options: those
-// in the files of dead clusters, and what the settings say. Parts that can't be
-// looked at are told by errs and left alone.
+// FindDeadClusters looks for dead clusters in the profiles and among the clusters that
+// were started from this account, and asks every launcher for orphans: with the options
+// in the files of dead clusters, and with those of the settings. errs are about parts that
+// can't be examined; these are left alone.
 func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search registry.Search, given []settings.Setting, log hclog.Logger) (dead []DeadCluster, errs []error) {
 	tags, err := clusterfile.RememberedTags()
 	if err != nil {
@@ -63,7 +64,7 @@ func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search re
 		case err != nil:
 			errs = append(errs, err)
 			continue
-		case r.Extension.Version == 0: // upstream's own, which we leave to it
+		case r.Extension.Version == 0: // written by IPython Parallel
 			continue
 		case supervisorRuns(r.Extension.Supervisor):
 			live[r.Extension.Tag] = true
@@ -75,7 +76,7 @@ func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search re
 		s, err := Inspect(ctx, file, log)
 		if err != nil {
 			errs = append(errs, err)
-			live[r.Extension.Tag] = true // as long as nobody knows
+			live[r.Extension.Tag] = true // it may be
 			continue
 		}
 		d := &DeadCluster{Tag: r.Extension.Tag, File: file, Status: s, Known: true}
@@ -104,7 +105,8 @@ func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search re
 		}
 		d.options[s.Launcher] = s.options
 	}
-	for tag := range tags { // nothing is left of it
+	for tag := range tags {
+		// Nothing is left of this cluster, if all launchers could be asked.
 		if !live[tag] && byTag[tag] == nil && len(sweepErrs) == 0 {
 			clusterfile.ForgetTag(tag)
 		}
@@ -119,7 +121,7 @@ func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search re
 	return dead, errs
 }
 
-// clusterFiles answers the cluster files of profiles and of tags, each once.
+// clusterFiles returns the cluster files of profiles and of tags, each once.
 func clusterFiles(profiles []profile.Profile, tags map[string]string) ([]string, error) {
 	var files []string
 	var errs error
@@ -136,13 +138,14 @@ func clusterFiles(profiles []profile.Profile, tags map[string]string) ([]string,
 	return slices.Compact(files), errs
 }
 
-// swept is a survivor, and the options with which its launcher found it.
+// foundOrphan is an orphan with the options with which its launcher found it.
 type foundOrphan struct {
 	Orphan
 	options json.RawMessage
 }
 
-// sweepAll asks every launcher that can sweep for everything with a tag of ours.
+// findAllOrphans asks every launcher that can find orphans for all that have a tag of
+// ipcore.
 func findAllOrphans(
 	ctx context.Context, search registry.Search, options map[string][]json.RawMessage, given []settings.Setting, log hclog.Logger,
 ) (all []foundOrphan, launchers map[string]*registry.Executable, errs []error) {
@@ -176,7 +179,8 @@ func findAllOrphans(
 	return all, launchers, errs
 }
 
-// setOptions answers what settings make of a launcher's options, for each kind.
+// settingOptions returns the launcher's options that result from the settings, for each
+// kind.
 func settingOptions(f *registry.Executable, given []settings.Setting) (all []json.RawMessage, err error) {
 	var selections []*settings.Selection
 	for _, kind := range f.Info.Kinds {
@@ -191,7 +195,7 @@ func settingOptions(f *registry.Executable, given []settings.Setting) (all []jso
 	return all, nil
 }
 
-// distinct answers different options, and none where there are none.
+// distinct returns the options without duplicates, or only nil if there are none.
 func distinct(all []json.RawMessage) []json.RawMessage {
 	all = slices.DeleteFunc(all, func(o json.RawMessage) bool { return len(o) == 0 || string(o) == "{}" || string(o) == "null" })
 	slices.SortFunc(all, func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
@@ -213,7 +217,7 @@ func queryOrphans(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery
 	return p.Orphans(ctx, q)
 }
 
-// Remove ends what is left, and removes the files.
+// Remove ends what is left of the cluster and removes its files.
 func (s *DeadCluster) Remove(ctx context.Context, log hclog.Logger) error {
 	if s.File != "" {
 		left, err := Stop(ctx, s.File, log)
@@ -246,7 +250,7 @@ func (s *DeadCluster) Remove(ctx context.Context, log hclog.Logger) error {
 	return errs
 }
 
-func removeOrphans(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, survivors []sdk.Orphan, log hclog.Logger) error {
+func removeOrphans(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, orphans []sdk.Orphan, log hclog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	p, err := plugin.Open(ctx, f, plugin.OpenOptions{Log: log})
@@ -254,5 +258,5 @@ func removeOrphans(ctx context.Context, f *registry.Executable, q sdk.OrphanQuer
 		return err
 	}
 	defer p.Close()
-	return p.RemoveOrphans(ctx, q, survivors)
+	return p.RemoveOrphans(ctx, q, orphans)
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// A launcher is asked for strays with the options of dead clusters and with those that
-// are set, of each kind once.
-func TestSweepOptions(t *testing.T) {
+// A launcher is asked for orphans once with each of the options of dead clusters and of
+// the settings.
+func TestOrphanQueryOptions(t *testing.T) {
 	f := &registry.Executable{Name: "far", Info: sdk.Info{
 		Name: "far", Kinds: []sdk.Kind{sdk.Controller, sdk.Engine},
 		Classes: map[sdk.Kind][]string{sdk.Controller: {"FarControllerLauncher", "FarLauncher"}, sdk.Engine: {"FarEngineSetLauncher", "FarLauncher"}},
@@ -50,6 +50,6 @@ func TestSweepOptions(t *testing.T) {
 	}
 	var bad *settings.SettingError
 	if _, err := settingOptions(f, []settings.Setting{set("FarLauncher", "hots", `"a"`)}); !errors.As(err, &bad) {
-		t.Errorf("an option that it has not: %v", err)
+		t.Errorf("an option that it does not have: %v", err)
 	}
 }

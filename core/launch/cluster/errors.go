@@ -11,8 +11,8 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// ErrLeft says that a Stop did not manage to end everything: something of the
-// cluster may still run, and the cluster file is still there.
+// ErrLeftover means that Stop could not end everything. A part of the cluster may still be
+// running, and the cluster file still exists.
 var ErrLeftover = errors.New("a part of the cluster may still be running")
 
 // OptionError means that a field of Options has a value that is not valid.
@@ -67,11 +67,11 @@ func (e *ControllerTimeoutError) Error() string {
 	return fmt.Sprintf("the controller wrote no connection files within %v%s; its log is in %s", e.Timeout, e.Status, e.LogDir)
 }
 
-// RunningError is a start that was refused because the cluster runs.
+// RunningError means that a cluster can't be started because it is already running.
 type RunningError struct {
 	ID         string
 	File       string         // the cluster file
-	Supervisor *process.State // nil when only its processes are left
+	Supervisor *process.State // nil if the supervisor is gone and only its processes are left
 }
 
 func (e *RunningError) Error() string {
@@ -81,17 +81,17 @@ func (e *RunningError) Error() string {
 	}
 	switch {
 	case e.Supervisor == nil:
-		return fmt.Sprintf("%s is running already, though its supervisor is gone (%s)", name, e.File)
+		return fmt.Sprintf("%s is running already, but its supervisor is gone (%s)", name, e.File)
 	case onOtherMachine(e.Supervisor):
 		return fmt.Sprintf("%s is running already: process %d on host %s (%s)", name, e.Supervisor.PID, e.Supervisor.Host, e.File)
 	}
 	return fmt.Sprintf("%s is running already: process %d (%s)", name, e.Supervisor.PID, e.File)
 }
 
-// NotFoundError says that there is no cluster of that id.
+// NotFoundError means that there is no cluster with an id.
 type NotFoundError struct {
 	ID   string
-	File string // the cluster file that is not there
+	File string // the cluster file, which does not exist
 }
 
 func (e *NotFoundError) Error() string {
@@ -101,8 +101,8 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("no cluster %q is running: there is no %s", e.ID, e.File)
 }
 
-// NoControllerError says that there is no controller that engines could join, or that
-// it does not answer.
+// NoControllerError means that there is no controller that engines could join, or that it
+// does not reply.
 type NoControllerError struct {
 	ID   string // of the cluster
 	File string // the connection file
@@ -113,17 +113,16 @@ func (e *NoControllerError) Error() string {
 	if errors.Is(e.Err, fs.ErrNotExist) {
 		return "there is no controller to join: there is no " + e.File
 	}
-	return fmt.Sprintf("the controller of %s can't be joined: %v", e.File, e.Err)
+	return fmt.Sprintf("can't join the controller of %s: %v", e.File, e.Err)
 }
 
-// Unwrap answers the cause.
+// Unwrap returns the cause.
 func (e *NoControllerError) Unwrap() error { return e.Err }
 
-// EndedError says that the controller or all engines ended when they should
-// not have.
+// EndedError means that the controller, or all engines, ended unexpectedly.
 type EndedError struct {
 	What   string // "the controller", "all 4 engines"
-	When   string // "before it was ready", "" for later
+	When   string // "before it was ready", or ""
 	Exit   Exit
 	Output string // the last lines of output
 }
@@ -142,12 +141,12 @@ func (e *EndedError) Error() string {
 
 // Exit is how a process ended.
 type Exit struct {
-	Code   int    // -1 when it is not known or a signal was the cause
+	Code   int    // -1 if it is not known or the process was killed by a signal
 	Signal string // "SIGKILL", or ""
-	Reason string // in the launcher's system's words, or ""
+	Reason string // the launcher's system's own words, or ""
 }
 
-// exitOf makes an Exit of a launcher's.
+// exitOf converts a launcher's Exit.
 func exitOf(e sdk.Exit) Exit { return Exit{Code: e.Code, Signal: e.Signal, Reason: e.Reason} }
 
 func (e Exit) String() string {

@@ -16,7 +16,7 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Status is what a cluster file says, compared with what is there.
+// Status is the state of a cluster: what its file says, compared with what is running.
 type Status struct {
 	File    string
 	Profile profile.Profile
@@ -24,19 +24,19 @@ type Status struct {
 
 	Supervised bool // its supervisor is running
 	Controller bool // the controller is running
-	Alive      int  // engines that are running, or wait for their turn
+	Alive      int  // engines that are running or waiting for resources
 	Err        error
 
-	// Sets is what the launchers say of the engine sets, by id.
+	// Sets has the launchers' status of the engine sets, by id.
 	Sets map[string]clusterfile.WorkloadStatus
 }
 
-// Running tells whether anything of the cluster is running.
+// Running reports whether any part of the cluster is running.
 func (s *Status) Running() bool { return s.Supervised || s.Controller || s.Alive > 0 }
 
-// Inspect tells the truth about one cluster. While its supervisor runs, the
-// file is the truth: the supervisor keeps it so. Otherwise the launchers are
-// asked. NotFoundError: there is no such cluster.
+// Inspect returns the status of one cluster. While the supervisor is running, the file is
+// up to date. Otherwise Inspect asks the launchers. NotFoundError: there is no such
+// cluster.
 func Inspect(ctx context.Context, path string, log hclog.Logger) (*Status, error) {
 	c, err := Load(path, LoadOptions{Log: log})
 	if err != nil {
@@ -53,7 +53,7 @@ func Inspect(ctx context.Context, path string, log hclog.Logger) (*Status, error
 		s.Sets = c.record.Extension.Status
 		return s, nil
 	}
-	c.written = false // looking changes nothing
+	c.written = false // do not change the file
 	if err := c.Adopt(ctx); err != nil && !errors.Is(err, ErrNothingRuns) {
 		s.Err = err
 	}
@@ -67,14 +67,14 @@ func Inspect(ctx context.Context, path string, log hclog.Logger) (*Status, error
 		}
 		_, alive := w.snapshot()
 		s.Alive += alive
-		if said := w.lastStatus(); said != nil {
-			s.Sets[w.id] = *said
+		if status := w.lastStatus(); status != nil {
+			s.Sets[w.id] = *status
 		}
 	}
 	return s, nil
 }
 
-// Files answers the cluster files of a profile, sorted.
+// Files returns the cluster files of a profile, sorted.
 func Files(p profile.Profile) ([]string, error) {
 	entries, err := os.ReadDir(p.SecurityDir()) // sorted by name
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -89,7 +89,7 @@ func Files(p profile.Profile) ([]string, error) {
 	return files, nil
 }
 
-// List inspects all clusters of the profiles, in the order of profile and id.
+// List returns the status of all clusters of the profiles, ordered by profile and id.
 func List(ctx context.Context, profiles []profile.Profile, log hclog.Logger) ([]*Status, error) {
 	var paths []string
 	for _, p := range profiles {
@@ -106,7 +106,7 @@ func List(ctx context.Context, profiles []profile.Profile, log hclog.Logger) ([]
 			s, err := Inspect(ctx, path, log)
 			var missing *NotFoundError
 			switch {
-			case errors.As(err, &missing): // it ended while we looked
+			case errors.As(err, &missing): // the cluster was stopped meanwhile
 			case err != nil:
 				all[i] = &Status{File: path, Profile: profile.Profile{Dir: filepath.Dir(filepath.Dir(path))}, Err: err}
 			default:
@@ -124,9 +124,9 @@ func List(ctx context.Context, profiles []profile.Profile, log hclog.Logger) ([]
 	return found, nil
 }
 
-// Stop ends a cluster from any process: it asks the supervisor, and does the
-// work itself when there is none, or when it does not manage. NotFoundError:
-// there is no such cluster. It answers what still carries the cluster's tag.
+// Stop stops a cluster from any process. It asks the supervisor to do it, and stops the
+// cluster itself if there is no supervisor or if that fails. It returns the processes and
+// jobs that still have the cluster's tag. NotFoundError: there is no such cluster.
 func Stop(ctx context.Context, path string, log hclog.Logger) (Leftover, error) {
 	r, err := clusterfile.ReadRecord(path)
 	if err != nil {
@@ -143,7 +143,7 @@ func Stop(ctx context.Context, path string, log hclog.Logger) (Leftover, error) 
 		limited, cancel := context.WithTimeout(ctx, stopTimeout)
 		defer cancel()
 		if err := endSupervisor(limited, *p); err != nil {
-			log.Warn("the supervisor does not stop the cluster; doing it here", "pid", p.PID, "error", err)
+			log.Warn("the supervisor did not stop the cluster; stopping it from this process", "pid", p.PID, "error", err)
 		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return leftoverOf(ctx, path, r, log)
@@ -152,9 +152,9 @@ func Stop(ctx context.Context, path string, log hclog.Logger) (Leftover, error) 
 	return takeOver(ctx, path, log)
 }
 
-// leftOf looks for what is left of a cluster that its supervisor has stopped.
+// leftoverOf returns what is left of a cluster that its supervisor has stopped.
 func leftoverOf(ctx context.Context, path string, r *clusterfile.Record, log hclog.Logger) (Leftover, error) {
-	r.Extension.Starting = nil // it saw to these
+	r.Extension.Starting = nil // the supervisor has stopped these
 	c, err := fromRecord(path, r, LoadOptions{Log: log})
 	if err != nil {
 		return Leftover{}, err
@@ -174,13 +174,13 @@ func takeOver(ctx context.Context, path string, log hclog.Logger) (left Leftover
 	defer func() { err = errors.Join(err, held.Remove()) }()
 	c, err := Load(path, LoadOptions{Log: log})
 	if _, ok := errors.AsType[*NotFoundError](err); ok {
-		return left, nil // somebody else did it meanwhile
+		return left, nil // another process has stopped the cluster meanwhile
 	}
 	if err != nil {
 		return left, err
 	}
 	if err := c.Adopt(limited); err != nil && !errors.Is(err, ErrNothingRuns) {
-		log.Error("a part of the cluster can't be taken up; stopping the others", "error", err)
+		log.Error("a part of the cluster was not found; stopping the others", "error", err)
 	}
 	err = c.Stop(limited)
 	return c.leftover, err

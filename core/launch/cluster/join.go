@@ -18,13 +18,11 @@ import (
 )
 
 const (
-	// joinLimit is how long a controller that engines join has to answer.
-	joinTimeout = 10 * time.Second
-	// joinLook is the interval at which the controller's file is looked at.
-	joinInterval = time.Second
+	joinTimeout  = 10 * time.Second // for the reply of a controller that engines join
+	joinInterval = time.Second      // between two looks at that controller's connection file
 )
 
-// joinedID is the id of the ith cluster of engines that have joined another one.
+// joinedID returns the id of the ith cluster of engines that have joined another cluster.
 func joinedID(joined string, i int) string {
 	id := "engines-" + strconv.Itoa(i)
 	if joined == "" {
@@ -33,17 +31,18 @@ func joinedID(joined string, i int) string {
 	return joined + "-" + id
 }
 
-// meet looks for the controller that engines are to join and counts the engines
-// that it has already. Where only the engines' connection file is, as on a machine
-// that it was sent to, nobody can ask the controller, and nobody waits.
+// findController reads the connection file of the controller that the engines will join,
+// and counts the engines that it already has. If only the engines' connection file exists,
+// as on a machine to which it was copied, the controller can't be queried, so Start does
+// not wait for engines.
 func (c *Cluster) findController(ctx context.Context) error {
-	there, err := readEngineFile(c.engineFile())
+	info, err := readEngineFile(c.engineFile())
 	if err != nil {
 		return &NoControllerError{ID: c.opts.hubID(), File: c.engineFile(), Err: err}
 	}
-	c.joinedIdentity = identity(there)
-	if c.engineSelection.Executable.Info.Remote && strings.HasPrefix(there.Interface, "tcp://127.") {
-		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: the controller listens only on its own machine (" + there.Interface +
+	c.joinedIdentity = identity(info)
+	if c.engineSelection.Executable.Info.Remote && strings.HasPrefix(info.Interface, "tcp://127.") {
+		c.opts.Progress(Progress{Stage: StageNote, Note: "warning: the controller listens only on its own machine (" + info.Interface +
 			"): engines on other machines can't reach it without a tunnel, unless it is started to listen on all addresses"})
 	}
 	if _, err := os.Stat(c.clientFile()); errors.Is(err, fs.ErrNotExist) {
@@ -58,16 +57,17 @@ func (c *Cluster) findController(ctx context.Context) error {
 	return nil
 }
 
-// watchController answers a channel that is closed when the controller that the
-// engines have joined was stopped: its connection file has gone, or is another
-// controller's. One that is only killed, or keeps its files to be started again,
-// leaves its file, and engines wait for it as long as they do.
+// watchController returns a channel that is closed when the controller that the engines
+// have joined was stopped: its connection file no longer exists, or belongs to another
+// controller. A controller that was killed, or that keeps its files for its next start,
+// leaves its connection file; engines then wait for the controller as long as they are
+// configured to.
 func (c *Cluster) watchController() <-chan struct{} {
 	gone := make(chan struct{})
 	c.watchers.Go(func() {
 		t := time.NewTicker(joinInterval)
 		defer t.Stop()
-		missed := false // the last time
+		missed := false // whether it was missing the last time
 		for {
 			select {
 			case <-c.watching.Done():
@@ -86,8 +86,8 @@ func (c *Cluster) watchController() <-chan struct{} {
 	return gone
 }
 
-// identity tells controllers apart: by the key that signs messages, or, where they
-// are encrypted instead, by the controller's public key.
+// identity returns what distinguishes a controller from others: the key that signs
+// messages, and the controller's public key if connections are encrypted.
 func identity(f connfile.Engine) string {
 	if f.CurveServerKey != nil {
 		return f.Key + " " + *f.CurveServerKey
@@ -95,8 +95,8 @@ func identity(f connfile.Engine) string {
 	return f.Key
 }
 
-// readEngineFile reads the engines' connection file of any controller, as far as it
-// can be understood.
+// readEngineFile reads the engines' connection file of any controller, also one that
+// package connfile would refuse.
 func readEngineFile(path string) (f connfile.Engine, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -106,15 +106,16 @@ func readEngineFile(path string) (f connfile.Engine, err error) {
 	return f, err
 }
 
-// engineFile is the path of the engines' connection file.
+// engineFile returns the path of the engines' connection file.
 func (c *Cluster) engineFile() string {
 	_, engine := connfile.Names(c.opts.hubID())
 	return filepath.Join(c.opts.Profile.SecurityDir(), engine)
 }
 
-// InOrder sorts the cluster files of a profile that are to be stopped: first come
-// those of engines that joined a controller, so that they can take their leave of
-// it. Engines that have joined one of the clusters are added to them.
+// StopOrder divides the cluster files of clusters that will be stopped into joined, engines
+// that joined a controller, and own, clusters with a controller. The joined ones have to be
+// stopped first, so that their engines can unregister. StopOrder adds the engines that have
+// joined one of the clusters.
 func StopOrder(p profile.Profile, files []string) (joined, own []string, err error) {
 	all, err := Files(p)
 	if err != nil {
@@ -123,7 +124,7 @@ func StopOrder(p profile.Profile, files []string) (joined, own []string, err err
 	for _, file := range all {
 		r, err := clusterfile.ReadRecord(file)
 		if err != nil || r.Extension.Joins == nil {
-			continue // who stops it is told what is wrong with it
+			continue // stopping the cluster reports the error
 		}
 		if slices.Contains(files, file) || slices.Contains(files, clusterfile.Path(p.SecurityDir(), *r.Extension.Joins)) {
 			joined = append(joined, file)

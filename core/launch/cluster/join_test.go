@@ -17,14 +17,14 @@ import (
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
 )
 
-// joining answers the options of engines that join the cluster of others.
+// joinOptions returns the options of engines that join the cluster with options o.
 func joinOptions(o Options, n int) Options {
 	id := o.ID
 	o.ID, o.Join, o.N, o.ControllerCommand = "", &id, n, nil
 	return o
 }
 
-// controllersFiles tells whether both connection files are there.
+// hasConnectionFiles reports whether both connection files exist.
 func hasConnectionFiles(o Options) bool {
 	for _, kind := range []string{"client", "engine"} {
 		if _, err := os.Stat(filepath.Join(o.Profile.SecurityDir(), "ipcontroller-"+o.ID+"-"+kind+".json")); err != nil {
@@ -34,13 +34,13 @@ func hasConnectionFiles(o Options) bool {
 	return true
 }
 
-// TestJoin has two sets of engines join a controller. The one that is stopped
-// leaves the controller alone; the other ends with it.
+// TestJoin lets two sets of engines join a controller. Stopping the first set does not
+// affect the controller; the second set ends together with the controller.
 func TestJoin(t *testing.T) {
 	o := testOptions(t)
 	first := startCluster(t, o)
 	j := joinOptions(o, 3)
-	j.EngineCommand = shell(`echo "$IPP_CLUSTER_ID" >"$IPP_PROFILE_DIR/told"; exec sleep 1000`)
+	j.EngineCommand = shell(`echo "$IPP_CLUSTER_ID" >"$IPP_PROFILE_DIR/id"; exec sleep 1000`)
 	count := func(context.Context, string) (int, error) { return 2, nil }
 	wait := func(_ context.Context, file string, n int, have func(int)) error {
 		if n != 5 || filepath.Base(file) != "ipcontroller-t-client.json" {
@@ -67,9 +67,9 @@ func TestJoin(t *testing.T) {
 	if r.Controller != nil || r.Extension.Joins == nil || *r.Extension.Joins != "t" || len(r.Engines.Sets) != 1 || r.Cluster.ClusterID != "t-engines-1" {
 		t.Errorf("the cluster file says %+v", r)
 	}
-	eventually(t, "the engines are told the id of the cluster they joined", func() bool {
-		told, _ := os.ReadFile(filepath.Join(o.Profile.Dir, "told"))
-		return string(told) == "t\n"
+	eventually(t, "the engines get the id of the cluster they joined", func() bool {
+		id, _ := os.ReadFile(filepath.Join(o.Profile.Dir, "id"))
+		return string(id) == "t\n"
 	})
 	sets := map[string]bool{}
 	for _, c := range []*Cluster{first, one, two} {
@@ -100,8 +100,8 @@ func TestJoin(t *testing.T) {
 	nothingLeft(t, o.Profile)
 }
 
-// TestJoinLoses kills engines that joined a controller.
-func TestJoinLoses(t *testing.T) {
+// TestJoinedEngineKilled kills an engine that joined a controller.
+func TestJoinedEngineKilled(t *testing.T) {
 	o := testOptions(t)
 	startCluster(t, o)
 	c := startCluster(t, joinOptions(o, 1))
@@ -118,8 +118,8 @@ func TestJoinLoses(t *testing.T) {
 	}
 }
 
-// TestJoinOrphan stops joined engines after their supervisor died.
-func TestJoinOrphan(t *testing.T) {
+// TestJoinedSupervisorDied stops joined engines after their supervisor has died.
+func TestJoinedSupervisorDied(t *testing.T) {
 	o := testOptions(t)
 	startCluster(t, o)
 	c := startCluster(t, joinOptions(o, 2))
@@ -136,8 +136,8 @@ func TestJoinOrphan(t *testing.T) {
 	}
 }
 
-// TestJoinNobody has engines join what is not there, or does not answer.
-func TestJoinNobody(t *testing.T) {
+// TestJoinFails lets engines join a controller that does not exist or does not reply.
+func TestJoinFails(t *testing.T) {
 	o := testOptions(t)
 	join := func(o Options) error {
 		c, err := New(o)
@@ -155,22 +155,22 @@ func TestJoinNobody(t *testing.T) {
 	j := joinOptions(o, 1)
 	j.view = fakeView{count: func(context.Context, string) (int, error) { return 0, errors.New("connection refused") }}
 	if err := join(j); !errors.As(err, &alone) || !strings.Contains(err.Error(), "connection refused") {
-		t.Errorf("of a controller that does not answer: %v", err)
+		t.Errorf("of a controller that does not reply: %v", err)
 	}
 	if files, err := Files(o.Profile); err != nil || len(files) != 1 {
 		t.Errorf("cluster files: %q, %v", files, err)
 	}
 }
 
-// TestJoinByEngineFile has engines join a controller of which only their own
-// connection file is here: nobody is asked, and Start does not wait.
+// TestJoinByEngineFile lets engines join a controller of which only the engines'
+// connection file exists: it is not queried, and Start does not wait.
 func TestJoinByEngineFile(t *testing.T) {
 	o := testOptions(t)
 	if err := o.Profile.Create(); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(o.Profile.SecurityDir(), "ipcontroller-t-engine.json")
-	write := func(serverKey string) { // encrypted: there is no key that signs
+	write := func(serverKey string) { // encrypted: no key that signs messages
 		if err := connfile.Write(file, &connfile.Engine{CurveServerKey: &serverKey}); err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestJoinByEngineFile(t *testing.T) {
 	supervised := make(chan error, 1)
 	ctx := testContext(t)
 	go func() { supervised <- c.Supervise(ctx) }()
-	write("a") // as a controller does that is started again with --reuse
+	write("a") // like a controller that is started again with --reuse
 	select {
 	case err := <-supervised:
 		t.Fatalf("Supervise ended: %v", err)

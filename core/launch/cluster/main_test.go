@@ -17,8 +17,8 @@ import (
 	"github.com/ipcore/ipcore/core/profile"
 )
 
-// TestMain builds the local launcher, which the tests use as it is, and the
-// stand-in for a batch system of testdata/queue.
+// TestMain builds the local launcher and the launcher of testdata/queue, a simulated batch
+// system.
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "cluster-test-")
@@ -41,18 +41,18 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// limit bounds every wait of a test.
+// testTimeout bounds every wait of a test.
 const testTimeout = 20 * time.Second
 
-// fakeController writes both connection files and stays.
+// fakeController writes both connection files and keeps running.
 const fakeController = `cd "$IPP_PROFILE_DIR/security"
 for k in client engine; do echo '{}' > .$k && mv .$k ipcontroller-$IPP_CLUSTER_ID-$k.json; done
 exec sleep 1000`
 
 func shell(script string) []string { return []string{"/bin/sh", "-c", script} }
 
-// testOptions are those of a cluster of stand-ins: a shell script as controller,
-// sleeping engines that count as registered at once.
+// testOptions returns the options of a cluster with a shell script as controller, and
+// sleeping processes as engines, which count as registered at once.
 func testOptions(t *testing.T) Options {
 	t.Helper()
 	return Options{
@@ -103,7 +103,7 @@ func (w testWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// started answers a cluster that runs, and stops it at the end of the test.
+// startCluster starts a cluster, and stops it at the end of the test.
 func startCluster(t *testing.T, o Options) *Cluster {
 	t.Helper()
 	c, err := New(o)
@@ -124,7 +124,7 @@ func startCluster(t *testing.T, o Options) *Cluster {
 			c.Close()
 		case err != nil:
 			t.Error(err)
-		case supervisorRuns(r.Extension.Supervisor): // it is this process
+		case supervisorRuns(r.Extension.Supervisor): // the supervisor is this process
 			err = c.Stop(ctx)
 		default:
 			_, err = Stop(ctx, c.file, o.Log)
@@ -136,8 +136,7 @@ func startCluster(t *testing.T, o Options) *Cluster {
 	return c
 }
 
-// nothingLeft checks that no process and no file of the profile's clusters is
-// there.
+// nothingLeft checks that no process and no file of the profile's clusters is left.
 func nothingLeft(t *testing.T, p profile.Profile) {
 	t.Helper()
 	deadline := time.Now().Add(testTimeout)
@@ -156,8 +155,8 @@ func nothingLeft(t *testing.T, p profile.Profile) {
 	}
 }
 
-// processesOf answers the command lines of living processes that have the
-// profile directory in their environment.
+// processesOf returns the command lines of the running processes that have the profile
+// directory in their environment.
 func processesOf(t *testing.T, dir string) []string {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/environ")
@@ -168,7 +167,7 @@ func processesOf(t *testing.T, dir string) []string {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil || !bytes.Contains(text, []byte("IPP_PROFILE_DIR="+dir+"\x00")) {
-			continue // of somebody else, or gone
+			continue // not of this profile, or it has ended
 		}
 		line, err := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
 		if err == nil && len(line) > 0 {

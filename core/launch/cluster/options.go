@@ -19,67 +19,67 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// defaultTimeout is how long Start waits for the controller's files, and then
-// for the engines to register.
+// defaultTimeout is how long Start waits for the controller's connection files, and then
+// again for the engines to register.
 const defaultTimeout = 60 * time.Second
 
-// Options say what to start. The zero value of a field is its default.
+// Options describe the cluster to start. The zero value of a field is its default.
 type Options struct {
 	Profile profile.Profile // required
 	ID      string          // the cluster's id; "" is the cluster without a name
-	Join    *string         // nil, or the id of a cluster: start engines for its controller, and none of our own
+	Join    *string         // if set, the id of a cluster: start engines for its controller, and no controller
 	N       int             // engines; 0 means the number of CPUs
-	Timeout time.Duration   // for each of controller and engines; 0 means a minute
-	Wait    int             // engines that Start waits for: 0 means all, WaitNone none
+	Timeout time.Duration   // for the controller, and again for the engines; 0 means a minute
+	Wait    int             // the number of engines that Start waits for: 0 means all, WaitNone none
 
-	// Names, or paths, of the launchers; "" means "local".
+	// Names or paths of the launchers; "" means "local".
 	Controller string
 	Engines    string
 
-	// Settings are for the launchers, from configuration files and command lines. They
-	// may hold secrets.
+	// Settings for the launchers, from configuration files and command lines. They may
+	// contain secrets.
 	Settings []settings.Setting
 
-	// The commands of one controller and one engine: program and arguments. Nil
-	// means this program's own.
+	// The commands of the controller and of one engine: program and arguments. Nil means
+	// this executable with the argument "controller" or "engine".
 	ControllerCommand []string
 	EngineCommand     []string
 	ControllerArgs    []string // added to the controller's command
-	Python            string   // the engines' Python, for our own engine
+	Python            string   // the engines' Python, for ipcore's own engine
 
 	CleanLogs bool // remove the logs of earlier runs of the same cluster
 
 	LogLevel string // of the controller and the engines; "" is "info"
 	Log      hclog.Logger
 
-	// Progress is told how Start goes on, from one goroutine at a time.
+	// Progress is called with the progress of Start, from one goroutine at a time.
 	Progress func(Progress)
 
 	view           controllerView // of the controller's engines; nil means clientView
 	statusInterval time.Duration  // between two status requests for a workload; 0 means the constant statusInterval
 }
 
-// WaitNone is the Wait of a Start that waits for no engine.
+// WaitNone is a value of Options.Wait: Start does not wait for engines.
 const WaitNone = -1
 
 // Progress is how far a start has come.
 type Progress struct {
 	Stage Stage  `json:"stage"`
 	Have  int    `json:"have"` // engines registered
-	N     int    `json:"n"`    // engines asked for
+	N     int    `json:"n"`    // engines requested
 	Note  string `json:"note,omitempty"`
 
-	// Waiting is, while engines register, what the launcher says of those that are
-	// not there: "484 wait: (Resources)".
+	// Waiting is the launcher's status of engines that are not running yet, while engines
+	// register: "484 wait: (Resources)".
 	Waiting string `json:"waiting,omitempty"`
 }
 
 // Stage is a step of a start.
 type Stage string
 
-// The stages in their order. StageNote only brings a Note, at any time.
+// The stages in their order. StageNote can occur at any time; it only carries a Note.
 const (
-	StageController Stage = "controller" // the controller was asked for
+	StageController Stage = "controller" // the controller is being started
 	StageEngines    Stage = "engines"    // the controller is ready; engines register
 	StageRunning    Stage = "running"    // the start is complete
 	StageNote       Stage = "note"
@@ -134,8 +134,8 @@ func (o *Options) resolve() error {
 	return nil
 }
 
-// hubID is the cluster id that the connection files have in their names, and that
-// controller and engines are told.
+// hubID returns the cluster id in the names of the connection files, which controller and
+// engines get as well. Engines that join another cluster use that cluster's id.
 func (o *Options) hubID() string {
 	if o.Join != nil {
 		return *o.Join
@@ -143,8 +143,8 @@ func (o *Options) hubID() string {
 	return o.ID
 }
 
-// controllerCommand answers the whole command of the controller. reachable tells
-// that engines may be on other machines.
+// controllerCommand returns the whole command of the controller. reachable is true if
+// engines may be on other machines.
 func (o *Options) controllerCommand(selection *settings.Selection, reachable bool) ([]string, error) {
 	command, err := commandFor(selection, "controller_cmd", o.ControllerCommand)
 	if err != nil {
@@ -154,12 +154,12 @@ func (o *Options) controllerCommand(selection *settings.Selection, reachable boo
 	if own {
 		self, err := os.Executable()
 		if err != nil {
-			return nil, fmt.Errorf("find this program's own file: %w", err)
+			return nil, fmt.Errorf("find the path of this executable: %w", err)
 		}
 		command = []string{self, "controller", "--log-level=" + o.LogLevel}
 	}
-	place := o.locationArgs(command)
-	command = append(command, place...)
+	location := o.locationArgs(command)
+	command = append(command, location...)
 	args, err := commonWords(selection, "controller_args")
 	if err != nil {
 		return nil, err
@@ -168,14 +168,14 @@ func (o *Options) controllerCommand(selection *settings.Selection, reachable boo
 	switch {
 	case !reachable:
 	case own:
-		command = append(command, "--reachable") // unless a configuration file says where to listen
-	case len(place) > 0 && !arguments.SetAddress(args):
+		command = append(command, "--reachable") // the addresses of a configuration file take precedence over it
+	case len(location) > 0 && !arguments.SetAddress(args):
 		command = append(command, "--ip=*")
 	}
 	return append(command, args...), nil
 }
 
-// engineCommand answers the whole command of one engine.
+// engineCommand returns the whole command of one engine.
 func (o *Options) engineCommand(selection *settings.Selection) ([]string, error) {
 	command, err := commandFor(selection, "engine_cmd", o.EngineCommand)
 	if err != nil {
@@ -184,7 +184,7 @@ func (o *Options) engineCommand(selection *settings.Selection) ([]string, error)
 	if len(command) == 0 {
 		self, err := os.Executable()
 		if err != nil {
-			return nil, fmt.Errorf("find this program's own file: %w", err)
+			return nil, fmt.Errorf("find the path of this executable: %w", err)
 		}
 		command = []string{self, "engine", "--log-level=" + o.LogLevel}
 		if o.Python != "" {
@@ -196,8 +196,7 @@ func (o *Options) engineCommand(selection *settings.Selection) ([]string, error)
 	return append(command, args...), err
 }
 
-// hostCommand answers the command that was given, else the one that settings
-// name.
+// commandFor returns the given command, or else the one of the common option name.
 func commandFor(selection *settings.Selection, name string, given []string) ([]string, error) {
 	if len(given) > 0 {
 		return slices.Clone(given), nil
@@ -205,12 +204,12 @@ func commandFor(selection *settings.Selection, name string, given []string) ([]s
 	return commonWords(selection, name)
 }
 
-// hostWords answers a setting of the host that is a list of words.
+// commonWords returns the value of a common option that is a list of words.
 func commonWords(selection *settings.Selection, name string) ([]string, error) {
 	var words []string
 	if value := selection.Common[name]; value != nil {
 		if err := json.Unmarshal(value, &words); err != nil {
-			return nil, fmt.Errorf("%s of launcher %q: want a list of texts", name, selection.Executable.Name)
+			return nil, fmt.Errorf("%s of launcher %q: must be a list of strings", name, selection.Executable.Name)
 		}
 	}
 	return words, nil
@@ -227,10 +226,10 @@ func ownWords(selection *settings.Selection, name string) []string {
 	return words
 }
 
-// placeArgs answers the arguments that name profile and cluster. Python's
-// programs before 8.0 read no environment variables, so every command that is
-// theirs or ours gets them; of a stranger's command nothing is known, and it
-// has IPP_PROFILE_DIR and IPP_CLUSTER_ID in its environment.
+// locationArgs returns the arguments that name profile and cluster, for the commands of
+// ipcore and of IPython Parallel, which does not read environment variables before 8.0. For
+// other commands it returns nil; they have IPP_PROFILE_DIR and IPP_CLUSTER_ID in their
+// environment.
 func (o *Options) locationArgs(command []string) []string {
 	known := false
 	for i, word := range command {
@@ -250,8 +249,8 @@ func (o *Options) locationArgs(command []string) []string {
 	return []string{"--profile-dir=" + o.Profile.Dir, "--cluster-id=" + o.hubID()}
 }
 
-// environment answers what every process of the cluster finds in its
-// environment beside what this process has: ours, and what settings add.
+// environment returns the variables that are added to the environment of each process of
+// the cluster: those of ipcore, and those of the settings.
 func (o *Options) environment(selection *settings.Selection, tag string) (map[string]string, error) {
 	env := map[string]string{"IPP_CLUSTER_ID": o.hubID(), "IPP_PROFILE_DIR": o.Profile.Dir, sdk.EnvTag: tag}
 	var more map[string]any
@@ -267,17 +266,18 @@ func (o *Options) environment(selection *settings.Selection, tag string) (map[st
 		case string, json.Number:
 			env[name] = fmt.Sprint(value)
 		default:
-			return nil, fmt.Errorf("environment of launcher %q: %s is no text", selection.Executable.Name, name)
+			return nil, fmt.Errorf("environment of launcher %q: %s must be a string or a number", selection.Executable.Name, name)
 		}
 	}
 	return env, nil
 }
 
-// workDir answers where settings want processes to run, "" for anywhere.
+// workDir returns the folder in which processes have to run, or "" if the settings do not
+// name one.
 func workDir(selection *settings.Selection) string {
 	var dir string
 	if value := selection.Common["work_dir"]; value != nil {
-		_ = json.Unmarshal(value, &dir) // its type was checked
+		_ = json.Unmarshal(value, &dir) // Configure has checked the type
 	}
 	return dir
 }

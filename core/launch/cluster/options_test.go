@@ -13,7 +13,7 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// The default is one engine for each CPU, on this machine, and a minute to wait.
+// The default is one engine for each CPU, on this machine, and a timeout of a minute.
 func TestDefaults(t *testing.T) {
 	o := Options{Profile: profile.Profile{Dir: "/p"}}
 	if err := o.resolve(); err != nil || o.N != runtime.NumCPU() || o.Wait != o.N || o.Timeout != 60*time.Second || o.Engines != "local" || o.Controller != "local" {
@@ -65,15 +65,15 @@ func TestSupervisorRuns(t *testing.T) {
 	far := me
 	far.Host, far.Boot, far.CreateTime = "elsewhere.example.org", "another", 1
 	if !supervisorRuns(&me) || supervisorRuns(&other) || supervisorRuns(nil) || !supervisorRuns(&far) {
-		t.Error("the supervisor's process was not told from another one")
+		t.Error("the supervisor's process was not distinguished from another one")
 	}
 	if onOtherMachine(&me) || !onOtherMachine(&far) {
-		t.Error("the supervisor's machine was not told from another one")
+		t.Error("the supervisor's machine was not distinguished from another one")
 	}
 }
 
-// TestPlaceArgs checks which commands get arguments for profile and cluster.
-func TestPlaceArgs(t *testing.T) {
+// TestLocationArgs checks which commands get arguments for profile and cluster.
+func TestLocationArgs(t *testing.T) {
 	o := Options{Profile: profile.Profile{Dir: "/p"}, ID: "c"}
 	for _, test := range []struct {
 		command []string

@@ -12,13 +12,12 @@ import (
 )
 
 const (
-	// sweepLimit bounds looking for survivors after a stop.
-	orphanTimeout = 10 * time.Second
-	// sweepPatience is how long what was stopped may take to be gone.
-	orphanGrace = 2 * time.Second
+	orphanTimeout = 10 * time.Second // for one search for orphans
+	orphanGrace   = 2 * time.Second  // after a stop, until processes count as orphans
 )
 
-// Survivor is a process or job that carries a cluster's tag.
+// Orphan is a process or job that is still running although its cluster has ended. It has
+// the cluster's tag.
 type Orphan struct {
 	Launcher string `json:"launcher"`
 	Tag      string `json:"tag"`
@@ -26,16 +25,16 @@ type Orphan struct {
 	Text     string `json:"text"`
 }
 
-// Leftover is what was left when a cluster had been stopped.
+// Leftover is what was found after a cluster was stopped.
 type Leftover struct {
 	Orphans []Orphan
 
-	// Unasked names the launchers that could not tell, each with the reason.
+	// Unasked names the launchers that could not be asked, each with the reason.
 	Unasked []string
 }
 
-// sweep looks for what carries the tag of a cluster that was stopped. What a
-// start left that was never completed is removed; other things are named.
+// findOrphans looks for processes and jobs with the tag of a cluster that was stopped. If
+// a start was not completed, it removes them; otherwise it returns them.
 func (c *Cluster) findOrphans(ctx context.Context) Leftover {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), orphanTimeout)
 	defer cancel()
@@ -48,7 +47,7 @@ func (c *Cluster) findOrphans(ctx context.Context) Leftover {
 	if tag == "" {
 		return left
 	}
-	patient := time.Now().Add(orphanGrace)
+	deadline := time.Now().Add(orphanGrace)
 	for _, path := range paths {
 		q := sdk.OrphanQuery{Tag: tag, Options: options[path]}
 		for _, w := range c.workloads() {
@@ -56,7 +55,7 @@ func (c *Cluster) findOrphans(ctx context.Context) Leftover {
 				q.States = append(q.States, state)
 			}
 		}
-		found, err := c.orphansOf(ctx, path, q, unfinished, patient)
+		found, err := c.orphansOf(ctx, path, q, unfinished, deadline)
 		if err != nil {
 			left.Unasked = append(left.Unasked, fmt.Sprintf("%s: %v", path, err))
 		}
@@ -65,11 +64,11 @@ func (c *Cluster) findOrphans(ctx context.Context) Leftover {
 	return left
 }
 
-// is tells whether two launchers mean the same thing: several see the processes of
-// one machine.
+// same reports whether two launchers have found the same process or job: several
+// launchers can find the processes of one machine.
 func (s Orphan) same(o Orphan) bool { return o.ID == s.ID && o.Tag == s.Tag }
 
-// addNew adds survivors that are not there yet.
+// appendNew appends the orphans that are not in the list yet.
 func appendNew(all, more []Orphan) []Orphan {
 	for _, s := range more {
 		if !slices.ContainsFunc(all, s.same) {
@@ -79,9 +78,10 @@ func appendNew(all, more []Orphan) []Orphan {
 	return all
 }
 
-// sweepOne looks through one launcher's eyes, again until the time patient while
-// something is left: what was told to end may take a moment.
-func (c *Cluster) orphansOf(ctx context.Context, path string, q sdk.OrphanQuery, unfinished bool, patient time.Time) ([]Orphan, error) {
+// orphansOf asks one launcher for orphans. While there are any, it asks again until the
+// deadline: processes that were stopped may need a moment to end. If remove is true, it
+// removes them first.
+func (c *Cluster) orphansOf(ctx context.Context, path string, q sdk.OrphanQuery, remove bool, deadline time.Time) ([]Orphan, error) {
 	h := c.processes[path]
 	if h == nil {
 		found, err := registry.Describe(ctx, path, registry.Search{ProfileDir: c.opts.Profile.Dir})
@@ -98,12 +98,12 @@ func (c *Cluster) orphansOf(ctx context.Context, path string, q sdk.OrphanQuery,
 		return nil, err
 	}
 	found, err := p.Orphans(ctx, q)
-	if err == nil && len(found) > 0 && unfinished {
+	if err == nil && len(found) > 0 && remove {
 		if err = p.RemoveOrphans(ctx, q, found); err == nil {
 			found, err = p.Orphans(ctx, q)
 		}
 	}
-	for err == nil && len(found) > 0 && time.Now().Before(patient) {
+	for err == nil && len(found) > 0 && time.Now().Before(deadline) {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():

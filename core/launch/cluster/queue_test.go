@@ -19,8 +19,8 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// queueOptions are those of a cluster whose engines are in the queue of
-// testdata/queue, and the folder of its moods.
+// queueOptions returns the options of a cluster whose engines are started by the launcher
+// of testdata/queue, and the folder of that launcher's conditions.
 func queueOptions(t *testing.T) (Options, string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,21 +30,21 @@ func queueOptions(t *testing.T) (Options, string) {
 	return o, dir
 }
 
-func setMood(t *testing.T, dir, name, text string) {
+func setCondition(t *testing.T, dir, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func clearMood(t *testing.T, dir, name string) {
+func clearCondition(t *testing.T, dir, name string) {
 	t.Helper()
 	if err := os.Remove(filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// seen is what the queue was asked to start.
+// seenRequest returns the request that the queue launcher has received.
 func seenRequest(t *testing.T, dir string, k sdk.Kind) (r struct {
 	Options             json.RawMessage
 	Tag, Client, Engine string
@@ -65,7 +65,7 @@ func seenRequest(t *testing.T, dir string, k sdk.Kind) (r struct {
 	return r
 }
 
-// Settings reach the launcher; a secret is in its request and nowhere else.
+// The launcher gets the settings; a secret is in its request and nowhere else.
 func TestSettings(t *testing.T) {
 	o, dir := queueOptions(t)
 	o.Controller = "queue"
@@ -138,7 +138,7 @@ func TestKeepConnectionFiles(t *testing.T) {
 	}
 }
 
-// A setting that makes no sense ends the start before anything runs.
+// Start refuses a setting that is not valid before it starts anything.
 func TestBadSetting(t *testing.T) {
 	o, _ := queueOptions(t)
 	o.Settings = []settings.Setting{{Class: "QueueLauncher", Trait: "quue", Words: []string{"a"}}}
@@ -162,7 +162,7 @@ func TestBadSetting(t *testing.T) {
 	nothingLeft(t, o.Profile)
 }
 
-// waiters registers as many engines as have a slot.
+// registerSlots registers as many engines as there are slots.
 func registerSlots(slots int) waitFunc {
 	return func(ctx context.Context, _ string, n int, have func(int)) error {
 		have(min(n, slots))
@@ -174,7 +174,7 @@ func registerSlots(slots int) waitFunc {
 	}
 }
 
-// Of 50 engines 2 run: start tells so and why, and goes on.
+// If only 2 of 50 engines run, Start reports that and the reason, and succeeds.
 func TestFewSlots(t *testing.T) {
 	o, _ := queueOptions(t)
 	o.N, o.Timeout, o.view = 50, 3*time.Second, fakeView{wait: registerSlots(2)}
@@ -193,7 +193,7 @@ func TestFewSlots(t *testing.T) {
 		return p.Stage == StageEngines && p.Have == 2 && p.N == 50 && p.Waiting == "48 wait: (Resources)"
 	})
 	if last.Stage != StageRunning || last.Have != 2 || note < 0 || !meanwhile {
-		t.Errorf("told %+v", progress)
+		t.Errorf("progress %+v", progress)
 	}
 	s, err := Inspect(testContext(t), c.file, o.Log)
 	if err != nil || !s.Supervised || s.Alive != 50 || len(s.Sets) != 1 {
@@ -206,8 +206,8 @@ func TestFewSlots(t *testing.T) {
 	}
 }
 
-// Start waits for as many engines as it was told; what waits in the queue at the
-// end of the time is no error.
+// Start waits for as many engines as Options.Wait says. It is not an error if the others
+// are still waiting in the queue at the timeout.
 func TestWait(t *testing.T) {
 	for name, c := range map[string]struct{ wait, slots, have int }{"some": {3, 3, 3}, "none": {WaitNone, 0, 0}, "all, of which none has a slot": {0, 0, 0}} {
 		t.Run(name, func(t *testing.T) {
@@ -221,7 +221,7 @@ func TestWait(t *testing.T) {
 			o.Progress = func(p Progress) { last = p }
 			startCluster(t, o)
 			if last.Stage != StageRunning || last.Have != c.have || last.N != 5 {
-				t.Errorf("told %+v", last)
+				t.Errorf("progress %+v", last)
 			}
 		})
 	}
@@ -233,9 +233,9 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// When the connections of engines are lost, the launcher is asked at once, and
-// what ended the set is told.
-func TestCancelledOutside(t *testing.T) {
+// When the controller has lost engines, the launcher is asked at once, and the cause of
+// the set's end is recorded.
+func TestCanceledOutside(t *testing.T) {
 	o, dir := queueOptions(t)
 	o.statusInterval = time.Hour
 	losses := make(chan struct{})
@@ -251,28 +251,28 @@ func TestCancelledOutside(t *testing.T) {
 	c := startCluster(t, o)
 	set := c.engines[0]
 	eventually(t, "the first status", func() bool { return set.lastStatus() != nil })
-	setMood(t, dir, "down", "")
+	setCondition(t, dir, "down", "")
 	close(losses)
 	eventually(t, "a status after the loss", func() bool { return set.lastStatus().State == sdk.StatusUnknown })
 	if set.hasEnded() {
-		t.Error("a system that can't be asked ended the set")
+		t.Error("the set counts as ended because the system can't be asked")
 	}
-	clearMood(t, dir, "down")
-	setMood(t, dir, "cancelled", "1000")
+	clearCondition(t, dir, "down")
+	setCondition(t, dir, "cancelled", "1000")
 	eventually(t, "the end of the set in the cluster file", func() bool {
 		r, err := clusterfile.ReadRecord(c.file)
 		return err == nil && len(r.Extension.Ended) == 1 && r.Extension.Ended[0].Cause == "CANCELLED by 1000" && len(r.Engines.Sets) == 0
 	})
-	clearMood(t, dir, "cancelled")
+	clearCondition(t, dir, "cancelled")
 }
 
-// A new process keeps what runs or can't be asked about, and drops what has ended
-// for certain.
+// A new process keeps the workloads that are running or can't be asked about, and drops
+// those that have certainly ended.
 func TestRestoreFromQueue(t *testing.T) {
 	o, dir := queueOptions(t)
 	c := startCluster(t, o)
 	abandon(t, c)
-	setMood(t, dir, "down", "")
+	setCondition(t, dir, "down", "")
 	s, err := Inspect(testContext(t), c.file, o.Log)
 	if err != nil || !errors.Is(s.Err, sdk.ErrUnknownStatus) || !s.Controller {
 		t.Errorf("while the system is down: %+v, %v", s, err)
@@ -284,23 +284,23 @@ func TestRestoreFromQueue(t *testing.T) {
 	if err != nil || len(r.Engines.Sets) != 1 {
 		t.Fatalf("after that the file says %+v, %v", r, err)
 	}
-	clearMood(t, dir, "down")
+	clearCondition(t, dir, "down")
 	if s, err = Inspect(testContext(t), c.file, o.Log); err != nil || s.Err != nil || s.Alive != 2 || s.Controller {
 		t.Errorf("restored: %+v, %v", s, err)
 	}
-	setMood(t, dir, "lost", "")
+	setCondition(t, dir, "lost", "")
 	again, err := Load(c.file, LoadOptions{Log: o.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := again.Adopt(testContext(t)); !errors.Is(err, ErrNothingRuns) {
-		t.Errorf("adopted what has ended: %v", err)
+		t.Errorf("adopted a workload that has ended: %v", err)
 	}
 	again.Close()
 	if r, err = clusterfile.ReadRecord(c.file); err != nil || len(r.Engines.Sets) != 0 {
-		t.Errorf("what has ended is still in the file: %+v, %v", r, err)
+		t.Errorf("a workload that has ended is still in the file: %+v, %v", r, err)
 	}
-	// The system knows them no more, but they are there: the stop names them.
+	// The system no longer knows the jobs, but they are running: Stop returns them.
 	left, err := Stop(testContext(t), c.file, o.Log)
 	if err != nil || len(left.Orphans) != 2 || left.Orphans[0].Tag != c.tag {
 		t.Errorf("left %+v, %v", left, err)
@@ -309,24 +309,24 @@ func TestRestoreFromQueue(t *testing.T) {
 	nothingLeft(t, o.Profile)
 }
 
-// A stop whose kill fails has still succeeded when all ends.
-func TestKillThatFails(t *testing.T) {
+// Stop succeeds although it can't kill anything, if all processes end.
+func TestStopWithoutKill(t *testing.T) {
 	o, dir := queueOptions(t)
 	c := startCluster(t, o)
-	setMood(t, dir, "slow", "")
+	setCondition(t, dir, "slow", "")
 	if err := c.Stop(testContext(t)); err != nil {
 		t.Errorf("Stop: %v", err)
 	}
 	nothingLeft(t, o.Profile)
 }
 
-// A launcher that breaks when it is to find its work again concludes nothing: the
-// set is kept, with what was wrong, and found when the launcher is mended.
+// If a launcher fails when it has to find its workload again, the set is kept, the error is
+// reported, and the set is found when the launcher works again.
 func TestBrokenLauncher(t *testing.T) {
 	o, dir := queueOptions(t)
 	c := startCluster(t, o)
 	abandon(t, c)
-	setMood(t, dir, "broken", "")
+	setCondition(t, dir, "broken", "")
 	s, err := Inspect(testContext(t), c.file, o.Log)
 	if err != nil || s.Err == nil || !strings.Contains(s.Err.Error(), "the launcher is broken") || !s.Controller {
 		t.Errorf("inspected %+v, %v", s, err)
@@ -345,13 +345,13 @@ func TestBrokenLauncher(t *testing.T) {
 	if got := len(processesOf(t, o.Profile.Dir)); got != 3 {
 		t.Errorf("%d processes, want 3", got)
 	}
-	clearMood(t, dir, "broken")
+	clearCondition(t, dir, "broken")
 	if s, err := Inspect(testContext(t), c.file, o.Log); err != nil || s.Err != nil || s.Alive != 2 {
-		t.Errorf("mended: %+v, %v", s, err)
+		t.Errorf("with a working launcher: %+v, %v", s, err)
 	}
 }
 
-// removeTagged collects strays and removes those of a tag, which must be there.
+// removeTagged finds dead clusters and removes the one with a tag, which has to exist.
 func removeTagged(t *testing.T, tag string) {
 	t.Helper()
 	dead, errs := FindDeadClusters(testContext(t), nil, registry.Search{}, nil, nil)
@@ -360,16 +360,17 @@ func removeTagged(t *testing.T, tag string) {
 	}
 	i := slices.IndexFunc(dead, func(s DeadCluster) bool { return s.Tag == tag })
 	if i < 0 {
-		t.Fatalf("no stray has the tag %s: %+v", tag, dead)
+		t.Fatalf("no dead cluster has the tag %s: %+v", tag, dead)
 	}
 	if err := dead[i].Remove(testContext(t), nil); err != nil {
 		t.Error(err)
 	}
 }
 
-// A controller on a machine that shares no files: its connection files are
-// fetched into the profile, 0600, and it listens where others reach it.
-func TestFarController(t *testing.T) {
+// The connection files of a controller on a machine without a shared file system are
+// fetched into the profile, with mode 0600, and it listens on an address that other
+// machines can reach.
+func TestRemoteController(t *testing.T) {
 	o, _ := queueOptions(t)
 	o.Controller = "queue"
 	o.Settings = []settings.Setting{{Class: "QueueControllerLauncher", Trait: "far", Words: []string{"true"}}}
@@ -396,10 +397,10 @@ func TestFarController(t *testing.T) {
 		o    Options
 		want string
 	}{
-		"ours":         {Options{LogLevel: "info"}, "--reachable"},
-		"classic":      {Options{ControllerCommand: []string{"python3", "-m", "ipyparallel.controller"}}, "--ip=*"},
-		"with an ip":   {Options{ControllerCommand: []string{"ipcontroller"}, ControllerArgs: []string{"--ip=10.0.0.1"}}, "--ip=10.0.0.1"},
-		"a stranger's": {Options{ControllerCommand: []string{"/bin/true"}}, "/bin/true"},
+		"ipcore":      {Options{LogLevel: "info"}, "--reachable"},
+		"ipyparallel": {Options{ControllerCommand: []string{"python3", "-m", "ipyparallel.controller"}}, "--ip=*"},
+		"with an ip":  {Options{ControllerCommand: []string{"ipcontroller"}, ControllerArgs: []string{"--ip=10.0.0.1"}}, "--ip=10.0.0.1"},
+		"another":     {Options{ControllerCommand: []string{"/bin/true"}}, "/bin/true"},
 	} {
 		command, err := test.o.controllerCommand(use, true)
 		if err != nil || command[len(command)-1] != test.want {
@@ -408,8 +409,7 @@ func TestFarController(t *testing.T) {
 	}
 }
 
-// Commands and arguments can be replaced and added to: by settings, and by what
-// goes before them.
+// Settings can replace commands and add arguments; options take precedence over them.
 func TestCommandsOfSettings(t *testing.T) {
 	use := func(host map[string]string) *settings.Selection {
 		s := &settings.Selection{Executable: &registry.Executable{Name: "x"}, Common: map[string]json.RawMessage{}}
@@ -429,8 +429,8 @@ func TestCommandsOfSettings(t *testing.T) {
 		command func() ([]string, error)
 		want    string
 	}{
-		"our engine":              {func() ([]string, error) { return o.engineCommand(use(nil)) }, " engine --log-level=info --python=/py"},
-		"our controller":          {func() ([]string, error) { return o.controllerCommand(use(nil), false) }, " controller --log-level=info --last"},
+		"ipcore engine":           {func() ([]string, error) { return o.engineCommand(use(nil)) }, " engine --log-level=info --python=/py"},
+		"ipcore controller":       {func() ([]string, error) { return o.controllerCommand(use(nil), false) }, " controller --log-level=info --last"},
 		"the engine's setting":    {func() ([]string, error) { return o.engineCommand(settings) }, "python3 -m ipyparallel.engine" + place + " --a b c"},
 		"the controller's":        {func() ([]string, error) { return o.controllerCommand(settings, false) }, "ipcontroller" + place + " --ping=1 --last"},
 		"the engine's option":     {func() ([]string, error) { return given.engineCommand(settings) }, "ipengine" + place + " --a b c"},
@@ -463,13 +463,13 @@ func TestScriptsOfCluster(t *testing.T) {
 		t.Errorf("a check of local: %v", err)
 	}
 	if _, err := os.Stat(o.Profile.SecurityDir()); err == nil {
-		t.Error("a folder was made")
+		t.Error("a folder was created")
 	}
 }
 
-// What carries the tag of a cluster without a file is found and removed, that of
-// a live one is left alone, and so is what nobody here knows.
-func TestStrays(t *testing.T) {
+// Processes with the tag of a dead cluster are found and removed, with and without its
+// file. Those of a live cluster are left alone.
+func TestDeadClusters(t *testing.T) {
 	o, _ := queueOptions(t)
 	live := startCluster(t, o)
 	lost := testOptions(t)
@@ -490,10 +490,10 @@ func TestStrays(t *testing.T) {
 	}
 	all := find()
 	if s, ok := all[c.tag]; !ok || s.File != c.file || !s.Known || !s.Status.Controller || s.Status.Alive != 2 || len(s.Orphans) != 3 {
-		t.Errorf("a cluster without a watcher: %+v", s)
+		t.Errorf("a cluster without a supervisor: %+v", s)
 	}
 	if _, ok := all[live.tag]; ok {
-		t.Error("a live cluster counts as a stray")
+		t.Error("a live cluster counts as dead")
 	}
 	if err := os.Remove(c.file); err != nil {
 		t.Fatal(err)
@@ -504,7 +504,7 @@ func TestStrays(t *testing.T) {
 	}
 	clusterfile.ForgetTag(c.tag)
 	if s, ok := find()[c.tag]; !ok || s.Known {
-		t.Errorf("not known here: %+v", s)
+		t.Errorf("with a tag that this account does not know: %+v", s)
 	}
 	if err := dead.Remove(testContext(t), o.Log); err != nil {
 		t.Error(err)

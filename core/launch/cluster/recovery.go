@@ -15,16 +15,16 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// LoadOptions say how to take up a cluster from its file.
+// LoadOptions are the options of Load.
 type LoadOptions struct {
 	Log hclog.Logger
 }
 
-// ErrNothingRuns says that all of a cluster has ended.
+// ErrNothingRuns means that the whole cluster has ended.
 var ErrNothingRuns = errors.New("nothing of the cluster is running")
 
-// Load reads a cluster file. Nothing is asked of any launcher yet; that is
-// Adopt. NotFoundError: there is no such file.
+// Load reads a cluster file. It does not call any launcher; Adopt does. NotFoundError:
+// the file does not exist.
 func Load(path string, o LoadOptions) (*Cluster, error) {
 	r, err := clusterfile.ReadRecord(path)
 	if err != nil {
@@ -37,7 +37,7 @@ func Load(path string, o LoadOptions) (*Cluster, error) {
 	return fromRecord(path, r, o)
 }
 
-// fromRecord makes a cluster of what its file says.
+// fromRecord returns the cluster that a cluster file describes.
 func fromRecord(path string, r *clusterfile.Record, o LoadOptions) (*Cluster, error) {
 	c, err := New(Options{
 		Profile: profile.Profile{Dir: profileOf(path, r)}, ID: r.Cluster.ClusterID, Join: r.Extension.Joins, N: r.Cluster.N,
@@ -53,8 +53,8 @@ func fromRecord(path string, r *clusterfile.Record, o LoadOptions) (*Cluster, er
 	return c, nil
 }
 
-// profileOf answers the profile directory of a cluster file: the folder it lies
-// in, since profiles are moved and copied, and the recorded one otherwise.
+// profileOf returns the profile directory of a cluster file. It is the folder that contains
+// the file, because profiles can be moved and copied, or else the recorded one.
 func profileOf(path string, r *clusterfile.Record) string {
 	absolute, err := filepath.Abs(path)
 	if err == nil && filepath.Base(filepath.Dir(absolute)) == "security" {
@@ -63,14 +63,14 @@ func profileOf(path string, r *clusterfile.Record) string {
 	return r.Cluster.ProfileDir
 }
 
-// Adopt takes up what the file says is running: new plugin processes find it
-// from the launchers' states. What has ended is dropped. ErrNothingRuns: all
-// of it has; then Stop removes the files. After another error a part could not
-// be taken up; Stop ends the others and answers that error again.
+// Adopt finds the workloads that the file records, with new plugin processes, from the
+// launchers' states, and drops those that have ended. ErrNothingRuns: all have ended; Stop
+// then removes the files. After any other error a part was not restored; Stop then ends
+// the other parts and returns the error again.
 func (c *Cluster) Adopt(ctx context.Context) error {
-	type found struct {
-		unit *workload
-		err  error
+	type result struct {
+		workload *workload
+		err      error
 	}
 	var err error
 	defer func() {
@@ -100,33 +100,33 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 	alive := r.Extension.Alive
 	c.mu.Unlock()
 
-	results := make(chan found, len(expected))
+	results := make(chan result, len(expected))
 	for _, w := range expected {
 		go func() {
 			n, known := alive[w.id]
 			if !known {
 				n = 1
 			}
-			results <- found{w, w.adopt(ctx, c.watching, states[w.id], n)}
+			results <- result{w, w.adopt(ctx, c.watching, states[w.id], n)}
 		}()
 	}
 	for range expected {
-		f := <-results
+		r := <-results
 		switch {
-		case f.err == nil:
-			f.unit.updateAlive(ctx)
+		case r.err == nil:
+			r.workload.updateAlive(ctx)
 			c.mu.Lock()
-			if f.unit.kind == sdk.Controller {
-				c.controller = f.unit
+			if r.workload.kind == sdk.Controller {
+				c.controller = r.workload
 			} else {
-				c.engines = append(c.engines, f.unit)
+				c.engines = append(c.engines, r.workload)
 			}
 			c.mu.Unlock()
-		case errors.Is(f.err, sdk.ErrNotRunning):
-			c.log.Debug("has ended meanwhile", "unit", f.unit.id)
-			c.dropRecorded(f.unit)
+		case errors.Is(r.err, sdk.ErrNotRunning):
+			c.log.Debug("a recorded workload has ended", "workload", r.workload.id)
+			c.dropRecorded(r.workload)
 		default:
-			err = errors.Join(err, fmt.Errorf("take up %s: %w", f.unit.text(), f.err))
+			err = errors.Join(err, fmt.Errorf("restore %s: %w", r.workload.text(), r.err))
 		}
 	}
 	if err != nil {
@@ -138,7 +138,7 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 	return err
 }
 
-// drop takes a unit that has ended meanwhile out of the record.
+// dropRecorded removes a workload that has ended from the record.
 func (c *Cluster) dropRecorded(w *workload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,8 +157,9 @@ func (c *Cluster) dropRecorded(w *workload) {
 	}
 }
 
-// recover answers the host for a recorded unit: the executable that started it
-// where it is still there, else what its name means now. c.mu is held.
+// recordedProcess returns the plugin process for a recorded workload: of the executable
+// that started it, if that still exists, or else of the executable that its name stands
+// for now. c.mu is held.
 func (c *Cluster) recordedProcess(ctx context.Context, kind sdk.Kind, class, path string) (*pluginProcess, error) {
 	name := class
 	if path != "" {

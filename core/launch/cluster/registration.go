@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// controllerEnded is closed when the cluster's own controller has ended.
+// controllerEnded returns a channel that is closed when the cluster's own controller has
+// ended. It is nil for engines that joined another controller.
 func (c *Cluster) controllerEnded() <-chan struct{} {
 	if c.controller == nil {
 		return nil
@@ -15,19 +16,19 @@ func (c *Cluster) controllerEnded() <-chan struct{} {
 	return c.controller.ended
 }
 
-// watchLosses has the launchers asked at once when engines are lost, so that
-// their causes are known.
+// watchLosses makes the launchers report their status at once when the controller has lost
+// engines, so that the cause is known.
 func (c *Cluster) watchLosses() {
 	ended := c.controllerEnded()
 	for c.watching.Err() == nil {
 		err := c.opts.view.WatchEngines(c.watching, c.clientFile(), func() {
-			c.log.Debug("engines were lost; asking the launchers why")
+			c.log.Debug("the controller has lost engines; asking the launchers for the cause")
 			for _, w := range c.workloads() {
 				w.requestStatus()
 			}
 		})
 		if err != nil && c.watching.Err() == nil {
-			c.log.Debug("can't follow the engines", "error", err)
+			c.log.Debug("can't watch the engines through the controller", "error", err)
 		}
 		select {
 		case <-c.watching.Done():
@@ -38,10 +39,9 @@ func (c *Cluster) watchLosses() {
 	}
 }
 
-// awaitEngines waits until as many engines have registered as Start waits for.
-// It gives up when none can come any more, or when none has come in time. Fewer
-// are enough to go on with when the rest has ended or is still waiting for its
-// turn; a note says so.
+// awaitEngines waits until as many engines have registered as Start waits for. It fails if
+// all engines have ended, or if none has registered in time. With fewer engines it succeeds
+// and sends a note, if the others have ended or are still waiting for resources.
 func (c *Cluster) awaitEngines(ctx context.Context, w *workload) error {
 	want := c.opts.Wait
 	if want == WaitNone {
@@ -55,7 +55,7 @@ func (c *Cluster) awaitEngines(ctx context.Context, w *workload) error {
 	go func() {
 		done <- c.opts.view.WaitEngines(waiting, c.clientFile(), c.enginesBefore+want, func(n int) {
 			select {
-			case <-have: // the one before was not taken yet
+			case <-have: // discard a number that was not received yet
 			default:
 			}
 			have <- max(0, n-c.enginesBefore)
@@ -63,7 +63,7 @@ func (c *Cluster) awaitEngines(ctx context.Context, w *workload) error {
 	}()
 	finish := func() {
 		cancel()
-		<-done //nolint:errcheck // of the wait that was cancelled
+		<-done //nolint:errcheck // the error is that of the canceled context
 	}
 	registered := 0
 	for {
@@ -105,7 +105,8 @@ func (c *Cluster) awaitEngines(ctx context.Context, w *workload) error {
 	}
 }
 
-// late says what it means that registration ended with err.
+// registrationFailed decides whether the start failed, after waiting for registrations
+// ended with err.
 func (c *Cluster) registrationFailed(ctx context.Context, w *workload, registered int, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -119,15 +120,15 @@ func (c *Cluster) registrationFailed(ctx context.Context, w *workload, registere
 	return nil
 }
 
-// fewer tells that the cluster goes on with fewer engines than asked for.
+// continueWithFewer reports that the cluster continues with fewer engines than requested.
 func (c *Cluster) continueWithFewer(w *workload, registered int) {
-	c.save(w) // before anybody is told
+	c.save(w) // before it is reported
 	text := fmt.Sprintf("%d of %d engines have registered", registered, c.opts.N)
 	died := w.endedEngines()
 	if waiting := w.waiting(); waiting != "" {
 		text += "; " + waiting
 	} else if waiting := c.opts.N - registered - len(died); waiting > 0 {
-		text += fmt.Sprintf("; %d may still come", waiting)
+		text += fmt.Sprintf("; %d may still register", waiting)
 	}
 	if len(died) > 0 {
 		last := died[len(died)-1]
@@ -140,6 +141,7 @@ func (c *Cluster) continueWithFewer(w *workload, registered int) {
 	c.opts.Progress(Progress{Stage: StageRunning, Have: registered, N: c.opts.N})
 }
 
+// allEngines returns the engines in words.
 func allEngines(n int) string {
 	if n == 1 {
 		return "the engine"

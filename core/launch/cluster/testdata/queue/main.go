@@ -1,11 +1,11 @@
-// Command queue is a launcher for tests: a batch system with few slots whose
-// moods are files in the folder QUEUE_DIR.
+// Command queue is a launcher for tests: a simulated batch system with few slots. Files in
+// the folder QUEUE_DIR are its conditions:
 //
 //	down      the system can't be asked
-//	cancelled all jobs were cancelled; the content is by whom
-//	lost      the system knows the jobs no more
-//	slow      jobs end only after a signal, which the system says it can't send
-//	broken    the launcher panics when it is to find jobs again
+//	cancelled all jobs were canceled; the content says by whom
+//	lost      the system no longer knows the jobs
+//	slow      jobs end only after a signal, which the system reports it can't send
+//	broken    the launcher panics when it has to find jobs again
 package main
 
 import (
@@ -45,7 +45,7 @@ type job struct {
 	remote  string // the profile on the machine without a shared file system
 }
 
-func mood(name string) (string, bool) {
+func condition(name string) (string, bool) {
 	text, err := os.ReadFile(filepath.Join(process.Getenv("QUEUE_DIR"), name))
 	return strings.TrimSpace(string(text)), err == nil
 }
@@ -92,7 +92,7 @@ func (j *job) Start(ctx context.Context, r sdk.StartRequest) error {
 }
 
 func (j *job) Stop(ctx context.Context) error {
-	for _, slow := mood("slow"); slow; _, slow = mood("slow") {
+	for _, slow := condition("slow"); slow; _, slow = condition("slow") {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -103,7 +103,7 @@ func (j *job) Stop(ctx context.Context) error {
 }
 
 func (j *job) Signal(context.Context, string) error {
-	if _, slow := mood("slow"); !slow {
+	if _, slow := condition("slow"); !slow {
 		return sdk.ErrUnsupported
 	}
 	return errors.Join(errors.New("no node answers"), os.Remove(filepath.Join(process.Getenv("QUEUE_DIR"), "slow")))
@@ -118,13 +118,13 @@ func (j *job) FromDict(_ context.Context, s sdk.State) error {
 	if err := s.Decode(&st); err != nil {
 		return err
 	}
-	if _, down := mood("down"); down {
+	if _, down := condition("down"); down {
 		return fmt.Errorf("%w: the controller of the queue does not answer", sdk.ErrUnknownStatus)
 	}
-	if _, broken := mood("broken"); broken {
+	if _, broken := condition("broken"); broken {
 		panic("the launcher is broken")
 	}
-	if _, lost := mood("lost"); lost {
+	if _, lost := condition("lost"); lost {
 		return fmt.Errorf("%w: invalid job id", sdk.ErrNotRunning)
 	}
 	j.pending = st.Pending
@@ -136,7 +136,7 @@ func (j *job) FromDict(_ context.Context, s sdk.State) error {
 
 func (j *job) Wait(ctx context.Context) (sdk.Exit, error) {
 	for {
-		if by, cancelled := mood("cancelled"); cancelled && j.kind == sdk.Engine {
+		if by, cancelled := condition("cancelled"); cancelled && j.kind == sdk.Engine {
 			return sdk.Exit{Code: -1, Reason: "CANCELLED by " + by}, j.Stop(ctx)
 		}
 		select {
@@ -146,7 +146,7 @@ func (j *job) Wait(ctx context.Context) (sdk.Exit, error) {
 		}
 		alive := slices.ContainsFunc(j.Processes, func(p *process.Process) bool { return p.Alive() })
 		if !alive && (len(j.Processes) > 0 || j.pending == 0) {
-			if _, cancelled := mood("cancelled"); cancelled && j.kind == sdk.Engine {
+			if _, cancelled := condition("cancelled"); cancelled && j.kind == sdk.Engine {
 				continue // that is why they have ended
 			}
 			return j.Group.Wait(ctx)
@@ -155,7 +155,7 @@ func (j *job) Wait(ctx context.Context) (sdk.Exit, error) {
 }
 
 func (j *job) Status(context.Context) (sdk.Status, error) {
-	if _, down := mood("down"); down {
+	if _, down := condition("down"); down {
 		return sdk.Status{}, fmt.Errorf("%w: the controller of the queue does not answer", sdk.ErrUnknownStatus)
 	}
 	running := 0
