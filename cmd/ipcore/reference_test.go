@@ -7,14 +7,21 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ipcore/ipcore/internal/testbuild"
 )
 
 // TestReference checks that docs/reference is what "make reference" writes.
 func TestReference(t *testing.T) {
 	launchers, written := t.TempDir(), t.TempDir()
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", launchers, "github.com/ipcore/ipcore/plugins/...")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the launchers: %v\n%s", err, out)
+	names, err := filepath.Glob("../../plugins/*/ipcore-launcher-*")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no launchers: %v", err)
+	}
+	for _, name := range names { // one executable is all of them, by its links' names
+		if err := os.Link(filepath.Join(bin, "links", "ipcore-launchers"+testbuild.Suffix()), filepath.Join(launchers, filepath.Base(name)+testbuild.Suffix())); err != nil {
+			t.Fatal(err)
+		}
 	}
 	write := exec.Command(filepath.Join(bin, "ipcore"), "reference", "--markdown", written, "--launchers", launchers)
 	if out, err := write.CombinedOutput(); err != nil {

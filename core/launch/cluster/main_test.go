@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/internal/testbuild"
 )
 
 // TestMain builds the local launcher, which the tests use as it is, and the
@@ -28,13 +28,13 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		for name, source := range map[string]string{"local": "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local", "queue": "./testdata/queue"} {
-			build := exec.Command("go", "build", "-o", filepath.Join(dir, "ipcore-launcher-"+name), source)
-			build.Stderr = os.Stderr
-			if err := build.Run(); err != nil {
-				fmt.Fprintln(os.Stderr, "build the launcher", name, err)
-				return 1
-			}
+		err = testbuild.Programs(dir, map[string]string{
+			"ipcore-launcher-local": "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local",
+			"ipcore-launcher-queue": "./testdata/queue",
+		})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "build the launchers:", err)
+			return 1
 		}
 		os.Setenv("IPCORE_LAUNCHER_PATH", dir)
 		os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
