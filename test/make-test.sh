@@ -65,10 +65,10 @@ cancel() {
 }
 trap cancel EXIT
 
-gotest() { # name, flags...
+gotest() { # name, flags...: tests mostly wait, so more of them run at the same time than there are processors
     local name=$1
     shift
-    go test -json "$@" ./... | build/tally run -name "$name" -dir "$results"
+    go test -p 4 -parallel 8 -json "$@" ./... | build/tally run -name "$name" -dir "$results"
 }
 
 absent() { # suite, why: a suite that cannot run here is counted as one skipped test
@@ -109,7 +109,7 @@ for version in 7.1 9.1; do
     fi
 done
 if [ ${#only[@]} = 0 ]; then
-    stage vet go vet ./...
+    stage vet go vet -trimpath ./... # with the flags of make build, whose packages it takes
     if command -v "$(go env CC)" >/dev/null; then
         export CGO_ENABLED=1 # of the race detector alone
         export GORACE=atexit_sleep_ms=0 # else each child of a test stays for a second at its end

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/launch/registry"
 	"github.com/ipcore/ipcore/core/launch/settings"
+	"github.com/ipcore/ipcore/internal/testbuild"
 	"github.com/ipcore/ipcore/sdk"
 	"github.com/ipcore/ipcore/sdk/conformance"
 )
@@ -62,10 +63,7 @@ var faults = map[string]struct{ run, fail string }{
 // TestFaults runs the checks on launchers that have one fault each.
 func TestFaults(t *testing.T) {
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "broken")
-	if out, err := exec.Command("go", "build", "-o", binary, "./testdata/broken").CombinedOutput(); err != nil {
-		t.Fatalf("build the broken launcher: %v\n%s", err, out)
-	}
+	binary := filepath.Join(bin, "broken"+testbuild.Suffix())
 	for fault, c := range faults {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()

@@ -3,14 +3,16 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ipcore/ipcore/internal/testbuild"
 )
 
-// bin is the folder into which TestMain builds ipcore and the local launcher.
+// bin is the folder into which TestMain builds ipcore, the local launcher, and in
+// folders below it those that only some tests need.
 var bin string
 
 func TestMain(m *testing.M) {
@@ -22,24 +24,17 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		bin = dir
-		build := exec.Command("go", "build", "-o", dir, "github.com/ipcore/ipcore/cmd/ipcore", "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			fmt.Fprintln(os.Stderr, "build the commands:", err)
-			return 1
-		}
-		// The stand-in for a batch system is not for every test.
-		build = exec.Command("go", "build", "-o", filepath.Join(dir, "queue", "ipcore-launcher-queue"), "../../core/launch/cluster/testdata/queue")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			fmt.Fprintln(os.Stderr, "build the queue:", err)
-			return 1
-		}
-		// Neither is the launcher of PBS.
-		build = exec.Command("go", "build", "-o", filepath.Join(dir, "pbs", "ipcore-launcher-pbs"), "github.com/ipcore/ipcore/plugins/pbs/ipcore-launcher-pbs")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			fmt.Fprintln(os.Stderr, "build the launcher of PBS:", err)
+		// The stand-in for a batch system and the launcher of PBS are not for every test.
+		err = testbuild.Programs(dir, map[string]string{
+			"ipcore":                      "github.com/ipcore/ipcore/cmd/ipcore",
+			"ipcore-launcher-local":       "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local",
+			"queue/ipcore-launcher-queue": "../../core/launch/cluster/testdata/queue",
+			"pbs/ipcore-launcher-pbs":     "github.com/ipcore/ipcore/plugins/pbs/ipcore-launcher-pbs",
+			"broken":                      "./testdata/broken",
+			"links/ipcore-launchers":      "github.com/ipcore/ipcore/cmd/ipcore-launchers",
+		})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "build the programs:", err)
 			return 1
 		}
 		return m.Run()

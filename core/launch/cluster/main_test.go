@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/ipcore/ipcore/core/launch/clusterfile"
 	"github.com/ipcore/ipcore/core/profile"
+	"github.com/ipcore/ipcore/internal/testbuild"
 )
 
 // TestMain builds the local launcher and the launcher of testdata/queue, a simulated batch
@@ -27,13 +27,13 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		for name, source := range map[string]string{"local": "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local", "queue": "./testdata/queue"} {
-			build := exec.Command("go", "build", "-o", filepath.Join(dir, "ipcore-launcher-"+name), source)
-			build.Stderr = os.Stderr
-			if err := build.Run(); err != nil {
-				fmt.Fprintln(os.Stderr, "build the launcher", name, err)
-				return 1
-			}
+		err = testbuild.Programs(dir, map[string]string{
+			"ipcore-launcher-local": "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local",
+			"ipcore-launcher-queue": "./testdata/queue",
+		})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "build the launchers:", err)
+			return 1
 		}
 		os.Setenv("IPCORE_LAUNCHER_PATH", dir)
 		os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))

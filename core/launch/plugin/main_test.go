@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/internal/testbuild"
 	"github.com/ipcore/ipcore/sdk"
 )
 
@@ -30,9 +30,8 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binDir = dir
-		cmd := exec.Command("go", "build", "-o", dir, "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local")
-		cmd.Stderr = os.Stderr
-		if err := cmd.Run(); err != nil {
+		err = testbuild.Programs(dir, map[string]string{"ipcore-launcher-local": "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local"})
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "build the local launcher:", err)
 			return 1
 		}

@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/ipcore/ipcore/internal/testbuild"
 )
 
 // binDir holds the launchers that the tests start, built once.
@@ -23,9 +24,8 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binDir = dir
-		cmd := exec.Command("go", "build", "-o", dir, "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local")
-		cmd.Stderr = os.Stderr
-		if err := cmd.Run(); err != nil {
+		err = testbuild.Programs(dir, map[string]string{"ipcore-launcher-local": "github.com/ipcore/ipcore/plugins/local/ipcore-launcher-local"})
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "build the local launcher:", err)
 			return 1
 		}
