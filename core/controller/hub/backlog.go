@@ -21,7 +21,7 @@ type batch struct {
 	submitted list[submittedTask]
 	assigned  list[assignedTask]
 	answered  list[answeredTask]
-	engines   list[engineNews]
+	engines   list[engineEvent]
 
 	frames       [][]byte // of messages whose frames are not their own
 	bytes        int64
@@ -151,8 +151,8 @@ func (b *backlog) entry(kind eventKind, size int64) *batch {
 	return t
 }
 
-// addEngine adds news of an engine. It is never dropped for lack of space.
-func (b *backlog) addEngine(n engineNews) {
+// addEngine adds an event of an engine. It is never dropped for lack of space.
+func (b *backlog) addEngine(n engineEvent) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {

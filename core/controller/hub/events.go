@@ -51,8 +51,8 @@ type answeredTask struct {
 	frames [][]byte
 }
 
-// engineNews is what the heart monitor has found out about an engine.
-type engineNews struct {
+// engineEvent reports that an engine can be reached or is lost.
+type engineEvent struct {
 	uuid  string
 	ready bool   // it can be reached; otherwise it is lost
 	cause string // of its loss
@@ -95,10 +95,10 @@ func (h *Hub) Answered(msg [][]byte, a monitor.Answer) { h.backlog.addAnswered(a
 
 // Ready reports that a registering engine can be reached: it is connected to all
 // sockets and has answered a ping.
-func (h *Hub) Ready(uuid string) { h.backlog.addEngine(engineNews{uuid: uuid, ready: true}) }
+func (h *Hub) Ready(uuid string) { h.backlog.addEngine(engineEvent{uuid: uuid, ready: true}) }
 
 // Lost reports that an engine is gone.
-func (h *Hub) Lost(uuid, cause string) { h.backlog.addEngine(engineNews{uuid: uuid, cause: cause}) }
+func (h *Hub) Lost(uuid, cause string) { h.backlog.addEngine(engineEvent{uuid: uuid, cause: cause}) }
 
 var statusTypes = [][]byte{[]byte(`"msg_type": "status"`), []byte(`"msg_type":"status"`)}
 

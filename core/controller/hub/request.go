@@ -157,7 +157,7 @@ func (h *Hub) becomeDask(r *request) error {
 	if len(content.Arguments) == 0 || string(content.Arguments) == "null" {
 		content.Arguments = json.RawMessage("{}")
 	}
-	// The answer may be called later, and from another goroutine.
+	// The function may be called later, and from another goroutine.
 	h.o.BecomeDask(content.Arguments, func(where json.RawMessage, err error) {
 		if err := h.answer(r, "become_dask_reply", where, err); err != nil {
 			h.log.Warn("become_dask_reply not sent", "address", r.address, "error", err)
