@@ -98,7 +98,7 @@ class Life(Case):
         left = os.listdir(os.path.dirname(c.connection_file))
         self.assertEqual([f for f in left if f.startswith("ipcontroller")], [])
         if c.starter == "ipcore":
-            self.assertEqual(c.litter(), [])
+            self.assertEqual(c.leftover_files(), [])
 
     def test_stop(self):
         c = self.cluster()

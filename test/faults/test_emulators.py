@@ -122,7 +122,7 @@ if SYSTEM.emulator:
             SYSTEM.fault(fault)
             view = rc.load_balanced_view()
             end = seconds
-            while end > 0:  # work goes on all the while
+            while end > 0:  # work continues meanwhile
                 self.assertEqual(view.map_sync(abs, range(-20, 0)), list(range(20, 0, -1)))
                 rc[:].apply_sync(time.sleep, 1)
                 end -= 1

@@ -55,7 +55,7 @@ class Case(unittest.TestCase):
     def assert_nothing_left(self, cluster, seconds=5):
         """No process, socket, temporary file, connection or cluster file remains."""
         cluster.wait_no_processes(seconds)
-        self.assertEqual(cluster.litter(), [])
+        self.assertEqual(cluster.leftover_files(), [])
 
 
 class SharedCluster(Case):

@@ -81,7 +81,7 @@ class Sandbox:
             lambda: "end of these processes:\n" + processes.describe(self.processes()),
         )
 
-    def litter(self):
+    def leftover_files(self):
         """Files that a stopped cluster must not leave: sockets, temporary files,
         connection files and cluster files, as paths below root."""
         left = []

@@ -26,4 +26,4 @@ class Cycle(Case):
         view = rc.load_balanced_view()
         self.assertEqual(view.map_sync(lambda x: x**10, range(64)), [x**10 for x in range(64)])
         c.stop()
-        self.assertEqual(c.litter(), [])
+        self.assertEqual(c.leftover_files(), [])

@@ -50,7 +50,7 @@ func NewClient(ctx context.Context, f *connfile.Client) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	curve, err := curveOf(f.CurveServerKey)
+	curve, err := curveConfig(f.CurveServerKey)
 	if err != nil {
 		return nil, err
 	}
@@ -61,12 +61,12 @@ func NewClient(ctx context.Context, f *connfile.Client) (*Client, error) {
 		port    int
 		handler func(*sockets.Conn, [][]byte)
 	}{
-		{&c.notify, sockets.Sub, f.Notification, c.notified},
+		{&c.notify, sockets.Sub, f.Notification, c.handleNotification},
 		{&c.iopub, sockets.Sub, f.IOPub, func(*sockets.Conn, [][]byte) { c.iopubSeen.Add(1) }},
-		{&c.query, sockets.Dealer, f.Registration, c.answered},
-		{&c.task, sockets.Dealer, f.Task, c.replied},
-		{&c.mux, sockets.Dealer, f.Mux, c.replied},
-		{&c.bcast, sockets.Dealer, f.Broadcast, c.replied},
+		{&c.query, sockets.Dealer, f.Registration, c.handleHubReply},
+		{&c.task, sockets.Dealer, f.Task, c.handleReply},
+		{&c.mux, sockets.Dealer, f.Mux, c.handleReply},
+		{&c.bcast, sockets.Dealer, f.Broadcast, c.handleReply},
 	} {
 		*s.at = sockets.New(s.kind, sockets.Options{Handler: s.handler, Curve: curve})
 		if s.kind == sockets.Sub {
@@ -89,8 +89,8 @@ func NewClient(ctx context.Context, f *connfile.Client) (*Client, error) {
 	return c, nil
 }
 
-// curveOf answers what encrypts connections to a controller with this key.
-func curveOf(serverKey *string) (*curve.Config, error) {
+// curveConfig returns what encrypts connections to a controller with this key.
+func curveConfig(serverKey *string) (*curve.Config, error) {
 	if serverKey == nil {
 		return nil, nil
 	}
@@ -106,7 +106,7 @@ func (c *Client) Close() {
 	}
 }
 
-// Ask puts a question to the hub and answers the content of its reply.
+// Ask puts a question to the hub and returns the content of its reply.
 func (c *Client) Ask(ctx context.Context, kind string, content any) (json.RawMessage, error) {
 	h := c.session.NewHeader(kind)
 	m, err := c.session.MessageWith(h, nil, nil, content)
@@ -140,7 +140,7 @@ func (c *Client) Ask(ctx context.Context, kind string, content any) (json.RawMes
 	}
 }
 
-func (c *Client) answered(_ *sockets.Conn, frames [][]byte) {
+func (c *Client) handleHubReply(_ *sockets.Conn, frames [][]byte) {
 	m, err := wire.Parse(frames)
 	if err != nil {
 		return
@@ -158,7 +158,7 @@ func (c *Client) answered(_ *sockets.Conn, frames [][]byte) {
 	}
 }
 
-func (c *Client) notified(_ *sockets.Conn, frames [][]byte) {
+func (c *Client) handleNotification(_ *sockets.Conn, frames [][]byte) {
 	told := c.announced.Load()
 	m, err := wire.Parse(frames)
 	if err != nil || told == nil || !bytes.Contains(m.Header, []byte(`"registration_notification"`)) {
@@ -173,13 +173,13 @@ func (c *Client) notified(_ *sockets.Conn, frames [][]byte) {
 	}
 }
 
-func (c *Client) replied(_ *sockets.Conn, frames [][]byte) {
+func (c *Client) handleReply(_ *sockets.Conn, frames [][]byte) {
 	if l := c.load.Load(); l != nil {
 		l.reply(frames)
 	}
 }
 
-// Completed answers how many requests the hub's books have as finished: it
+// Completed returns how many requests the hub has counted as finished: it
 // keeps that count for each engine, whatever its database has dropped.
 func (c *Client) Completed(ctx context.Context) (int, error) {
 	content, err := c.Ask(ctx, "queue_request", map[string]any{"targets": nil, "verbose": false})
@@ -204,7 +204,7 @@ func (c *Client) Completed(ctx context.Context) (int, error) {
 	return sum, nil
 }
 
-// History answers how many records the database holds.
+// History returns how many records the database holds.
 func (c *Client) History(ctx context.Context) (int, error) {
 	content, err := c.Ask(ctx, "history_request", nil)
 	if err != nil {

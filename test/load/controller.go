@@ -40,10 +40,10 @@ func Attach(clientFile, engineFile string, pid int) (*Controller, error) {
 		return nil, err
 	}
 	c.root = pid
-	return c, c.count()
+	return c, c.findProcesses()
 }
 
-// Start starts a controller with a profile of its own and answers when both
+// Start starts a controller with a profile of its own and returns when both
 // files are there. "{dir}" in the command stands for the profile's folder. Its
 // output goes to the file controller.log there.
 func Start(ctx context.Context, command ...string) (*Controller, error) {
@@ -54,13 +54,13 @@ func Start(ctx context.Context, command ...string) (*Controller, error) {
 	clientName, engineName := connfile.Names("")
 	for c.Client == nil || c.Engine == nil {
 		if err := c.wait(ctx, time.Millisecond); err != nil {
-			return nil, errors.Join(fmt.Errorf("no connection files: %w%s", err, c.lastWords()), c.Stop(ctx))
+			return nil, errors.Join(fmt.Errorf("no connection files: %w%s", err, c.logTail()), c.Stop(ctx))
 		}
 		security := filepath.Join(c.dir, "security")
 		c.Client, _ = connfile.ReadClient(filepath.Join(security, clientName)) // not there yet, or half written
 		c.Engine, _ = connfile.ReadEngine(filepath.Join(security, engineName))
 	}
-	return c, c.count()
+	return c, c.findProcesses()
 }
 
 // StartBare starts a forwarder: a program that prints the ports of its two
@@ -87,11 +87,11 @@ func StartBare(ctx context.Context, command ...string) (*Controller, error) {
 			if _, err := fmt.Sscan(line, &front, &back); err == nil {
 				c.Client = &connfile.Client{Interface: "tcp://127.0.0.1", Mux: front, Key: key, SignatureScheme: "hmac-sha256", CurveServerKey: curve}
 				c.Engine = &connfile.Engine{Interface: "tcp://127.0.0.1", Mux: back, Key: key, SignatureScheme: "hmac-sha256", CurveServerKey: curve}
-				return c, c.count()
+				return c, c.findProcesses()
 			}
 		}
 		if err := c.wait(ctx, time.Millisecond); err != nil {
-			return nil, errors.Join(fmt.Errorf("the forwarder printed no ports: %w%s", err, c.lastWords()), c.Stop(ctx))
+			return nil, errors.Join(fmt.Errorf("the forwarder printed no ports: %w%s", err, c.logTail()), c.Stop(ctx))
 		}
 	}
 }
@@ -139,7 +139,7 @@ func (c *Controller) wait(ctx context.Context, pause time.Duration) error {
 }
 
 // count finds all processes of the controller.
-func (c *Controller) count() (err error) {
+func (c *Controller) findProcesses() (err error) {
 	if c.root != 0 {
 		c.PIDs, err = Tree(c.root)
 	}
@@ -148,8 +148,8 @@ func (c *Controller) count() (err error) {
 
 func (c *Controller) log() string { return filepath.Join(c.dir, "controller.log") }
 
-// lastWords answers the end of the process's output.
-func (c *Controller) lastWords() string {
+// logTail returns the end of the process's output.
+func (c *Controller) logTail() string {
 	f, err := os.Open(c.log())
 	if err != nil {
 		return ""
@@ -172,13 +172,13 @@ func (c *Controller) CPU() (time.Duration, error) { return cpu(c.PIDs) }
 func (c *Controller) Memory() (Memory, error) { return memory(c.PIDs) }
 
 // Stop asks a controller that Start or StartBare started to end, kills it
-// after ten seconds, and answers when all its processes have ended.
+// after ten seconds, and returns when all its processes have ended.
 func (c *Controller) Stop(ctx context.Context) error {
 	if c.cmd == nil {
 		return nil
 	}
 	pids := c.PIDs
-	if err := c.count(); err == nil { // it may have started more
+	if err := c.findProcesses(); err == nil { // it may have started more
 		pids = c.PIDs
 	}
 	defer func() { _ = os.RemoveAll(c.dir) }() // in the system's temporary folder

@@ -4,7 +4,7 @@
 // ROUTER-ROUTER forwarder, of which it uses the mux ports alone.
 //
 // Engines run nothing: they answer each request at once with a reply of the
-// usual size. A Rig is a controller with a client and engines; its methods are
+// usual size. A Harness is a controller with a client and engines; its methods are
 // the measurements. The controller's CPU is that of all its processes, as the
 // kernel counts it, so it hardly depends on what else the machine does.
 package load

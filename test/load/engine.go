@@ -17,7 +17,7 @@ import (
 )
 
 // Engine is a synthetic engine. It has the sockets and connections of a real
-// one and answers every request with "ok" and the request's large buffers.
+// one and returns every request with "ok" and the request's large buffers.
 type Engine struct {
 	UUID string
 	ID   int // -1 where there is nobody to register with
@@ -41,7 +41,7 @@ func StartEngines(ctx context.Context, file *connfile.Engine, n int) (Engines, e
 	if err != nil {
 		return nil, err
 	}
-	curve, err := curveOf(file.CurveServerKey)
+	curve, err := curveConfig(file.CurveServerKey)
 	if err != nil {
 		return nil, err
 	}
@@ -228,10 +228,10 @@ func (e *Engine) answer(c *sockets.Conn, frames [][]byte) {
 		return
 	}
 	reply.Idents = m.Idents
-	_ = c.Enqueue(reply.AppendFrames(frames[:0:0])...) // the controller has gone: the load tells
+	_ = c.Enqueue(reply.AppendFrames(frames[:0:0])...) // if the controller has exited, the load reports it
 }
 
-// metadata answers that of a reply to a request with the given one.
+// metadata returns that of a reply to a request with the given one.
 func (e *Engine) metadata(m wire.Metadata) json.RawMessage {
 	return fmt.Appendf(nil, `{"started": %q, "dependencies_met": true, "engine": %q, "is_broadcast": %s, "is_coalescing": %s, `+
 		`"original_msg_id": %q, "label": null, "status": "ok"}`,

@@ -20,15 +20,15 @@ type Load struct {
 }
 
 // Outcome is what the client saw of a Load.
-type Outcome struct {
+type Result struct {
 	Tasks   int
 	Elapsed time.Duration
 	// Latencies are sorted, and there only when Window is 1.
 	Latencies []time.Duration
 }
 
-// Quantile answers a quantile of the latencies.
-func (o *Outcome) Quantile(q float64) time.Duration {
+// Quantile returns a quantile of the latencies.
+func (o *Result) Quantile(q float64) time.Duration {
 	if len(o.Latencies) == 0 {
 		return 0
 	}
@@ -59,7 +59,7 @@ var (
 )
 
 // Run sends a load and waits for all replies. One load runs at a time.
-func (c *Client) Run(ctx context.Context, what Load) (*Outcome, error) {
+func (c *Client) Run(ctx context.Context, what Load) (*Result, error) {
 	l := &load{Load: what, c: c, socket: c.task, end: make(chan error, 1)}
 	if len(l.Targets) > 0 {
 		l.socket = c.mux
@@ -86,7 +86,7 @@ func (c *Client) Run(ctx context.Context, what Load) (*Outcome, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%d of %d replies came: %w", l.done.Load(), l.Tasks, ctx.Err())
 	}
-	o := &Outcome{Tasks: l.Tasks, Elapsed: time.Since(began), Latencies: l.took}
+	o := &Result{Tasks: l.Tasks, Elapsed: time.Since(began), Latencies: l.took}
 	if n := l.failed.Load(); n > 0 {
 		return nil, fmt.Errorf("%d of %d tasks failed", n, l.Tasks)
 	}

@@ -16,7 +16,7 @@ import (
 // Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
-// Tree answers the process pid and all that descend from it.
+// Tree returns the process pid and all that descend from it.
 func Tree(pid int) ([]int, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -45,7 +45,7 @@ func Tree(pid int) ([]int, error) {
 	return tree, nil
 }
 
-// stat answers the fields of /proc/PID/stat from the state on, which is the
+// stat returns the fields of /proc/PID/stat from the state on, which is the
 // third: the second may hold spaces.
 func stat(pid int) ([]string, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -59,7 +59,7 @@ func stat(pid int) ([]string, error) {
 	return fields, nil
 }
 
-// alive tells whether a process is there and no zombie.
+// alive reports whether a process exists and is not a zombie.
 func alive(pid int) bool {
 	fields, err := stat(pid)
 	return err == nil && fields[0] != "Z" && fields[0] != "X"

@@ -20,7 +20,7 @@ import (
 )
 
 // TestFullDisk fills the disk under an SQLite database, and then the memory that
-// records may wait in: tasks go on, and the log tells how many records were given
+// records may wait in: tasks continue, and the log says how many records were given
 // up. When there is room again records are written again. Afterwards those are in
 // the file that were written before, and those that came after; with those that
 // were given up they are as many as there were tasks.
@@ -43,28 +43,28 @@ func TestFullDisk(t *testing.T) {
 	})
 	file := filepath.Join(disk, "tasks.db")
 	v := start(t, 4, settings{DB: "sqlitedb", SQLiteFile: file, MaxQueued: waits})
-	v.quantile(50)
+	v.latencyP99(50)
 	early := v.history()
 	await(t, "the first records in the file", func() bool { return len(stored(t, file)) == len(early) })
-	before := v.facts()
-	// The hub's counts go on; Latency and Tasks wait for them.
+	before := v.usage()
+	// The hub keeps counting; Latency and Tasks wait for them.
 	await(t, "a full disk", func() bool {
-		v.quantile(100)
+		v.latencyP99(100)
 		return strings.Contains(v.log(), "task database can't be written")
 	})
-	t.Logf("p99 with a full disk: %v", v.quantile(200))
+	t.Logf("p99 with a full disk: %v", v.latencyP99(200))
 	await(t, "records that are given up", func() bool {
 		if _, err := v.Tasks(v.ctx, 500, 100); err != nil {
 			t.Fatal(err)
 		}
 		return v.givenUp() > 0
 	})
-	v.ended(early[0]) // what is in the file can be asked for
+	v.requestResult(early[0]) // what is in the file can be asked for
 	if err := syscall.Mount("siege", disk, "tmpfs", syscall.MS_REMOUNT, "size=1g"); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "a database that is written again", func() bool {
-		v.quantile(1)
+		v.latencyP99(1)
 		return strings.Contains(v.log(), "task database is written again")
 	})
 	full := map[string]bool{}
@@ -72,14 +72,14 @@ func TestFullDisk(t *testing.T) {
 		full[id] = true
 	}
 	await(t, "the records that waited in the file", func() bool { return len(stored(t, file)) == len(full) })
-	v.quantile(50)
+	v.latencyP99(50)
 	var late []string
 	for _, id := range v.history() {
 		if !full[id] {
 			late = append(late, id)
 		}
 	}
-	v.returned(before)
+	v.awaitUsage(before)
 	tasks, err := v.Client.Completed(v.ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// stored answers the records in a file.
+// stored returns the records in a file.
 func stored(t *testing.T, file string) map[string]*db.Record {
 	t.Helper()
 	d, err := sqlitedb.Open(sqlitedb.Options{File: file, Writer: writer.Options{Gather: 1}})
@@ -135,7 +135,7 @@ func stored(t *testing.T, file string) map[string]*db.Record {
 }
 
 // history is the ids of the tasks that the hub knows records of.
-func (v *subject) history() []string {
+func (v *target) history() []string {
 	v.t.Helper()
 	content, err := v.Client.Ask(v.ctx, "history_request", nil)
 	if err != nil {
@@ -148,8 +148,8 @@ func (v *subject) history() []string {
 	return reply.History
 }
 
-// ended asks for the result of a task.
-func (v *subject) ended(id string) {
+// requestResult asks for the result of a task.
+func (v *target) requestResult(id string) {
 	v.t.Helper()
 	content, err := v.Client.Ask(v.ctx, "result_request", map[string]any{"msg_ids": []string{id}, "status_only": false})
 	if err != nil || !strings.Contains(string(content), fmt.Sprintf(`"completed": [%q]`, id)) {
@@ -160,7 +160,7 @@ func (v *subject) ended(id string) {
 var givenUp = regexp.MustCompile(`records of ended tasks are not stored: .*records=(\d+)`)
 
 // givenUp is how many records were given up, as the log tells it.
-func (v *subject) givenUp() int {
+func (v *target) givenUp() int {
 	v.t.Helper()
 	sum := 0
 	for _, found := range givenUp.FindAllStringSubmatch(v.log(), -1) {

@@ -27,11 +27,11 @@ const (
 	printSize = 16 << 10
 	// underWay bounds the messages of each engine that have not come to all who
 	// read: nothing else holds engines up.
-	underWay = 16
+	maxInFlight = 16
 )
 
 // TestReaderThatStops has a subscriber take nothing while engines print more
-// than may wait for it. Beside it engines print no slower than when it reads,
+// than may wait for it. Meanwhile engines print no slower than when it reads,
 // another subscriber gets all, tasks are not held up, and memory stays within
 // what is promised. When it reads on it gets what was queued, and the log has
 // told once how many messages it lost.
@@ -44,9 +44,9 @@ func TestReaderThatStops(t *testing.T) {
 			}
 			// It is not dropped meanwhile, however long a busy machine takes.
 			v := start(t, 4, settings{Encryption: encryption, SendQueue: waits, StuckAfter: time.Hour})
-			p := newPress(v)
+			p := newPrintingEngines(v)
 			p.run(2*db.MaxOutput/printSize, p.first, p.second) // what is made once is there, and all of the record
-			before := v.facts()
+			before := v.usage()
 			for range attempts {
 				logged := len(v.log())
 				alone := p.run(size/printSize/4, p.first, p.second)
@@ -55,7 +55,7 @@ func TestReaderThatStops(t *testing.T) {
 				}
 				p.second.stop()
 				beside := p.run(size/printSize, p.first)
-				p.second.goOn()
+				p.second.resume()
 				lost := p.lost(logged)
 				await(t, "the messages that were queued", func() bool { return p.second.count()+lost == size/printSize })
 				peak := v.peak()
@@ -64,12 +64,12 @@ func TestReaderThatStops(t *testing.T) {
 					size/1e6, alone.rate, beside.rate, alone.p99, beside.p99, lost, size/printSize, peak/1e6)
 				t.Log(told)
 				// What waits for the hub and for who does not read, a quarter of it
-				// as garbage, and what a controller holds beside that.
+				// as garbage, and what a controller holds in addition.
 				if limit := memoryLimit + (256<<20+waits)*5/4; peak > limit {
 					t.Fatalf("more memory than %d MB", limit/1e6)
 				}
-				if beside.fine(alone) {
-					v.returned(before)
+				if beside.comparable(alone) {
+					v.awaitUsage(before)
 					return
 				}
 			}
@@ -78,18 +78,18 @@ func TestReaderThatStops(t *testing.T) {
 	}
 }
 
-// press is engines that print, and two who subscribe to that.
-type press struct {
-	*subject
+// printingEngines are engines that print, and two who subscribe to that.
+type printingEngines struct {
+	*target
 	request       json.RawMessage // header of the request that prints
 	first, second *reader
 }
 
-func newPress(v *subject) *press {
+func newPrintingEngines(v *target) *printingEngines {
 	v.t.Helper()
-	s := newStrangers(v.t, v.Controller)
-	v.t.Cleanup(s.leave)
-	p := &press{subject: v, first: &reader{}, second: &reader{}}
+	s := newAttacker(v.t, v.Controller)
+	v.t.Cleanup(s.close)
+	p := &printingEngines{target: v, first: &reader{}, second: &reader{}}
 	for _, r := range []*reader{p.first, p.second} {
 		r.begin(v.Engines)
 		if _, err := s.peer(v.Controller.Client.IOPub, sockets.Sub, "", r.take); err != nil {
@@ -114,14 +114,14 @@ func newPress(v *subject) *press {
 	return p
 }
 
-// printing is how it went.
-type printing struct {
+// printResult is the result of one run.
+type printResult struct {
 	rate float64       // MB/s, until all who read had all
 	p99  time.Duration // of tasks, one at a time, meanwhile
 }
 
-// fine compares printing beside one that has stopped with the same when it reads.
-func (p printing) fine(alone printing) bool {
+// comparable compares printing beside one that has stopped with the same when it reads.
+func (p printResult) comparable(alone printResult) bool {
 	slower, floor := 3.0, 2*time.Second
 	if long {
 		slower, floor = 1.25, 10*time.Millisecond
@@ -129,9 +129,9 @@ func (p printing) fine(alone printing) bool {
 	return p.p99 <= max(2*alone.p99, floor) && slower*p.rate >= alone.rate
 }
 
-// run has engines print n messages in all while tasks run, and answers when
+// run has engines print n messages in all while tasks run, and returns when
 // those who read have them and the tasks have ended.
-func (p *press) run(n int, reading ...*reader) printing {
+func (p *printingEngines) run(n int, reading ...*reader) printResult {
 	p.t.Helper()
 	for _, r := range reading {
 		r.begin(p.Engines)
@@ -169,18 +169,18 @@ func (p *press) run(n int, reading ...*reader) printing {
 		}
 	}
 	slices.Sort(took)
-	return printing{rate: float64(n*printSize) / 1e6 / elapsed.Seconds(), p99: took[len(took)*99/100]}
+	return printResult{rate: float64(n*printSize) / 1e6 / elapsed.Seconds(), p99: took[len(took)*99/100]}
 }
 
 // print prints n messages and waits until all who read have them.
-func (p *press) print(e *load.Engine, n int, reading []*reader) error {
+func (p *printingEngines) print(e *load.Engine, n int, reading []*reader) error {
 	rest := strings.Repeat("x", printSize)
-	for i := range n + underWay {
+	for i := range n + maxInFlight {
 		for _, r := range reading {
 			select {
 			case r.turns[topicOf(e)] <- struct{}{}:
 			case <-p.ctx.Done():
-				return fmt.Errorf("engine %d: the messages before number %d did not come: %w", e.ID, i-underWay, p.ctx.Err())
+				return fmt.Errorf("engine %d: the messages before number %d did not come: %w", e.ID, i-maxInFlight, p.ctx.Err())
 			}
 		}
 		if i >= n {
@@ -194,8 +194,8 @@ func (p *press) print(e *load.Engine, n int, reading []*reader) error {
 }
 
 // lost waits for the line of the log that tells of messages that a reader lost,
-// and answers how many they were.
-func (p *press) lost(logged int) int {
+// and returns how many they were.
+func (p *printingEngines) lost(logged int) int {
 	p.t.Helper()
 	line := regexp.MustCompile(`were not sent to it: .*messages=(\d+)`)
 	var found [][]string
@@ -214,7 +214,7 @@ func (p *press) lost(logged int) int {
 }
 
 // peak is the most memory that the controller has had.
-func (v *subject) peak() int64 {
+func (v *target) peak() int64 {
 	v.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.PIDs[0]))
 	if err != nil {
@@ -244,7 +244,7 @@ func (r *reader) begin(engines load.Engines) {
 	defer r.mu.Unlock()
 	r.turns, r.next, r.got, r.disorder = map[string]chan struct{}{}, map[string]int{}, 0, false
 	for _, e := range engines {
-		r.turns[topicOf(e)] = make(chan struct{}, underWay)
+		r.turns[topicOf(e)] = make(chan struct{}, maxInFlight)
 	}
 }
 
@@ -254,7 +254,7 @@ func (r *reader) stop() {
 	r.mu.Lock()
 }
 
-func (r *reader) goOn() { r.mu.Unlock() }
+func (r *reader) resume() { r.mu.Unlock() }
 
 func (r *reader) take(_ *sockets.Conn, frames [][]byte) {
 	r.mu.Lock()
@@ -273,7 +273,7 @@ func (r *reader) take(_ *sockets.Conn, frames [][]byte) {
 	}
 }
 
-// numberOf answers the number that a printed text begins with.
+// numberOf returns the number that a printed text begins with.
 func numberOf(content []byte) (int, bool) {
 	_, text, _ := bytes.Cut(content, []byte(`"text"`))
 	text = bytes.TrimLeft(text, `: "`)

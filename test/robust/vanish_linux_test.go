@@ -26,23 +26,23 @@ func TestVanishing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v := start(t, 4, settings{Encryption: encryption})
 			for _, way := range ways { // once for what is made once
-				v.beside(way.goes)
+				v.withLoad(way.goes)
 			}
-			before := v.facts()
+			before := v.usage()
 			for _, way := range ways {
 				t.Run(way.name, func(t *testing.T) {
 					w := *v
 					w.t = t
-					w.beside(way.goes)
-					w.returned(before)
+					w.withLoad(way.goes)
+					w.awaitUsage(before)
 				})
 			}
 		})
 	}
 }
 
-// beside has direct requests and tasks answered while f runs.
-func (v *subject) beside(f func(*subject)) {
+// withLoad has direct requests and tasks answered while f runs.
+func (v *target) withLoad(f func(*target)) {
 	v.t.Helper()
 	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -69,9 +69,9 @@ func (v *subject) beside(f func(*subject)) {
 // ways are how peers end.
 var ways = []struct {
 	name string
-	goes func(*subject)
+	goes func(*target)
 }{
-	{"clients", func(v *subject) {
+	{"clients", func(v *target) {
 		n := 50
 		if long {
 			n = 200
@@ -84,9 +84,9 @@ var ways = []struct {
 			c.Close()
 		}
 	}},
-	{"clients with results pending", func(v *subject) {
-		s := newStrangers(v.t, v.Controller)
-		defer s.leave()
+	{"clients with results pending", func(v *target) {
+		s := newAttacker(v.t, v.Controller)
+		defer s.close()
 		for range 20 {
 			session, err := s.session(nil)
 			if err != nil {
@@ -108,7 +108,7 @@ var ways = []struct {
 			_ = p.Close(time.Second) // the results come to nobody
 		}
 	}},
-	{"engines", func(v *subject) {
+	{"engines", func(v *target) {
 		for range 3 {
 			all, err := load.StartEngines(v.ctx, v.Controller.Engine, 8)
 			if err != nil {
@@ -116,14 +116,14 @@ var ways = []struct {
 			}
 			all.Close()
 		}
-		v.onlyOurs()
+		v.awaitOtherEnginesLost()
 	}},
-	{"an engine that is stopped, then killed", func(v *subject) { v.endEngines(syscall.SIGSTOP, syscall.SIGKILL) }},
-	{"an engine that is killed", func(v *subject) { v.endEngines(syscall.SIGKILL) }},
+	{"an engine that is stopped, then killed", func(v *target) { v.endEngines(syscall.SIGSTOP, syscall.SIGKILL) }},
+	{"an engine that is killed", func(v *target) { v.endEngines(syscall.SIGKILL) }},
 }
 
-// onlyOurs waits until the others' engines are lost.
-func (v *subject) onlyOurs() {
+// awaitOtherEnginesLost waits until the others' engines are lost.
+func (v *target) awaitOtherEnginesLost() {
 	v.t.Helper()
 	await(v.t, "loss of the others' engines", func() bool {
 		content, err := v.Client.Ask(v.ctx, "connection_request", nil)
@@ -133,7 +133,7 @@ func (v *subject) onlyOurs() {
 
 // endEngines runs engines in a process of their own, gives them work, and sends
 // the process signals, each when the hub has noticed the one before.
-func (v *subject) endEngines(signals ...syscall.Signal) {
+func (v *target) endEngines(signals ...syscall.Signal) {
 	v.t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -177,15 +177,15 @@ func (v *subject) endEngines(signals ...syscall.Signal) {
 			v.errorFrom(uuids[0])
 		}
 	}
-	v.onlyOurs()
+	v.awaitOtherEnginesLost()
 }
 
 // errorFrom sends a request to an engine that has ended, or takes nothing any
 // more, and waits until that one is lost and its request has ended in an error.
-func (v *subject) errorFrom(uuid string) {
+func (v *target) errorFrom(uuid string) {
 	v.t.Helper()
-	s := newStrangers(v.t, v.Controller)
-	defer s.leave()
+	s := newAttacker(v.t, v.Controller)
+	defer s.close()
 	session, err := s.session(nil)
 	if err != nil {
 		v.t.Fatal(err)

@@ -19,7 +19,7 @@ class Demo(Case):
         self.assertIn("years", done.stdout)
         self.assertIn("times as fast", done.stdout)
         s.wait_no_processes()
-        self.assertEqual(s.litter(), [])
+        self.assertEqual(s.leftover_files(), [])
         self.assertEqual(sorted(os.listdir(s.root)), ["home", "run", "tmp"], "only the sandbox's own folders")
 
     def test_demo_interrupted(self):
@@ -31,4 +31,4 @@ class Demo(Case):
         output = p.communicate(timeout=30)[0]
         self.assertNotEqual(p.returncode, 0, output)
         s.wait_no_processes()
-        self.assertEqual(s.litter(), [])
+        self.assertEqual(s.leftover_files(), [])

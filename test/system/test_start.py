@@ -65,7 +65,7 @@ class Foreground(Case):
         t.wait(10)
         c.wait_no_processes(10)
         # The second kills; a controller that was killed leaves its lock file.
-        self.assertEqual([f for f in c.litter() if not f.endswith(".lock")], [])
+        self.assertEqual([f for f in c.leftover_files() if not f.endswith(".lock")], [])
 
 
 class Detached(Case):

@@ -55,7 +55,7 @@ wait_for() {
     done
 }
 
-# may_install WHAT: goes on only where packages may be installed.
+# may_install WHAT: continues only where packages may be installed.
 may_install() {
     if [ "$(id -u)" = 0 ] && { [ "${CI:-}" = true ] || [ "${INSTALL:-}" = 1 ]; } && command -v apt-get >/dev/null; then return 0; fi
     die "missing: $*; on Debian 12, as root: INSTALL=1 test/testbed/$TB_NAME.sh up"

@@ -17,7 +17,7 @@
 # rank variables        OMPI_COMM_WORLD_RANK / _SIZE / _LOCAL_RANK         PMI_RANK / PMI_SIZE / MPI_LOCALRANKID
 # loopback only         --mca oob_tcp_if_include lo --mca btl self,vader   -iface lo
 # one rank dies         or exits non-zero: the rest is killed within 1 s,  by a signal: the rest is killed at once; one that
-#                       exit = that code (128+signal)                      exits non-zero: the rest goes on, codes are OR-ed
+#                       exit = that code (128+signal)                      exits non-zero: the rest continue, codes are OR-ed
 # killing mpiexec       TERM/INT: ranks get TERM, KILL after 1-3 s         TERM/INT: ranks are killed at once
 # non-MPI programs      fine                                               fine
 TB_NAME=mpi

@@ -56,7 +56,7 @@ type settings struct {
 }
 
 // scenarios measure a rig and answer figures. life has none.
-var scenarios = map[string]func(context.Context, *load.Rig, settings) ([]figure, error){
+var scenarios = map[string]func(context.Context, *load.Harness, settings) ([]figure, error){
 	"register":  register,
 	"task":      task,
 	"mux":       mux,
@@ -139,7 +139,7 @@ func run(ctx context.Context, start func(context.Context) (*load.Controller, err
 			err = stopErr
 		}
 	}()
-	rig, in, err := load.NewRig(ctx, c, s.engines)
+	rig, in, err := load.NewHarness(ctx, c, s.engines)
 	if err != nil {
 		return nil, err
 	}
@@ -152,12 +152,12 @@ func run(ctx context.Context, start func(context.Context) (*load.Controller, err
 }
 
 // register is done when the rig is there.
-func register(_ context.Context, r *load.Rig, s settings) ([]figure, error) {
+func register(_ context.Context, r *load.Harness, s settings) ([]figure, error) {
 	m, err := r.Memory()
 	return []figure{{fmt.Sprintf("%d idle engines, RSS, MB", s.engines), float64(m.RSS) / 1e6}}, err
 }
 
-func task(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
+func task(ctx context.Context, r *load.Harness, s settings) ([]figure, error) {
 	rate, err := r.Tasks(ctx, s.tasks, s.window)
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func task(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
 	return rates("task", s.engines, rate), nil
 }
 
-func mux(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
+func mux(ctx context.Context, r *load.Harness, s settings) ([]figure, error) {
 	rate, err := r.Mux(ctx, s.tasks, s.window)
 	if err != nil {
 		return nil, err
@@ -198,7 +198,7 @@ func rates(what string, engines int, r *load.Rate) []figure {
 }
 
 // latency measures one task at a time, then the same while the hub is busy.
-func latency(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
+func latency(ctx context.Context, r *load.Harness, s settings) ([]figure, error) {
 	var got []figure
 	var alone float64
 	for _, with := range []struct {
@@ -225,7 +225,7 @@ func latency(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
 	return got, nil
 }
 
-func large(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
+func large(ctx context.Context, r *load.Harness, s settings) ([]figure, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(100)) // else each buffer gets memory of its own, which costs more than to collect
 	rate, err := r.Large(ctx, s.tasks, s.bytes)
 	if err != nil {
@@ -238,7 +238,7 @@ func large(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
 	}, nil
 }
 
-func broadcast(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
+func broadcast(ctx context.Context, r *load.Harness, s settings) ([]figure, error) {
 	var got []figure
 	for _, coalescing := range []bool{true, false} {
 		took, err := r.Broadcast(ctx, 5, coalescing)
@@ -255,7 +255,7 @@ func broadcast(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
 }
 
 // memory shows what many tasks leave behind.
-func memory(ctx context.Context, r *load.Rig, s settings) ([]figure, error) {
+func memory(ctx context.Context, r *load.Harness, s settings) ([]figure, error) {
 	idle, err := r.Memory()
 	if err != nil {
 		return nil, err
@@ -289,7 +289,7 @@ func life(ctx context.Context, command []string) ([]figure, error) {
 
 func micros(d time.Duration) float64 { return float64(d) / 1e3 }
 
-// median answers the middle value, the least and the greatest.
+// median returns the middle value, the least and the greatest.
 func median(values []float64) (middle, least, most float64) {
 	v := slices.Sorted(slices.Values(values))
 	n := len(v)

@@ -52,7 +52,7 @@ func (t *table) print(w io.Writer) {
 	}
 }
 
-// compare shows peers side by side and answers the figures whose limits are not
+// compare shows peers side by side and returns the figures whose limits are not
 // kept, or could not be checked.
 func (t *table) compare(w io.Writer, limits map[string]limit) (broken []string) {
 	const row = "%-58s %22s %26s %8s %22s %7s  %s\n"
@@ -102,5 +102,5 @@ func (t *table) compare(w io.Writer, limits map[string]limit) (broken []string) 
 	return broken
 }
 
-// higherIsBetter tells of a figure by its unit.
+// higherIsBetter reports whether a figure has a unit of which more is better.
 func higherIsBetter(name string) bool { return strings.HasSuffix(name, "/s") }

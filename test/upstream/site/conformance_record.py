@@ -62,7 +62,7 @@ def outcome(phases):
 def write(item, controller):
     phases = reports.pop(item.nodeid)
     line = {
-        # Where pytest stands is no part of a test's name.
+        # The folder that pytest runs in is not part of a test's name.
         "test": item.nodeid.split("/")[-1],
         "outcome": outcome(phases),
         "controller": controller,

@@ -20,21 +20,21 @@ import (
 	"github.com/ipcore/ipcore/test/load"
 )
 
-// strangers are those who should not be there. All that they hold ends with
-// leave.
-type strangers struct {
+// attacker acts as peers that do not belong to the cluster. All its connections end with
+// close.
+type attacker struct {
 	c     *load.Controller
 	ports []int
 	curve *curve.Config // of the controller; nil without encryption
 
-	mu   sync.Mutex
-	held []func()
+	mu       sync.Mutex
+	cleanups []func()
 }
 
-func newStrangers(t *testing.T, c *load.Controller) *strangers {
+func newAttacker(t *testing.T, c *load.Controller) *attacker {
 	t.Helper()
 	f, e := c.Client, c.Engine
-	s := &strangers{c: c, ports: slices.Concat([]int{
+	s := &attacker{c: c, ports: slices.Concat([]int{
 		f.Registration, f.Control, f.Mux, f.Task, f.IOPub, f.Notification, f.Broadcast,
 		e.Control, e.Mux, e.Task, e.IOPub, e.HBPing, e.HBPong,
 	}, e.Broadcast)}
@@ -47,28 +47,28 @@ func newStrangers(t *testing.T, c *load.Controller) *strangers {
 	return s
 }
 
-func (s *strangers) hold(end func()) {
+func (s *attacker) onLeave(end func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held = append(s.held, end)
+	s.cleanups = append(s.cleanups, end)
 }
 
-func (s *strangers) leave() {
+func (s *attacker) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, end := range s.held {
+	for _, end := range s.cleanups {
 		end()
 	}
-	s.held = nil
+	s.cleanups = nil
 }
 
-// say connects to a port and says something raw, as far as it is listened to.
-func (s *strangers) say(port int, data ...[]byte) error {
+// sendRaw connects to a port and writes data until the controller closes the connection.
+func (s *attacker) sendRaw(port int, data ...[]byte) error {
 	conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 10*time.Second)
 	if err != nil {
 		return err
 	}
-	s.hold(func() { _ = conn.Close() })
+	s.onLeave(func() { _ = conn.Close() })
 	if err := conn.SetWriteDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		return err
 	}
@@ -81,9 +81,9 @@ func (s *strangers) say(port int, data ...[]byte) error {
 }
 
 // peer is a ZeroMQ peer that finishes its handshake.
-func (s *strangers) peer(port int, kind sockets.Kind, identity string, handler func(*sockets.Conn, [][]byte)) (*sockets.Socket, error) {
+func (s *attacker) peer(port int, kind sockets.Kind, identity string, handler func(*sockets.Conn, [][]byte)) (*sockets.Socket, error) {
 	p := sockets.New(kind, sockets.Options{Identity: []byte(identity), Handler: handler, Curve: s.curve})
-	s.hold(func() { _ = p.Close(0) })
+	s.onLeave(func() { _ = p.Close(0) })
 	if kind == sockets.Sub {
 		p.Subscribe(nil)
 	}
@@ -91,7 +91,7 @@ func (s *strangers) peer(port int, kind sockets.Kind, identity string, handler f
 }
 
 // session signs with a key: the cluster's for nil.
-func (s *strangers) session(key *string) (*wire.Session, error) {
+func (s *attacker) session(key *string) (*wire.Session, error) {
 	k := s.c.Client.Key
 	if key != nil {
 		k = *key
@@ -103,8 +103,8 @@ func (s *strangers) session(key *string) (*wire.Session, error) {
 	return wire.NewSession("", signer, "json")
 }
 
-// tell sends messages to a port as a DEALER.
-func (s *strangers) tell(port int, messages ...[][]byte) error {
+// send sends messages to a port as a DEALER.
+func (s *attacker) send(port int, messages ...[][]byte) error {
 	p, err := s.peer(port, sockets.Dealer, "", nil)
 	if err != nil {
 		return err
@@ -150,66 +150,66 @@ func huge(flags byte, size uint64) []byte { return binary.BigEndian.AppendUint64
 // attacks are what strangers do, by name, on every port.
 var attacks = []struct {
 	name string
-	on   func(s *strangers, port int) error
+	on   func(s *attacker, port int) error
 }{
-	{"silent", func(s *strangers, port int) error {
+	{"silent", func(s *attacker, port int) error {
 		for range 500/len(s.ports) + 1 {
-			if err := s.say(port); err != nil {
+			if err := s.sendRaw(port); err != nil {
 				return err
 			}
 		}
 		return nil
 	}},
-	{"garbage", func(s *strangers, port int) error {
+	{"garbage", func(s *attacker, port int) error {
 		for _, b := range []byte{0, 0xff, 'G', 1} {
-			if err := s.say(port, slices.Repeat([]byte{b, 0x7f, '\n', b}, 1024)); err != nil {
+			if err := s.sendRaw(port, slices.Repeat([]byte{b, 0x7f, '\n', b}, 1024)); err != nil {
 				return err
 			}
 		}
-		return s.say(port, []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+		return s.sendRaw(port, []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 	}},
-	{"wrong mechanisms", func(s *strangers, port int) error {
+	{"wrong mechanisms", func(s *attacker, port int) error {
 		for _, mechanism := range []string{"NULL", "PLAIN", "CURVE", "GSSAPI", "nothing", ""} {
 			hello := command("HELLO", slices.Repeat([]byte{7}, 194)...)
-			if err := s.say(port, greeting(mechanism), hello, command("READY", property("Socket-Type", "STREAM")...)); err != nil {
+			if err := s.sendRaw(port, greeting(mechanism), hello, command("READY", property("Socket-Type", "STREAM")...)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}},
-	{"claims of 2^62 bytes", func(s *strangers, port int) error {
+	{"claims of 2^62 bytes", func(s *attacker, port int) error {
 		for _, flags := range []byte{2, 3, 6, 7} {
-			if err := s.say(port, greeting("NULL"), huge(flags, 1<<62)); err != nil {
+			if err := s.sendRaw(port, greeting("NULL"), huge(flags, 1<<62)); err != nil {
 				return err
 			}
-			if err := s.say(port, greeting("NULL"), command("READY", property("Socket-Type", "DEALER")...), huge(flags, 1<<62), make([]byte, 4096)); err != nil {
+			if err := s.sendRaw(port, greeting("NULL"), command("READY", property("Socket-Type", "DEALER")...), huge(flags, 1<<62), make([]byte, 4096)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}},
-	{"endless messages", func(s *strangers, port int) error {
+	{"endless messages", func(s *attacker, port int) error {
 		const bytes = 4 << 20
 		more := slices.Repeat([]byte{1, 0}, 8192)
 		data := [][]byte{greeting("NULL"), command("READY", property("Socket-Type", "DEALER")...)}
 		for range bytes / len(more) {
 			data = append(data, more)
 		}
-		if err := s.say(port, data...); err != nil {
+		if err := s.sendRaw(port, data...); err != nil {
 			return err
 		}
-		return s.tell(port, make([][]byte, 70_000)) // sealed, where that is asked for
+		return s.send(port, make([][]byte, 70_000)) // sealed, where that is asked for
 	}},
-	{"truncated metadata", func(s *strangers, port int) error {
+	{"truncated metadata", func(s *attacker, port int) error {
 		whole := property("Socket-Type", "DEALER")
 		for n := range len(whole) {
-			if err := s.say(port, greeting("NULL"), command("READY", whole[:n]...)); err != nil {
+			if err := s.sendRaw(port, greeting("NULL"), command("READY", whole[:n]...)); err != nil {
 				return err
 			}
 		}
-		return s.say(port, greeting("NULL"), command("READY", append(slices.Clone(whole[:12]), 0xff, 0xff, 0xff, 0xff)...))
+		return s.sendRaw(port, greeting("NULL"), command("READY", append(slices.Clone(whole[:12]), 0xff, 0xff, 0xff, 0xff)...))
 	}},
-	{"duplicate identities", func(s *strangers, port int) error {
+	{"duplicate identities", func(s *attacker, port int) error {
 		for range 5 {
 			if _, err := s.peer(port, sockets.Dealer, "the same", nil); err != nil {
 				return err
@@ -217,7 +217,7 @@ var attacks = []struct {
 		}
 		return nil
 	}},
-	{"wrong signatures", func(s *strangers, port int) error {
+	{"wrong signatures", func(s *attacker, port int) error {
 		wrong := "a wrong key"
 		session, err := s.session(&wrong)
 		if err != nil {
@@ -231,9 +231,9 @@ var attacks = []struct {
 			}
 			messages = append(messages, m.AppendFrames(nil), append([][]byte{[]byte("somebody")}, m.AppendFrames(nil)...))
 		}
-		return s.tell(port, messages...)
+		return s.send(port, messages...)
 	}},
-	{"replays", func(s *strangers, port int) error {
+	{"replays", func(s *attacker, port int) error {
 		session, err := s.session(nil)
 		if err != nil {
 			return err
@@ -242,9 +242,9 @@ var attacks = []struct {
 		if err != nil {
 			return err
 		}
-		return s.tell(port, slices.Repeat([][][]byte{m.AppendFrames(nil)}, 50)...)
+		return s.send(port, slices.Repeat([][][]byte{m.AppendFrames(nil)}, 50)...)
 	}},
-	{"nonsense that is signed", func(s *strangers, port int) error {
+	{"nonsense that is signed", func(s *attacker, port int) error {
 		session, err := s.session(nil)
 		if err != nil {
 			return err
@@ -265,32 +265,32 @@ var attacks = []struct {
 				}
 			}
 		}
-		return s.tell(port, messages...)
+		return s.send(port, messages...)
 	}},
-	{"readers that stop", func(s *strangers, port int) error {
+	{"readers that stop", func(s *attacker, port int) error {
 		stop := make(chan struct{})
-		s.hold(func() { close(stop) })
+		s.onLeave(func() { close(stop) })
 		_, err := s.peer(port, sockets.Sub, "", func(*sockets.Conn, [][]byte) { <-stop })
 		return err
 	}},
 }
 
-// TestStrangers has every attack made on every port while tasks run one at a
+// TestAttacks has every attack made on every port while tasks run one at a
 // time: none is lost, the slow ones are not much slower, and the controller's
 // memory stays bounded and is given back.
-func TestStrangers(t *testing.T) {
+func TestAttacks(t *testing.T) {
 	for name, encryption := range map[string]controller.Encryption{"NULL": controller.EncryptNever, "CURVE": controller.EncryptAlways} {
 		t.Run(name, func(t *testing.T) {
 			v := start(t, 4, settings{Encryption: encryption})
-			s := newStrangers(t, v.Controller)
-			v.quantile(200) // what is made once is there
-			before := v.facts()
+			s := newAttacker(t, v.Controller)
+			v.latencyP99(200) // what is made once is there
+			before := v.usage()
 			for _, a := range attacks {
 				t.Run(a.name, func(t *testing.T) {
 					w := *v
 					w.t = t
-					w.besieged(s, a.on)
-					w.returned(before)
+					w.compareDuringAttack(s, a.on)
+					w.awaitUsage(before)
 				})
 			}
 		})
@@ -305,15 +305,15 @@ const memoryLimit = 256 << 20
 func TestOpenFiles(t *testing.T) {
 	const limit = 256
 	v := start(t, 4, settings{OpenFiles: limit})
-	v.quantile(50)
-	s := newStrangers(t, v.Controller)
+	v.latencyP99(50)
+	s := newAttacker(t, v.Controller)
 	for range limit {
-		if err := s.say(v.Controller.Client.Registration); err != nil {
+		if err := s.sendRaw(v.Controller.Client.Registration); err != nil {
 			t.Fatal(err)
 		}
 	}
 	await(t, "a full controller", func() bool { return strings.Contains(v.log(), "has reached its limit of open files") })
-	t.Logf("p99 %v", v.quantile(200))
+	t.Logf("p99 %v", v.latencyP99(200))
 	if log := v.log(); !strings.Contains(log, fmt.Sprintf("limit=%d", limit)) {
 		t.Errorf("the limit is not in the log:\n%s", v.tail())
 	}
@@ -330,7 +330,7 @@ func TestOpenFiles(t *testing.T) {
 		text, _ := io.ReadAll(conn) // as much as there is
 		return strings.Contains(string(text), "too many open files")
 	})
-	s.leave()
+	s.close()
 	c, err := load.NewClient(v.ctx, v.Controller.Client)
 	if err != nil {
 		t.Fatal(err)
@@ -338,9 +338,9 @@ func TestOpenFiles(t *testing.T) {
 	c.Close()
 }
 
-// besieged compares tasks before and during an attack. The machine may have
+// compareDuringAttack compares tasks before and during an attack. The machine may have
 // other things to do: the best of a few comparisons counts.
-func (v *subject) besieged(s *strangers, attack func(*strangers, int) error) {
+func (v *target) compareDuringAttack(s *attacker, attack func(*attacker, int) error) {
 	v.t.Helper()
 	tasks, attempts, floor, pause := 200, 1, 2*time.Second, time.Duration(0)
 	if long { // the pauses, and 10 ms, are for the attackers' own need of the processors
@@ -348,10 +348,10 @@ func (v *subject) besieged(s *strangers, attack func(*strangers, int) error) {
 	}
 	var told string
 	for range attempts {
-		alone := v.quantile(tasks)
+		alone := v.latencyP99(tasks)
 		done := make(chan error, 1)
-		go func() { done <- s.assail(attack, pause) }()
-		beside := v.quantile(tasks)
+		go func() { done <- s.attackPorts(attack, pause) }()
+		beside := v.latencyP99(tasks)
 		if err := <-done; err != nil {
 			v.t.Fatal(err)
 		}
@@ -359,7 +359,7 @@ func (v *subject) besieged(s *strangers, attack func(*strangers, int) error) {
 		if err != nil {
 			v.t.Fatal(err)
 		}
-		s.leave()
+		s.close()
 		if m.RSS > memoryLimit {
 			v.t.Errorf("%d MB of memory", m.RSS/1e6)
 		}
@@ -372,8 +372,8 @@ func (v *subject) besieged(s *strangers, attack func(*strangers, int) error) {
 	v.t.Error(told)
 }
 
-// assail attacks each port.
-func (s *strangers) assail(attack func(*strangers, int) error, pause time.Duration) error {
+// attackPorts attacks each port.
+func (s *attacker) attackPorts(attack func(*attacker, int) error, pause time.Duration) error {
 	for _, port := range s.ports {
 		if err := attack(s, port); err != nil {
 			return fmt.Errorf("port %d: %w", port, err)
@@ -383,8 +383,8 @@ func (s *strangers) assail(attack func(*strangers, int) error, pause time.Durati
 	return nil
 }
 
-// quantile runs tasks one at a time and answers the 99th percentile.
-func (v *subject) quantile(tasks int) time.Duration {
+// latencyP99 runs tasks one at a time and returns the 99th percentile.
+func (v *target) latencyP99(tasks int) time.Duration {
 	v.t.Helper()
 	rate, _, err := v.Latency(v.ctx, tasks)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/ipcore/ipcore/core/profile"
 )
 
-// testRig answers a controller in this process with n engines.
-func testRig(ctx context.Context, t *testing.T, n int) (*Rig, Registered) {
+// startHarness returns a controller in this process with n engines.
+func startHarness(ctx context.Context, t *testing.T, n int) (*Harness, Registered) {
 	t.Helper()
 	p := profile.Profile{Dir: t.TempDir()}
 	running, stop := context.WithCancel(ctx)
@@ -38,7 +38,7 @@ func testRig(ctx context.Context, t *testing.T, n int) (*Rig, Registered) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, in, err := NewRig(ctx, c, n)
+	r, in, err := NewHarness(ctx, c, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,11 +46,11 @@ func testRig(ctx context.Context, t *testing.T, n int) (*Rig, Registered) {
 	return r, in
 }
 
-func TestRig(t *testing.T) {
+func TestHarness(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	const engines = 5
-	r, in := testRig(ctx, t, engines)
+	r, in := startHarness(ctx, t, engines)
 	if !in.InOrder || in.Executed < in.Announced || in.Announced <= 0 {
 		t.Errorf("registration %+v", in)
 	}

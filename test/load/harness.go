@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Rig is a controller with a client and engines.
-type Rig struct {
+// Harness is a controller with a client and engines.
+type Harness struct {
 	*Controller
 	Client  *Client
 	Engines Engines
 
-	targets []string // engines' uuids
-	counted int      // requests that the hub's books had finished at last
+	targets   []string // engines' uuids
+	completed int      // requests that the hub's books had finished at last
 }
 
 // Registered is how engines came in.
@@ -26,19 +26,19 @@ type Registered struct {
 	InOrder   bool          // ids were announced in ascending order
 }
 
-// NewRig connects a client to a controller, then n engines, and has each
+// NewHarness connects a client to a controller, then n engines, and has each
 // engine execute a request as soon as it is announced.
-func NewRig(ctx context.Context, c *Controller, n int) (*Rig, Registered, error) {
-	r := &Rig{Controller: c}
+func NewHarness(ctx context.Context, c *Controller, n int) (*Harness, Registered, error) {
+	r := &Harness{Controller: c}
 	var err error
 	if r.Client, err = NewClient(ctx, c.Client); err != nil {
 		return nil, Registered{}, err
 	}
-	if err := c.count(); err != nil { // it may have started more by now
+	if err := c.findProcesses(); err != nil { // it may have started more by now
 		r.Close()
 		return nil, Registered{}, err
 	}
-	result, err := r.populate(ctx, n)
+	result, err := r.startEngines(ctx, n)
 	if err != nil {
 		r.Close()
 		return nil, Registered{}, err
@@ -46,18 +46,18 @@ func NewRig(ctx context.Context, c *Controller, n int) (*Rig, Registered, error)
 	return r, result, nil
 }
 
-// Close ends client and engines; the controller goes on.
-func (r *Rig) Close() {
+// Close ends client and engines; the controller keeps running.
+func (r *Harness) Close() {
 	r.Engines.Close()
 	r.Client.Close()
 }
 
 // populate starts engines. A request that a libzmq ROUTER drops because the
 // engine's connection is not there yet is repeated.
-func (r *Rig) populate(ctx context.Context, n int) (Registered, error) {
+func (r *Harness) startEngines(ctx context.Context, n int) (Registered, error) {
 	var result Registered
 	began := time.Now()
-	first := &greeting{r: r, n: n, began: began, replied: map[string]bool{}, all: make(chan struct{}), last: -1}
+	first := &readiness{r: r, n: n, began: began, replied: map[string]bool{}, all: make(chan struct{}), last: -1}
 	told := first.announced
 	r.Client.announced.Store(&told)
 	defer r.Client.announced.Store(nil)
@@ -87,7 +87,7 @@ func (r *Rig) populate(ctx context.Context, n int) (Registered, error) {
 		case <-first.all:
 			result.Announced, result.InOrder = first.announcedAt, !first.disorder
 			result.Executed = time.Since(began)
-			r.counted = n
+			r.completed = n
 			return result, nil
 		case <-repeat.C:
 			if err := first.repeat(); err != nil {
@@ -99,9 +99,9 @@ func (r *Rig) populate(ctx context.Context, n int) (Registered, error) {
 	}
 }
 
-// greeting sends each engine its first request when it is announced.
-type greeting struct {
-	r     *Rig
+// readiness sends each engine its first request when it is announced.
+type readiness struct {
+	r     *Harness
 	n     int
 	began time.Time
 	all   chan struct{} // closed when all have replied
@@ -114,7 +114,7 @@ type greeting struct {
 	announcedAt time.Duration
 }
 
-func (g *greeting) announced(id int, uuid string) {
+func (g *readiness) announced(id int, uuid string) {
 	g.mu.Lock()
 	g.disorder = g.disorder || id < g.last
 	g.last = id
@@ -126,7 +126,7 @@ func (g *greeting) announced(id int, uuid string) {
 	_ = g.send(uuid) // repeated, and reported then
 }
 
-func (g *greeting) send(uuid string) error {
+func (g *readiness) send(uuid string) error {
 	m, err := g.r.Client.session.Message("apply_request", nil, muxMetadata, nil, smallApply...)
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (g *greeting) send(uuid string) error {
 	return g.r.Client.mux.Send(m.AppendFrames(nil)...)
 }
 
-func (g *greeting) answered(frames [][]byte) {
+func (g *readiness) answered(frames [][]byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	uuid := string(frames[0])
@@ -148,20 +148,20 @@ func (g *greeting) answered(frames [][]byte) {
 	}
 }
 
-func (g *greeting) known() int {
+func (g *readiness) known() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.order)
 }
 
-func (g *greeting) answers() int {
+func (g *readiness) answers() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.replied)
 }
 
 // repeat asks those again that have not replied.
-func (g *greeting) repeat() error {
+func (g *readiness) repeat() error {
 	g.mu.Lock()
 	var silent []string
 	for _, uuid := range g.order {
@@ -180,7 +180,7 @@ func (g *greeting) repeat() error {
 
 // Rate is the cost of a load.
 type Rate struct {
-	*Outcome
+	*Result
 	PerSecond float64       // until the last reply
 	Recorded  float64       // tasks/s until the hub's books had all; 0 without a hub
 	CPU       time.Duration // of the controller for each task, its records included
@@ -188,22 +188,22 @@ type Rate struct {
 }
 
 // Tasks sends n no-op tasks through the task queue.
-func (r *Rig) Tasks(ctx context.Context, n, window int) (*Rate, error) {
+func (r *Harness) Tasks(ctx context.Context, n, window int) (*Rate, error) {
 	return r.measure(ctx, Load{Tasks: n, Window: window})
 }
 
 // Mux sends n no-op requests through mux, to the engines in turn.
-func (r *Rig) Mux(ctx context.Context, n, window int) (*Rate, error) {
+func (r *Harness) Mux(ctx context.Context, n, window int) (*Rate, error) {
 	return r.measure(ctx, Load{Tasks: n, Window: window, Targets: r.targets})
 }
 
 // Large sends n requests with a buffer of size bytes, which comes back, to one
 // engine through mux.
-func (r *Rig) Large(ctx context.Context, n, size int) (*Rate, error) {
+func (r *Harness) Large(ctx context.Context, n, size int) (*Rate, error) {
 	return r.measure(ctx, Load{Tasks: n, Window: 2, Targets: r.targets[:1], Buffers: [][]byte{make([]byte, size)}})
 }
 
-func (r *Rig) measure(ctx context.Context, l Load) (*Rate, error) {
+func (r *Harness) measure(ctx context.Context, l Load) (*Rate, error) {
 	before, err := r.CPU()
 	if err != nil {
 		return nil, err
@@ -213,9 +213,9 @@ func (r *Rig) measure(ctx context.Context, l Load) (*Rate, error) {
 	if err != nil {
 		return nil, err
 	}
-	rate := &Rate{Outcome: o, PerSecond: float64(l.Tasks) / o.Elapsed.Seconds()}
+	rate := &Rate{Result: o, PerSecond: float64(l.Tasks) / o.Elapsed.Seconds()}
 	if r.Controller.Client.Registration != 0 {
-		if rate.Kept, err = r.settle(ctx, l.Tasks); err != nil {
+		if rate.Kept, err = r.awaitRecords(ctx, l.Tasks); err != nil {
 			return nil, err
 		}
 		rate.Recorded = float64(l.Tasks) / time.Since(began).Seconds()
@@ -228,17 +228,17 @@ func (r *Rig) measure(ctx context.Context, l Load) (*Rate, error) {
 	return rate, nil
 }
 
-// settle waits until the hub's books have n more requests, and answers how many
+// settle waits until the hub's books have n more requests, and returns how many
 // records there are.
-func (r *Rig) settle(ctx context.Context, n int) (int, error) {
-	want := r.counted + n
+func (r *Harness) awaitRecords(ctx context.Context, n int) (int, error) {
+	want := r.completed + n
 	for {
 		done, err := r.Client.Completed(ctx)
 		if err != nil {
 			return 0, err
 		}
 		if done >= want {
-			r.counted = done
+			r.completed = done
 			return r.Client.History(ctx)
 		}
 		select {
@@ -263,7 +263,7 @@ var QueueStatus = Questions{"queue_request", map[string]any{"targets": nil, "ver
 
 // Latency runs n tasks one at a time through the task queue, while the hub is
 // asked questions in a loop, if there are any. asked counts the answers.
-func (r *Rig) Latency(ctx context.Context, n int, questions ...Questions) (rate *Rate, asked int, err error) {
+func (r *Harness) Latency(ctx context.Context, n int, questions ...Questions) (rate *Rate, asked int, err error) {
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
 	counts := make(chan int)
@@ -292,13 +292,13 @@ func (r *Rig) Latency(ctx context.Context, n int, questions ...Questions) (rate 
 	if err != nil {
 		return nil, 0, err
 	}
-	_, err = r.settle(ctx, n)
-	return &Rate{Outcome: o, PerSecond: float64(n) / o.Elapsed.Seconds()}, asked, err
+	_, err = r.awaitRecords(ctx, n)
+	return &Rate{Result: o, PerSecond: float64(n) / o.Elapsed.Seconds()}, asked, err
 }
 
-// Broadcast sends one no-op to all engines n times and answers how long each
+// Broadcast sends one no-op to all engines n times and returns how long each
 // took, sorted.
-func (r *Rig) Broadcast(ctx context.Context, n int, coalescing bool) ([]time.Duration, error) {
+func (r *Harness) Broadcast(ctx context.Context, n int, coalescing bool) ([]time.Duration, error) {
 	targets := make([][2]any, len(r.Engines))
 	for i, e := range r.Engines {
 		targets[i] = [2]any{e.UUID, e.ID}
@@ -340,7 +340,7 @@ func (r *Rig) Broadcast(ctx context.Context, n int, coalescing bool) ([]time.Dur
 
 // recount takes what the hub has finished as the new start: of broadcasts it
 // may or may not keep books.
-func (r *Rig) recount(ctx context.Context) error {
+func (r *Harness) recount(ctx context.Context) error {
 	for {
 		first, err := r.Client.Completed(ctx)
 		if err != nil {
@@ -351,7 +351,7 @@ func (r *Rig) recount(ctx context.Context) error {
 			return ctx.Err()
 		case <-time.After(50 * time.Millisecond):
 		}
-		if r.counted, err = r.Client.Completed(ctx); err != nil || r.counted == first {
+		if r.completed, err = r.Client.Completed(ctx); err != nil || r.completed == first {
 			return err
 		}
 	}
@@ -378,7 +378,7 @@ func MeasureLife(ctx context.Context, command ...string) (life Life, err error) 
 		return life, errors.Join(err, c.Stop(ctx))
 	}
 	client.Close()
-	if err = c.count(); err == nil {
+	if err = c.findProcesses(); err == nil {
 		life.Processes = len(c.PIDs)
 		life.Memory, err = c.Memory()
 	}

@@ -89,7 +89,7 @@ func serve(text, dir string) error {
 	signal.Notify(asked, syscall.SIGUSR1)
 	go func() {
 		for range asked {
-			if err := tell(s.Folder); err != nil {
+			if err := writeUsage(s.Folder); err != nil {
 				_, _ = fmt.Fprintln(log, err)
 			}
 		}
@@ -101,22 +101,22 @@ func serve(text, dir string) error {
 	})
 }
 
-// facts are what a controller holds.
-type facts struct {
+// usage is what a controller uses.
+type usage struct {
 	Goroutines int
 	Files      int   // open
 	RSS        int64 // bytes, without garbage
 	Stacks     string
 }
 
-func (f facts) String() string {
+func (f usage) String() string {
 	return fmt.Sprintf("%d goroutines, %d open files, %d MB", f.Goroutines, f.Files, f.RSS/1e6)
 }
 
-// tell writes the goroutines to the file facts, after a collection of garbage.
-func tell(folder string) error {
+// writeUsage writes the number of goroutines and their stacks to the file facts, after a collection of garbage.
+func writeUsage(folder string) error {
 	debug.FreeOSMemory()
-	f := facts{Goroutines: runtime.NumGoroutine()}
+	f := usage{Goroutines: runtime.NumGoroutine()}
 	var stacks strings.Builder
 	if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
 		return err
@@ -147,16 +147,16 @@ func populate(file string) error {
 	return nil
 }
 
-// subject is a controller that is tried, and those who use it.
-type subject struct {
+// target is the controller under test, with its client and engines.
+type target struct {
 	t *testing.T
-	*load.Rig
+	*load.Harness
 	ctx    context.Context
 	folder string
 }
 
 // start runs a controller with a client and n engines until the test ends.
-func start(t *testing.T, n int, s settings) *subject {
+func start(t *testing.T, n int, s settings) *target {
 	t.Helper()
 	limit := 3 * time.Minute
 	if long {
@@ -178,10 +178,10 @@ func start(t *testing.T, n int, s settings) *subject {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Unsetenv(asController); err != nil { // children of ours are no controllers
+	if err := os.Unsetenv(asController); err != nil { // child processes must not be controllers
 		t.Fatal(err)
 	}
-	v := &subject{t: t, ctx: ctx, folder: s.Folder}
+	v := &target{t: t, ctx: ctx, folder: s.Folder}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("end of the controller's log:\n%s", v.tail())
@@ -190,7 +190,7 @@ func start(t *testing.T, n int, s settings) *subject {
 			t.Error(err)
 		}
 	})
-	if v.Rig, _, err = load.NewRig(ctx, c, n); err != nil {
+	if v.Harness, _, err = load.NewHarness(ctx, c, n); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(v.Close)
@@ -198,7 +198,7 @@ func start(t *testing.T, n int, s settings) *subject {
 }
 
 // profile is the controller's folder.
-func (v *subject) profile() string {
+func (v *target) profile() string {
 	folder, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", v.PIDs[0]))
 	if err != nil {
 		v.t.Fatal(err)
@@ -206,7 +206,7 @@ func (v *subject) profile() string {
 	return folder
 }
 
-func (v *subject) log() string {
+func (v *target) log() string {
 	text, err := os.ReadFile(filepath.Join(v.folder, "log"))
 	if err != nil {
 		v.t.Error(err)
@@ -214,13 +214,13 @@ func (v *subject) log() string {
 	return string(text)
 }
 
-func (v *subject) tail() string {
+func (v *target) tail() string {
 	lines := strings.Split(v.log(), "\n")
 	return strings.Join(lines[max(0, len(lines)-25):], "\n")
 }
 
 // facts asks the controller.
-func (v *subject) facts() facts {
+func (v *target) usage() usage {
 	v.t.Helper()
 	path := filepath.Join(v.folder, "facts")
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -230,7 +230,7 @@ func (v *subject) facts() facts {
 	if err := syscall.Kill(pid, syscall.SIGUSR1); err != nil {
 		v.t.Fatalf("the controller has ended: %v", err)
 	}
-	var f facts
+	var f usage
 	await(v.t, "the controller's facts", func() bool {
 		text, err := os.ReadFile(path)
 		return err == nil && json.Unmarshal(text, &f) == nil
@@ -248,15 +248,15 @@ func (v *subject) facts() facts {
 	return f
 }
 
-// returned waits until the controller holds no more than it did. Some memory is
+// awaitUsage waits until the controller holds no more than it did. Some memory is
 // not given back: maps and tables keep their size.
-func (v *subject) returned(before facts) {
+func (v *target) awaitUsage(before usage) {
 	v.t.Helper()
 	const slack = 24 << 20
-	var now facts
+	var now usage
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		now = v.facts()
+		now = v.usage()
 		if now.Goroutines <= before.Goroutines+2 && now.Files <= before.Files+2 && now.RSS <= before.RSS+slack {
 			v.t.Logf("before %v, after %v", before, now)
 			return
