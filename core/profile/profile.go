@@ -13,14 +13,29 @@ import (
 // dirPrefix begins the name of every profile directory.
 const dirPrefix = "profile_"
 
-// Options name a profile. The first of these that is set is used: Dir, the variable
-// IPP_PROFILE_DIR, Name below IPythonDir. Name is "default" if empty; IPythonDir is
-// the variable IPYTHONDIR if empty, and ~/.ipython without that.
+// Options name a profile. The first one that is set wins: Dir, then the environment
+// variable IPP_PROFILE_DIR, then Name in IPythonDir, then the name "default" there.
 type Options struct {
-	Name       string // --profile
-	Dir        string // --profile-dir
-	IPythonDir string // --ipython-dir
+	Name       string
+	Dir        string
+	IPythonDir string // "" means IPYTHONDIR, or else ~/.ipython
 }
+
+// NameError means that the name of a profile is not valid.
+type NameError struct{ Name string }
+
+func (e *NameError) Error() string {
+	return fmt.Sprintf("profile %q: a name must not contain path separators", e.Name)
+}
+
+// HomeError means that the profile directory can't be found, because the home directory of
+// the user is not known.
+type HomeError struct{ Err error }
+
+func (e *HomeError) Error() string { return fmt.Sprintf("profile directory: %v", e.Err) }
+
+// Unwrap returns the cause.
+func (e *HomeError) Unwrap() error { return e.Err }
 
 // Profile is a resolved profile directory.
 type Profile struct {
@@ -39,7 +54,7 @@ func Resolve(o Options) (Profile, error) {
 			name = "default"
 		}
 		if name == "." || name == ".." || strings.ContainsAny(name, `/\`) {
-			return Profile{}, fmt.Errorf("profile %q: a name must not contain path separators; use --profile-dir for a directory", name)
+			return Profile{}, &NameError{name}
 		}
 		base, err := ipythonDir(o.IPythonDir)
 		if err != nil {
@@ -70,7 +85,7 @@ func absolute(path string) (string, error) {
 	if path == "~" || strings.HasPrefix(path, "~/") || strings.HasPrefix(path, "~"+string(filepath.Separator)) {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", fmt.Errorf("profile directory: %w; set IPYTHONDIR or --profile-dir", err)
+			return "", &HomeError{err}
 		}
 		path = filepath.Join(home, path[1:])
 	}
@@ -108,7 +123,7 @@ func (p Profile) Create() error {
 			continue
 		}
 		if err := os.Chmod(folder.path, folder.mode); err != nil {
-			return fmt.Errorf("create profile: %s holds keys and is open to others: %w", folder.path, err)
+			return fmt.Errorf("create profile: %s contains keys and other users can access it: %w", folder.path, err)
 		}
 	}
 	return nil

@@ -40,4 +40,4 @@ class Names(Case):
                      f"--profile-dir={c.profile}")
         self.assertRegex(done.stdout, r"^/bin/true -n 2 \S*ipcore engine .* --mpi\n$")
         self.assertRegex(done.stderr, "(?m)^warning: the launcher MPIExec has a new name: mpi$")
-        self.assertRegex(done.stderr, "(?m)^warning: --MPIExecEngineSetLauncher.mpi_cmd: an old name; it is MPIEngineSetLauncher.mpi_cmd now$")
+        self.assertRegex(done.stderr, "(?m)^warning: --MPIExecEngineSetLauncher.mpi_cmd is an old name; use MPIEngineSetLauncher.mpi_cmd$")

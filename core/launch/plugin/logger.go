@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// quietLogger passes on what go-plugin logs, but what it says while the plugin is
-// being ended on purpose ("failed to exit gracefully", at Error) only as Debug.
+// pluginLogger passes on go-plugin's log messages. While the plugin is being ended on
+// purpose, it reduces errors and warnings ("failed to exit gracefully") to level Debug.
 type pluginLogger struct {
 	hclog.Logger
 	ending *atomic.Bool
@@ -19,19 +19,20 @@ func newPluginLogger(logger hclog.Logger) *pluginLogger {
 	return &pluginLogger{Logger: logger, ending: new(atomic.Bool)}
 }
 
+// beginEnd is called before the plugin is ended.
 func (l *pluginLogger) beginEnd() { l.ending.Store(true) }
 
-// Named keeps the quiet.
+// Named returns a sub-logger that shares the state set by beginEnd.
 func (l *pluginLogger) Named(name string) hclog.Logger {
 	return &pluginLogger{Logger: l.Logger.Named(name), ending: l.ending}
 }
 
-// With keeps the quiet.
+// With returns a sub-logger that shares the state set by beginEnd.
 func (l *pluginLogger) With(args ...any) hclog.Logger {
 	return &pluginLogger{Logger: l.Logger.With(args...), ending: l.ending}
 }
 
-// Error logs, unless the plugin is being ended.
+// Error logs at level Debug instead while the plugin is being ended.
 func (l *pluginLogger) Error(msg string, args ...any) {
 	if l.ending.Load() {
 		l.Debug(msg, args...)
@@ -40,7 +41,7 @@ func (l *pluginLogger) Error(msg string, args ...any) {
 	l.Logger.Error(msg, args...)
 }
 
-// Warn logs, unless the plugin is being ended.
+// Warn logs at level Debug instead while the plugin is being ended.
 func (l *pluginLogger) Warn(msg string, args ...any) {
 	if l.ending.Load() {
 		l.Debug(msg, args...)
@@ -49,7 +50,8 @@ func (l *pluginLogger) Warn(msg string, args ...any) {
 	l.Logger.Warn(msg, args...)
 }
 
-// Info logs as Debug: that a plugin process came or went is no news to a user.
+// Info logs the start and the end of plugin processes at level Debug, because they do not
+// concern users.
 func (l *pluginLogger) Info(msg string, args ...any) {
 	if strings.HasPrefix(msg, "plugin process") {
 		l.Debug(msg, args...)
@@ -58,7 +60,7 @@ func (l *pluginLogger) Info(msg string, args ...any) {
 	l.Logger.Info(msg, args...)
 }
 
-// writer logs what a plugin prints after its first line.
+// writer returns a writer that logs the plugin's output after its first line.
 func (l *pluginLogger) writer(stream string) io.Writer {
 	return l.Logger.Named(stream).StandardWriter(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug})
 }

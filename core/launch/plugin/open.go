@@ -25,12 +25,12 @@ import (
 
 const (
 	startTimeout = 10 * time.Second       // the default of OpenOptions.StartTimeout
-	pingTimeout  = 5 * time.Second        // for its first answer
-	closeGrace   = 500 * time.Millisecond // for its orderly end
-	killTimeout  = 2 * time.Second        // for its end after being killed
+	pingTimeout  = 5 * time.Second        // for the plugin's first reply
+	closeGrace   = 500 * time.Millisecond // for the plugin's exit after it was asked to end
+	killTimeout  = 2 * time.Second        // for the plugin's exit after it was killed
 )
 
-// OpenOptions are for Open; the zero value is good.
+// OpenOptions are the options of Open. The zero value is valid.
 type OpenOptions struct {
 	Log          hclog.Logger  // nil: nothing is logged
 	StartTimeout time.Duration // until the plugin has printed its first line; 0 means 10 s
@@ -44,16 +44,16 @@ type Plugin struct {
 	client    *goplugin.Client
 	rpc       *sdk.Client
 	pid       int
-	killed    context.CancelFunc // kills the process and what it started
-	socketDir *socketDir         // of its socket
+	killed    context.CancelFunc // kills the process and its children
+	socketDir *socketDir
 	stderr    *process.TailBuffer
 	logger    *pluginLogger
 
 	once sync.Once
 }
 
-// Open starts the plugin process and makes sure that it answers. ctx bounds the
-// start only. The caller has to Close the plugin, whatever became of it.
+// Open starts the plugin process and checks that it replies. ctx bounds only the start. The
+// caller has to Close the plugin, even if its process has ended.
 func Open(ctx context.Context, f *registry.Executable, o OpenOptions) (*Plugin, error) {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
@@ -63,7 +63,7 @@ func Open(ctx context.Context, f *registry.Executable, o OpenOptions) (*Plugin, 
 	}
 	p := &Plugin{Executable: *f, log: o.Log, stderr: &process.TailBuffer{Max: 4 << 10}}
 	if err := p.open(ctx, o.StartTimeout); err != nil {
-		p.kill() // and with it the rest of its stderr is read
+		p.kill() // this also reads the rest of its stderr
 		return nil, fmt.Errorf("launcher %q (%s): %w%s", f.Name, f.Path, err, registry.StderrSuffix(p.stderr.String()))
 	}
 	return p, nil
@@ -72,14 +72,14 @@ func Open(ctx context.Context, f *registry.Executable, o OpenOptions) (*Plugin, 
 func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	switch {
 	case p.Executable.Info.Speaks == sdk.SpeaksScript && p.Executable.Bridge == "":
-		return fmt.Errorf("it is a script that speaks verbs, and the bridge for those, %s%s, was not found beside the other launchers", registry.Prefix, registry.BridgeName)
+		return fmt.Errorf("it is a script, and %s%s, which serves scripts, was not found next to the other launchers", registry.Prefix, registry.BridgeName)
 	case p.Executable.Info.Speaks != sdk.SpeaksGRPC && p.Executable.Info.Speaks != sdk.SpeaksScript:
-		return fmt.Errorf("it speaks %q; this ipcore starts launchers that speak %s or %s", p.Executable.Info.Speaks, sdk.SpeaksGRPC, sdk.SpeaksScript)
+		return fmt.Errorf("it uses the protocol %q; this ipcore supports %s and %s", p.Executable.Info.Speaks, sdk.SpeaksGRPC, sdk.SpeaksScript)
 	case !slices.Contains(p.Executable.Info.Protocol, sdk.Protocol):
-		return fmt.Errorf("it speaks the versions %v of the contract, this ipcore speaks %d; one of the two needs an update",
+		return fmt.Errorf("it supports the contract versions %v, and this ipcore supports %d; update one of the two",
 			p.Executable.Info.Protocol, sdk.Protocol)
 	case p.Executable.Bridge == "" && !slices.Contains(p.Executable.Info.Security, sdk.SecurityMTLS):
-		return fmt.Errorf("it offers the security %v, this ipcore wants %q", p.Executable.Info.Security, sdk.SecurityMTLS)
+		return fmt.Errorf("it offers the security %v, and this ipcore requires %q", p.Executable.Info.Security, sdk.SecurityMTLS)
 	}
 	command := p.Executable.Command()
 	for _, path := range command {
@@ -89,7 +89,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	}
 	certs, err := hostcert.New()
 	if err != nil {
-		return fmt.Errorf("make certificates: %w", err)
+		return fmt.Errorf("create certificates: %w", err)
 	}
 	if p.socketDir, err = newSocketDir(); err != nil {
 		return err
@@ -99,8 +99,8 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 		return err
 	}
 
-	// Whoever kills must not wait for go-plugin, whose Start can't be interrupted
-	// and holds its lock: exec's own watcher does it.
+	// Kill the process through exec's watcher of this context. Killing it through go-plugin
+	// could block, because Client.Start can't be interrupted and holds the client's lock.
 	running, kill := context.WithCancel(context.Background())
 	p.killed = kill
 	cmd := exec.CommandContext(running, command[0], command[1:]...)
@@ -118,7 +118,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 		HandshakeConfig:     sdk.Handshake(),
 		VersionedPlugins:    sdk.HostPlugins(),
 		Cmd:                 cmd,
-		SkipHostEnv:         true, // the list above is all
+		SkipHostEnv:         true, // cmd.Env is the whole environment
 		TLSConfig:           certs.Client(),
 		AutoMTLS:            false,
 		AllowedProtocols:    []goplugin.Protocol{goplugin.ProtocolGRPC},
@@ -129,7 +129,7 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 		GRPCBrokerMultiplex: false,
 		GRPCDialOptions: []grpc.DialOption{
 			grpc.WithContextDialer(dial.dial),
-			grpc.WithIdleTimeout(0), // the connection is the plugin's leash
+			grpc.WithIdleTimeout(0), // the plugin exits when the connection is closed
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(sdk.MaxMessage), grpc.MaxCallSendMsgSize(sdk.MaxMessage)),
 		},
 		Logger:     p.logger,
@@ -139,14 +139,14 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	})
 
 	addr, err := callWithin(ctx, limit+time.Second, func() (addr net.Addr, err error) {
-		defer func() { // go-plugin dereferences nil for some lines
+		defer func() { // go-plugin panics at some lines
 			if v := recover(); v != nil {
 				err = fmt.Errorf("its first line can't be used: %v", v)
 			}
 		}()
 		return p.client.Start()
 	})
-	_ = os.Remove(filepath.Join(dir, "key.pem")) // the folder goes anyhow
+	_ = os.Remove(filepath.Join(dir, "key.pem")) // if this fails, Close removes it with the folder
 	if err != nil {
 		return startError(err, limit)
 	}
@@ -180,8 +180,8 @@ func (p *Plugin) open(ctx context.Context, limit time.Duration) error {
 	return nil
 }
 
-// within runs f, which has no context of its own, and waits for it no longer than
-// d. An f that is late is ended by the kill that follows.
+// callWithin calls f, which does not take a context, and waits for it until ctx ends, at
+// most d. If f has not returned by then, it returns when the caller kills the plugin.
 func callWithin[T any](ctx context.Context, d time.Duration, f func() (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
@@ -203,14 +203,14 @@ func callWithin[T any](ctx context.Context, d time.Duration, f func() (T, error)
 	}
 }
 
-// startError says in our words what go-plugin says of a line that is none.
+// startError replaces go-plugin's error about the plugin's first line by a shorter one.
 func startError(err error, limit time.Duration) error {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "Unrecognized remote plugin message"):
 		line, _, _ := strings.Cut(strings.TrimPrefix(text, "Unrecognized remote plugin message: "), "\n")
 		if line == "" {
-			return errors.New("the plugin ended, or printed nothing, before it served")
+			return errors.New("the plugin ended before it printed its first line")
 		}
 		return fmt.Errorf("the plugin's first line on stdout is not the handshake but %.200q", line)
 	case strings.Contains(text, "timeout while waiting for plugin"):
@@ -219,7 +219,7 @@ func startError(err error, limit time.Duration) error {
 	return err
 }
 
-// pingError says why the first call failed.
+// pingError returns the probable cause why the first call failed.
 func pingError(err error) error {
 	text := err.Error()
 	for _, sign := range []string{"error reading server preface", "certificate required", "bad certificate", "connection reset", "EOF"} {
@@ -227,31 +227,31 @@ func pingError(err error) error {
 			return fmt.Errorf("the plugin did not accept the host's certificate: %w", err)
 		}
 	}
-	return fmt.Errorf("the plugin does not answer: %w", err)
+	return fmt.Errorf("the plugin does not reply: %w", err)
 }
 
-// Client answers the contract's calls as they are, for the conformance kit.
-// Everything else goes through Launcher, which notices the plugin's end.
+// Client returns the client for the contract's calls, for conformance checks. Others use
+// Workload, which notices when the plugin ends.
 func (p *Plugin) Client() *sdk.Client { return p.rpc }
 
-// Gone is closed when the plugin process has ended.
+// Done returns a channel that is closed when the plugin process has ended.
 func (p *Plugin) Done() <-chan struct{} { return p.rpc.Done() }
 
-// PID is the plugin's process id.
+// PID returns the plugin's process id.
 func (p *Plugin) PID() int { return p.pid }
 
-// Close lets the plugin go: it ends, and its workloads run on. It takes a few
-// milliseconds, and never more than two and a half seconds.
+// Close ends the plugin process; its workloads keep running. It takes a few milliseconds,
+// and at most two and a half seconds.
 func (p *Plugin) Close() { p.once.Do(func() { p.end(closeGrace) }) }
 
-// kill ends a plugin that never answered.
+// kill ends a plugin that has not replied.
 func (p *Plugin) kill() { p.once.Do(func() { p.end(0) }) }
 
 func (p *Plugin) end(patience time.Duration) {
 	if p.socketDir != nil {
 		defer func() {
 			if err := p.socketDir.remove(); err != nil {
-				p.log.Warn("the folder of the plugin's socket stays", "dir", p.socketDir.path, "error", err)
+				p.log.Warn("can't remove the folder of the plugin's socket", "dir", p.socketDir.path, "error", err)
 			}
 		}()
 	}
@@ -273,10 +273,11 @@ func (p *Plugin) end(patience time.Duration) {
 	}
 	p.killed()
 	if !wait(done, killTimeout) {
-		p.log.Warn("the plugin's pipes are still open: a process that it started holds them", "path", p.Executable.Path)
+		p.log.Warn("the plugin's pipes are still open, because a process that it started has them", "path", p.Executable.Path)
 	}
 }
 
+// wait reports whether done is closed within d.
 func wait(done <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -31,10 +31,10 @@ import (
 // until waits for a condition.
 func until(t testing.TB, d time.Duration, what string, f func() bool) {
 	t.Helper()
-	limit := time.Now().Add(d)
+	deadline := time.Now().Add(d)
 	for !f() {
-		if time.Now().After(limit) {
-			t.Fatalf("waited %v in vain: %s", d, what)
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", d, what)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -53,7 +53,7 @@ func TestPluginLeavesNothing(t *testing.T) {
 		t.Errorf("the socket's folder: %v, %v", i, err)
 	}
 	if _, err := os.Stat(filepath.Join(p.socketDir.path, "key.pem")); err == nil {
-		t.Error("the plugin's key lies about after the start")
+		t.Error("the plugin's key still exists after the start")
 	}
 	sockets, err := filepath.Glob(filepath.Join(p.socketDir.path, "plugin*"))
 	if err != nil || len(sockets) != 1 {
@@ -65,7 +65,7 @@ func TestPluginLeavesNothing(t *testing.T) {
 	p.Close()
 	p.Close()
 	if alive(p.PID()) {
-		t.Error("the plugin lives after Close")
+		t.Error("the plugin is running after Close")
 	}
 	if left, err := os.ReadDir(runtimeDir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
@@ -94,7 +94,7 @@ func TestStrangersAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := sdk.NewClient(conn).Ping(testContext(t)); err == nil {
-			t.Errorf("%s: the plugin answered", name)
+			t.Errorf("%s: the plugin replied", name)
 		}
 		if err := conn.Close(); err != nil {
 			t.Error(err)
@@ -179,7 +179,8 @@ func TestFirstLine(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 
-	// Without the files it makes its own certificate; without any it does not serve.
+	// Without the files, the plugin creates its own certificate. Without any certificate of
+	// a host, it does not serve.
 	dir = t.TempDir()
 	env["PLUGIN_UNIX_SOCKET_DIR"] = dir
 	delete(env, sdk.EnvTLSDir)
@@ -197,8 +198,8 @@ func TestFirstLine(t *testing.T) {
 	}
 }
 
-// TestHostKilled runs this test binary as a host, kills it, and sees to it that
-// the plugin ends and the workload does not.
+// TestHostKilled runs this test binary as a host, kills it, and checks that the plugin ends
+// and the workload does not.
 func TestHostKilled(t *testing.T) {
 	if os.Getenv("PLUGIN_TEST_HOST") != "" {
 		beHost(t, true)
@@ -207,8 +208,8 @@ func TestHostKilled(t *testing.T) {
 	testHostKilled(t, true)
 }
 
-// TestHostKilledInStart kills a host that has not named the workload again: it
-// may not have written the state down, so the workload ends too.
+// TestHostKilledInStart kills a host that has not made another call for the workload. It may
+// not have recorded the state, so the workload has to end as well.
 func TestHostKilledInStart(t *testing.T) {
 	if os.Getenv("PLUGIN_TEST_HOST") != "" {
 		beHost(t, false)
@@ -273,7 +274,7 @@ func beHost(t *testing.T, known bool) {
 		}
 	}
 	fmt.Fprintf(os.Stdout, "plugin %d workload %d\n", p.PID(), st.PID)
-	<-p.Done() // this process is killed before
+	<-p.Done() // this process is killed before that
 }
 
 func TestPluginKilled(t *testing.T) {
@@ -312,8 +313,8 @@ func TestPluginKilled(t *testing.T) {
 	}
 }
 
-// TestBadPlugins opens executables that are no good plugins. The error has to say
-// what is wrong, soon, and nothing may be left.
+// TestBadPlugins opens executables that are not valid plugins. Open has to fail soon, say
+// what is wrong, and leave nothing behind.
 func TestBadPlugins(t *testing.T) {
 	const head = "#!/bin/sh\n[ \"$1\" = describe ] && { echo '{\"name\":\"bad\",\"version\":\"1\",\"kinds\":[\"engine\"],\"protocol\":[1]}'; exit; }\n"
 	cert := strings.Repeat("A", 400)
@@ -354,8 +355,8 @@ func TestBadPlugins(t *testing.T) {
 	}
 }
 
-// TestWrappers opens the local launcher through scripts that stand before it, as
-// environment modules and virtual environments have them.
+// TestWrappers opens the local launcher through wrapper scripts, as environment modules and
+// virtual environments install them.
 func TestWrappers(t *testing.T) {
 	local := filepath.Join(binDir, "ipcore-launcher-local")
 	for name, text := range map[string]string{
@@ -363,7 +364,7 @@ func TestWrappers(t *testing.T) {
 		"without exec":              local + ` "$@"`,
 		"its own certificate":       `unset IPCORE_TLS_DIR; exec ` + local + ` "$@"`,
 		"a long line on stderr":     `[ "$1" ] || { head -c 200000 /dev/zero | tr '\0' x >&2; echo >&2; }; exec ` + local + ` "$@"`,
-		"talks about it":            `echo starting >&2; exec ` + local + ` "$@"`,
+		"output on stderr":          `echo starting >&2; exec ` + local + ` "$@"`,
 		"a long TMPDIR and no PATH": `PATH= TMPDIR=/tmp/` + strings.Repeat("x", 120) + ` exec ` + local + ` "$@"`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -377,7 +378,7 @@ func TestWrappers(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := p.Workload(sdk.Engine, "x").Stop(ctx); !errors.Is(err, sdk.ErrNotRunning) {
-				t.Errorf("it answers %v", err)
+				t.Errorf("Stop returned %v", err)
 			}
 			start := time.Now()
 			p.Close()
@@ -388,7 +389,7 @@ func TestWrappers(t *testing.T) {
 	}
 }
 
-func TestOpenCancelled(t *testing.T) {
+func TestOpenCanceled(t *testing.T) {
 	path := script(t, filepath.Join(t.TempDir(), "bad"),
 		"#!/bin/sh\n[ \"$1\" = describe ] && { echo '{\"name\":\"bad\",\"version\":\"1\",\"kinds\":[\"engine\"],\"protocol\":[1]}'; exit; }\nsleep 60\n")
 	f, err := registry.Find(testContext(t), sdk.Engine, path, registry.Search{})
@@ -406,7 +407,7 @@ func TestOpenCancelled(t *testing.T) {
 	}
 }
 
-func TestManyLaunchersTogether(t *testing.T) {
+func TestConcurrentWorkloads(t *testing.T) {
 	p := openLocal(t)
 	ctx := testContext(t)
 	errs := make(chan error)

@@ -12,9 +12,8 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// TestExampleFromOutside copies examples/mine out of the repository, builds it
-// there as a third party would, uses it, puts a newer build in its place, and
-// deletes it.
+// TestExampleFromOutside copies examples/mine out of the repository, builds it there as a
+// third party would, uses it, replaces it by a newer build, and deletes it.
 func TestExampleFromOutside(t *testing.T) {
 	root, err := filepath.Abs(filepath.Join("..", "..", ".."))
 	if err != nil {
@@ -49,7 +48,7 @@ func TestExampleFromOutside(t *testing.T) {
 	}
 	deps := run(t, src, "go", "list", "-deps", ".")
 	if strings.Contains(deps, "ipcore/ipcore/core") || strings.Contains(deps, "ipcore/ipcore/plugins") || strings.Contains(deps, "zmq4") {
-		t.Errorf("the example needs more than the sdk:\n%s", deps)
+		t.Errorf("the example depends on more than the sdk:\n%s", deps)
 	}
 
 	s := registry.Search{Getenv: func(k string) string {

@@ -8,15 +8,15 @@ import (
 	"path/filepath"
 )
 
-// peerDialer connects to the address that the plugin printed, once that has been
-// checked, and makes sure of who listens there.
+// peerDialer connects to the address that the plugin has printed, after checking that the
+// address is allowed and that the plugin listens there.
 type peerDialer struct {
 	addr net.Addr
 	pid  int
 }
 
-// expect says where the plugin listens. It is called before the first dial. A
-// unix socket has to be in the folder that the host made.
+// expect checks the address on which the plugin says that it listens, and sets it. It is
+// called before the first dial. A Unix socket has to be in the folder that the host created.
 func (d *peerDialer) expect(addr net.Addr, dir string, pid int) error {
 	switch a := addr.(type) {
 	case *net.UnixAddr:
@@ -28,11 +28,11 @@ func (d *peerDialer) expect(addr net.Addr, dir string, pid int) error {
 			return fmt.Errorf("the socket's folder: %w", err)
 		}
 		if filepath.Dir(real) != dir {
-			return fmt.Errorf("the plugin listens on %s, which is not in the folder %s that it was given", a.Name, dir)
+			return fmt.Errorf("the plugin listens on %s, which is not in the folder %s", a.Name, dir)
 		}
 	case *net.TCPAddr:
 		if !a.IP.IsLoopback() {
-			return fmt.Errorf("the plugin listens on %v, which is not this machine's loopback", a)
+			return fmt.Errorf("the plugin listens on %v, which is not a loopback address", a)
 		}
 	}
 	d.addr, d.pid = addr, pid

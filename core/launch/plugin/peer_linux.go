@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkPeer makes sure that the process at the other end is the plugin, or in its
-// process group: a wrapper script may stand before the real one.
+// checkPeer checks that the process at the other end is the plugin, or is in its process
+// group: the executable may be a wrapper script that starts the plugin.
 func checkPeer(c *net.UnixConn, pid int) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -24,7 +24,7 @@ func checkPeer(c *net.UnixConn, pid int) error {
 		return err
 	}
 	if peerErr != nil {
-		return fmt.Errorf("who listens on the plugin's socket: %w", peerErr)
+		return fmt.Errorf("find out which process listens on the plugin's socket: %w", peerErr)
 	}
 	if int(peer.Uid) != os.Getuid() {
 		return fmt.Errorf("the plugin's socket is served by uid %d", peer.Uid)
@@ -33,7 +33,7 @@ func checkPeer(c *net.UnixConn, pid int) error {
 		return nil
 	}
 	if group, err := syscall.Getpgid(int(peer.Pid)); err != nil || group != pid {
-		return fmt.Errorf("the plugin's socket is served by pid %d, which is not of the plugin (pid %d)", peer.Pid, pid)
+		return fmt.Errorf("the plugin's socket is served by pid %d, which does not belong to the plugin (pid %d)", peer.Pid, pid)
 	}
 	return nil
 }

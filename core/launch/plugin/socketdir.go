@@ -15,9 +15,9 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// socketDir is the folder for a plugin's socket and certificate. It is named for
-// this process, which holds a lock in it for as long as it lives: one whose
-// process and plugin were both killed is swept away by the next that is made.
+// socketDir is the folder for a plugin's socket and certificate. Its name contains the pid
+// of this process, which holds a lock in it while it is running. If both this process and
+// the plugin are killed, the next newSocketDir of any process removes the folder.
 type socketDir struct {
 	path string
 	lock *filelock.Lock
@@ -29,8 +29,8 @@ var socketDirForm = regexp.MustCompile(`^ipc-([0-9]+)-[0-9]+$`)
 // lockName is the file in a socketDir that is locked.
 const lockName = "lock"
 
-// newSocketDir makes a folder of the user's own, and a short one, since a
-// socket's path has at most some 100 bytes.
+// newSocketDir creates a folder that only the user can access. Its path is short, because
+// the path of a socket can have at most about 100 bytes.
 func newSocketDir() (*socketDir, error) {
 	parents := []string{process.Getenv("XDG_RUNTIME_DIR"), "/tmp", os.TempDir()}
 	if runtime.GOOS == "windows" {
@@ -48,15 +48,15 @@ func newSocketDir() (*socketDir, error) {
 		}
 		errs = append(errs, err)
 	}
-	return nil, fmt.Errorf("make a folder for the plugin's socket: %w", errors.Join(errs...))
+	return nil, fmt.Errorf("create a folder for the plugin's socket: %w", errors.Join(errs...))
 }
 
-// socketDirIn makes the folder under another name and gives it its own when the
-// lock is held, so that a sweep never finds it without.
+// socketDirIn creates the folder under another name and renames it when it holds the lock,
+// so that removeDead never finds it without the lock.
 func socketDirIn(parent string) (*socketDir, error) {
 	hidden := "."
 	if runtime.GOOS == "windows" {
-		hidden = "" // a folder with an open file can't be renamed there
+		hidden = "" // a folder that contains an open file can't be renamed
 	}
 	made, err := os.MkdirTemp(parent, fmt.Sprintf("%sipc-%d-", hidden, os.Getpid()))
 	if err != nil {
@@ -78,11 +78,11 @@ func (d *socketDir) remove() error {
 	return errors.Join(d.lock.Remove(), os.RemoveAll(d.path))
 }
 
-// sweep deletes the folders of processes that have ended.
+// removeDead deletes the folders of processes that have ended.
 func removeDead(parent string) {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
-		return // not ours to list: nothing to sweep
+		return // the folder can't be listed
 	}
 	for _, e := range entries {
 		form := socketDirForm.FindStringSubmatch(e.Name())
@@ -96,15 +96,15 @@ func removeDead(parent string) {
 		if _, err := process.Attach(process.State{PID: pid}); !errors.Is(err, sdk.ErrNotRunning) {
 			continue
 		}
-		// The process may live in another container that shares the folder.
+		// The process may be running in another container that shares the folder.
 		path := filepath.Join(parent, e.Name())
 		if _, err := os.Stat(filepath.Join(path, lockName)); err != nil {
 			continue
 		}
 		lock, err := filelock.Try(filepath.Join(path, lockName))
 		if err != nil {
-			continue // held, or another user's
+			continue // it is held, or belongs to another user
 		}
-		_ = errors.Join(lock.Remove(), os.RemoveAll(path)) // the next sweep tries again
+		_ = errors.Join(lock.Remove(), os.RemoveAll(path)) // if this fails, the next call tries again
 	}
 }

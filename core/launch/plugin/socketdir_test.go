@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestSweep leaves folders of living processes, and of others' making, and
-// removes those of processes that were killed.
-func TestSweep(t *testing.T) {
+// TestRemoveDead checks that the folders of killed processes are removed, and that those of
+// running processes and those with other names are not.
+func TestRemoveDead(t *testing.T) {
 	parent := t.TempDir()
 	mine, err := socketDirIn(parent)
 	if err != nil {

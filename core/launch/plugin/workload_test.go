@@ -12,7 +12,7 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// sleepers asks for n processes that live until they are stopped.
+// sleepers returns a request for n processes that run until they are stopped.
 func sleepers(t testing.TB, n int) sdk.StartRequest {
 	t.Helper()
 	return sdk.StartRequest{N: &n, ProfileDir: t.TempDir(), ClusterID: "c", Command: []string{"sleep", "300"}}
@@ -32,7 +32,7 @@ func nextEvent(t testing.TB, e *Events) sdk.Event {
 	panic("not reached")
 }
 
-func TestSetThroughPlugin(t *testing.T) {
+func TestEngineSet(t *testing.T) {
 	ctx := testContext(t)
 	p := openLocal(t)
 	l := p.Workload(sdk.Engine, "s1")
@@ -49,7 +49,7 @@ func TestSetThroughPlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Another plugin process takes the set over; the first one is let go.
+	// Another plugin process takes over the set, and the first one is closed.
 	p2 := openLocal(t)
 	l2 := p2.Workload(sdk.Engine, "s1")
 	if _, err := l2.FromDict(ctx, state); err != nil {
@@ -92,7 +92,7 @@ func TestSetThroughPlugin(t *testing.T) {
 		t.Fatalf("after Stop: %+v", ev)
 	}
 	if _, ok := <-events2.C; ok || events2.Err() != nil {
-		t.Fatalf("behind stopped: %v", events2.Err())
+		t.Fatalf("after the event stopped: %v", events2.Err())
 	}
 	if _, err := p2.Workload(sdk.Engine, "s2").FromDict(ctx, state); !errors.Is(err, sdk.ErrNotRunning) {
 		t.Fatalf("FromDict of a stopped set: %v", err)

@@ -17,11 +17,11 @@ import (
 
 const (
 	describeTimeout = 5 * time.Second
-	describeLimit   = 1 << 20 // bytes of description
+	describeLimit   = 1 << 20 // bytes of output
 )
 
-// described keeps descriptions for the life of this program, by file: a
-// description costs one start of the executable, 5 ms for one in Go.
+// described caches descriptions by file for the life of this process. A description costs
+// one start of the executable: 5 ms for one that is written in Go.
 var described = struct {
 	sync.Mutex
 	byFile map[fileKey]sdk.Info
@@ -34,7 +34,8 @@ type fileKey struct {
 	mtime time.Time
 }
 
-// describe asks the executable what it is. It gets no cookie and no input.
+// describe asks the executable to describe itself. The executable gets neither go-plugin's
+// cookie nor input.
 func describe(ctx context.Context, path string) (sdk.Info, error) {
 	i, err := os.Stat(path)
 	if err != nil {
@@ -63,7 +64,7 @@ func runDescribe(ctx context.Context, path string) (sdk.Info, error) {
 	cmd := exec.CommandContext(limited, path, "describe")
 	cmd.Env = process.Environ(nil)
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	cmd.WaitDelay = 500 * time.Millisecond // a child that holds the output is not waited for
+	cmd.WaitDelay = 500 * time.Millisecond // do not wait for a child that keeps the output open
 	process.SetGroup(cmd)
 	cmd.Cancel = func() error { return process.KillGroup(cmd.Process) }
 	err := cmd.Run()
@@ -71,7 +72,7 @@ func runDescribe(ctx context.Context, path string) (sdk.Info, error) {
 	case ctx.Err() != nil:
 		return sdk.Info{}, ctx.Err()
 	case limited.Err() != nil:
-		return sdk.Info{}, fmt.Errorf("%s describe: no answer within %v", path, describeTimeout)
+		return sdk.Info{}, fmt.Errorf("%s describe: no reply within %v", path, describeTimeout)
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
 		return sdk.Info{}, fmt.Errorf("%s describe: %w%s%s", path, err, StderrSuffix(errs.String()), missingInterpreter(path, err))
 	}
@@ -92,8 +93,9 @@ func StderrSuffix(stderr string) string {
 	return "\nits last output:\n  " + strings.ReplaceAll(stderr, "\n", "\n  ")
 }
 
-// whyNoStart names the usual reason why a script can't be started: the
-// interpreter in its first line is not there.
+// missingInterpreter returns the usual reason why a script can't be started, as a line for
+// an error message: the interpreter in its first line does not exist. It returns "" if that
+// is not the reason.
 func missingInterpreter(path string, err error) string {
 	if _, ran := errors.AsType[*exec.ExitError](err); ran {
 		return ""
@@ -104,14 +106,14 @@ func missingInterpreter(path string, err error) string {
 	}
 	defer f.Close()
 	head := make([]byte, 256)
-	n, _ := f.Read(head) // an empty head says nothing, which is right
+	n, _ := f.Read(head) // after an error, head is empty and nothing is reported
 	line, _, _ := bytes.Cut(head[:n], []byte("\n"))
 	words := strings.Fields(strings.TrimPrefix(string(line), "#!"))
 	if !bytes.HasPrefix(line, []byte("#!")) || len(words) == 0 {
 		return ""
 	}
 	if _, statErr := os.Stat(words[0]); statErr != nil {
-		return fmt.Sprintf("\nits first line names %s, which is not there", words[0])
+		return fmt.Sprintf("\nits first line names %s, which does not exist", words[0])
 	}
 	return ""
 }

@@ -17,17 +17,28 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// entryPointTimeout bounds a look at a Python's packages: it imports the classes.
+// entryPointTimeout bounds a search in a Python's packages, which imports the classes.
 const entryPointTimeout = 25 * time.Second
 
-// errNoEntryPoint is the bridge's exit code 3.
+// errNoEntryPoint means that the bridge has ended with exit code 3.
 var errNoEntryPoint = errors.New("no such entry point")
 
-// entryPoint answers the launcher that a Python package offers under a name, or
-// whose class has the name as its path, as an executable in the profile that the
-// bridge makes. Python is asked only for what is no executable's name, since that
-// takes a tenth of a second and more. nil: there is none; asked then says whom was
-// asked, if anybody was.
+// PythonError means that a Python could not be asked for a launcher's entry point.
+type PythonError struct {
+	Launcher string
+	Python   string // path of the interpreter
+	Err      error
+}
+
+func (e *PythonError) Error() string { return fmt.Sprintf("launcher %q: %v", e.Launcher, e.Err) }
+
+// Unwrap returns the cause.
+func (e *PythonError) Unwrap() error { return e.Err }
+
+// entryPoint returns the launcher that a Python package offers under an entry point, or
+// whose class path is the name, as an executable that the bridge creates in the profile.
+// Python is asked only for names that no executable has, because that takes a tenth of a
+// second or more. If there is no such launcher, found is nil and asked says what was asked.
 func (s Search) entryPoint(ctx context.Context, name string) (found *Executable, asked string, err error) {
 	bridge := s.bridge()
 	if bridge == "" || s.ProfileDir == "" {
@@ -37,7 +48,7 @@ func (s Search) entryPoint(ctx context.Context, name string) (found *Executable,
 	if err != nil {
 		return nil, fmt.Sprintf("no Python was asked for an entry point of that name: %v", err), nil
 	}
-	// One folder for each Python: two may have different launchers of one name.
+	// Each Python has a folder, because two may have different launchers with one name.
 	sum := sha256.Sum256([]byte(interpreter))
 	dir := filepath.Join(s.ProfileDir, "launchers", "python-"+hex.EncodeToString(sum[:4]))
 	out, err := runBridge(ctx, bridge, "entry-point", interpreter, name, dir)
@@ -45,7 +56,7 @@ func (s Search) entryPoint(ctx context.Context, name string) (found *Executable,
 		return nil, fmt.Sprintf("%s has no entry point of that name", interpreter), nil
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("launcher %q: %w; --python or IPCORE_PYTHON names another Python", name, err)
+		return nil, "", &PythonError{Launcher: name, Python: interpreter, Err: err}
 	}
 	if found, err = findPath(strings.TrimSpace(out)); err != nil {
 		return nil, "", err
@@ -61,15 +72,15 @@ type EntryPoint struct {
 	Class string   `json:"class"` // module:Class
 }
 
-// EntryPoints lists the launchers that the user's Python has behind entry points,
-// less ipyparallel's own, whatever executables have the same names.
+// EntryPoints returns the launchers that packages of the user's Python register as entry
+// points, without ipyparallel's own, even if executables have the same names.
 func EntryPoints(ctx context.Context, s Search) (interpreter string, all []EntryPoint, err error) {
 	if interpreter, err = python.Find(s.Python, s.getenv()); err != nil {
 		return "", nil, err
 	}
 	bridge := s.bridge()
 	if bridge == "" {
-		return "", nil, fmt.Errorf("%s%s, which runs the launchers of Python packages, was not found beside the other launchers", Prefix, BridgeName)
+		return "", nil, fmt.Errorf("%s%s, which runs the launchers of Python packages, was not found next to the other launchers", Prefix, BridgeName)
 	}
 	out, err := runBridge(ctx, bridge, "entry-points", interpreter)
 	if err == nil {
@@ -78,7 +89,7 @@ func EntryPoints(ctx context.Context, s Search) (interpreter string, all []Entry
 	return interpreter, all, err
 }
 
-// askBridge runs the bridge for what is not serving.
+// runBridge runs one of the bridge's commands that end at once, and returns its output.
 func runBridge(ctx context.Context, bridge string, args ...string) (string, error) {
 	if err := checkSafe(bridge); err != nil {
 		return "", err

@@ -10,7 +10,7 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// pythonBridge is a bridge whose Python has one launcher. It notes how it is called.
+// pythonBridge is a bridge whose Python has one launcher. It records its arguments.
 const pythonBridge = `#!/bin/sh
 echo "$@" >>"${0%/*}/calls"
 case "$1 $3" in
@@ -25,7 +25,7 @@ case "$1 $3" in
 esac
 `
 
-// A name that no executable has is looked for among Python's entry points.
+// If no executable has a name, it is looked for among the entry points of Python packages.
 func TestEntryPoint(t *testing.T) {
 	h, s := newSearchDirs(t)
 	bridge := script(t, filepath.Join(h.bin, Prefix+BridgeName), pythonBridge)
@@ -54,7 +54,7 @@ func TestEntryPoint(t *testing.T) {
 		if want := "entry-point " + s.Python + " " + name + " " + folder + "\n"; !strings.HasSuffix(calls(), want) {
 			t.Errorf("the bridge was asked %q, want %q", calls(), want)
 		}
-		// What finds it again needs no Python.
+		// Finding it again does not need Python.
 		if again, err := Find(t.Context(), sdk.Engine, f.Path, Search{ProfileDir: h.profile, Getenv: s.Getenv, Executable: s.Executable}); err != nil || again.Path != f.Path {
 			t.Errorf("by its path: %+v, %v", again, err)
 		}
@@ -62,7 +62,7 @@ func TestEntryPoint(t *testing.T) {
 	if _, err := Find(t.Context(), sdk.Controller, "mine", s); err == nil || !strings.Contains(err.Error(), "does not start a controller") {
 		t.Errorf("another kind: %v", err)
 	}
-	// In the list are executables alone.
+	// The list contains only executables.
 	all, err := List(t.Context(), s)
 	if err != nil || len(all) != 1 {
 		t.Errorf("List: %v, %v", all, err)
@@ -72,7 +72,7 @@ func TestEntryPoint(t *testing.T) {
 	}
 }
 
-func TestEntryPointThatIsNone(t *testing.T) {
+func TestNoEntryPoint(t *testing.T) {
 	h, s := newSearchDirs(t)
 	script(t, filepath.Join(h.bin, Prefix+BridgeName), pythonBridge)
 	s.Python = script(t, filepath.Join(h.data, "python"), "#!/bin/sh\n")
@@ -80,7 +80,7 @@ func TestEntryPointThatIsNone(t *testing.T) {
 		t.Errorf("no such entry point: %v", err)
 	}
 	if _, err := Find(t.Context(), sdk.Engine, "broken", s); err == nil || !strings.Contains(err.Error(), "No module named 'ipyparallel'") || errors.Is(err, ErrNotFound) {
-		t.Errorf("a Python that can't tell: %v", err)
+		t.Errorf("a Python that fails: %v", err)
 	}
 	s.Python = filepath.Join(h.data, "nothing")
 	if _, err := Find(t.Context(), sdk.Engine, "mine", s); !errors.Is(err, ErrNotFound) || !strings.Contains(hint(err), "no Python was asked") {

@@ -7,55 +7,50 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/ipcore/ipcore/internal/nearest"
 	"github.com/ipcore/ipcore/sdk"
-	"github.com/ipcore/ipcore/sdk/buildinfo"
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
 // Prefix begins the name of every launcher's executable.
 const Prefix = "ipcore-launcher-"
 
-// ErrNotFound tells that no launcher of a name was found.
-var ErrNotFound = errors.New("launcher not found")
-
-// Search says where to look. The zero value looks everywhere but in a profile.
+// Search says where to look for launchers. The zero value looks everywhere except in a
+// profile.
 type Search struct {
 	ProfileDir string // "" for none
-	Python     string // the user's, for launchers behind entry points; "" means as an engine finds it
+	Python     string // the interpreter to ask for entry points; "" means the one that an engine would use
 
-	// For tests; nil means the process's own.
+	// For tests; nil means those of this process.
 	Getenv     func(string) string
 	Executable func() (string, error)
 }
 
-// Place is a folder in which launchers are looked for.
+// SearchDir is a folder in which launchers are looked for.
 type SearchDir struct {
 	Dir string `json:"dir"`
 	Why string `json:"why"` // "IPCORE_LAUNCHER_PATH", "profile", ...
 }
 
-// Found is an executable that has a launcher's name.
+// Executable is the program file of a launcher.
 type Executable struct {
 	Name     string    `json:"name"`
 	Path     string    `json:"path"` // absolute
 	Place    SearchDir `json:"place"`
-	Info     sdk.Info  `json:"info"` // as the executable describes itself; zero with Err
-	Shadowed []string  `json:"shadowed,omitempty"`
-	Bridge   string    `json:"bridge,omitempty"` // the executable that serves it, when it is a script that speaks verbs
-	OldName  string    `json:"-"`                // by which Find was asked for it, if that is an old one
-	Err      error     `json:"-"`                // why it can't be used
+	Info     sdk.Info  `json:"info"`               // how the executable describes itself; zero if Err is set
+	Shadowed []string  `json:"shadowed,omitempty"` // executables of the same name in later folders
+	Bridge   string    `json:"bridge,omitempty"`   // the executable that serves it, if it is a script
+	OldName  string    `json:"-"`                  // the name that was given to Find, if it is a former one
+	Err      error     `json:"-"`                  // why it can't be used
 
-	pins map[string][]string // of the profile: the sums that each name may have
+	pins map[string][]string // of the profile: the checksums that are allowed for each name
 }
 
-// Command answers how the plugin is started.
+// Command returns the command that starts the plugin.
 func (f *Executable) Command() []string {
 	if f.Bridge != "" {
 		return []string{f.Bridge, f.Path}
@@ -63,10 +58,11 @@ func (f *Executable) Command() []string {
 	return []string{f.Path}
 }
 
-// BridgeName is the launcher that serves scripts. It is none by itself.
+// BridgeName is the name of the executable that serves launchers that are scripts. It is
+// not a launcher itself.
 const BridgeName = "exec"
 
-// look finds out what the executable is, and whether it can be used.
+// inspect checks whether the executable can be used, and asks it to describe itself.
 func (s Search) inspect(ctx context.Context, f *Executable) {
 	if f.pins, f.Err = s.pins(); f.Err != nil {
 		return
@@ -79,7 +75,8 @@ func (s Search) inspect(ctx context.Context, f *Executable) {
 	}
 }
 
-// bridge answers the executable that serves scripts, "" if it is not there.
+// bridge returns the path of the executable that serves scripts, or "" if it does not
+// exist.
 func (s Search) bridge() string {
 	for _, place := range s.Dirs() {
 		path := filepath.Join(place.Dir, executableName(BridgeName))
@@ -97,8 +94,8 @@ func (s Search) getenv() func(string) string {
 	return s.Getenv
 }
 
-// check tells whether an executable may be run: nobody else could have put it
-// there, and it is what the profile pins.
+// Verify returns an error unless an executable may be run: no other user can have put it
+// there, and it is the one that the profile pins.
 func (f *Executable) Verify(path string) error {
 	if err := checkSafe(path); err != nil {
 		return err
@@ -110,7 +107,7 @@ func (f *Executable) Verify(path string) error {
 	return checkPin(path, f.pins[name])
 }
 
-// executableName is the file name of a launcher's executable.
+// executableName returns the file name of a launcher's executable.
 func executableName(name string) string {
 	if runtime.GOOS == "windows" {
 		return Prefix + name + ".exe"
@@ -118,7 +115,7 @@ func executableName(name string) string {
 	return Prefix + name
 }
 
-// Places answers where a search looks, in order. Folders need not exist.
+// Dirs returns the folders that are searched, in order. They need not exist.
 func (s Search) Dirs() []SearchDir {
 	getenv, executable := s.getenv(), s.Executable
 	if executable == nil {
@@ -147,12 +144,12 @@ func (s Search) Dirs() []SearchDir {
 		}
 		bin := filepath.Dir(exe)
 		add("libexec", filepath.Join(filepath.Dir(bin), "libexec", "ipcore"))
-		add("beside ipcore", bin)
+		add("next to ipcore", bin)
 	}
 	return places
 }
 
-// userData is the folder for a user's own data.
+// userData returns the folder for the user's data.
 func userData(getenv func(string) string) string {
 	if dir := getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
 		return dir
@@ -166,10 +163,10 @@ func userData(getenv func(string) string) string {
 	return ""
 }
 
-// Find answers the launcher of a name, or of a path, that starts workloads of a
-// kind. Upstream's names and class paths stand for ours; OldName then tells. A name
-// that no executable has may be that of a Python package's entry point.
-// ErrNotFound lists what was found and everywhere it was looked for.
+// Find returns the launcher with a name or path, which has to start workloads of a kind.
+// IPython Parallel's names and class paths of its launchers are accepted; OldName is then
+// set. If no executable has the name, it may be an entry point of a Python package.
+// NotFoundError: there is no such launcher.
 func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Executable, error) {
 	f, err := findAny(ctx, kind, name, s)
 	if err != nil {
@@ -185,7 +182,7 @@ func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Executabl
 	return f, nil
 }
 
-// Describe answers the launcher of a path, whatever it starts.
+// Describe returns the launcher with a path, whatever kinds it starts.
 func Describe(ctx context.Context, path string, s Search) (*Executable, error) {
 	f, err := findPath(path)
 	if err != nil {
@@ -197,7 +194,7 @@ func Describe(ctx context.Context, path string, s Search) (*Executable, error) {
 	return f, nil
 }
 
-// findAny is find, for old names and Python launchers too.
+// findAny is find that also accepts former names and Python launchers.
 func findAny(ctx context.Context, kind sdk.Kind, name string, s Search) (*Executable, error) {
 	f, err := find(name, s)
 	if err == nil || isPath(name) {
@@ -207,7 +204,7 @@ func findAny(ctx context.Context, kind sdk.Kind, name string, s Search) (*Execut
 	switch {
 	case current == "":
 	case of == sdk.Controller && kind != sdk.Controller, of == sdk.Engine && kind == sdk.Controller:
-		return nil, fmt.Errorf("launcher %q is the class of a %s, not of a %s; say %q", name, of, kind, current)
+		return nil, fmt.Errorf("launcher %q is the class of a %s, not of a %s; use %q", name, of, kind, current)
 	default:
 		if f, err = find(current, s); err == nil {
 			f.OldName = name
@@ -227,14 +224,14 @@ func findAny(ctx context.Context, kind sdk.Kind, name string, s Search) (*Execut
 	return nil, err
 }
 
-// find answers where the executable of a name or path is.
+// find returns the executable with a name or path.
 func find(name string, s Search) (*Executable, error) {
 	if isPath(name) {
 		return findPath(name)
 	}
 	want := strings.ToLower(strings.TrimSpace(name))
 	if !sdk.ValidName(want) {
-		return nil, fmt.Errorf("launcher %q: not a launcher's name (lower-case letters, digits, - and _) and not a path", name)
+		return nil, fmt.Errorf("launcher %q: must be a name (lower-case letters, digits, - and _) or a path", name)
 	}
 	places := s.Dirs()
 	all, errs := scan(places)
@@ -250,12 +247,12 @@ func find(name string, s Search) (*Executable, error) {
 	return nil, &NotFoundError{Name: name, Found: names, Dirs: places, Errs: errs}
 }
 
-// isPath tells whether a launcher is given by its path.
+// isPath reports whether a launcher is given by its path.
 func isPath(name string) bool {
 	return strings.ContainsRune(name, filepath.Separator) || strings.Contains(name, "/")
 }
 
-// findPath answers the launcher of a path. Its file may have any name.
+// findPath returns the launcher with a path. The file may have any name.
 func findPath(path string) (*Executable, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -275,8 +272,8 @@ func findPath(path string) (*Executable, error) {
 	return &Executable{Name: name, Path: abs, Place: SearchDir{Dir: filepath.Dir(abs), Why: "path"}}, nil
 }
 
-// List answers every launcher that a name can stand for, sorted by name, each
-// described or with what is wrong with it.
+// List returns the launchers that can be chosen by name, sorted by name. Each has either a
+// description or the error why it can't be used.
 func List(ctx context.Context, s Search) ([]Executable, error) {
 	all, errs := scan(s.Dirs())
 	var group sync.WaitGroup
@@ -291,8 +288,8 @@ func List(ctx context.Context, s Search) ([]Executable, error) {
 	return out, errors.Join(errs...)
 }
 
-// scan answers the launchers in the places, sorted by name, each with those that
-// it shadows. Folders that are not there are passed over.
+// scan returns the launchers in the folders, sorted by name, each with those that it
+// shadows. It skips folders that do not exist.
 func scan(places []SearchDir) ([]*Executable, []error) {
 	var all []*Executable
 	var errs []error
@@ -325,7 +322,7 @@ func scan(places []SearchDir) ([]*Executable, []error) {
 	return all, errs
 }
 
-// launcherName answers the name in the name of an executable.
+// launcherName returns the launcher's name that is part of the name of an executable.
 func launcherName(file string) (string, bool) {
 	if runtime.GOOS == "windows" {
 		base, ok := strings.CutSuffix(strings.ToLower(file), ".exe")
@@ -338,64 +335,7 @@ func launcherName(file string) (string, bool) {
 	return name, ok && sdk.ValidName(name)
 }
 
-// NotFoundError means that no launcher has a name. It wraps ErrNotFound.
-type NotFoundError struct {
-	Name   string
-	Found  []string    // names of the launchers that were found
-	Dirs   []SearchDir // searched folders, in order
-	Errs   []error     // folders that could not be read
-	Python string      // which Python was asked for entry points, "" if none was
-}
-
-func (e *NotFoundError) Error() string {
-	if len(e.Found) == 0 {
-		return fmt.Sprintf("no launcher is called %q; no launcher was found", e.Name)
-	}
-	return fmt.Sprintf("no launcher is called %q; found: %s", e.Name, strings.Join(e.Found, ", "))
-}
-
-// Hint returns what to do next, in one or more lines.
-func (e *NotFoundError) Hint() string {
-	var lines []string
-	if near := nearest.Match(strings.ToLower(e.Name), e.Found); near != "" {
-		lines = append(lines, fmt.Sprintf("did you mean %s?", near))
-	}
-	if len(e.Found) == 0 {
-		lines = append(lines, installHint(buildinfo.Read().Version))
-	}
-	dirs := make([]string, len(e.Dirs))
-	for i, d := range e.Dirs {
-		dirs[i] = fmt.Sprintf("%s (%s)", d.Dir, d.Why)
-	}
-	lines = append(lines, fmt.Sprintf("looked for %s%s in: %s", Prefix, strings.ToLower(e.Name), strings.Join(dirs, ", ")),
-		"put it into one of these folders, or give its path instead of its name")
-	if e.Python != "" {
-		lines = append(lines, e.Python)
-	}
-	for _, err := range e.Errs {
-		lines = append(lines, err.Error())
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Unwrap returns ErrNotFound.
-func (e *NotFoundError) Unwrap() error { return ErrNotFound }
-
-// installHint says how to get the launchers of an ipcore of this version, for
-// somebody who has ipcore alone.
-func installHint(version string) string {
-	if !released.MatchString(version) {
-		version = "latest"
-	} else {
-		version = "v" + version
-	}
-	return "launchers are separate executables. Archives and packages contain them; with Go: " +
-		"go install github.com/ipcore/ipcore/plugins/...@" + version + ", next to an ipcore of go install"
-}
-
-// released matches the version of a release.
-var released = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
-
+// kinds returns the kinds that a launcher starts, for a message.
 func kinds(i sdk.Info) string {
 	words := make([]string, len(i.Kinds))
 	for n, k := range i.Kinds {

@@ -14,7 +14,7 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// describing is a launcher that can do nothing but describe itself.
+// describing is a launcher that can only describe itself.
 const describing = `#!/bin/sh
 echo '{"name":"NAME","version":"VERSION","kinds":["engine"],"protocol":[1],"new":"key"}'
 `
@@ -25,8 +25,8 @@ func script(t testing.TB, path, text string) string {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// A process that another test starts meanwhile would have the file open for
-	// writing until it runs its own program, and nobody can run such a file.
+	// A process that another test starts at the same moment would inherit the file open
+	// for writing, and a file that is open for writing can't be executed.
 	syscall.ForkLock.RLock()
 	err := os.WriteFile(path, []byte(text), 0o700)
 	syscall.ForkLock.RUnlock()
@@ -36,13 +36,14 @@ func script(t testing.TB, path, text string) string {
 	return path
 }
 
+// describer writes a launcher that can only describe itself.
 func describer(t testing.TB, path, version string) string {
 	t.Helper()
 	name := strings.TrimPrefix(filepath.Base(path), Prefix)
 	return script(t, path, strings.NewReplacer("NAME", name, "VERSION", version).Replace(describing))
 }
 
-// searchDirs has folders for every place of the search.
+// searchDirs has a folder for each of the folders of a search.
 type searchDirs struct{ first, second, profile, data, libexec, bin string }
 
 func newSearchDirs(t testing.TB) (searchDirs, Search) {
@@ -70,29 +71,30 @@ func newSearchDirs(t testing.TB) (searchDirs, Search) {
 	}
 }
 
-func (h searchDirs) places() []string {
+// dirs returns the folders that Search.Dirs has to return.
+func (h searchDirs) dirs() []string {
 	return []string{
 		h.first, h.second, filepath.Join(h.profile, "launchers"),
 		filepath.Join(h.data, "ipcore", "launchers"), h.libexec, h.bin,
 	}
 }
 
-func TestPlacesInOrder(t *testing.T) {
+func TestDirsInOrder(t *testing.T) {
 	h, s := newSearchDirs(t)
 	var got []string
 	for _, p := range s.Dirs() {
 		got = append(got, p.Dir)
 	}
-	if strings.Join(got, "\n") != strings.Join(h.places(), "\n") {
-		t.Errorf("got places\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(h.places(), "\n"))
+	if strings.Join(got, "\n") != strings.Join(h.dirs(), "\n") {
+		t.Errorf("got folders\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(h.dirs(), "\n"))
 	}
 }
 
-func TestFirstPlaceWins(t *testing.T) {
+func TestFirstDirWins(t *testing.T) {
 	h, s := newSearchDirs(t)
 	ctx := testContext(t)
 	var paths []string
-	for i, dir := range h.places() {
+	for i, dir := range h.dirs() {
 		paths = append(paths, describer(t, filepath.Join(dir, "ipcore-launcher-mine"), string(rune('0'+i))))
 	}
 	for i := range paths {
@@ -101,7 +103,7 @@ func TestFirstPlaceWins(t *testing.T) {
 			t.Fatal(err)
 		}
 		if f.Path != paths[i] || f.Name != "mine" || f.Info.Version != string(rune('0'+i)) {
-			t.Errorf("with %d places left: found %+v", len(paths)-i, f)
+			t.Errorf("with %d folders left: found %+v", len(paths)-i, f)
 		}
 		if strings.Join(f.Shadowed, " ") != strings.Join(paths[i+1:], " ") {
 			t.Errorf("shadowed: %v", f.Shadowed)
@@ -115,14 +117,14 @@ func TestFirstPlaceWins(t *testing.T) {
 	if !ok || !errors.Is(err, ErrNotFound) {
 		t.Fatalf("got %v", err)
 	}
-	for _, dir := range h.places() {
+	for _, dir := range h.dirs() {
 		if !strings.Contains(missing.Hint(), dir+" (") {
 			t.Errorf("the hint does not name %s:\n%s", dir, missing.Hint())
 		}
 	}
 }
 
-func TestNotFoundListsWhatThereIs(t *testing.T) {
+func TestNotFoundListsFound(t *testing.T) {
 	h, s := newSearchDirs(t)
 	describer(t, filepath.Join(h.first, "ipcore-launcher-one"), "1")
 	describer(t, filepath.Join(h.bin, "ipcore-launcher-two"), "1")
@@ -155,8 +157,8 @@ func TestNoLauncherAtAll(t *testing.T) {
 	}
 }
 
-// TestLinks checks that links to one executable are launchers, each of its own
-// name, and that pins take them for the file that they lead to.
+// TestLinks checks that links to one executable are launchers, each with its own name, and
+// that pins apply to the file to which a link points.
 func TestLinks(t *testing.T) {
 	h, s := newSearchDirs(t)
 	bundle := script(t, filepath.Join(h.libexec, "ipcore-launchers"),
@@ -191,7 +193,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// sumLine is what sha256sum prints for a file, with another name.
+// sumLine returns the output of sha256sum for a file, with another name.
 func sumLine(t *testing.T, path, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -262,7 +264,7 @@ func TestWritableByOthersRefused(t *testing.T) {
 		t.Error(err)
 	}
 
-	// A link to it elsewhere is judged by its target.
+	// A link to it in another folder is judged by its target.
 	target := describer(t, filepath.Join(h.data, "open", "launcher"), "1")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -277,7 +279,7 @@ func TestWritableByOthersRefused(t *testing.T) {
 	refused("link into a writable folder")
 }
 
-func TestListTellsWhatIsWrong(t *testing.T) {
+func TestListReportsErrors(t *testing.T) {
 	h, s := newSearchDirs(t)
 	describer(t, filepath.Join(h.first, "ipcore-launcher-good"), "2")
 	describer(t, filepath.Join(h.bin, "ipcore-launcher-good"), "1")
@@ -296,7 +298,7 @@ func TestListTellsWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []struct{ name, problem string }{
-		{"fails", "the reason"}, {"garbage", "oh no"}, {"good", ""}, {"lost", "/no/such/interpreter, which is not there"},
+		{"fails", "the reason"}, {"garbage", "oh no"}, {"good", ""}, {"lost", "/no/such/interpreter, which does not exist"},
 	}
 	if len(all) != len(want) {
 		t.Fatalf("listed %+v", all)
@@ -313,12 +315,12 @@ func TestListTellsWhatIsWrong(t *testing.T) {
 }
 
 func TestDescribeHangs(t *testing.T) {
-	t.Parallel() // it waits for the whole limit
+	t.Parallel() // it takes the whole timeout
 	h, s := newSearchDirs(t)
 	script(t, filepath.Join(h.first, "ipcore-launcher-slow"), "#!/bin/sh\nsleep 60\n")
 	start := time.Now()
 	_, err := Find(testContext(t), sdk.Engine, "slow", s)
-	if err == nil || !strings.Contains(err.Error(), "no answer within") || time.Since(start) > 2*describeTimeout {
+	if err == nil || !strings.Contains(err.Error(), "no reply within") || time.Since(start) > 2*describeTimeout {
 		t.Errorf("after %v: %v", time.Since(start), err)
 	}
 }

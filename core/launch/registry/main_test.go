@@ -13,7 +13,7 @@ import (
 	"github.com/ipcore/ipcore/internal/testbuild"
 )
 
-// binDir holds the launchers that the tests start, built once.
+// binDir contains the launchers that the tests start. They are built once.
 var binDir string
 
 func TestMain(m *testing.M) {
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// onlyBin searches nowhere but in the folder of built launchers.
+// onlyBin searches only in the folder of built launchers.
 func onlyBin(t testing.TB) Search {
 	t.Helper()
 	return Search{
@@ -58,7 +58,7 @@ func testLog(t testing.TB) hclog.Logger {
 type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(b []byte) (int, error) {
-	if w.t.Context().Err() == nil { // a late line must not fail the test
+	if w.t.Context().Err() == nil { // do not fail because of a line after the end of the test
 		w.t.Log(string(b))
 	}
 	return len(b), nil

@@ -6,11 +6,12 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// oldNames are upstream's names of launchers where ours are others, in lower
-// case: abbreviations of both package eras.
+// oldNames maps IPython Parallel's names of launchers, in lower case, to ipcore's where
+// they differ. They are the abbreviations of the package before and after version 7.
 var oldNames = map[string]string{"mpiexec": "mpi", "windowshpc": "winhpc"}
 
-// classForms are how upstream's class names end, with what the class starts.
+// classForms are the suffixes of IPython Parallel's class names, with the kind that such a
+// class starts.
 var classForms = []struct {
 	end  string
 	kind sdk.Kind
@@ -21,10 +22,10 @@ var classForms = []struct {
 // oldModules are the Python packages whose launchers' class paths are known.
 var oldModules = []string{"ipyparallel.", "IPython.parallel."}
 
-// newName answers what an old name of a launcher stands for: a class of upstream,
-// with or without its module, or an abbreviation. kind is what the class starts,
-// "" if that is not in the name; the new name is "" if the name is not an old one.
-// A class path of another package is none.
+// currentName returns the launcher's name that a former name stands for: a class of
+// IPython Parallel, with or without its module, or an abbreviation. kind is what the class
+// starts, or "" if the name does not say it. name is "" if old is not a former name; the
+// class path of another package is not one.
 func currentName(old string) (name string, kind sdk.Kind) {
 	for _, module := range oldModules {
 		if strings.HasPrefix(old, module) {
@@ -47,7 +48,7 @@ func currentName(old string) (name string, kind sdk.Kind) {
 	return oldNames[strings.ToLower(old)], ""
 }
 
-// NewClass returns the current name of a configuration class, or of a launcher used in
+// CurrentClass returns the current name of a configuration class, or of a launcher used in
 // its place, for a former name. It returns any other name unchanged.
 func CurrentClass(class string) string {
 	if name, ok := oldNames[strings.ToLower(class)]; ok {

@@ -19,14 +19,15 @@ import (
 //
 //	sha256sum /opt/ipcore/ipcore-launcher-slurm >>PROFILE/launchers.sha256
 //
-// A launcher that is named there has to be one of the files that were summed; one
-// that is not may be any.
+// A launcher that is named there has to have one of the checksums. Other launchers are not
+// restricted.
 const pinFile = "launchers.sha256"
 
-// pinLine is a line of it: the sum, and a path of which the last part counts.
+// pinLine matches a line of the file: a checksum, and a path of which only the last element
+// matters.
 var pinLine = regexp.MustCompile(`^([0-9a-fA-F]{64}) [ *](.+)$`)
 
-// pins answers the sums that a profile allows for each launcher that it names.
+// pins returns the checksums that the profile allows for each launcher that it pins.
 func (s Search) pins() (map[string][]string, error) {
 	if s.ProfileDir == "" {
 		return nil, nil
@@ -49,11 +50,11 @@ func (s Search) pins() (map[string][]string, error) {
 		}
 		form := pinLine.FindStringSubmatch(line)
 		if form == nil {
-			return nil, fmt.Errorf("%s, line %d: want what sha256sum prints, a sum and a path", path, n)
+			return nil, fmt.Errorf("%s, line %d: must be the output of sha256sum, a checksum and a path", path, n)
 		}
 		name, ok := launcherName(filepath.Base(form[2]))
 		if !ok {
-			return nil, fmt.Errorf("%s, line %d: %s is no launcher's file name (%sNAME)", path, n, form[2], Prefix)
+			return nil, fmt.Errorf("%s, line %d: %s is not the file name of a launcher (%sNAME)", path, n, form[2], Prefix)
 		}
 		pins[name] = append(pins[name], strings.ToLower(form[1]))
 	}
@@ -63,8 +64,8 @@ func (s Search) pins() (map[string][]string, error) {
 	return pins, nil
 }
 
-// checkPin refuses a file whose sum is not one of those that are allowed; with
-// none allowed, any may come.
+// checkPin refuses a file whose checksum is not one of allowed. If allowed is empty, it
+// accepts any file.
 func checkPin(path string, allowed []string) error {
 	if len(allowed) == 0 {
 		return nil
@@ -79,7 +80,7 @@ func checkPin(path string, allowed []string) error {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); !slices.Contains(allowed, got) {
-		return fmt.Errorf("refused: %s has the sha256 %s, and the profile's %s pins another; if the new one is wanted, put the output of sha256sum there",
+		return fmt.Errorf("refused: %s has the sha256 %s, but the profile's %s pins another one; to accept this file, add the output of sha256sum there",
 			path, got, pinFile)
 	}
 	return nil

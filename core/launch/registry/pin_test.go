@@ -24,9 +24,9 @@ func TestPinnedLaunchers(t *testing.T) {
 	for pins, want := range map[string]string{
 		"": "", good: "", "# pinned\n" + other + good: "",
 		other:               "pins another",
-		"nonsense\n":        "line 1: want what sha256sum prints",
+		"nonsense\n":        "line 1: must be the output of sha256sum",
 		"\n" + good[:64]:    "line 2",
-		good[:66] + "x\n":   "no launcher's file name",
+		good[:66] + "x\n":   "not the file name of a launcher",
 		good + "\n" + other: "",
 	} {
 		script(t, filepath.Join(h.profile, pinFile), pins)
@@ -35,7 +35,7 @@ func TestPinnedLaunchers(t *testing.T) {
 			t.Errorf("with %q: %v", pins, err)
 		}
 	}
-	// Another launcher is not bound by the pin, and the list tells of both.
+	// The pin does not apply to another launcher, and the list has both.
 	script(t, filepath.Join(h.profile, pinFile), other)
 	all, err := List(testContext(t), s)
 	if err != nil || len(all) != 2 || all[0].Err == nil || all[1].Err != nil {

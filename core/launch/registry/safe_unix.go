@@ -10,14 +10,13 @@ import (
 	"syscall"
 )
 
-// executable tells whether the file can be run.
+// executable reports whether the file can be run.
 func executable(i fs.FileInfo, _ string) bool { return i.Mode().IsRegular() && i.Mode()&0o111 != 0 }
 
-// checkSafe refuses an executable that another user could have put there. The
-// file and its folder, links resolved, must not be writable by every user (a
-// folder may if it is sticky, like /tmp), and the file must belong to this user
-// or to root. To root itself it may belong to anybody, unless it lies in a folder
-// where anybody can put things.
+// checkSafe refuses an executable that another user can have put there. The file and its
+// folder, with links resolved, must not be writable by every user; a folder may be if it is
+// sticky, like /tmp. The file must belong to this user or to root. If this user is root, it
+// may belong to any user, unless it is in a folder to which every user can write.
 func checkSafe(path string) error {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {

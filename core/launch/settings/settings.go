@@ -15,21 +15,21 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Setting is one value for a launcher, from a configuration file or a command
-// line: Class.Trait = value.
+// Setting is one value for launchers, from a configuration file or a command line:
+// Class.Trait = value.
 type Setting struct {
 	Class string `json:"class"` // a configuration class, or a launcher's name
 	Trait string `json:"trait"`
 
-	// The value: JSON from a file, or words from a command line, of which the last
-	// counts, and for lists and maps all.
+	// The value: JSON from a file, or words from a command line. The last word counts,
+	// but all words for lists and maps.
 	Value json.RawMessage `json:"value,omitempty"`
 	Words []string        `json:"words,omitempty"`
 
-	Source string `json:"source,omitempty"` // the file; "" is the command line
+	Source string `json:"source,omitempty"` // the file; "" means the command line
 }
 
-// Name is the setting as a user writes it.
+// Name returns the setting's name as the user writes it.
 func (s Setting) Name() string {
 	name := s.Class + "." + s.Trait
 	if s.Source == "" {
@@ -38,45 +38,48 @@ func (s Setting) Name() string {
 	return s.Source + ": " + name
 }
 
-// SettingError is a setting that makes no sense.
+// SettingError means that a setting is not valid: no launcher has it, or its value has the
+// wrong type.
 type SettingError struct {
 	text, hint string
 }
 
 func (e *SettingError) Error() string { return e.text }
 
-// Hint is the next step.
+// Hint returns what to do next, or "".
 func (e *SettingError) Hint() string { return e.hint }
 
-// Use is a launcher that a cluster uses for a kind, and what settings make of it.
+// Selection is a launcher that was selected for a kind of workload, with the options that
+// result from the settings.
 type Selection struct {
 	Executable *registry.Executable
 	Kind       sdk.Kind
 
 	Options json.RawMessage            // the launcher's own options; nil for none
-	Common  map[string]json.RawMessage // values of HostOptions
+	Common  map[string]json.RawMessage // values of CommonOptions
 }
 
-// HostOptions are what every launcher can be set because ipcore itself does it;
-// a launcher's own option of the same name goes before.
+// CommonOptions can be set for every launcher, because ipcore itself implements them. A
+// launcher's own option with the same name takes precedence.
 var CommonOptions = []sdk.Option{
 	{Name: "engine_cmd", Type: sdk.TypeList, Kinds: []sdk.Kind{sdk.Engine, sdk.SingleEngine}, Help: "program and arguments of an engine, in place of ipcore's own"},
 	{Name: "engine_args", Type: sdk.TypeList, Kinds: []sdk.Kind{sdk.Engine, sdk.SingleEngine}, Help: "arguments added to an engine's command"},
 	{Name: "controller_cmd", Type: sdk.TypeList, Kinds: []sdk.Kind{sdk.Controller}, Help: "program and arguments of the controller, in place of ipcore's own"},
 	{Name: "controller_args", Type: sdk.TypeList, Kinds: []sdk.Kind{sdk.Controller}, Help: "arguments added to the controller's command"},
-	{Name: "environment", Type: sdk.TypeMap, Help: "variables added to the environment, as texts"},
-	{Name: "work_dir", Type: sdk.TypeString, Help: "where the processes run; default where ipcore was started"},
+	{Name: "environment", Type: sdk.TypeMap, Help: "variables added to the environment; the values are strings"},
+	{Name: "work_dir", Type: sdk.TypeString, Help: "folder in which the processes run (default: the one in which ipcore was started)"},
 }
 
-// noEffect are settings of upstream's launchers that mean nothing here.
+// noEffect are settings of IPython Parallel's launchers that have no effect in ipcore.
 var noEffect = []string{
 	"output_limit", "poll_seconds", "stop_timeout", "connection_info_timeout", "identifier", "cluster_id", "profile_dir", "launcher_class", "log_level",
 }
 
-// Configure shares settings out among the launchers of a cluster. Of two for the
-// same option the command line goes before a file, then the more specific class
-// before the less specific, then the later one. warnings are about settings
-// without effect and former names of classes. A *SettingError tells of one that no launcher has.
+// Configure assigns settings to the options of a cluster's launchers. Of two settings for
+// the same option, the command line takes precedence over a file, then the more specific
+// class over the less specific one, then the later setting over the earlier one. warnings
+// are about settings without effect and about former names of classes. *SettingError: a
+// setting is not valid.
 func Configure(selections []*Selection, settings []Setting) (warnings []string, err error) {
 	chosen := make([]map[string]choice, len(selections))
 	for i := range selections {
@@ -106,7 +109,7 @@ func Configure(selections []*Selection, settings []Setting) (warnings []string, 
 			}
 		}
 		if reached && given != s.Name() {
-			warnings = append(warnings, given+": an old name; it is "+s.Class+"."+s.Trait+" now")
+			warnings = append(warnings, given+" is an old name; use "+s.Class+"."+s.Trait)
 		}
 		switch {
 		case has:
@@ -126,11 +129,11 @@ func Configure(selections []*Selection, settings []Setting) (warnings []string, 
 	return warnings, nil
 }
 
-// choice is the best setting so far for an option.
+// choice is the setting for an option that has the highest precedence so far.
 type choice struct {
 	setting Setting
 	option  sdk.Option
-	common  bool   // one of HostOptions
+	common  bool   // one of CommonOptions
 	rank    [3]int // command line, specificity, order: the greatest wins
 }
 
@@ -141,8 +144,8 @@ func rankOf(chosen map[string]choice, name string) []int {
 	return nil
 }
 
-// reach tells whether settings of a class reach the launcher, and how specific
-// the class is: greater is more.
+// specificity reports whether settings of a class apply to the launcher, and how specific
+// the class is: a greater number is more specific.
 func (sel *Selection) specificity(class string) (specificity int, ok bool) {
 	classes := sel.Executable.Info.Classes[sel.Kind]
 	if i := slices.Index(classes, class); i >= 0 {
@@ -151,7 +154,7 @@ func (sel *Selection) specificity(class string) (specificity int, ok bool) {
 	return 0, class == sel.Executable.Info.Name
 }
 
-// option answers the option of a name that the kind has.
+// option returns the option with a name, if the kind of workload has it.
 func (sel *Selection) option(name string) (sdk.Option, bool) {
 	if o, ok := sel.Executable.Info.Option(name); ok {
 		return o, o.For(sel.Kind)
@@ -164,14 +167,14 @@ func (sel *Selection) option(name string) (sdk.Option, bool) {
 	return sdk.Option{}, false
 }
 
-// declares tells whether an option is the launcher's own.
+// declares reports whether an option is one of the launcher's own.
 func (sel *Selection) declares(o sdk.Option) bool {
 	_, ok := sel.Executable.Info.Option(o.Name)
 	return ok
 }
 
-// elsewhere tells whether another kind of the launcher has the option and is
-// reached by the class: then the setting is good, though it does nothing here.
+// otherKindHas reports whether the class applies to another kind of workload of the
+// launcher that has the option. The setting is then valid, but has no effect here.
 func (sel *Selection) otherKindHas(s Setting) bool {
 	for _, k := range sel.Executable.Info.Kinds {
 		other := Selection{Executable: sel.Executable, Kind: k}
@@ -185,7 +188,7 @@ func (sel *Selection) otherKindHas(s Setting) bool {
 	return false
 }
 
-// set takes the chosen settings over.
+// apply sets the options to the chosen settings.
 func (sel *Selection) apply(chosen map[string]choice) error {
 	own := map[string]json.RawMessage{}
 	sel.Common = map[string]json.RawMessage{}
@@ -215,7 +218,7 @@ func (sel *Selection) apply(chosen map[string]choice) error {
 	return nil
 }
 
-// value answers the setting as JSON of the option's type.
+// value returns the setting's value as JSON of the option's type.
 func (c choice) value() (json.RawMessage, error) {
 	value := c.setting.Value
 	if value == nil {
@@ -233,11 +236,11 @@ func (c choice) value() (json.RawMessage, error) {
 	return value, nil
 }
 
-// wrong says that a value is not of the option's type.
+// typeError returns the error that a value does not have the option's type.
 func (c choice) typeError(shown string) error {
-	shown = fmt.Sprintf("%.80q", shown)
-	if c.option.Secret {
-		shown = "the value"
+	text := fmt.Sprintf("%s: must be of type %s", c.setting.Name(), c.option.Type)
+	if !c.option.Secret {
+		text += fmt.Sprintf(", got %.80q", shown)
 	}
 	forms := map[string]string{
 		sdk.TypeList: `a list: ["a", "b"], or the option once for each item`,
@@ -248,10 +251,10 @@ func (c choice) typeError(shown string) error {
 	if hint != "" {
 		hint = "write " + hint
 	}
-	return &SettingError{fmt.Sprintf("%s: %s is no %s", c.setting.Name(), shown, c.option.Type), hint}
+	return &SettingError{text, hint}
 }
 
-// fromWords makes a value of what a command line says.
+// parseWords returns the value that the words of a command line stand for.
 func parseWords(kind string, words []string) (any, error) {
 	last := words[len(words)-1]
 	switch kind {
@@ -268,7 +271,7 @@ func parseWords(kind string, words []string) (any, error) {
 			case string:
 				items = append(items, list)
 			default:
-				_ = err // a word that is no literal is a text, and so are numbers and such
+				_ = err // words that are not list or string literals are strings, numbers too
 				items = append(items, w)
 			}
 		}
@@ -283,7 +286,7 @@ func parseWords(kind string, words []string) (any, error) {
 			}
 			name, text, ok := strings.Cut(w, "=")
 			if !ok || name == "" {
-				return nil, fmt.Errorf("%q is no name=value", w)
+				return nil, fmt.Errorf("%q is not of the form name=value", w)
 			}
 			if v, err = pyliteral.Parse(text); err != nil {
 				v = text
@@ -295,7 +298,7 @@ func parseWords(kind string, words []string) (any, error) {
 	return pyliteral.Parse(last) // numbers
 }
 
-// unknownTrait says which options there are instead.
+// unknownTrait returns the error that no launcher has an option, with the existing ones.
 func unknownTrait(selections []*Selection, s Setting) error {
 	var names []string
 	for _, sel := range selections {
@@ -317,7 +320,7 @@ func unknownTrait(selections []*Selection, s Setting) error {
 	return e
 }
 
-// unknownClass says which classes there are instead.
+// unknownClass returns the error that a class applies to no launcher.
 func unknownClass(selections []*Selection, s Setting) error {
 	var names, used []string
 	for _, sel := range selections {
@@ -325,14 +328,14 @@ func unknownClass(selections []*Selection, s Setting) error {
 		names = append(names, sel.Executable.Info.Classes[sel.Kind]...)
 		used = append(used, fmt.Sprintf("%s for the %s", sel.Executable.Name, sel.Kind))
 	}
-	e := &SettingError{text: fmt.Sprintf("%s: no launcher of this cluster is reached by %s; they are %s", s.Name(), s.Class, strings.Join(used, ", "))}
+	e := &SettingError{text: fmt.Sprintf("%s: %s applies to no launcher of this cluster; they are %s", s.Name(), s.Class, strings.Join(used, ", "))}
 	if near := nearest.Match(s.Class, names); near != "" {
 		e.hint = fmt.Sprintf("did you mean --%s.%s?", near, s.Trait)
 	}
 	return e
 }
 
-// Public answers options without those that are secret.
+// WithoutSecrets returns the options without those that are secret or unknown.
 func WithoutSecrets(info sdk.Info, options json.RawMessage) json.RawMessage {
 	var given map[string]json.RawMessage
 	if json.Unmarshal(options, &given) != nil {

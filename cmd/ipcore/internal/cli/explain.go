@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/ipcore/ipcore/core/launch/cluster"
+	"github.com/ipcore/ipcore/core/launch/registry"
+	"github.com/ipcore/ipcore/core/profile"
 	"github.com/ipcore/ipcore/sdk"
 )
 
@@ -14,9 +16,15 @@ var optionFlags = map[string]string{"N": "-n", "Wait": "--wait", "ID": "--cluste
 // launcherFlags are the flags that choose the launcher of a kind of workload.
 var launcherFlags = map[sdk.Kind]string{sdk.Controller: "--controller", sdk.Engine: "--engines"}
 
-// Explain turns an error of package cluster, which knows no command line, into one that
-// names flags and commands. It returns any other error unchanged.
+// Explain turns an error of the packages in core, which know no command line, into one
+// that names flags and commands. It returns any other error unchanged.
 func Explain(err error) error {
+	if e, ok := errors.AsType[*profile.NameError](err); ok {
+		return WithHint(&launcherError{flag: "--profile", err: e}, "use --profile-dir for a directory")
+	}
+	if _, ok := errors.AsType[*profile.HomeError](err); ok {
+		return WithHint(err, "set IPYTHONDIR, or use --profile-dir")
+	}
 	if e, ok := errors.AsType[*cluster.OptionError](err); ok {
 		shown := fmt.Sprint(e.Value)
 		if text, ok := e.Value.(string); ok {
@@ -25,7 +33,10 @@ func Explain(err error) error {
 		return UsageError(fmt.Sprintf("%s: %s, got %s", optionFlags[e.Field], e.Reason, shown), "")
 	}
 	if e, ok := errors.AsType[*cluster.LauncherError](err); ok {
-		return &launcherError{flag: launcherFlags[e.Kind], err: e.Err}
+		err = &launcherError{flag: launcherFlags[e.Kind], err: e.Err}
+	}
+	if _, ok := errors.AsType[*registry.PythonError](err); ok {
+		return WithHint(err, "choose another Python with --python or IPCORE_PYTHON")
 	}
 	if _, ok := errors.AsType[*cluster.ElsewhereError](err); ok {
 		return WithHint(err, "run ipcore stop on that host")
@@ -39,7 +50,7 @@ func Explain(err error) error {
 	return err
 }
 
-// launcherError is an error of the launcher that a flag chose.
+// launcherError is an error of the launcher or profile that a flag chose.
 type launcherError struct {
 	flag string
 	err  error
