@@ -119,7 +119,7 @@ func (r *resident) process(log hclog.Logger) (*serving, int, error) {
 	}
 	cmd := osexec.Command(r.path, residentVerb)
 	cmd.Env = process.Environ(nil)
-	ownGroup(cmd)
+	process.SetGroup(cmd)
 	input, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, 0, err
@@ -213,7 +213,7 @@ func (s *serving) send(line []byte) error {
 }
 
 func (s *serving) kill(log hclog.Logger) {
-	if err := killGroup(s.cmd.Process); err != nil {
+	if err := process.KillGroup(s.cmd.Process); err != nil {
 		log.Debug("kill the script's process", "error", err)
 	}
 }

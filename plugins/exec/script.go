@@ -115,8 +115,8 @@ func (s *Script) run(ctx context.Context, v verb) ([]byte, error) {
 	cmd.Dir, cmd.Env = v.dir, process.Environ(v.env)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), out, words
 	cmd.WaitDelay = 500 * time.Millisecond // what it started may hold its output
-	ownGroup(cmd)
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	process.SetGroup(cmd)
+	cmd.Cancel = func() error { return process.KillGroup(cmd.Process) }
 	err = cmd.Run()
 	for line := range strings.Lines(words.String()) {
 		v.log.Info(strings.TrimSpace(line), "verb", v.name)
