@@ -39,7 +39,7 @@ type EntryPoint struct {
 	Class string   `json:"class"` // module:Class
 }
 
-// EntryPoints answers the launchers of others that a Python has.
+// EntryPoints returns the third-party launchers that a Python has.
 func EntryPoints(ctx context.Context, python string) ([]EntryPoint, error) {
 	out, err := askPython(ctx, python, "list")
 	if err != nil {

@@ -104,7 +104,7 @@ func (a reply) result(v verb) ([]byte, error) {
 	return []byte(bare(a.Out)), nil
 }
 
-// process answers the process, a new one when there is none, and the next
+// process returns the process, a new one when there is none, and the next
 // request's id.
 func (r *resident) process(log hclog.Logger) (*serving, int, error) {
 	r.mu.Lock()
@@ -150,7 +150,7 @@ func (r *resident) process(log hclog.Logger) (*serving, int, error) {
 	return s, r.last, nil
 }
 
-// read hands replies out until there are no more, or one is none.
+// read delivers replies until there are no more, or a line is not a reply.
 func (s *serving) read(from io.Reader, log hclog.Logger) {
 	lines := bufio.NewReaderSize(from, 64<<10)
 	for {
@@ -218,7 +218,7 @@ func (s *serving) kill(log hclog.Logger) {
 	}
 }
 
-// close lets the process end; workloads run on.
+// close lets the process end; workloads keep running.
 func (r *resident) close() {
 	r.mu.Lock()
 	s := r.now
