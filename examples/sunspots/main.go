@@ -1,6 +1,6 @@
 // Command sunspots computes on the engines of a running cluster how long the
 // solar cycle is, and how sure one can be. It shows the Go client at work; see
-// the README beside it, and demo.sh, which starts the cluster.
+// the README next to it, and demo.sh, which starts the cluster.
 package main
 
 import (
@@ -99,7 +99,7 @@ func run(ctx context.Context, profile string, out io.Writer, screen *os.File) er
 	return nil
 }
 
-// parse answers the numbers of the file as text, and its first and last year.
+// parse returns the numbers of the file as text, and its first and last year.
 func parse(csv string) (numbers []string, first, last string, err error) {
 	lines := strings.Split(strings.TrimSpace(csv), "\n")[1:]
 	for _, line := range lines {
@@ -116,7 +116,7 @@ func parse(csv string) (numbers []string, first, last string, err error) {
 	return numbers, first, last, nil
 }
 
-// bootstrap has n tasks run by the engines, through the task queue, and answers
+// bootstrap has n tasks run by the engines, through the task queue, and returns
 // all periods found and the rate of series. seed is the first task's; each task
 // has its own, so the result depends neither on the engines nor on their order.
 func bootstrap(ctx context.Context, c *client.Client, engines []int, seed, n int, bar *progressbar.ProgressBar) ([]float64, float64, error) {

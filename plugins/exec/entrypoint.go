@@ -39,7 +39,7 @@ type EntryPoint struct {
 	Class string   `json:"class"` // module:Class
 }
 
-// EntryPoints answers the launchers of others that a Python has.
+// EntryPoints returns the third-party launchers that a Python has.
 func EntryPoints(ctx context.Context, python string) ([]EntryPoint, error) {
 	out, err := askPython(ctx, python, "list")
 	if err != nil {
@@ -123,8 +123,8 @@ func askPython(ctx context.Context, python string, args ...string) ([]byte, erro
 	cmd.Env = process.Environ(map[string]string{"PYTHONIOENCODING": "utf-8"})
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(entryPointScript), out, words
 	cmd.WaitDelay = 500 * time.Millisecond
-	ownGroup(cmd)
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	process.SetGroup(cmd)
+	cmd.Cancel = func() error { return process.KillGroup(cmd.Process) }
 	err := cmd.Run()
 	switch {
 	case limited.Err() != nil:

@@ -64,7 +64,7 @@ var (
 	_ sdk.Statuser         = (*Launcher)(nil)
 )
 
-// Has tells whether the script declares the power.
+// Has reports whether the script declares the capability.
 func (l *Launcher) Has(p sdk.Capability) bool { return l.script.Info.Has(p) }
 
 // plainName is what ids may look like, so that a script can use them in names of
@@ -173,7 +173,7 @@ func (l *Launcher) environment(r request) map[string]string {
 	return env
 }
 
-// bare answers a JSON string without quotes, and other JSON as it is.
+// bare returns a JSON string without quotes, and other JSON as it is.
 func bare(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) == nil {
@@ -197,10 +197,10 @@ func (l *Launcher) do(ctx context.Context, name string, change func(*request), a
 
 func unchanged(*request) {}
 
-// ToDict answers the state.
+// ToDict returns the state.
 func (l *Launcher) ToDict(context.Context) (sdk.State, error) { return sdk.NewState(l.st) }
 
-// FromDict asks the script whether what the state tells of runs.
+// FromDict asks the script whether the workload of the state runs.
 func (l *Launcher) FromDict(ctx context.Context, s sdk.State) error {
 	var st state
 	if err := s.Decode(&st); err != nil {
@@ -244,7 +244,7 @@ func (l *Launcher) ask(ctx context.Context) (answer, error) {
 	return a, nil
 }
 
-// Stop runs the script's stop, and sees to it that nothing runs afterwards.
+// Stop runs the script's stop, and checks that nothing runs afterwards.
 func (l *Launcher) Stop(ctx context.Context) error {
 	if _, err := l.do(ctx, "stop", unchanged); err != nil && !errors.Is(err, sdk.ErrNotRunning) {
 		return err
@@ -271,7 +271,7 @@ func (l *Launcher) Stop(ctx context.Context) error {
 	return nil
 }
 
-// pause waits, and answers ctx's error when that ends first.
+// pause waits, and returns ctx's error when that ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -317,7 +317,7 @@ func (l *Launcher) Wait(ctx context.Context) (sdk.Exit, error) {
 	}
 }
 
-// counted tells of processes that have ended since the last look.
+// counted reports processes that have ended since the last look.
 func (l *Launcher) counted(n *int) {
 	if n == nil {
 		return
@@ -331,7 +331,7 @@ func (l *Launcher) counted(n *int) {
 	}
 }
 
-// Status answers what the script says.
+// Status returns what the script's status prints.
 func (l *Launcher) Status(ctx context.Context) (sdk.Status, error) {
 	now, err := l.ask(ctx)
 	if errors.Is(err, sdk.ErrNotRunning) {
@@ -367,7 +367,7 @@ func (l *Launcher) Signal(ctx context.Context, signal string) error {
 	return err
 }
 
-// Output answers what the script's output prints.
+// Output returns what the script's output prints.
 func (l *Launcher) Output(ctx context.Context, remove bool) (string, error) {
 	out, err := l.do(ctx, "output", func(r *request) { r.Remove = remove })
 	return string(out), err

@@ -104,7 +104,7 @@ func (a reply) result(v verb) ([]byte, error) {
 	return []byte(bare(a.Out)), nil
 }
 
-// process answers the process, a new one when there is none, and the next
+// process returns the process, a new one when there is none, and the next
 // request's id.
 func (r *resident) process(log hclog.Logger) (*serving, int, error) {
 	r.mu.Lock()
@@ -119,7 +119,7 @@ func (r *resident) process(log hclog.Logger) (*serving, int, error) {
 	}
 	cmd := osexec.Command(r.path, residentVerb)
 	cmd.Env = process.Environ(nil)
-	ownGroup(cmd)
+	process.SetGroup(cmd)
 	input, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, 0, err
@@ -150,7 +150,7 @@ func (r *resident) process(log hclog.Logger) (*serving, int, error) {
 	return s, r.last, nil
 }
 
-// read hands replies out until there are no more, or one is none.
+// read delivers replies until there are no more, or a line is not a reply.
 func (s *serving) read(from io.Reader, log hclog.Logger) {
 	lines := bufio.NewReaderSize(from, 64<<10)
 	for {
@@ -213,12 +213,12 @@ func (s *serving) send(line []byte) error {
 }
 
 func (s *serving) kill(log hclog.Logger) {
-	if err := killGroup(s.cmd.Process); err != nil {
+	if err := process.KillGroup(s.cmd.Process); err != nil {
 		log.Debug("kill the script's process", "error", err)
 	}
 }
 
-// close lets the process end; workloads run on.
+// close lets the process end; workloads keep running.
 func (r *resident) close() {
 	r.mu.Lock()
 	s := r.now

@@ -79,14 +79,14 @@ func Open(path string) (*Script, error) {
 	return s, nil
 }
 
-// Close ends what the script runs for itself; workloads run on.
+// Close ends the script's resident process; workloads keep running.
 func (s *Script) Close() {
 	if s.resident != nil {
 		s.resident.close()
 	}
 }
 
-// New makes the launcher of one workload.
+// New returns the launcher of one workload.
 func (s *Script) New(kind sdk.Kind, env sdk.Host) sdk.Launcher {
 	return &Launcher{script: s, kind: kind, env: env, look: make(chan struct{}, 1)}
 }
@@ -101,7 +101,7 @@ type verb struct {
 	log   hclog.Logger
 }
 
-// run runs the script and answers what it printed.
+// run runs the script and returns what it printed.
 func (s *Script) run(ctx context.Context, v verb) ([]byte, error) {
 	if s.resident != nil {
 		return s.resident.do(ctx, v)
@@ -115,8 +115,8 @@ func (s *Script) run(ctx context.Context, v verb) ([]byte, error) {
 	cmd.Dir, cmd.Env = v.dir, process.Environ(v.env)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), out, words
 	cmd.WaitDelay = 500 * time.Millisecond // what it started may hold its output
-	ownGroup(cmd)
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	process.SetGroup(cmd)
+	cmd.Cancel = func() error { return process.KillGroup(cmd.Process) }
 	err = cmd.Run()
 	for line := range strings.Lines(words.String()) {
 		v.log.Info(strings.TrimSpace(line), "verb", v.name)
@@ -172,7 +172,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Bytes answers what is kept.
+// Bytes returns what is kept.
 func (b *bounded) Bytes() []byte { return b.kept.Bytes() }
 
 func (b *bounded) String() string { return b.kept.String() }

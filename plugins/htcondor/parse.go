@@ -19,14 +19,14 @@ var states = map[string]batch.JobState{
 	"7": batch.Running, // suspended
 }
 
-// attributes are what condor_q and condor_history are asked for.
+// attributes are the attributes that condor_q and condor_history print.
 var attributes = []string{
 	"ClusterId", "ProcId", "JobStatus", "ExitCode", "ExitSignal", "JobBatchName", "HoldReason", "RemoveReason", "LastJobStatus", "LastHoldReason",
 }
 
 const undefined = "undefined"
 
-// parseQueue reads what condor_q answered, parseHistory what condor_history did.
+// parseQueue parses the output of condor_q, and parseHistory that of condor_history.
 func parseQueue(out []byte) ([]batch.Record, error) { return parseAds(out, true) }
 
 func parseHistory(_ int, _ string, out []byte) ([]batch.Record, error) { return parseAds(out, false) }
@@ -41,7 +41,7 @@ func parseAds(out []byte, queue bool) ([]batch.Record, error) {
 		}
 		fields := strings.Split(line, "\t")
 		if len(fields) != len(attributes) || strings.Trim(fields[0], "0123456789") != "" {
-			return nil, fmt.Errorf("%.80q has not the attributes that were asked for", line)
+			return nil, fmt.Errorf("%.80q does not have the requested attributes", line)
 		}
 		ad := map[string]string{}
 		for i, name := range attributes {
@@ -63,7 +63,7 @@ func parseAds(out []byte, queue bool) ([]batch.Record, error) {
 func record(ad map[string]string, queue bool) (batch.Record, error) {
 	proc, err := strconv.Atoi(ad["ProcId"])
 	if err != nil {
-		return batch.Record{}, fmt.Errorf("%.40q is no number of a process", ad["ProcId"])
+		return batch.Record{}, fmt.Errorf("%.40q is not a process number", ad["ProcId"])
 	}
 	r := batch.Record{ID: ad["ClusterId"], Index: proc, Name: ad["JobBatchName"], State: batch.Unknown, Code: -1}
 	if s, ok := states[ad["JobStatus"]]; ok {

@@ -32,7 +32,7 @@ func Info() sdk.Info {
 	}
 }
 
-// options are the launcher's own options, in seconds.
+// options are the launcher's own options; both are in seconds.
 type options struct {
 	Delay float64  `json:"delay"`
 	Grace *float64 `json:"stop_seconds_until_kill"` // nil: the default
@@ -54,13 +54,13 @@ func readOptions(r sdk.StartRequest) (options, error) {
 	return o, nil
 }
 
-// seconds makes a time of an option.
+// seconds converts an option's value to a duration.
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// New makes the launcher of one controller, engine or set of engines.
-func New(kind sdk.Kind, env sdk.Host) sdk.Launcher {
+// New returns the launcher of one controller, one engine or a set of engines.
+func New(kind sdk.Kind, host sdk.Host) sdk.Launcher {
 	if kind == sdk.Engine {
-		return newSet(env)
+		return newSet(host)
 	}
 	return &Process{kind: kind}
 }

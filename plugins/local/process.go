@@ -13,11 +13,11 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// Process is the launcher of one process: a controller, or an engine on its own.
+// Process is the launcher of one process: a controller, or a single engine.
 type Process struct {
 	process.OrphanFinder
 	kind    sdk.Kind
-	request state // what Start was asked for, or the state that was restored
+	request state // from Start's request, or the state that was restored
 	p       *process.Process
 }
 
@@ -50,7 +50,7 @@ func (l *Process) Start(_ context.Context, r sdk.StartRequest) error {
 
 func (l *Process) start(r sdk.StartRequest, o options, log string) error {
 	if !filepath.IsLocal(log) || filepath.Base(log) != log {
-		return fmt.Errorf("%w: %q is no name for a log file; the cluster id and the id have no slashes", sdk.ErrBadOption, log)
+		return fmt.Errorf("%w: %q is not a valid log file name; the cluster id and the id must not contain slashes", sdk.ErrBadOption, log)
 	}
 	p, err := process.Start(process.Options{
 		Command: r.Command, Env: r.Env, Dir: r.WorkDir, OutputFile: filepath.Join(r.LogDir, log),
@@ -63,7 +63,7 @@ func (l *Process) start(r sdk.StartRequest, o options, log string) error {
 	return nil
 }
 
-// FromDict finds the process again.
+// FromDict finds the process of a state again.
 func (l *Process) FromDict(_ context.Context, s sdk.State) error {
 	var st state
 	if err := s.Decode(&st); err != nil {
@@ -84,7 +84,7 @@ func (l *Process) restore(st state) error {
 	return nil
 }
 
-// ToDict answers the state.
+// ToDict returns the state.
 func (l *Process) ToDict(context.Context) (sdk.State, error) { return sdk.NewState(l.state()) }
 
 func (l *Process) state() *state {
@@ -92,14 +92,14 @@ func (l *Process) state() *state {
 		Version: stateVersion, ProfileDir: l.request.ProfileDir, ClusterID: l.request.ClusterID,
 		State: stateWord(l.p.Alive()), Grace: l.request.Grace,
 	}
-	s.ofProcess(l.p.State())
+	s.setProcess(l.p.State())
 	if l.kind != sdk.Controller {
 		s.N = 1
 	}
 	return s
 }
 
-// Stop ends the process: SIGTERM, and SIGKILL after a while.
+// Stop ends the process with SIGTERM, and with SIGKILL after the grace period.
 func (l *Process) Stop(ctx context.Context) error {
 	grace := process.DefaultGrace
 	if g := l.request.Grace; g != nil {
@@ -108,10 +108,10 @@ func (l *Process) Stop(ctx context.Context) error {
 	return l.p.Stop(ctx, grace)
 }
 
-// Wait waits for the end.
+// Wait waits until the process has ended.
 func (l *Process) Wait(ctx context.Context) (sdk.Exit, error) { return l.p.Wait(ctx) }
 
-// Status answers whether the process runs.
+// Status reports whether the process runs.
 func (l *Process) Status(context.Context) (sdk.Status, error) {
 	running := 0
 	if l.p.Alive() {
@@ -120,10 +120,10 @@ func (l *Process) Status(context.Context) (sdk.Status, error) {
 	return statusOf(running, 1), nil
 }
 
-// Signal signals the process and its children.
+// Signal sends a signal to the process and its children.
 func (l *Process) Signal(_ context.Context, signal string) error { return l.p.Signal(signal) }
 
-// Output answers the last lines of the log file.
+// Output returns the last lines of the log file, and removes the file if remove is set.
 func (l *Process) Output(_ context.Context, remove bool) (string, error) {
 	text := l.p.Tail()
 	if remove {
@@ -143,11 +143,11 @@ func removeOutput(p *process.Process) error {
 	return nil
 }
 
-// index reads the key of an engine in a set's state.
+// index parses the key of an engine in a set's state.
 func index(key string) (int, error) {
 	i, err := strconv.Atoi(key)
 	if err != nil || i < 0 {
-		return 0, fmt.Errorf("%w: state: engine %q", sdk.ErrBadOption, key)
+		return 0, fmt.Errorf("%w: state: %q is not a valid engine index", sdk.ErrBadOption, key)
 	}
 	return i, nil
 }

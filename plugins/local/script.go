@@ -9,12 +9,12 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// Script answers the command of the process.
+// Script returns the command of the process.
 func (l *Process) Script(_ context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
 	return script(r, 1, check)
 }
 
-// Script answers the command of an engine, and how often it would be started.
+// Script returns the command of an engine, and how often it would be started.
 func (s *Set) Script(_ context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
 	return script(r, r.Count(runtime.NumCPU()), check)
 }
@@ -24,7 +24,7 @@ func script(r sdk.StartRequest, n int, check bool) (sdk.Script, error) {
 		return sdk.Script{}, err
 	}
 	if check {
-		return sdk.Script{}, fmt.Errorf("%w: there is nobody to ask about processes of this machine", sdk.ErrUnsupported)
+		return sdk.Script{}, fmt.Errorf("%w: the local launcher has no scheduler that could check a command", sdk.ErrUnsupported)
 	}
 	words := make([]string, len(r.Command))
 	for i, w := range r.Command {

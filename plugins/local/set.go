@@ -16,24 +16,24 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// Set is the launcher of a set of engines: one process each.
+// Set is the launcher of a set of engines, each of which is a process.
 type Set struct {
 	process.OrphanFinder
-	env     sdk.Host
+	host    sdk.Host
 	request state
 
-	engines map[int]*Process // made by Start or FromDict, then unchanged
+	engines map[int]*Process // filled by Start or FromDict, then unchanged
 
-	watching context.Context // ends with Close
+	watching context.Context // ended by Close
 	close    context.CancelFunc
 	watchers sync.WaitGroup
 	ended    chan struct{} // closed when all engines have ended
 
-	// mu may be held while env.Changed takes the sdk's lock, never the other way.
+	// mu may be held while host.Changed takes the sdk's lock, never the other way.
 	mu       sync.Mutex
 	left     int // engines that run
 	stopping bool
-	exit     sdk.Exit // of the set: the first that is not zero
+	exit     sdk.Exit // of the set: the first exit that is not zero
 }
 
 var (
@@ -46,14 +46,14 @@ var (
 	_ sdk.OrphanFinder = (*Set)(nil)
 )
 
-func newSet(env sdk.Host) *Set {
-	s := &Set{env: env, engines: make(map[int]*Process), ended: make(chan struct{})}
+func newSet(host sdk.Host) *Set {
+	s := &Set{host: host, engines: make(map[int]*Process), ended: make(chan struct{})}
 	s.watching, s.close = context.WithCancel(context.Background())
 	return s
 }
 
-// Start starts n engines, the number of CPUs by default: at once, or delay
-// seconds apart. When one can't be started, or ctx ends, the others are ended.
+// Start starts n engines, by default as many as there are CPUs, either at once or delay
+// seconds apart. If one of them can't be started, or ctx ends, it ends the others.
 func (s *Set) Start(ctx context.Context, r sdk.StartRequest) error {
 	o, err := readOptions(r)
 	if err != nil {
@@ -80,15 +80,15 @@ func (s *Set) Start(ctx context.Context, r sdk.StartRequest) error {
 		s.engines[i] = e
 	}
 	if err != nil {
-		// When ctx has ended this kills at once.
+		// If ctx has ended, Stop kills at once.
 		return errors.Join(err, s.each(func(e *Process) error { return e.Stop(ctx) }))
 	}
 	s.watch()
 	return nil
 }
 
-// FromDict finds the engines again. Those that have ended are left out; when none
-// is left it is sdk.ErrNotRunning.
+// FromDict finds the engines of a state again, without those that have ended. The error
+// wraps sdk.ErrNotRunning when all of them have ended.
 func (s *Set) FromDict(_ context.Context, given sdk.State) error {
 	var st state
 	if err := given.Decode(&st); err != nil {
@@ -106,11 +106,11 @@ func (s *Set) FromDict(_ context.Context, given sdk.State) error {
 		e := &Process{kind: sdk.SingleEngine}
 		one := st.Engines[key]
 		if one == nil {
-			return fmt.Errorf("%w: state: engine %q is null", sdk.ErrBadOption, key)
+			return fmt.Errorf("%w: state: engine %q must not be null", sdk.ErrBadOption, key)
 		}
 		err = e.restore(*one)
 		if errors.Is(err, sdk.ErrNotRunning) {
-			s.env.Log.Info("engine has ended meanwhile", "index", i, "reason", err)
+			s.host.Log.Info("an engine has ended meanwhile", "index", i, "reason", err)
 			continue
 		}
 		if err != nil {
@@ -119,7 +119,7 @@ func (s *Set) FromDict(_ context.Context, given sdk.State) error {
 		s.engines[i] = e
 	}
 	if len(s.engines) == 0 {
-		return fmt.Errorf("%w: none of %d engines is left", sdk.ErrNotRunning, len(st.Engines))
+		return fmt.Errorf("%w: none of %d engines is running", sdk.ErrNotRunning, len(st.Engines))
 	}
 	s.watch()
 	return nil
@@ -147,15 +147,15 @@ func (s *Set) engineEnded(i int, exit sdk.Exit) {
 		s.exit = exit
 	}
 	if !s.stopping {
-		s.env.Changed(sdk.Change{Index: i, Exit: exit})
+		s.host.Changed(sdk.Change{Index: i, Exit: exit})
 	}
 	if s.left == 0 {
 		close(s.ended)
 	}
 }
 
-// Wait waits until all engines have ended. Each one before is told of as a
-// change, unless Stop ends them.
+// Wait waits until all engines have ended. The end of each engine is reported as a
+// change, unless Stop has been called.
 func (s *Set) Wait(ctx context.Context) (sdk.Exit, error) {
 	select {
 	case <-s.ended:
@@ -167,14 +167,15 @@ func (s *Set) Wait(ctx context.Context) (sdk.Exit, error) {
 	}
 }
 
-// Close ends the watching; the engines run on.
+// Close stops watching the engines, which keep running.
 func (s *Set) Close() error {
 	s.close()
 	s.watchers.Wait()
 	return nil
 }
 
-// ToDict answers the state: the engines that run, or all of them when none does.
+// ToDict returns the state, with the engines that run, or with all of them when none
+// runs.
 func (s *Set) ToDict(context.Context) (sdk.State, error) {
 	st := state{
 		Version: stateVersion, ProfileDir: s.request.ProfileDir, ClusterID: s.request.ClusterID,
@@ -202,7 +203,8 @@ func (s *Set) Stop(ctx context.Context) error {
 	return s.each(func(e *Process) error { return e.Stop(ctx) })
 }
 
-// Signal signals the engines that run. sdk.ErrProcessState: none does.
+// Signal sends a signal to the engines that run. The error wraps sdk.ErrProcessState
+// when none runs.
 func (s *Set) Signal(ctx context.Context, signal string) error {
 	var mu sync.Mutex
 	reached := 0
@@ -224,7 +226,7 @@ func (s *Set) Signal(ctx context.Context, signal string) error {
 	return err
 }
 
-// Output answers the last lines of every engine.
+// Output returns the last lines of every engine's log file.
 func (s *Set) Output(ctx context.Context, remove bool) (string, error) {
 	var out strings.Builder
 	var errs []error
@@ -242,7 +244,7 @@ func (s *Set) Output(ctx context.Context, remove bool) (string, error) {
 	return out.String(), errors.Join(errs...)
 }
 
-// each calls f for every engine at the same time, and waits.
+// each calls f for all engines at the same time, and waits for the calls to return.
 func (s *Set) each(f func(*Process) error) error {
 	errs := make([]error, len(s.engines))
 	var group sync.WaitGroup
@@ -257,14 +259,14 @@ func (s *Set) each(f func(*Process) error) error {
 	return errors.Join(errs...)
 }
 
-// Status answers how many engines run.
+// Status returns how many engines run.
 func (s *Set) Status(context.Context) (sdk.Status, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return statusOf(s.left, len(s.engines)), nil
 }
 
-// statusOf is the status of so many running processes of so many.
+// statusOf returns the status of total processes of which running run.
 func statusOf(running, total int) sdk.Status {
 	st := sdk.Status{State: sdk.StatusRunning, Running: &running, Pending: new(0), Total: &total}
 	if running == 0 {

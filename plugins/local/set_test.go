@@ -20,7 +20,7 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// startSet makes the launcher of a set as the sdk does, and starts n shell scripts.
+// startSet creates the launcher of a set as the sdk does, and starts n shell scripts.
 func startSet(ctx context.Context, t *testing.T, n int, options, script string) (*Set, chan sdk.Change, error) {
 	t.Helper()
 	changes := make(chan sdk.Change, 100)
@@ -53,7 +53,7 @@ func setState(t *testing.T, s *Set) state {
 	return st
 }
 
-// The state has upstream's keys.
+// The state has IPython Parallel's keys.
 func TestStateForm(t *testing.T) {
 	s, _, err := startSet(t.Context(), t, 2, "", "exec sleep 300")
 	if err != nil {
@@ -99,7 +99,7 @@ func TestStateForm(t *testing.T) {
 	}
 }
 
-// A state that upstream wrote has no version and no create time.
+// A state that IPython Parallel wrote has no version and no create time.
 func TestUpstreamState(t *testing.T) {
 	s, _, err := startSet(t.Context(), t, 2, "", "exec sleep 300")
 	if err != nil {
@@ -132,8 +132,8 @@ func TestUpstreamState(t *testing.T) {
 	}
 }
 
-// Each engine that ends is told of with its index, code and last words; the set
-// has ended when all have.
+// Each engine that ends is reported with its index, exit code and last output; the set
+// has ended when all engines have.
 func TestEnginesEndOneByOne(t *testing.T) {
 	s, changes, err := startSet(t.Context(), t, 3, "", "exec sleep 300")
 	if err != nil {
@@ -145,7 +145,7 @@ func TestEnginesEndOneByOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c := <-changes; c.Index != i || c.Exit.Signal != "SIGKILL" || c.Exit.Code != -1 {
-			t.Errorf("engine %d: told %+v", i, c)
+			t.Errorf("engine %d: reported %+v", i, c)
 		}
 		if now := setState(t, s); left < 2 && now.N != 2-left {
 			t.Errorf("after %d ends: %+v", left+1, now)
@@ -159,13 +159,13 @@ func TestEnginesEndOneByOne(t *testing.T) {
 	}
 }
 
-func TestLastWords(t *testing.T) {
+func TestLastOutput(t *testing.T) {
 	s, changes, err := startSet(t.Context(), t, 1, "", "echo the reason >&2; exit 4")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c := <-changes; c.Exit.Code != 4 || c.Exit.Output != "the reason\n" {
-		t.Errorf("told %+v", c)
+		t.Errorf("reported %+v", c)
 	}
 	if exit, err := s.Wait(t.Context()); err != nil || exit.Code != 4 {
 		t.Errorf("the set: %+v, %v", exit, err)
@@ -188,8 +188,8 @@ func TestDelay(t *testing.T) {
 	}
 }
 
-// What is done when no option says otherwise: engines at once, and five seconds
-// between asking and killing.
+// By default engines are started at once, and killed five seconds after they were asked
+// to end.
 func TestDefaults(t *testing.T) {
 	o, err := readOptions(sdk.StartRequest{})
 	if err != nil || o.Delay != 0 || o.Grace != nil || process.DefaultGrace != 5*time.Second {
@@ -240,7 +240,7 @@ func TestStartCutShort(t *testing.T) {
 	}
 	for i, e := range s.engines {
 		if e.p.Alive() {
-			t.Errorf("engine %d lives", i)
+			t.Errorf("engine %d is alive", i)
 		}
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// stateVersion is the form of the state below. A state without a version was
-// written by upstream and has no create time.
+// stateVersion is the version of the state below. A state without a version was written
+// by IPython Parallel and has no create time.
 const stateVersion = 1
 
-// state is the JSON form of a launcher, with the keys that upstream's local
-// launchers write and what finding a process for certain needs beside them.
+// state is the JSON form of a launcher. It has the keys that IPython Parallel's local
+// launchers write, and those that identify a process reliably.
 type state struct {
 	Version    int               `json:"version"`
 	ProfileDir string            `json:"profile_dir"`
@@ -29,7 +29,7 @@ type state struct {
 	Engines    map[string]*state `json:"engines,omitempty"` // by index
 }
 
-// check tells whether this version can read the state.
+// check returns an error if this version can't read the state.
 func (s *state) check() error {
 	if s.Version < 0 || s.Version > stateVersion {
 		return fmt.Errorf("%w: the state has version %d, this launcher reads up to %d; use a newer ipcore-launcher-local",
@@ -38,13 +38,13 @@ func (s *state) check() error {
 	return nil
 }
 
-// ofProcess fills in what is known of a process.
-func (s *state) ofProcess(p process.State) {
+// setProcess sets the values that identify a process.
+func (s *state) setProcess(p process.State) {
 	s.PID, s.CreateTime, s.OutputFile = p.PID, p.CreateTime, p.OutputFile
 	s.Boot, s.Namespace, s.Host = p.Boot, p.Namespace, p.Host
 }
 
-// process answers what is needed to find the process.
+// process returns the state from which package process finds the process.
 func (s *state) process() process.State {
 	return process.State{
 		PID: s.PID, CreateTime: s.CreateTime, OutputFile: s.OutputFile,

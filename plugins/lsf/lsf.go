@@ -110,15 +110,15 @@ func combine(n *batch.Needs) ([]string, error) {
 	return lines, nil
 }
 
-// states are LSF's words. What is not here is Unknown: UNKWN among them, a job on
-// a host that does not answer.
+// states maps LSF's names of states. A state that is not here is Unknown, such as UNKWN,
+// a job on a host that does not respond.
 var states = map[string]batch.JobState{
 	"PEND": batch.Queued, "PSUSP": batch.Queued, "WAIT": batch.Queued, "FWD_PEND": batch.Queued,
 	"RUN": batch.Running, "USUSP": batch.Running, "SSUSP": batch.Running, "PROV": batch.Running,
 	"DONE": batch.Completed, "EXIT": batch.Failed, "ZOMBI": batch.Failed,
 }
 
-// words explain states that are no plain waiting or running.
+// words explain states other than plain waiting and running.
 var words = map[string]string{
 	"PSUSP": "suspended while pending", "USUSP": "suspended by its owner", "SSUSP": "suspended by LSF",
 	"UNKWN": "its host does not answer", "ZOMBI": "killed while its host did not answer",
@@ -141,7 +141,7 @@ func row(header, fields []string) (batch.Record, bool) {
 	r.Name = strings.Join(fields[name:len(fields)-3], " ")
 	if m := elementForm.FindStringSubmatch(r.Name); m != nil {
 		r.Name = m[1]
-		_, _ = fmt.Sscan(m[2], &r.Index) // digits; what overflows is no element of ours
+		_, _ = fmt.Sscan(m[2], &r.Index) // digits; an index that overflows is not one of ours
 	}
 	word := fields[at["STAT"]]
 	if s, ok := states[word]; ok {
@@ -200,7 +200,7 @@ func parseLong(out string) []batch.Record {
 		text := out[m[0]:end]
 		r := batch.Record{ID: out[m[2]:m[3]], Index: -1, State: batch.Unknown, Code: -1}
 		if m[4] >= 0 {
-			_, _ = fmt.Sscan(out[m[4]:m[5]], &r.Index) // digits; what overflows is no element of ours
+			_, _ = fmt.Sscan(out[m[4]:m[5]], &r.Index) // digits; an index that overflows is not one of ours
 		}
 		word := first(statusForm, text)
 		if s, ok := states[word]; ok {
@@ -230,7 +230,7 @@ func ended(r *batch.Record, text string) {
 	if code := first(codeForm, text); code != "" {
 		_, _ = fmt.Sscan(code, &r.Code) // digits
 		if r.Code > 128 {
-			r.Signal = batch.SignalName(r.Code - 128) // a shell's way to say so
+			r.Signal = batch.SignalName(r.Code - 128) // as a shell encodes it
 		}
 	} else if s := first(signalForm, text); s != "" {
 		var number int

@@ -9,8 +9,8 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// causes are what starters say when a rank has ended badly, with the groups rank,
-// pid, node, signal and code as far as they tell.
+// causes match what starters print when a rank has failed. Their groups are rank, pid,
+// node, signal, code and words, as far as a starter prints them.
 var causes = []*regexp.Regexp{
 	// Open MPI 4 and 5
 	regexp.MustCompile(`process rank (?P<rank>\d+) with PID \d+ on node (?P<node>\S+) exited on signal (?P<signal>\d+)`),
@@ -26,13 +26,13 @@ var causes = []*regexp.Regexp{
 	regexp.MustCompile(`error: (?P<node>\S+): tasks? (?P<rank>\d+)[^:\n]*: (?P<words>Killed|Terminated|Segmentation fault|Aborted)`),
 }
 
-// hints are what to do about what a starter says at the start.
+// hints say what to do about a starter's message at the start.
 var hints = []struct{ sign, hint string }{
 	{"attempt to run as root", `Open MPI refuses to run as root; --MPILauncher.mpi_args='["--allow-run-as-root"]' allows it`},
 	{"not enough slots", `Open MPI starts one rank a core; ask for fewer engines, or allow more with --MPILauncher.mpi_args='["--oversubscribe"]'`},
 }
 
-// explain adds to the end of a starter what it says of the cause.
+// explain adds the cause, as the starter printed it, to a starter's exit.
 func (d *dialect) explain(e *sdk.Exit) {
 	if e.Code == 0 {
 		return
@@ -57,7 +57,7 @@ func (d *dialect) explain(e *sdk.Exit) {
 	}
 }
 
-// cause words a cause, and corrects the signal.
+// cause describes a cause, and sets the exit's signal if a signal ended the rank.
 func (d *dialect) cause(said map[string]string, e *sdk.Exit) string {
 	var who strings.Builder
 	who.WriteString("a rank")

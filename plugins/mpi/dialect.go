@@ -16,13 +16,13 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// dialect is what is peculiar to one MPI's starter.
+// dialect describes the peculiarities of one MPI's starter.
 type dialect struct {
 	name  string   // as the option mpi has it
 	title string   // for people
 	signs []string // one of them is part of what --version prints
 
-	// args come behind "-n N".
+	// args follow "-n N".
 	args []string
 	// passEnv is put before the name of each variable that has to reach ranks on
 	// other machines; "" when the starter passes everything.
@@ -34,12 +34,12 @@ type dialect struct {
 
 	// forwards are the signals that the starter passes on to ranks, wherever they run.
 	forwards []string
-	// interruptTwice tells that the starter leaves ranks behind when it is killed, and
+	// interruptTwice is set if the starter leaves ranks behind when it is killed, and
 	// kills them when it is interrupted twice.
 	interruptTwice bool
 }
 
-// dialects are looked through in order: Intel's starter is made of MPICH's.
+// dialects are searched in order: Intel's starter is derived from MPICH's.
 var dialects = []*dialect{{
 	name: "openmpi", title: "Open MPI", signs: []string{"Open MPI", "OpenRTE", "PRRTE"},
 	passEnv: "-x",
@@ -61,13 +61,13 @@ var dialects = []*dialect{{
 	interruptTwice: true,
 }, other}
 
-// other is a starter of which nothing is known but -n.
+// other is a starter of which only the option -n is known.
 var other = &dialect{name: "other", title: "the MPI starter", forwards: []string{"SIGTERM", "SIGKILL"}}
 
 // versionLimit bounds asking a starter for its version.
 var versionLimit = 20 * time.Second
 
-// namedDialect answers a dialect by its name, nil if there is none.
+// namedDialect returns the dialect with a name, or nil if there is none.
 func namedDialect(name string) *dialect {
 	for _, d := range dialects {
 		if d.name == name {
@@ -77,8 +77,8 @@ func namedDialect(name string) *dialect {
 	return nil
 }
 
-// find answers the dialect of the options' starter, and what the starter said of
-// itself. The starter's absolute path is written into the options.
+// find returns the dialect of the options' starter, and what the starter printed for
+// --version. It writes the starter's absolute path into the options.
 func (o *options) find(ctx context.Context) (*dialect, string, error) {
 	path, err := exec.LookPath(o.Starter[0])
 	if err != nil {
@@ -106,7 +106,8 @@ func (o *options) find(ctx context.Context) (*dialect, string, error) {
 	return other, text, nil
 }
 
-// version asks a starter what it is. One that has no --version answers anything.
+// version returns the output of a starter's --version. A starter without that option
+// may print anything.
 func version(ctx context.Context, path string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, versionLimit)
 	defer cancel()
@@ -123,7 +124,7 @@ func version(ctx context.Context, path string) (string, error) {
 	return string(out), nil
 }
 
-// command answers what starts n ranks of a program with the variables of env.
+// command returns the command that starts n ranks of a program with the variables of env.
 func (d *dialect) command(o options, n int, env map[string]string, program []string) []string {
 	c := append(slices.Clone(o.Starter), "-n", strconv.Itoa(n))
 	c = append(c, d.args...)
@@ -136,8 +137,8 @@ func (d *dialect) command(o options, n int, env map[string]string, program []str
 	return append(c, program...)
 }
 
-// program answers what each rank runs. Engines of ours and of Python's are told
-// to ask for their rank as id.
+// program returns the command that each rank runs. ipcore's and IPython Parallel's
+// engines get an option that makes them request their rank as id.
 func (o *options) program(kind sdk.Kind, command []string) []string {
 	if len(o.Program) > 0 {
 		command = o.Program
@@ -149,7 +150,7 @@ func (o *options) program(kind sdk.Kind, command []string) []string {
 	return append(command, o.ProgramArgs...)
 }
 
-// isEngine tells whether a command is known to understand --mpi.
+// isEngine reports whether a command is known to understand --mpi.
 func isEngine(command []string) bool {
 	for i, word := range command {
 		switch base := filepath.Base(word); {
@@ -162,7 +163,7 @@ func isEngine(command []string) bool {
 	return false
 }
 
-// shellLine writes a command as a shell reads it.
+// shellLine quotes a command for a shell.
 func shellLine(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {

@@ -66,7 +66,7 @@ func readOptions(r sdk.StartRequest) (options, error) {
 		o.Starter = []string{"mpiexec"}
 	}
 	if o.Starter[0] == "" {
-		return o, fmt.Errorf("%w: mpi_cmd begins with an empty word", sdk.ErrBadOption)
+		return o, fmt.Errorf("%w: mpi_cmd must not begin with an empty word", sdk.ErrBadOption)
 	}
 	const limit = 3600
 	if o.Grace != nil && (*o.Grace <= 0 || *o.Grace > limit) {
@@ -83,5 +83,5 @@ func grace(seconds *float64) time.Duration {
 	return time.Duration(*seconds * float64(time.Second))
 }
 
-// New makes the launcher of one controller or set of engines.
-func New(kind sdk.Kind, env sdk.Host) sdk.Launcher { return &Launcher{kind: kind, env: env} }
+// New returns the launcher of one controller or a set of engines.
+func New(kind sdk.Kind, host sdk.Host) sdk.Launcher { return &Launcher{kind: kind, host: host} }

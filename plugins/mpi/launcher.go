@@ -17,17 +17,17 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// jobVariable is in the environment of the starter and of every rank; its value
-// is of one job only.
+// jobVariable is in the environment of the starter and of every rank; each job has its
+// own value.
 const jobVariable = "IPCORE_MPI_JOB"
 
 // Launcher is the launcher of one MPI job: a controller, or a set of engines.
 type Launcher struct {
 	process.OrphanFinder
 	kind sdk.Kind
-	env  sdk.Host
+	host sdk.Host
 
-	state   state // less what p knows
+	state   state // without the values that p has
 	dialect *dialect
 	p       *process.Process // the starter
 
@@ -56,7 +56,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 		return err
 	}
 	if d == other {
-		l.env.Log.Warn("it is not known whose MPI this is: its version says nothing of Open MPI, MPICH, Intel MPI or Slurm", "mpi_cmd", o.Starter[0])
+		l.host.Log.Warn("unknown MPI: its --version does not mention Open MPI, MPICH, Intel MPI or Slurm", "mpi_cmd", o.Starter[0])
 	}
 	l.dialect = d
 	l.state = state{ProfileDir: r.ProfileDir, ClusterID: r.ClusterID, MPI: d.name, Job: rand.Text(), Grace: o.Grace}
@@ -71,7 +71,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 		l.state.N = n
 	}
 	if filepath.Base(log) != log {
-		return fmt.Errorf("%w: %q is no name for a log file; the cluster id and the id have no slashes", sdk.ErrBadOption, log)
+		return fmt.Errorf("%w: %q is not a valid log file name; the cluster id and the id must not contain slashes", sdk.ErrBadOption, log)
 	}
 	env := maps.Clone(r.Env)
 	if env == nil {
@@ -89,7 +89,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	return nil
 }
 
-// read checks a request and answers its options and the number of ranks.
+// read checks a request and returns its options and the number of ranks.
 func (l *Launcher) read(r sdk.StartRequest) (options, int, error) {
 	o, err := readOptions(r)
 	if l.kind == sdk.Engine {
@@ -98,8 +98,8 @@ func (l *Launcher) read(r sdk.StartRequest) (options, int, error) {
 	return o, 1, err
 }
 
-// Script answers the command of the starter. With check the starter is asked for
-// its version.
+// Script returns the starter's command, and with check also the output of the starter's
+// --version.
 func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
 	o, n, err := l.read(r)
 	if err != nil {
@@ -116,8 +116,8 @@ func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (
 	return s, nil
 }
 
-// FromDict finds the job again. Ranks whose starter has ended are no job any more,
-// and are ended.
+// FromDict finds the job of a state again. If the starter has ended, it ends the ranks
+// that are left.
 func (l *Launcher) FromDict(ctx context.Context, s sdk.State) error {
 	var st state
 	if err := s.Decode(&st); err != nil {
@@ -141,7 +141,7 @@ func (l *Launcher) FromDict(ctx context.Context, s sdk.State) error {
 	return nil
 }
 
-// ToDict answers the state.
+// ToDict returns the state.
 func (l *Launcher) ToDict(context.Context) (sdk.State, error) {
 	s := l.state
 	s.Version, s.State = stateVersion, l.p.State()
@@ -152,7 +152,7 @@ func (l *Launcher) ToDict(context.Context) (sdk.State, error) {
 	return sdk.NewState(s)
 }
 
-// Wait waits for the end of the starter, which ends when its ranks have ended.
+// Wait waits until the starter has ended, which it does when its ranks have ended.
 func (l *Launcher) Wait(ctx context.Context) (sdk.Exit, error) {
 	exit, err := l.p.Wait(ctx)
 	if err != nil {
@@ -166,35 +166,36 @@ func (l *Launcher) Wait(ctx context.Context) (sdk.Exit, error) {
 	}
 	l.dialect.explain(&exit)
 	// A starter that was killed may have left ranks behind.
-	if err := l.sweep(ctx, lastMoment); err != nil {
-		l.env.Log.Error("ranks were left behind", "error", err)
+	if err := l.sweep(ctx, sweepDelay); err != nil {
+		l.host.Log.Error("ranks were left behind", "error", err)
 	}
 	return exit, nil
 }
 
-// Stop asks the starter to end, which passes that on to the ranks, and kills what
-// is left after a while.
+// Stop sends SIGTERM to the starter, which passes it on to the ranks, and kills what is
+// left after the grace period.
 func (l *Launcher) Stop(ctx context.Context) error {
 	l.mu.Lock()
 	l.stopping = true
 	l.mu.Unlock()
 	if l.dialect.interruptTwice && l.p.Alive() {
-		// Killed, this starter would leave its ranks; interrupted twice it kills them.
+		// This starter leaves its ranks when it is killed, and kills them when it is
+		// interrupted twice.
 		limited, cancel := context.WithTimeout(ctx, grace(l.state.Grace))
 		defer cancel()
-		_ = l.p.Signal("TERM") // ended meanwhile: fine
+		_ = l.p.Signal("TERM") // it may have ended
 		if _, err := l.p.Wait(limited); err != nil && ctx.Err() == nil {
 			_ = l.p.Signal("INT")
 			_ = l.p.Signal("INT")
 		}
 	}
-	return errors.Join(l.p.Stop(ctx, grace(l.state.Grace)), l.sweep(ctx, lastMoment))
+	return errors.Join(l.p.Stop(ctx, grace(l.state.Grace)), l.sweep(ctx, sweepDelay))
 }
 
-// lastMoment is how long ranks have to end by themselves when their starter has.
-const lastMoment = 2 * time.Second
+// sweepDelay is how long ranks have to end by themselves after their starter has ended.
+const sweepDelay = 2 * time.Second
 
-// Output answers the last lines of the log file, which all ranks share.
+// Output returns the last lines of the log file, which all ranks share.
 func (l *Launcher) Output(_ context.Context, remove bool) (string, error) {
 	text := l.p.Tail()
 	if name := l.p.State().OutputFile; remove && name != "" {

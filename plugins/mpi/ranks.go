@@ -13,12 +13,12 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// here answers the processes of the job on this machine, the starter left out:
-// all of them, and those that are ranks. sdk.ErrUnsupported: the system does not
-// tell.
+// here returns the job's processes on this machine, without the starter: all of them,
+// and those that are ranks. The error wraps sdk.ErrUnsupported if they can't be
+// determined.
 func (l *Launcher) here() (all, ranks []process.EnvMatch, err error) {
 	if l.state.Job == "" {
-		return nil, nil, fmt.Errorf("%w: the state is of upstream's", sdk.ErrUnsupported)
+		return nil, nil, fmt.Errorf("%w: the state was written by IPython Parallel", sdk.ErrUnsupported)
 	}
 	found, err := process.FindByEnv(jobVariable, func(value string) bool { return value == l.state.Job })
 	if err != nil {
@@ -41,7 +41,7 @@ func (l *Launcher) here() (all, ranks []process.EnvMatch, err error) {
 	return all, ranks, nil
 }
 
-// complete tells whether all ranks of the job were started on this machine.
+// complete reports whether all ranks of the job were started on this machine.
 func (l *Launcher) complete(ranks []process.EnvMatch) bool {
 	if len(ranks) == 0 || l.dialect.localSize == "" {
 		return false
@@ -50,12 +50,12 @@ func (l *Launcher) complete(ranks []process.EnvMatch) bool {
 	return env[l.dialect.size] != "" && env[l.dialect.size] == env[l.dialect.localSize]
 }
 
-// sweep ends what is left of the job on this machine when the starter has ended,
-// after it had time to end by itself.
+// sweep kills the processes of the job that are left on this machine after the starter
+// has ended and patience has passed.
 func (l *Launcher) sweep(ctx context.Context, patience time.Duration) error {
 	limit := time.Now().Add(patience)
 	var all []process.EnvMatch
-	clean := 0 // looks in a row that found nothing
+	clean := 0 // searches in a row that found nothing
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		var err error
 		all, _, err = l.here()
@@ -68,7 +68,7 @@ func (l *Launcher) sweep(ctx context.Context, patience time.Duration) error {
 		if clean++; len(all) > 0 {
 			clean = 0
 		}
-		if clean == 2 { // a process that begins to run a program shows no environment for a moment
+		if clean == 2 { // a process shows no environment for a moment while it begins to run a program
 			return nil
 		}
 		if ctx.Err() != nil || time.Now().After(limit) {
@@ -100,8 +100,8 @@ func (l *Launcher) sweep(ctx context.Context, patience time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// Signal signals the ranks: directly when all of them run on this machine, else
-// through the starter, if it passes this signal on.
+// Signal sends a signal to the ranks: directly when all of them run on this machine,
+// otherwise through the starter, if it passes this signal on.
 func (l *Launcher) Signal(_ context.Context, signal string) error {
 	sig, err := process.ParseSignal(signal)
 	if err != nil {
@@ -134,7 +134,8 @@ func (l *Launcher) Signal(_ context.Context, signal string) error {
 	return l.p.Signal(signal)
 }
 
-// Status answers whether the job runs, and how many ranks when all are here.
+// Status reports whether the job runs, and how many ranks run if all of them were
+// started on this machine.
 func (l *Launcher) Status(context.Context) (sdk.Status, error) {
 	n := max(l.state.N, 1)
 	if !l.p.Alive() {

@@ -8,5 +8,5 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// signalName answers "SIGKILL" of 9.
+// signalName returns a signal's name: "SIGKILL" for 9.
 func signalName(s syscall.Signal) string { return unix.SignalName(s) }

@@ -2,7 +2,7 @@ package mpi
 
 import "syscall"
 
-// signalName answers "SIGKILL" of 9.
+// signalName returns a signal's name: "SIGKILL" for 9.
 func signalName(s syscall.Signal) string {
 	if s == syscall.SIGKILL {
 		return "SIGKILL"

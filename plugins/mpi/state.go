@@ -7,12 +7,12 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// stateVersion is the form of the state below. A state without a version was
-// written by upstream and has no create time.
+// stateVersion is the version of the state below. A state without a version was written
+// by IPython Parallel and has no create time.
 const stateVersion = 1
 
-// state is the JSON form of a launcher, with the keys that upstream's MPI launchers
-// write and what finding the job for certain needs beside them. The process is the
+// state is the JSON form of a launcher. It has the keys that IPython Parallel's MPI
+// launchers write, and those that identify the job reliably. The process is the
 // starter.
 type state struct {
 	Version    int      `json:"version"`
@@ -26,7 +26,7 @@ type state struct {
 	process.State
 }
 
-// check tells whether this version can read the state.
+// check returns an error if this version can't read the state.
 func (s *state) check() error {
 	if s.Version < 0 || s.Version > stateVersion {
 		return fmt.Errorf("%w: the state has version %d, this launcher reads up to %d; use a newer ipcore-launcher-mpi",

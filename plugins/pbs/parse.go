@@ -13,7 +13,7 @@ import (
 // idForm is a job's id: "8.server", "8[].server", "8[3].server", Torque's "8-3".
 var idForm = regexp.MustCompile(`^(\d+)(?:\[(\d*)\]|-(\d+))?(\..+)?$`)
 
-// number answers the number of a job's id.
+// number returns the number of a job's id.
 func number(id string) string {
 	if m := idForm.FindStringSubmatch(id); m != nil {
 		return m[1]
@@ -21,7 +21,7 @@ func number(id string) string {
 	return id
 }
 
-// element answers the id of an element of an array.
+// element returns the id of an element of an array.
 func element(id string, index int) string {
 	m := idForm.FindStringSubmatch(id)
 	if m == nil {
@@ -41,7 +41,7 @@ var exits = map[int]string{
 // tabbed is an attribute of a qstat that indents by tabs.
 var tabbed = regexp.MustCompile(`^\t[A-Za-z_][A-Za-z0-9_.]* = `)
 
-// history is what a comment tells beside how a job ended.
+// history matches the part of a comment that does not say how a job ended.
 var history = regexp.MustCompile(`^Job run at .*? on \(.*?\)(?: and (?:finished$)?)?`)
 
 // parse reads what qstat -f printed: an unindented line for each job, indented
@@ -70,7 +70,7 @@ func parse(out []byte) ([]batch.Record, error) {
 			attributes, last = map[string]string{"id": strings.TrimSpace(strings.TrimPrefix(line, "Job Id:"))}, ""
 		case strings.TrimSpace(line) == "":
 		case attributes == nil:
-			return nil, fmt.Errorf("%.60q is no line of qstat -f", line)
+			return nil, fmt.Errorf("%.60q is not a line of qstat -f", line)
 		case strings.HasPrefix(line, "\t") && last != "" && !tabbed.MatchString(line):
 			attributes[last] += strings.TrimPrefix(line, "\t")
 		default:
@@ -85,11 +85,11 @@ func parse(out []byte) ([]batch.Record, error) {
 	return all, finish()
 }
 
-// record makes a record of a job's attributes.
+// record returns the record of a job with these attributes.
 func record(a map[string]string) (batch.Record, error) {
 	m := idForm.FindStringSubmatch(a["id"])
 	if m == nil {
-		return batch.Record{}, fmt.Errorf("%.60q is no job id", a["id"])
+		return batch.Record{}, fmt.Errorf("%.60q is not a job id", a["id"])
 	}
 	if a["job_state"] == "" {
 		return batch.Record{}, errors.New("job " + a["id"] + " has no state")
@@ -121,8 +121,8 @@ func record(a map[string]string) (batch.Record, error) {
 	return r, nil
 }
 
-// signalOf reads a signal out of an exit status: 256 and the signal, or as a shell
-// says it 128 and the signal.
+// signalOf returns the signal of an exit status: 256 plus the signal, or, from a shell,
+// 128 plus the signal.
 func signalOf(code int) (name string, ok bool) {
 	if code > 256 {
 		return batch.Signal(code - 256)
@@ -182,7 +182,7 @@ func parseSqueue(out []byte) ([]batch.Record, error) {
 	for line := range strings.Lines(string(out)) {
 		f := squeueColumns.Cut(line)
 		if _, err := strconv.Atoi(f[0]); err != nil {
-			return nil, fmt.Errorf("%.60q is no line of squeue", line)
+			return nil, fmt.Errorf("%.60q is not a line of squeue", line)
 		}
 		r := batch.Record{ID: f[0], Index: -1, State: batch.Unknown, Name: f[5], Code: -1}
 		if i, err := strconv.Atoi(f[1]); err == nil {
@@ -196,7 +196,7 @@ func parseSqueue(out []byte) ([]batch.Record, error) {
 			r.Code = 0
 		case r.State.Ended():
 			r.Reason = f[2]
-			if status, err := strconv.Atoi(f[3]); err == nil && status > 0 { // as wait answers it
+			if status, err := strconv.Atoi(f[3]); err == nil && status > 0 { // as wait returns it
 				r.Code, r.Signal = batch.WaitStatus(status)
 			}
 		case r.State == batch.Queued && f[4] != "None":

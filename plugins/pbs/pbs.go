@@ -14,8 +14,8 @@ import (
 // Main is the program ipcore-launcher-pbs. It does not return.
 func Main() { sdk.Serve(System.Info(""), System.New()) }
 
-// The dialects. The wrappers that come with Slurm take Torque's options, and name
-// jobs by their own mind.
+// The dialects. The wrappers that come with Slurm take Torque's options, but ignore the
+// job name that a script gives.
 const (
 	openPBS = "openpbs"
 	torque  = "torque"
@@ -30,11 +30,11 @@ func directive(option string) *regexp.Regexp {
 // index is an array element's index in every dialect.
 const index = "${PBS_ARRAY_INDEX:-${PBS_ARRAYID:-$SLURM_ARRAY_TASK_ID}}"
 
-// list answers the user's jobs in full. qselect keeps other users' jobs out of it
-// where there is one.
+// list prints the user's jobs in full. It leaves out other users' jobs where qselect
+// exists.
 const list = `if command -v qselect >/dev/null; then jobs=$(qselect -u "$1") || exit; [ -z "$jobs" ] || exec qstat -f $jobs; else exec qstat -f; fi`
 
-// System is OpenPBS; Adapt makes Torque of it.
+// System is OpenPBS; Adapt changes it for Torque and Slurm's wrappers.
 var System = batch.System{
 	Name: "pbs", Title: "PBS", Class: "PBS", Package: "the client package of PBS or Torque",
 
@@ -95,7 +95,7 @@ func adapt(s *batch.System, o *batch.Settings, run batch.Runner) error {
 			if err == nil {
 				err = fmt.Errorf("it said %.100q", out+said)
 			}
-			return fmt.Errorf("%w: %s --version does not tell whether this is OpenPBS or Torque (%w); say dialect=openpbs or dialect=torque", sdk.ErrBadOption, program, err)
+			return fmt.Errorf("%w: %s --version does not show if this is OpenPBS or Torque (%w); set dialect=openpbs or dialect=torque", sdk.ErrBadOption, program, err)
 		}
 	}
 	switch dialect {
@@ -118,7 +118,7 @@ func adapt(s *batch.System, o *batch.Settings, run batch.Runner) error {
 		s.Parse, s.ParseLookup = parseSqueue, nil
 		s.Gone = regexp.MustCompile(`(?i)Unknown Job Id|Invalid job id specified`)
 		s.Down = regexp.MustCompile(`(?i)Unable to contact slurm controller|Connection refused|Socket timed out`)
-		s.Submit = []string{"qsub", "-N", "{name}", "{script}"} // what the script says of it is not heard
+		s.Submit = []string{"qsub", "-N", "{name}", "{script}"} // the wrapper ignores the script's name
 		torqueDirectives(s)
 	default:
 		return fmt.Errorf("%w: dialect is %q, want openpbs, torque or slurm", sdk.ErrBadOption, dialect)
@@ -146,7 +146,7 @@ func torqueDirectives(s *batch.System) {
 	s.Dialect.Combine = combineNodes
 }
 
-// combineSelect makes OpenPBS's one request for resources.
+// combineSelect returns OpenPBS's request for resources.
 func combineSelect(n *batch.Needs) ([]string, error) {
 	if err := reservation(n, func(name string) { n.Queue = name }); err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func combineSelect(n *batch.Needs) ([]string, error) {
 	return lines, nil
 }
 
-// combineNodes makes Torque's.
+// combineNodes returns Torque's request for resources.
 func combineNodes(n *batch.Needs) ([]string, error) {
 	var lines []string
 	if err := reservation(n, func(name string) { lines = append(lines, "-W x=FLAGS:ADVRES:"+name) }); err != nil {
@@ -196,8 +196,8 @@ func combineNodes(n *batch.Needs) ([]string, error) {
 	return lines, nil
 }
 
-// reservation says a reservation in the dialect's way. OpenPBS has a queue for
-// each.
+// reservation passes the name of a reservation to say, which writes it as the dialect
+// does. OpenPBS has a queue for each reservation.
 func reservation(n *batch.Needs, say func(name string)) error {
 	name := n.Reservation
 	if name == "" {

@@ -34,7 +34,7 @@ const maxTasks = 10_000_000
 func parseQueue(out []byte) ([]batch.Record, error) {
 	var list jobs
 	if err := xml.Unmarshal(bytes.TrimSpace(out), &list); err != nil {
-		return nil, fmt.Errorf("%.60q is no XML of qstat: %w", out, err)
+		return nil, fmt.Errorf("%.60q is not the XML of qstat: %w", out, err)
 	}
 	var all []batch.Record
 	for _, j := range append(list.Running, list.Waiting...) {
@@ -100,7 +100,7 @@ func tasks(text string) ([]int, error) {
 			step, err = strconv.Atoi(stepText)
 		}
 		if err != nil || from < 0 || step < 1 || to < from || (to-from)/step > maxTasks {
-			return nil, fmt.Errorf("%.40q are no tasks", text)
+			return nil, fmt.Errorf("%.40q is not a list of tasks", text)
 		}
 		for i := from; i <= to; i += step {
 			all = append(all, i)

@@ -9,7 +9,7 @@ import (
 	"github.com/ipcore/ipcore/sdk/batch"
 )
 
-// states are Slurm's words. What is not here is Unknown.
+// states maps Slurm's names of states. A state that is not here is Unknown.
 var states = map[string]batch.JobState{
 	"PENDING": batch.Queued, "CONFIGURING": batch.Queued, "REQUEUED": batch.Queued, "REQUEUE_FED": batch.Queued,
 	"REQUEUE_HOLD": batch.Queued, "RESV_DEL_HOLD": batch.Queued, "SPECIAL_EXIT": batch.Queued, "POWER_UP_NODE": batch.Queued,
@@ -25,11 +25,11 @@ var states = map[string]batch.JobState{
 	"CANCELLED": batch.Cancelled, "PREEMPTED": batch.Cancelled, "REVOKED": batch.Cancelled,
 }
 
-// idForm is a job's id as squeue --array and sacct write it: "42", "42_3",
+// idForm matches a job's id as squeue --array and sacct write it: "42", "42_3",
 // "42_[5-9%2]", "42+1".
 var idForm = regexp.MustCompile(`^(\d+)(?:_(\d+|\[[^\]]*\]?\.*))?(?:\+\d+)?$`)
 
-// parseQueue reads what squeue printed.
+// parseQueue parses the output of squeue.
 func parseQueue(out []byte) ([]batch.Record, error) {
 	var all []batch.Record
 	for n, line := range strings.Split(string(out), "\n") {
@@ -55,11 +55,11 @@ func parseQueue(out []byte) ([]batch.Record, error) {
 	return all, nil
 }
 
-// record makes a record of what both squeue and sacct tell.
+// record returns a record with the values that both squeue and sacct print.
 func record(id, state, name, reason string) (batch.Record, error) {
 	m := idForm.FindStringSubmatch(id)
 	if m == nil {
-		return batch.Record{}, fmt.Errorf("%.40q is no job id", id)
+		return batch.Record{}, fmt.Errorf("%.40q is not a job id", id)
 	}
 	r := batch.Record{ID: m[1], Index: -1, Name: name, State: batch.Unknown, Code: -1}
 	if i, err := strconv.Atoi(m[2]); err == nil {
@@ -70,7 +70,7 @@ func record(id, state, name, reason string) (batch.Record, error) {
 	if s, ok := states[word]; ok {
 		r.State = s
 	} else if word == "" || strings.ToUpper(word) != word {
-		return batch.Record{}, fmt.Errorf("%.40q is no state", state)
+		return batch.Record{}, fmt.Errorf("%.40q is not a state", state)
 	}
 	if reason == "None" || reason == "(null)" {
 		reason = ""
@@ -87,7 +87,7 @@ func record(id, state, name, reason string) (batch.Record, error) {
 	return r, nil
 }
 
-// exitCode reads an exit code: "3:0" (code and signal), or a wait status as a
+// exitCode parses an exit code: "3:0" (code and signal), or a wait status as a
 // number.
 func exitCode(text string) (code int, signal string) {
 	left, right, pair := strings.Cut(text, ":")
@@ -98,14 +98,14 @@ func exitCode(text string) (code int, signal string) {
 	if !pair {
 		return batch.WaitStatus(code)
 	}
-	number, _ := strconv.Atoi(right) // what is no number is no signal
+	number, _ := strconv.Atoi(right) // 0, no signal, if it is not a number
 	if number == 0 {
 		return code, ""
 	}
 	return -1, batch.SignalName(number)
 }
 
-// parseLookup reads what sacct (0) or scontrol (1) says of a job.
+// parseLookup parses the output of sacct (i is 0) or scontrol (i is 1) for a job.
 func parseLookup(i int, _ string, out []byte) ([]batch.Record, error) {
 	if i == 0 {
 		return parseAccounting(string(out))
@@ -113,7 +113,7 @@ func parseLookup(i int, _ string, out []byte) ([]batch.Record, error) {
 	return parseShow(string(out))
 }
 
-// parseAccounting reads sacct's lines: JobID|State|ExitCode|JobName.
+// parseAccounting parses sacct's lines: JobID|State|ExitCode|JobName.
 func parseAccounting(out string) ([]batch.Record, error) {
 	var all []batch.Record
 	for line := range strings.Lines(out) {
@@ -135,7 +135,7 @@ func parseAccounting(out string) ([]batch.Record, error) {
 
 var showForm = regexp.MustCompile(`(?:^|\s)(JobId|ArrayJobId|ArrayTaskId|JobName|JobState|Reason|ExitCode)=(\S*)`)
 
-// parseShow reads scontrol's lines, one for each job or element.
+// parseShow parses scontrol's lines, one for each job or element.
 func parseShow(out string) ([]batch.Record, error) {
 	var all []batch.Record
 	for line := range strings.Lines(out) {

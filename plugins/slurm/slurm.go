@@ -13,8 +13,8 @@ import (
 // Main is the program ipcore-launcher-slurm. It does not return.
 func Main() { sdk.Serve(System.Info(""), System.New()) }
 
-// columns are what squeue is asked for. Widths are fixed, so that every version
-// of squeue prints the same.
+// columns are the columns that squeue prints. Their widths are fixed, so that every
+// version of squeue prints the same.
 var columns = batch.Columns{
 	{Name: "JobArrayID", Width: 64}, {Name: "State", Width: 24}, {Name: "exit_code", Width: 16},
 	{Name: "Name", Width: 208}, {Name: "Comment", Width: 64}, {Name: "Reason", Width: 96},
@@ -24,8 +24,8 @@ func squeue(args ...string) []string {
 	return append([]string{"squeue", "--noheader", "--array", "--Format=" + columns.Format()}, args...)
 }
 
-// directive finds a directive in a script, by the ways to write its option:
-// "--partition", "-p".
+// directive returns an expression that finds a directive in a script. options are the
+// ways to write its option: "--partition", "-p".
 func directive(options ...string) *regexp.Regexp {
 	for i, o := range options {
 		if strings.HasPrefix(o, "--") {
@@ -93,12 +93,12 @@ var System = batch.System{
 	Options: []sdk.Option{
 		{Name: "qos", Type: "string", Help: "quality of service"},
 		{Name: "timelimit", Type: "string", Help: "time limit as Slurm writes it: minutes, or hours:minutes:seconds"},
-		{Name: "options", Type: "string", Help: "further options of sbatch, which are put on its command line"},
+		{Name: "options", Type: "string", Help: "further options for sbatch, added to its command line"},
 	},
 	Adapt: adapt,
 }
 
-// adapt puts the options of sbatch on its command line.
+// adapt checks Slurm's own options, and adds "options" to sbatch's command line.
 func adapt(s *batch.System, o *batch.Settings, _ batch.Runner) error {
 	if o.StringOption("timelimit") != "" && o.TimeLimit != "" {
 		return fmt.Errorf("%w: timelimit and time_limit are both given", sdk.ErrBadOption)
@@ -112,7 +112,7 @@ func adapt(s *batch.System, o *batch.Settings, _ batch.Runner) error {
 	return nil
 }
 
-// writeTime writes a time limit.
+// writeTime formats a time limit as days-hours:minutes:seconds, rounded up to a second.
 func writeTime(d time.Duration) string {
 	d = (d + time.Second - 1).Truncate(time.Second)
 	return fmt.Sprintf("%d-%02d:%02d:%02d", int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60)

@@ -18,7 +18,7 @@ func read(t *testing.T, name string) []byte {
 	return text
 }
 
-// What squeue of Slurm 22.05 printed of jobs in many states.
+// The file is the output of Slurm 22.05's squeue for jobs in many states.
 func TestParseQueue(t *testing.T) {
 	got, err := parseQueue(read(t, "squeue.txt"))
 	const name = "ipcore-0123456789ab_1"

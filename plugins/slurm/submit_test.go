@@ -19,8 +19,9 @@ func request(t *testing.T, n int, options string) sdk.StartRequest {
 	}
 }
 
-// Engines are elements of one array, or tasks of one job that srun starts; Slurm's
-// own options are in the script, and further ones of sbatch on its command line.
+// Engines are the elements of one array, or the tasks of one job that srun starts.
+// Slurm's own options are in the script, and further options of sbatch on its command
+// line.
 func TestDefaultScript(t *testing.T) {
 	const options = `"account": "acct", "qos": "high", "timelimit": "1:00", "queue": "debug", "options": "--nice=5 --constraint=fast"`
 	for name, c := range map[string]struct {
@@ -56,7 +57,7 @@ cd ` + r.WorkDir + ` || echo 'ipcore: the folder does not exist on this node, co
 	r := request(t, 1, "")
 	r.Kind, r.N = sdk.Controller, nil
 	if s, err := System.New()(sdk.Controller, sdk.Host{}).(sdk.Scripter).Script(t.Context(), r, false); err != nil || strings.Contains(s.Text, "--array") || strings.Contains(s.Text, "--ntasks") {
-		t.Errorf("a controller is more than one: %v\n%s", err, s.Text)
+		t.Errorf("a controller is started more than once: %v\n%s", err, s.Text)
 	}
 }
 

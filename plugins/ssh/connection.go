@@ -26,14 +26,14 @@ const (
 	idle = 60 * time.Second
 )
 
-// callLimit bounds one call of a host beside the time to connect.
+// callLimit bounds one call of a host, in addition to the time to connect.
 var callLimit = time.Minute
 
-// errUnreachable tells that ssh could not do its work, whatever the reason.
+// errUnreachable means that ssh failed, for whatever reason.
 var errUnreachable = errors.New("can't be reached over ssh")
 
-// args answers ssh's arguments up to the command. The user's come first: the
-// first value of an option counts.
+// args returns ssh's arguments up to the command. The user's come first, because ssh
+// uses the first value of an option.
 func (t *target) args() []string {
 	a := append([]string(nil), t.SSHArgs...)
 	a = append(a, t.common()...)
@@ -43,7 +43,7 @@ func (t *target) args() []string {
 	return append(a, "-T", t.address())
 }
 
-// common answers what ssh and scp are both given.
+// common returns the arguments that ssh and scp share.
 func (t *target) common() []string {
 	a := []string{
 		"-o", "BatchMode=yes", // a question for a password would hang for ever
@@ -64,7 +64,7 @@ func (t *target) address() string {
 	return t.Hostname
 }
 
-// controlDir answers the folder of shared connections, "" when they are not to be
+// controlDir returns the folder of shared connections, or "" when they are not to be
 // shared or the folder can't be trusted.
 func (t *target) controlDir() string {
 	if !*t.Share {
@@ -73,8 +73,9 @@ func (t *target) controlDir() string {
 	return controlDir()
 }
 
-// call runs a script in the shell of the host and answers the lines that the script
-// meant for us. errUnreachable: it was not run to its end for certain.
+// call runs a script in the shell of the host and returns the lines that the script
+// printed with say. The error wraps errUnreachable if the script may not have run to its
+// end.
 func (t *target) call(ctx context.Context, script string) ([]string, error) {
 	word := "ipc" + rand.Text()[:12]
 	text := "T=" + word + "\n" + libScript + script + "\nsay end\nexit 0\n"
@@ -108,10 +109,10 @@ func (t *target) call(ctx context.Context, script string) ([]string, error) {
 	return lines, t.unreachable(err, said)
 }
 
-// run runs ssh with a command and answers what it printed on both channels.
+// run runs ssh with a command and returns its standard output and standard error.
 func (t *target) run(ctx context.Context, command string, input io.Reader) (out, said string, err error) {
-	// A shared connection's ssh may outlive the one that made it and keep stderr
-	// open: that is a file, whose end nobody waits for.
+	// A shared connection's ssh may outlive the one that created it and keep stderr
+	// open, so stderr is a file, and this does not wait for its end.
 	stderr, done, err := scratch()
 	if err != nil {
 		return "", "", err
@@ -130,7 +131,7 @@ func (t *target) run(ctx context.Context, command string, input io.Reader) (out,
 	return stdout.String(), saidIn(stderr), err
 }
 
-// scratch makes a file without a name: a program that is killed leaves nothing.
+// scratch creates a file without a name, so that a program that is killed leaves nothing.
 func scratch() (f *os.File, done func(), err error) {
 	f, err = os.CreateTemp("", "ipcore-ssh-*")
 	if err != nil {
@@ -139,18 +140,18 @@ func scratch() (f *os.File, done func(), err error) {
 	_ = os.Remove(f.Name()) // Windows removes it when it is closed, below
 	return f, func() {
 		_ = f.Close()           // it was read
-		_ = os.Remove(f.Name()) // gone already elsewhere
+		_ = os.Remove(f.Name()) // other systems have removed it above
 	}, nil
 }
 
-// saidIn answers the beginning of what was written to a file.
+// saidIn returns the beginning of what was written to a file.
 func saidIn(f *os.File) string {
 	b := make([]byte, 16<<10)
 	n, _ := f.ReadAt(b, 0) // at its end there is less
 	return strings.TrimSpace(strings.ToValidUTF8(string(b[:n]), "\uFFFD"))
 }
 
-// bounded is a buffer that takes no more than max bytes and swallows the rest.
+// bounded is a buffer that keeps the first max bytes and discards the rest.
 type bounded struct {
 	bytes.Buffer
 	max int
@@ -163,7 +164,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// sshHints are what to do about what ssh says.
+// sshHints say what to do about ssh's messages.
 var sshHints = []struct{ sign, hint string }{
 	{"Permission denied", "ssh has to get in without a question: load a key into an agent (ssh-add), and try `ssh %s true`"},
 	{"Host key verification failed", "run `ssh %s true` once by hand and look at the key"},
@@ -173,7 +174,7 @@ var sshHints = []struct{ sign, hint string }{
 	{"executable file not found", "install OpenSSH's client, or set ssh_cmd (for %s)"},
 }
 
-// unreachable makes the error of a call that ssh could not carry out.
+// unreachable returns the error of a call that ssh could not carry out.
 func (t *target) unreachable(err error, said string) error {
 	text := lastLine(said)
 	switch {
@@ -196,7 +197,7 @@ func (t *target) unreachable(err error, said string) error {
 	return fmt.Errorf("%s: %w: %s", t.name(), errUnreachable, text)
 }
 
-// refusal makes the error of a script that could not do its work.
+// refusal returns the error of a script that failed.
 func (t *target) refusal(text string) error {
 	if program, ok := strings.CutPrefix(text, "no-program "); ok {
 		return fmt.Errorf("%w: %s: there is no program %s; --SSHLauncher.copy_binary=true copies this machine's ipcore there, and remote_ipcore and remote_python name what is there",
@@ -205,7 +206,7 @@ func (t *target) refusal(text string) error {
 	return fmt.Errorf("%s: %s", t.name(), text)
 }
 
-// lastLine answers the last line of what ssh said that is not a mere warning.
+// lastLine returns the last line of ssh's messages that is not a warning.
 func lastLine(said string) string {
 	lines := strings.Split(said, "\n")
 	for _, line := range slices.Backward(lines) {
@@ -216,7 +217,7 @@ func lastLine(said string) string {
 	return ""
 }
 
-// letGo lets the shared connection end when nobody uses it any more.
+// letGo lets the shared connection end when nobody uses it anymore.
 func (t *target) letGo(ctx context.Context) {
 	dir := t.controlDir()
 	if dir == "" {
@@ -229,6 +230,6 @@ func (t *target) letGo(ctx context.Context) {
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Env = process.Environ(nil)
 	cmd.WaitDelay = time.Second
-	_ = cmd.Run()      // none is there any more: fine
-	_ = os.Remove(dir) // others share connections there: fine
+	_ = cmd.Run()      // fails if there is no shared connection
+	_ = os.Remove(dir) // fails if the folder has other shared connections
 }

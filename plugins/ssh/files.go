@@ -49,7 +49,7 @@ func (t *target) scp(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// scpHost answers the host as scp wants it.
+// scpHost returns the host as scp expects it.
 func (t *target) scpHost() string {
 	host := t.Hostname
 	if strings.Contains(host, ":") {
@@ -64,7 +64,7 @@ func (t *target) scpHost() string {
 // send carries a file there: under another name first, then at once.
 func (t *target) send(ctx context.Context, here, there string) error {
 	if strings.ContainsRune(there, 0) || there == "" {
-		return fmt.Errorf("%w: to_send: %q is no name of a file", sdk.ErrBadOption, there)
+		return fmt.Errorf("%w: to_send: %q is not a valid file name", sdk.ErrBadOption, there)
 	}
 	if _, err := os.Stat(here); err != nil {
 		return fmt.Errorf("%w: to_send: %w", sdk.ErrBadOption, err)
@@ -119,7 +119,7 @@ var systems = map[string]string{
 	"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64", "riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x",
 }
 
-// copyBinary sees to it that this ipcore is on the host, and answers its path there.
+// copyBinary copies this ipcore to the host if it is not there, and returns its path there.
 // It is named by its content, so that hosts that share a home folder share it and a
 // newer one never replaces one that runs.
 func (p *plan) copyBinary(ctx context.Context, t *target) (string, error) {

@@ -87,7 +87,7 @@ func (h *hostEngines) read(value json.RawMessage) error {
 	return nil
 }
 
-// target answers the options of the host.
+// target returns the options of the host.
 func (h *hostEngines) target(of target) (target, error) {
 	// A copy to the bottom: what is set for one host must not reach another.
 	var t target
@@ -130,7 +130,7 @@ func (t *target) locate() error {
 		if name, port, err := net.SplitHostPort(host); err == nil {
 			n, err := strconv.Atoi(port)
 			if err != nil || n < 1 || n > 65535 {
-				return fmt.Errorf("%w: %q: %q is no port", sdk.ErrBadOption, t.Location, port)
+				return fmt.Errorf("%w: %q: %q is not a valid port", sdk.ErrBadOption, t.Location, port)
 			}
 			host, t.Port = name, n
 		}
@@ -140,11 +140,11 @@ func (t *target) locate() error {
 	case t.Hostname == "":
 		return fmt.Errorf("%w: no host is named: set hostname, or engines for a set of engines: {\"SSHLauncher\": {\"hostname\": \"…\"}}", sdk.ErrBadOption)
 	case !hostForm.MatchString(t.Hostname):
-		return fmt.Errorf("%w: %q is no name of a host", sdk.ErrBadOption, t.Hostname)
+		return fmt.Errorf("%w: %q is not a valid host name", sdk.ErrBadOption, t.Hostname)
 	case t.User != "" && !userForm.MatchString(t.User):
-		return fmt.Errorf("%w: %q is no name of a user", sdk.ErrBadOption, t.User)
+		return fmt.Errorf("%w: %q is not a valid user name", sdk.ErrBadOption, t.User)
 	case t.Port < 0 || t.Port > 65535:
-		return fmt.Errorf("%w: %d is no port", sdk.ErrBadOption, t.Port)
+		return fmt.Errorf("%w: %d is not a valid port", sdk.ErrBadOption, t.Port)
 	}
 	return nil
 }
@@ -168,8 +168,8 @@ type place struct {
 	n      int
 }
 
-// places answers where n engines go; nil is all that the hosts take. The first
-// host gets its engines first.
+// places distributes n engines, or as many as the hosts take if n is nil. The first host
+// gets its engines first.
 func (o *options) places(n *int) ([]place, error) {
 	if len(o.Engines) == 0 {
 		t := o.target

@@ -84,7 +84,7 @@ func commonOptions() []sdk.Option {
 	}
 }
 
-// canShare tells whether the ssh of this system can share connections.
+// canShare reports whether the ssh of this system can share connections.
 const canShare = runtime.GOOS != "windows"
 
 // options are the launchers' own options.
@@ -133,7 +133,7 @@ func readOptions(r sdk.StartRequest) (options, error) {
 	return o, o.check()
 }
 
-// check fills in defaults and looks at what can be wrong.
+// check sets defaults and validates the options.
 func (t *target) check() error {
 	if len(t.SSH) == 0 {
 		t.SSH = []string{"ssh"}
@@ -164,23 +164,23 @@ func (t *target) check() error {
 	}
 	for name := range t.Env {
 		if !goodName(name) {
-			return fmt.Errorf("%w: environment: %q is no name of a variable", sdk.ErrBadOption, name)
+			return fmt.Errorf("%w: environment: %q is not a valid variable name", sdk.ErrBadOption, name)
 		}
 	}
 	return nil
 }
 
-// seconds makes a time of an option.
+// seconds converts an option's value to a duration.
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// New makes the launcher of one controller, engine or set of engines.
-func New(kind sdk.Kind, env sdk.Host) sdk.Launcher {
-	l := newLauncher(kind, env, false)
+// New returns the launcher of one controller, one engine or a set of engines.
+func New(kind sdk.Kind, host sdk.Host) sdk.Launcher {
+	l := newLauncher(kind, host, false)
 	if kind == sdk.Controller {
 		return controller{l}
 	}
 	return l
 }
 
-// NewProxy makes the launcher of a set of engines that a remote ipcluster starts.
-func NewProxy(kind sdk.Kind, env sdk.Host) sdk.Launcher { return newLauncher(kind, env, true) }
+// NewProxy returns the launcher of a set of engines that a remote ipcluster starts.
+func NewProxy(kind sdk.Kind, host sdk.Host) sdk.Launcher { return newLauncher(kind, host, true) }

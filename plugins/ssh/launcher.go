@@ -19,7 +19,7 @@ const atOnce = 16
 // Launcher is the launcher of one controller, engine, or set of engines.
 type Launcher struct {
 	kind  sdk.Kind
-	env   sdk.Host
+	host  sdk.Host
 	proxy bool
 
 	plan     *plan // nil: restored
@@ -31,10 +31,10 @@ type Launcher struct {
 	watchers sync.WaitGroup
 	ended    chan struct{} // closed when all processes have ended
 
-	// mu may be held while env.Changed takes the sdk's lock, never the other way.
+	// mu may be held while host.Changed takes the sdk's lock, never the other way.
 	mu       sync.Mutex
 	stopping bool
-	told     bool // ended is closed
+	closed   bool // ended is closed
 	exit     sdk.Exit
 }
 
@@ -48,17 +48,17 @@ var (
 	_ sdk.OrphanFinder = (*Launcher)(nil)
 )
 
-func newLauncher(kind sdk.Kind, env sdk.Host, proxy bool) *Launcher {
-	l := &Launcher{kind: kind, env: env, proxy: proxy, ended: make(chan struct{})}
+func newLauncher(kind sdk.Kind, host sdk.Host, proxy bool) *Launcher {
+	l := &Launcher{kind: kind, host: host, proxy: proxy, ended: make(chan struct{})}
 	l.watching, l.close = context.WithCancel(context.Background())
 	return l
 }
 
-// unreachable tells whether an error means that nothing is known of a host.
+// unreachable reports whether an error means that a host's state is unknown.
 func unreachable(err error) bool { return errors.Is(err, errUnreachable) }
 
-// Start starts the processes, on all hosts at the same time. When one host fails,
-// what was started on the others is ended.
+// Start starts the processes, on all hosts at the same time. If one host fails, it ends
+// what was started on the others.
 func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	p, err := newPlan(l.kind, l.proxy, r)
 	if err != nil {
@@ -72,7 +72,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	}
 	if r.N != nil && l.kind == sdk.Engine && !l.proxy {
 		if n := p.total(); n < *r.N {
-			l.env.Log.Warn("the hosts of engines take fewer than asked for", "asked_for", *r.N, "started", n)
+			l.host.Log.Warn("the hosts of engines take fewer than asked for", "asked_for", *r.N, "started", n)
 		}
 	}
 	from := 0
@@ -114,7 +114,7 @@ func (l *Launcher) Start(ctx context.Context, r sdk.StartRequest) error {
 	return nil
 }
 
-// total is how many engines the places take.
+// total returns how many engines the places take.
 func (p *plan) total() int {
 	n := 0
 	for _, at := range p.places {
@@ -123,8 +123,8 @@ func (p *plan) total() int {
 	return n
 }
 
-// abandon ends what a failed start has started; clean tells of which hosts all is
-// known.
+// abandon ends what a failed start has started. clean[i] is set if all processes that
+// were started on host i are known.
 func (l *Launcher) abandon(clean []bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 	defer cancel()
@@ -163,8 +163,8 @@ func (l *Launcher) each(f func(i int, m *machine) error) error {
 	return errors.Join(errs...)
 }
 
-// FromDict finds the processes again. sdk.ErrNotRunning needs the word of every
-// host.
+// FromDict finds the processes of a state again. The error wraps sdk.ErrNotRunning only
+// if every host reports that none runs.
 func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 	if err := given.Decode(&l.state); err != nil {
 		return err
@@ -189,7 +189,7 @@ func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 		for _, e := range m.members {
 			if s, ok := found[e.index]; ok && !s.runs {
 				e.ended, e.exit = true, s.exit
-				l.env.Log.Info("process has ended meanwhile", "host", m.target.name(), "index", e.index, "code", s.exit.Code)
+				l.host.Log.Info("a process has ended meanwhile", "host", m.target.name(), "index", e.index, "code", s.exit.Code)
 			}
 		}
 		return err
@@ -206,13 +206,14 @@ func (l *Launcher) FromDict(ctx context.Context, given sdk.State) error {
 	case err != nil:
 		return fmt.Errorf("%w: %w", sdk.ErrUnknownStatus, err)
 	default:
-		return fmt.Errorf("%w: none of %d processes is left", sdk.ErrNotRunning, total)
+		return fmt.Errorf("%w: none of %d processes is running", sdk.ErrNotRunning, total)
 	}
 	l.watch()
 	return nil
 }
 
-// ToDict answers the state: the processes that run, or all of them when none does.
+// ToDict returns the state, with the processes that run, or with all of them when none
+// runs.
 func (l *Launcher) ToDict(context.Context) (sdk.State, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -222,8 +223,8 @@ func (l *Launcher) ToDict(context.Context) (sdk.State, error) {
 	return sdk.NewState(s)
 }
 
-// Wait waits until all processes have ended. Each one before is told of as a
-// change, unless Stop ends them.
+// Wait waits until all processes have ended. The end of each engine of a set is reported
+// as a change, unless Stop has been called.
 func (l *Launcher) Wait(ctx context.Context) (sdk.Exit, error) {
 	select {
 	case <-l.ended:
@@ -235,7 +236,7 @@ func (l *Launcher) Wait(ctx context.Context) (sdk.Exit, error) {
 	}
 }
 
-// Close ends the watching; the processes run on.
+// Close stops watching the processes, which keep running.
 func (l *Launcher) Close() error {
 	l.close()
 	l.watchers.Wait()
@@ -267,10 +268,10 @@ func (l *Launcher) Stop(ctx context.Context) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if err != nil && m.left() == 0 && unreachable(err) {
-			return nil // nothing ran there any more
+			return nil // no process was left there
 		}
 		if err != nil {
-			return fmt.Errorf("%w: processes may go on there: %w", sdk.ErrUnknownStatus, err)
+			return fmt.Errorf("%w: processes may still run there: %w", sdk.ErrUnknownStatus, err)
 		}
 		m.made = nil
 		for _, e := range m.members {
@@ -284,7 +285,8 @@ func (l *Launcher) Stop(ctx context.Context) error {
 	})
 }
 
-// Signal signals the processes that run. sdk.ErrProcessState: none does.
+// Signal sends a signal to the processes that run. The error wraps sdk.ErrProcessState
+// when none runs.
 func (l *Launcher) Signal(ctx context.Context, signal string) error {
 	name, err := signalFor(signal)
 	if err != nil {
@@ -311,7 +313,7 @@ func (l *Launcher) Signal(ctx context.Context, signal string) error {
 	return err
 }
 
-// Output answers the last lines of every process.
+// Output returns the last lines of every process.
 func (l *Launcher) Output(ctx context.Context, remove bool) (string, error) {
 	texts := make(map[int]string)
 	total := 0
@@ -339,7 +341,7 @@ func (l *Launcher) Output(ctx context.Context, remove bool) (string, error) {
 	return out.String(), err
 }
 
-// Status answers what the last look told, and has the hosts looked at soon.
+// Status returns what the last poll found, and has the hosts polled soon.
 func (l *Launcher) Status(context.Context) (sdk.Status, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -355,7 +357,7 @@ func (l *Launcher) Status(context.Context) (sdk.Status, error) {
 		}
 		running += m.left()
 	}
-	if l.proxy { // of the engines behind one ipcluster nothing is known but how many were asked for
+	if l.proxy { // only the requested number of engines behind one ipcluster is known
 		running, total = running*l.state.N, total*l.state.N
 	}
 	s := sdk.Status{State: sdk.StatusRunning, Text: strings.Join(texts, "; "), Running: &running, Pending: new(0), Total: &total}
@@ -363,14 +365,14 @@ func (l *Launcher) Status(context.Context) (sdk.Status, error) {
 	case unknown > 0 && running == 0:
 		return s, fmt.Errorf("%w: %s", sdk.ErrUnknownStatus, s.Text)
 	case unknown > 0:
-		s.Running = nil // nobody can say
+		s.Running = nil // not known
 	case running == 0:
 		s.State = sdk.StatusStopped
 	}
 	return s, nil
 }
 
-// Script answers the script that would be run on each host.
+// Script returns the script that would be run on each host.
 func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (sdk.Script, error) {
 	p, err := newPlan(l.kind, l.proxy, r)
 	if err != nil {
@@ -399,7 +401,7 @@ func (l *Launcher) Script(ctx context.Context, r sdk.StartRequest, check bool) (
 
 func shellLine(words []string) string { return quoter{}.words(words) }
 
-// end notes that a process has ended. The caller holds mu.
+// end records that a process has ended. The caller holds mu.
 func (l *Launcher) end(e *member, exit sdk.Exit) {
 	if e.ended {
 		return
@@ -413,10 +415,10 @@ func (l *Launcher) end(e *member, exit sdk.Exit) {
 		left += other.left()
 	}
 	if !l.stopping && l.kind == sdk.Engine && !l.proxy {
-		l.env.Changed(sdk.Change{Index: e.index, Exit: exit})
+		l.host.Changed(sdk.Change{Index: e.index, Exit: exit})
 	}
-	if left == 0 && !l.told {
-		l.told = true
+	if left == 0 && !l.closed {
+		l.closed = true
 		close(l.ended)
 	}
 }
@@ -433,14 +435,14 @@ func (l *Launcher) watch() {
 }
 
 const (
-	// maxPause is the longest time between two looks at a host that can't be reached.
+	// maxPause is the longest time between two polls of a host that can't be reached.
 	maxPause = time.Minute
-	// minPause is the shortest, when somebody wants to know.
+	// minPause is the time until a poll that lookSoon asked for.
 	minPause = 200 * time.Millisecond
 )
 
-// watchMachine looks at a host until all its processes have ended or Close. While
-// the host can't be reached it looks less and less often.
+// watchMachine polls a host until all its processes have ended or Close is called. While
+// the host can't be reached it polls less and less often.
 func (l *Launcher) watchMachine(m *machine) {
 	every := max(seconds(m.target.Poll), time.Duration(len(l.machines))*50*time.Millisecond)
 	pause := every
@@ -476,7 +478,7 @@ func (l *Launcher) watchMachine(m *machine) {
 		}
 		l.mu.Lock()
 		if again && err == nil { // so that the host has the new state
-			l.env.Changed(sdk.Change{Index: -1, Text: "the tunnel to " + m.target.name() + " was broken and is there again"})
+			l.host.Changed(sdk.Change{Index: -1, Text: "the tunnel to " + m.target.name() + " was broken and is there again"})
 		}
 		if err == nil {
 			pause = every
@@ -493,26 +495,26 @@ func (l *Launcher) watchMachine(m *machine) {
 		l.mu.Unlock()
 		if ended && t != nil {
 			if err := t.close(l.watching); err != nil {
-				l.env.Log.Warn("a tunnel could not be ended", "host", m.target.name(), "error", err)
+				l.host.Log.Warn("a tunnel could not be ended", "host", m.target.name(), "error", err)
 			}
 		}
 	}
 }
 
-// note tells when a host can't be reached, and when it can be again. The caller
+// note reports when a host can't be reached, and when it can be reached again. The caller
 // holds mu.
 func (l *Launcher) note(m *machine, err error, again time.Duration) {
 	switch {
 	case err != nil && m.trouble == nil && !l.stopping:
-		l.env.Log.Warn("lost sight of a host; its processes count as running", "host", m.target.name(), "error", err, "again_in", again)
-		l.env.Changed(sdk.Change{Index: -1, Text: err.Error() + "; its processes count as running until it answers"})
+		l.host.Log.Warn("lost sight of a host; its processes count as running", "host", m.target.name(), "error", err, "again_in", again)
+		l.host.Changed(sdk.Change{Index: -1, Text: err.Error() + "; its processes count as running until it answers"})
 	case err == nil && m.trouble != nil:
-		l.env.Log.Info("a host answers again", "host", m.target.name())
+		l.host.Log.Info("a host answers again", "host", m.target.name())
 	}
 	m.trouble = err
 }
 
-// lookSoon has the host looked at soon.
+// lookSoon has the host polled soon.
 func (m *machine) lookSoon() {
 	select {
 	case m.kick <- struct{}{}:

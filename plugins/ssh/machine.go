@@ -40,7 +40,7 @@ type member struct {
 	exit  sdk.Exit
 }
 
-// left answers how many processes may run. The caller holds the launcher's mu.
+// left returns how many processes may run. The caller holds the launcher's mu.
 func (m *machine) left() int {
 	n := 0
 	for _, e := range m.members {
@@ -52,7 +52,7 @@ func (m *machine) left() int {
 }
 
 // launch starts the processes. What was started is in members, also after an
-// error; clean tells that nothing else can have been.
+// error; clean is set if nothing else can have been started.
 func (m *machine) launch(ctx context.Context, script string) (clean bool, err error) {
 	lines, err := m.target.call(ctx, script)
 	r := reading{lines}
@@ -81,7 +81,7 @@ func (m *machine) launch(ctx context.Context, script string) (clean bool, err er
 	return err == nil || ctx.Err() == nil && !unreachable(err), err
 }
 
-// seen is what one look told of a process.
+// seen is what one poll found of a process.
 type seen struct {
 	runs bool
 	exit sdk.Exit
@@ -135,7 +135,7 @@ func (m *machine) look(ctx context.Context, members []*member) (map[int]seen, er
 	return found, nil
 }
 
-// signal signals members and answers how many were reached.
+// signal sends a signal to members and returns how many were reached.
 func (m *machine) signal(ctx context.Context, name string, members []*member) (int, error) {
 	var script strings.Builder
 	script.WriteString(signalScript)
@@ -146,8 +146,8 @@ func (m *machine) signal(ctx context.Context, name string, members []*member) (i
 	return len(lines), err
 }
 
-// stop ends members and removes what the start made. It answers the exit codes
-// that were left behind.
+// stop ends the members and removes the files that the start created. It returns the exit
+// codes that the members left.
 func (m *machine) stop(ctx context.Context, grace time.Duration) (map[int]sdk.Exit, error) {
 	var script strings.Builder
 	script.WriteString(stopScript)
@@ -180,7 +180,7 @@ func (m *machine) stop(ctx context.Context, grace time.Duration) (map[int]sdk.Ex
 	return exits, err
 }
 
-// output answers the last lines of each member's log.
+// output returns the last lines of each member's log.
 func (m *machine) output(ctx context.Context, remove bool) (map[int]string, error) {
 	var script strings.Builder
 	for _, e := range m.members {
@@ -220,7 +220,7 @@ func (m *machine) sweep(ctx context.Context, job string) error {
 	return err
 }
 
-// running answers the members that may run. The caller holds the launcher's mu.
+// running returns the members that may run. The caller holds the launcher's mu.
 func (m *machine) running() []*member {
 	return slices.DeleteFunc(slices.Clone(m.members), func(e *member) bool { return e.ended })
 }

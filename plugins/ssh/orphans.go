@@ -13,15 +13,15 @@ import (
 	"github.com/ipcore/ipcore/sdk"
 )
 
-// survivor is what Remove needs of a process; a Survivor's ID is its JSON.
-type survivor struct {
+// orphanID identifies a process for RemoveOrphans; an Orphan's ID is its JSON.
+type orphanID struct {
 	Target target `json:"target"`
 	PID    int    `json:"pid"`
 	Birth  string `json:"birth"`
 }
 
-// Survivors answers the processes with a tag on the hosts of the states and of the
-// options.
+// Orphans returns the processes with the query's tag on the hosts of the states and of
+// the options.
 func (l *Launcher) Orphans(ctx context.Context, q sdk.OrphanQuery) ([]sdk.Orphan, error) {
 	targets := make(map[string]target)
 	for _, raw := range q.States {
@@ -41,7 +41,7 @@ func (l *Launcher) Orphans(ctx context.Context, q sdk.OrphanQuery) ([]sdk.Orphan
 	if err != nil {
 		return nil, err
 	}
-	if places, err := o.places(nil); err == nil { // else no host is named there
+	if places, err := o.places(nil); err == nil { // otherwise the options name no host
 		for _, at := range places {
 			if _, known := targets[at.target.name()]; !known {
 				targets[at.target.name()] = at.target.lasting()
@@ -67,7 +67,7 @@ func (l *Launcher) Orphans(ctx context.Context, q sdk.OrphanQuery) ([]sdk.Orphan
 			if err != nil {
 				continue
 			}
-			id, err := json.Marshal(survivor{m.target, pid, words[2]})
+			id, err := json.Marshal(orphanID{m.target, pid, words[2]})
 			if err != nil {
 				return err
 			}
@@ -84,18 +84,18 @@ func (l *Launcher) Orphans(ctx context.Context, q sdk.OrphanQuery) ([]sdk.Orphan
 	return slices.Concat(found...), err
 }
 
-// Remove ends processes that Survivors answered.
-func (l *Launcher) RemoveOrphans(ctx context.Context, _ sdk.OrphanQuery, survivors []sdk.Orphan) error {
+// RemoveOrphans ends processes that Orphans returned.
+func (l *Launcher) RemoveOrphans(ctx context.Context, _ sdk.OrphanQuery, orphans []sdk.Orphan) error {
 	scripts := make(map[string]string)
 	targets := make(map[string]target)
-	for _, s := range survivors {
-		var one survivor
+	for _, s := range orphans {
+		var one orphanID
 		err := json.Unmarshal([]byte(s.ID), &one)
 		if err == nil {
 			err = errors.Join(one.Target.check(), one.Target.locate())
 		}
 		if err != nil || one.PID <= 1 || one.Birth == "" {
-			return fmt.Errorf("%w: survivor %.80q", sdk.ErrBadOption, s.ID)
+			return fmt.Errorf("%w: %.80q is not the id of an orphan", sdk.ErrBadOption, s.ID)
 		}
 		name := one.Target.name()
 		targets[name] = one.Target

@@ -9,7 +9,7 @@ import (
 
 var nameForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// goodName tells whether a shell can export a variable of this name.
+// goodName reports whether a shell can export a variable of this name.
 func goodName(name string) bool { return nameForm.MatchString(name) }
 
 // quoter writes words for the shell of a script. The profile's folder here, where
@@ -45,7 +45,7 @@ func (q quoter) word(w string) string {
 	return b.String() + sdk.ShellQuote(w[done:])
 }
 
-// pathByte tells whether a character next to a path belongs to it.
+// pathByte reports whether a character next to a path belongs to it.
 func pathByte(c byte) bool {
 	return c == '/' || c == '.' || c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }

@@ -31,7 +31,7 @@ type reading struct {
 	lines []string
 }
 
-// next answers the next line's words, and the lines of output behind it.
+// next returns the next line's words, and the lines of output that follow it.
 func (r *reading) next() (words []string, output string, ok bool) {
 	for len(r.lines) > 0 && strings.HasPrefix(r.lines[0], "| ") {
 		r.lines = r.lines[1:] // output of nothing
@@ -61,7 +61,7 @@ func shown(text string) string {
 	return strings.Join(lines, "")
 }
 
-// exitOf reads an exit code as a shell writes it: above 128 it was a signal.
+// exitOf parses an exit code as a shell writes it: codes above 128 are signals.
 func exitOf(code string) sdk.Exit {
 	n, err := strconv.Atoi(code)
 	if err != nil {
@@ -75,7 +75,7 @@ func exitOf(code string) sdk.Exit {
 	return sdk.Exit{Code: n}
 }
 
-// signalFor answers how kill is told a signal: its name without SIG, or number.
+// signalFor returns the argument of kill for a signal: its name without SIG, or its number.
 func signalFor(signal string) (string, error) {
 	n, err := process.ParseSignal(signal)
 	if err != nil {

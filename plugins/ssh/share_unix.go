@@ -16,8 +16,8 @@ import (
 // have.
 const maxControlDir = 104 - 1 - 40 - 1 - 17 - 1
 
-// controlDir answers the user's folder of shared connections, made when it is not
-// there; "" when there is none that only the user can reach.
+// controlDir returns the user's folder of shared connections, and creates it if it does
+// not exist. It returns "" if there is no folder that only the user can access.
 func controlDir() string {
 	bases := []string{process.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"}
 	for _, base := range bases {

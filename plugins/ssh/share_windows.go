@@ -1,4 +1,4 @@
 package ssh
 
-// controlDir answers "": ssh on Windows shares no connections.
+// controlDir returns "": ssh on Windows shares no connections.
 func controlDir() string { return "" }

@@ -8,5 +8,5 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// signalName answers "SIGKILL" of 9, "" of a number without a name.
+// signalName returns a signal's name, "SIGKILL" for 9, or "" for a number without a name.
 func signalName(n int) string { return unix.SignalName(syscall.Signal(n)) }

@@ -168,7 +168,7 @@ func TestOutage(t *testing.T) {
 	if err := b.fresh(sdk.Engine).FromDict(t.Context(), state); !errors.Is(err, sdk.ErrUnknownStatus) || errors.Is(err, sdk.ErrNotRunning) {
 		t.Errorf("FromDict with all hosts away: %v", err)
 	}
-	if err := b.Launcher.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "processes may go on there") {
+	if err := b.Launcher.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "processes may still run there") {
 		t.Errorf("Stop with all hosts away: %v", err)
 	}
 	b.setStopping(false)

@@ -29,7 +29,7 @@ var shownVariables = []string{"IPP_PROFILE_DIR", "IPP_CLUSTER_ID", sdk.EnvTag, j
 // infoVariable has the content of the engine file, for engines that read it there.
 const infoVariable = "IPP_CONNECTION_INFO"
 
-// plan is a request made ready.
+// plan is a checked request, with all that is needed to carry it out.
 type plan struct {
 	kind    sdk.Kind
 	proxy   bool
@@ -69,13 +69,13 @@ func newPlan(kind sdk.Kind, proxy bool, r sdk.StartRequest) (*plan, error) {
 		p.quote.profile = dir
 	}
 	if name := p.log(0); !filepath.IsLocal(name) || filepath.Base(name) != name || strings.Contains(name, "\n") || len(name) > maxName {
-		return nil, fmt.Errorf("%w: %.80q is no name for a log file; the cluster id and the id have no slashes", sdk.ErrBadOption, name)
+		return nil, fmt.Errorf("%w: %.80q is not a valid log file name; the cluster id and the id must not contain slashes", sdk.ErrBadOption, name)
 	}
 	return p, p.readFile()
 }
 
-// readFile reads what is to be sent of the controller's connection files: an engine
-// needs the engine file alone.
+// readFile reads the controller's engine file, the only connection file that an engine
+// needs.
 func (p *plan) readFile() error {
 	if p.kind == sdk.Controller || p.request.EngineFile == "" {
 		return nil
@@ -91,8 +91,8 @@ func (p *plan) readFile() error {
 	return nil
 }
 
-// remoteProfile answers the profile's folder there: as here, and below the home
-// folder if it is here.
+// remoteProfile returns the profile's folder on the host: the same path as here, relative
+// to the home folder if it is below the home folder here.
 func (p *plan) remoteProfile(t *target) string {
 	if t.Profile != "" {
 		return t.Profile
@@ -117,13 +117,13 @@ func (p *plan) log(i int) string {
 	return fmt.Sprintf("ipcontroller-%s-%d.log", p.request.ClusterID, time.Now().Unix())
 }
 
-// isIpcore tells whether a command is ipcore's controller or engine.
+// isIpcore reports whether a command is ipcore's controller or engine.
 func isIpcore(c []string) bool {
 	return len(c) > 1 && strings.HasPrefix(filepath.Base(c[0]), "ipcore") && (c[1] == "engine" || c[1] == "controller")
 }
 
-// command answers what one process on a host runs. ipcore is the program there
-// that was copied, or "".
+// command returns the command of one process on a host. ipcore is the path to which the
+// program was copied there, or "".
 func (p *plan) command(t *target, ipcore string) []string {
 	if ipcore == "" {
 		ipcore = t.Ipcore
@@ -152,7 +152,7 @@ func (p *plan) command(t *target, ipcore string) []string {
 	return append(c, t.EngineArgs...)
 }
 
-// proxied is how many engines the ipcluster there is asked for.
+// proxied returns how many engines the ipcluster on the host is asked for.
 func (p *plan) proxied() int {
 	if p.request.N == nil {
 		return 1
@@ -160,31 +160,31 @@ func (p *plan) proxied() int {
 	return *p.request.N
 }
 
-// proxyCommand answers what starts the engines there.
+// proxyCommand returns the command that starts the engines on the host.
 func (p *plan) proxyCommand() []string {
 	c := slices.Clone(p.options.ClusterCmd)
 	if len(c) == 0 {
 		c = []string{"ipcluster"}
 	}
-	c = append(c, "engines", "-n", strconv.Itoa(p.proxied()), "--profile-dir="+p.request.ProfileDir, "--cluster-id="+p.farID())
+	c = append(c, "engines", "-n", strconv.Itoa(p.proxied()), "--profile-dir="+p.request.ProfileDir, "--cluster-id="+p.remoteID())
 	return append(c, p.options.ClusterArgs...)
 }
 
-// farID is the cluster id on an engine's host. A remote ipcluster writes a cluster
-// file, and overwrites that of the id: so it gets an id of its own, with the engine
-// file of that name, unless files are there already.
-func (p *plan) farID() string {
+// remoteID returns the cluster id on an engine's host. A remote ipcluster overwrites the
+// cluster file of its id, so it gets another id, with the engine file of that name, unless
+// no engine file is sent.
+func (p *plan) remoteID() string {
 	if !p.proxy || !p.sends() {
 		return p.request.ClusterID
 	}
 	return strings.TrimPrefix(p.request.Tag+"-"+p.request.ID, "-")
 }
 
-// sends tells whether the one host of a controller or proxy gets the engine file.
+// sends reports whether the one host of a controller or proxy gets the engine file.
 func (p *plan) sends() bool { return p.content != "" && *p.places[0].target.SendFiles }
 
-// script answers what starts a place's processes, the first of which has the index
-// from. With nothing it only checks.
+// script returns the script that starts a place's processes, the first of which has the
+// index from.
 func (p *plan) script(at *place, from int, ipcore, content string) string {
 	t, q := &at.target, p.quote
 	var b strings.Builder
@@ -233,8 +233,8 @@ func (p *plan) script(at *place, from int, ipcore, content string) string {
 		line("content=%s", sdk.ShellQuote(content))
 		name := filepath.Base(p.request.EngineFile)
 		if p.proxy {
-			name = connectionFiles(p.farID())[1]
-			line(`say "made $ipc_profile/security/"%s`, sdk.ShellQuote("cluster-"+p.farID()+".json"))
+			name = connectionFiles(p.remoteID())[1]
+			line(`say "made $ipc_profile/security/"%s`, sdk.ShellQuote("cluster-"+p.remoteID()+".json"))
 		}
 		line(put, sdk.ShellQuote(name))
 	}
@@ -266,8 +266,8 @@ func connectionFiles(id string) []string {
 	return []string{"ipcontroller" + infix + "-client.json", "ipcontroller" + infix + "-engine.json"}
 }
 
-// prepare brings to a host what its processes need, and answers the path of ipcore
-// there when it was copied.
+// prepare copies the files that a host's processes need to the host, and returns the path
+// of ipcore there if it was copied.
 func (p *plan) prepare(ctx context.Context, t *target) (ipcore string, err error) {
 	if t.Copy {
 		if ipcore, err = p.copyBinary(ctx, t); err != nil {

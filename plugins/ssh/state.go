@@ -102,13 +102,13 @@ func (s *state) ofMachines(machines []*machine, set bool) {
 	}
 }
 
-// lasting answers what of a target is needed after the start.
+// lasting returns the options that are needed after the start.
 func (t target) lasting() target {
 	t.Env, t.EngineArgs, t.EngineCmd, t.ControllerArgs, t.ToSend = nil, nil, nil, nil, nil
 	return t
 }
 
-// machines makes the machines of a state.
+// machines returns the machines of a state.
 func (s *state) machines() ([]*machine, error) {
 	if s.Version < 1 || s.Version > stateVersion {
 		return nil, fmt.Errorf("%w: the state has version %d, this launcher reads version %d", sdk.ErrBadOption, s.Version, stateVersion)

@@ -19,8 +19,8 @@ import (
 	"github.com/ipcore/ipcore/sdk/process"
 )
 
-// tunnel is an ssh of its own that carries a controller's ports. It outlives this
-// program, as what it serves does.
+// tunnel is a separate ssh process that forwards a controller's ports. It outlives this
+// program, as the processes that use it do.
 type tunnel struct {
 	tunnelState
 	work   sync.Mutex // held while ssh is started or ended; comes before mu
@@ -37,21 +37,21 @@ type tunnelState struct {
 	Back    bool           `json:"back"`  // the ports are there and lead here (-R); else here and lead there (-L)
 }
 
-// MarshalJSON writes how the tunnel is found again.
+// MarshalJSON writes the state from which the tunnel is found again.
 func (t *tunnel) MarshalJSON() ([]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return json.Marshal(t.tunnelState)
 }
 
-// UnmarshalJSON reads that.
+// UnmarshalJSON reads what MarshalJSON writes.
 func (t *tunnel) UnmarshalJSON(text []byte) error { return json.Unmarshal(text, &t.tunnelState) }
 
 // portKeys are the entries of a connection file that are ports, or lists of them.
 var portKeys = []string{"registration", "control", "mux", "task", "iopub", "notification", "hb_ping", "hb_pong", "broadcast"}
 
-// endpoints answers where the ports of a connection file are reached from its own
-// machine.
+// endpoints returns the addresses at which the ports of a connection file are reached
+// from the controller's machine.
 func endpoints(file map[string]any) ([]string, error) {
 	where, _ := file["interface"].(string)
 	host, ok := strings.CutPrefix(where, "tcp://")
@@ -68,7 +68,7 @@ func endpoints(file map[string]any) ([]string, error) {
 	return all, nil
 }
 
-// ports answers the ports of a connection file; change, if not nil, replaces each.
+// ports returns the ports of a connection file; change, if not nil, replaces each.
 func ports(file map[string]any, change func(int) int) []int {
 	var all []int
 	one := func(v any) any {
@@ -111,7 +111,7 @@ func connectionFile(text []byte) (map[string]any, error) {
 	return file, nil
 }
 
-// through answers a connection file for those at the other end of the tunnel.
+// through returns a connection file for the other end of the tunnel.
 func (t *tunnel) through(text []byte, location string) ([]byte, error) {
 	file, err := connectionFile(text)
 	if err != nil {
@@ -241,7 +241,7 @@ func (t *tunnel) close(ctx context.Context) error {
 	return nil
 }
 
-// keep starts the tunnel again when it has ended, and tells whether it did.
+// keep starts the tunnel again if it has ended, and reports whether it had.
 func (t *tunnel) keep(ctx context.Context, to *target, tag string) (again bool, err error) {
 	t.work.Lock()
 	defer t.work.Unlock()
@@ -260,7 +260,7 @@ func (t *tunnel) keep(ctx context.Context, to *target, tag string) (again bool, 
 }
 
 // openBack makes the controller's ports reachable on the machine for its engines,
-// and answers their connection file.
+// and returns their connection file.
 func (p *plan) openBack(ctx context.Context, m *machine) (content string, err error) {
 	if p.content == "" {
 		return "", fmt.Errorf("%w: tunnel: the controller's engine file is not there", sdk.ErrBadOption)
@@ -306,7 +306,7 @@ func (p *plan) tunnelLog(m *machine) string {
 	return filepath.Join(p.request.LogDir, fmt.Sprintf("tunnel-%s-%s.log", p.request.ID, name))
 }
 
-// openThere makes the ports of a controller there reachable here, and answers both
+// openThere makes the ports of a controller on the host reachable here, and returns both
 // connection files for that.
 func (l *Launcher) openThere(ctx context.Context, m *machine, info sdk.ConnectionInfo) (sdk.ConnectionInfo, error) {
 	if m.tunnel == nil {

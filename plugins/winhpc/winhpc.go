@@ -106,7 +106,7 @@ func record(id string, index int, name, state string) batch.Record {
 // its id. Of jobs that run nothing is concluded here: their tasks are asked for.
 func parseList(out []byte) ([]batch.Record, error) {
 	if !strings.Contains(strings.ToLower(string(out)), "job") {
-		return nil, fmt.Errorf("%.80q is no list of jobs", strings.TrimSpace(string(out)))
+		return nil, fmt.Errorf("%.80q is not a list of jobs", strings.TrimSpace(string(out)))
 	}
 	var all []batch.Record
 	for line := range strings.Lines(string(out)) {

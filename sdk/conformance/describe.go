@@ -62,8 +62,8 @@ func (b *fixture) runOnce(ctx context.Context, args ...string) (stdout, stderr s
 	cmd.Env = process.Environ(nil)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	cmd.WaitDelay = time.Second
-	ownGroup(cmd)
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	process.SetGroup(cmd)
+	cmd.Cancel = func() error { return process.KillGroup(cmd.Process) }
 	err = cmd.Run()
 	if ctx.Err() != nil {
 		err = errors.New("it did not end in time")

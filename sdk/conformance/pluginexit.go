@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/ipcore/ipcore/sdk"
+	"github.com/ipcore/ipcore/sdk/process"
 )
 
 var pluginExitChecks = []Check{{
@@ -128,7 +129,7 @@ func checkPluginKilled(b *fixture) {
 
 func checkPipesClosed(b *fixture) {
 	p, _, _ := b.startNamed()
-	b.noError("SIGKILL", killGroup(p.cmd.Process))
+	b.noError("SIGKILL", process.KillGroup(p.cmd.Process))
 	<-p.ended
 	limit := time.Now().Add(endTimeout)
 	for i, name := range []string{"stdout", "stderr"} {

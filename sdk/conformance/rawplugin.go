@@ -75,7 +75,7 @@ func (b *fixture) startRaw(env map[string]string) *rawPlugin {
 	}
 	p.cmd = exec.Command(b.Command[0], b.Command[1:]...)
 	p.cmd.Env = process.Environ(all)
-	ownGroup(p.cmd)
+	process.SetGroup(p.cmd)
 	outR, outW := b.pipe()
 	errR, errW := b.pipe()
 	p.cmd.Stdout, p.cmd.Stderr = outW, errW
@@ -91,7 +91,7 @@ func (b *fixture) startRaw(env map[string]string) *rawPlugin {
 	}()
 	go func() { _, _ = io.Copy(&p.stderr, errR) }() // ends with the pipe
 	b.onCleanup(func() {
-		_ = killGroup(p.cmd.Process) // mostly it has ended already
+		_ = process.KillGroup(p.cmd.Process) // mostly it has ended already
 		<-p.ended
 	})
 	return p
