@@ -77,7 +77,7 @@ func (r *Harness) startEngines(ctx context.Context, n int) (Registered, error) {
 		}
 	}
 	pause := time.Second
-	if r.Controller.Client.Registration == 0 { // nobody tells when engines are there
+	if r.Controller.Client.Registration == 0 { // no hub announces the engines
 		pause = 100 * time.Millisecond
 	}
 	repeat := time.NewTicker(pause)

@@ -301,7 +301,7 @@ func TestAttacks(t *testing.T) {
 const memoryLimit = 256 << 20
 
 // TestOpenFiles opens more connections than the controller may have files: who
-// is there goes on, the newcomer is told, and the log says which limit it is.
+// is connected continues, a newcomer gets an error, and the log names the limit.
 func TestOpenFiles(t *testing.T) {
 	const limit = 256
 	v := start(t, 4, settings{OpenFiles: limit})
@@ -363,7 +363,7 @@ func (v *target) compareDuringAttack(s *attacker, attack func(*attacker, int) er
 		if m.RSS > memoryLimit {
 			v.t.Errorf("%d MB of memory", m.RSS/1e6)
 		}
-		told = fmt.Sprintf("p99 %v alone, %v beside the attack, %d MB", alone, beside, m.RSS/1e6)
+		told = fmt.Sprintf("p99 %v alone, %v during the attack, %d MB", alone, beside, m.RSS/1e6)
 		if beside <= max(2*alone, floor) {
 			v.t.Log(told)
 			return

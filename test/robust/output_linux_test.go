@@ -73,7 +73,7 @@ func TestReaderThatStops(t *testing.T) {
 					return
 				}
 			}
-			t.Error("engines or tasks are slower beside a reader that stops")
+			t.Error("engines or tasks are slower while a reader has stopped")
 		})
 	}
 }
