@@ -62,7 +62,7 @@ func TestStartAndEnd(t *testing.T) {
 	began := time.Now()
 	c.end()
 	if took := time.Since(began); took > time.Second {
-		t.Errorf("the end took %v", took)
+		t.Errorf("the shutdown took %v", took)
 	}
 	left, err := filepath.Glob(filepath.Join(c.dir, "security", "*"))
 	hidden, err2 := filepath.Glob(filepath.Join(c.dir, "security", ".*"))
@@ -77,7 +77,7 @@ func TestSecondStartIsRefused(t *testing.T) {
 	if !errors.Is(err, ErrRunning) || !strings.Contains(err.Error(), c.client) {
 		t.Errorf("second start: %v", err)
 	}
-	// Where locks don't work, the other controller is known by its answer.
+	// Where locks don't work, the other controller is detected by its reply.
 	if err := os.Remove(filepath.Join(c.dir, "security", ".ipcontroller-x.lock")); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestSecondStartIsRefused(t *testing.T) {
 	}
 }
 
-// TestStartsAtTheSameMoment lets one of many win.
+// TestStartsAtTheSameMoment checks that exactly one of many concurrent starts succeeds.
 func TestStartsAtTheSameMoment(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -119,7 +119,7 @@ func TestStartsAtTheSameMoment(t *testing.T) {
 	}
 }
 
-// TestStaleFiles starts over what a killed controller left.
+// TestStaleFiles starts a controller where a killed one has left its files.
 func TestStaleFiles(t *testing.T) {
 	old := start(t, Options{Reuse: true})
 	dir := old.dir
@@ -128,7 +128,7 @@ func TestStaleFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Something else has taken the port.
+	// Another program has taken the port.
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", before.Registration))
 	if err != nil {
 		t.Fatal(err)
@@ -164,11 +164,11 @@ func TestReuse(t *testing.T) {
 		t.Errorf("engine file was\n%s\nis\n%s", text, again)
 	}
 	if !isAlive(client) {
-		t.Error("the former client file does not lead to the new controller")
+		t.Error("the previous client file does not lead to the new controller")
 	}
 }
 
-// TestPorts takes the ports that are named, in the order of the protocol.
+// TestPorts checks that configured ports are used in the order of the protocol.
 func TestPorts(t *testing.T) {
 	free := freePorts(t, 18)
 	c := start(t, Options{EnginePorts: free[:3], ClientPorts: free[3:5], Ports: free[5:]})
@@ -249,7 +249,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// peer is a client that speaks by hand.
+// peer is a client that sends and receives single messages.
 type peer struct {
 	t       *testing.T
 	session *wire.Session
@@ -274,7 +274,7 @@ func newPeer(t *testing.T, c *cluster) *peer {
 	return p
 }
 
-// dial connects to a port; what comes goes to p.got.
+// dial connects to a port; received messages go to p.got.
 func (p *peer) dial(port int) *sockets.Socket {
 	p.t.Helper()
 	s := sockets.New(sockets.Dealer, sockets.Options{Handler: func(_ *sockets.Conn, frames [][]byte) {
@@ -292,7 +292,7 @@ func (p *peer) dial(port int) *sockets.Socket {
 	return s
 }
 
-// ask sends a request behind some identities and answers the reply.
+// ask sends a request with identities in front and returns the reply.
 func (p *peer) ask(s *sockets.Socket, kind string, metadata any, idents ...string) (wire.Message, wire.Header) {
 	p.t.Helper()
 	m, err := p.session.Message(kind, nil, metadata, struct{}{})
@@ -313,13 +313,13 @@ func (p *peer) ask(s *sockets.Socket, kind string, metadata any, idents ...strin
 		}
 		return reply, h
 	case <-time.After(5 * time.Second):
-		p.t.Fatalf("%s was not answered", kind)
+		p.t.Fatalf("no reply to %s", kind)
 		panic("unreachable")
 	}
 }
 
-// TestUnknownEngine gets an error for what is sent to an engine that is not
-// there, on every queue.
+// TestUnknownEngine checks that a message to an engine that is not connected gets an
+// error as its reply, on every relay.
 func TestUnknownEngine(t *testing.T) {
 	c := start(t, Options{})
 	p := newPeer(t, c)
@@ -356,7 +356,7 @@ func TestUnknownEngine(t *testing.T) {
 	}
 }
 
-// TestHostileBytes throws garbage at every port while a client works.
+// TestHostileBytes sends garbage to every port while a client works.
 func TestHostileBytes(t *testing.T) {
 	c := start(t, Options{})
 	p := newPeer(t, c)
@@ -380,8 +380,8 @@ func TestHostileBytes(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				t.Cleanup(func() { _ = conn.Close() }) // half-open till the end
-				_, _ = conn.Write(bytes)               // it may be thrown out already
+				t.Cleanup(func() { _ = conn.Close() }) // open until the end
+				_, _ = conn.Write(bytes)               // the controller may have closed it already
 			})
 		}
 		hostile.Go(func() {
@@ -408,7 +408,7 @@ func TestHostileBytes(t *testing.T) {
 	query := p.dial(p.file.Registration)
 	for range 200 {
 		if _, h := p.ask(query, "connection_request", map[string]any{}); h.MsgType != "connection_reply" {
-			t.Fatalf("answered by a %s", h.MsgType)
+			t.Fatalf("the reply is a %s", h.MsgType)
 		}
 	}
 	hostile.Wait()

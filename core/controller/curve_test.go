@@ -22,7 +22,7 @@ import (
 	"github.com/ipcore/ipcore/core/sockets/curve"
 )
 
-// wiretap forwards connections and keeps what passes.
+// wiretap forwards connections and keeps all bytes that pass.
 type wiretap struct {
 	t    *testing.T
 	mu   sync.Mutex
@@ -42,7 +42,7 @@ func (w *wiretap) saw(text string) bool {
 	return bytes.Contains(w.seen.Bytes(), []byte(text))
 }
 
-// tap answers a port that leads to another one.
+// tap returns a port that forwards to another one.
 func (w *wiretap) tap(port int) int {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,7 +86,7 @@ func (w *wiretap) tap(port int) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// file answers a copy of a connection file all of whose ports are tapped.
+// file returns the path of a copy of a connection file with all its ports tapped.
 func (w *wiretap) file(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -116,7 +116,7 @@ func (w *wiretap) file(path string) string {
 	return copied
 }
 
-// startNative runs an engine of ours in this process until the test ends.
+// startNative runs a native engine in this process until the test ends.
 func startNative(t *testing.T, file string, p interpreter) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -131,8 +131,8 @@ func startNative(t *testing.T, file string, p interpreter) {
 	})
 }
 
-// TestNothingIsReadableOnTheWire runs an engine and a client of ours through a
-// wiretap. Without encryption the tap sees what it looks for.
+// TestNothingIsReadableOnTheWire connects a native engine and a Go client through a
+// wiretap. Without encryption the wiretap finds the texts that it looks for.
 func TestNothingIsReadableOnTheWire(t *testing.T) {
 	p := pythons(t)[0]
 	for name, encryption := range map[string]Encryption{"encrypted": EncryptAlways, "plain": EncryptNever} {
@@ -166,8 +166,8 @@ func TestNothingIsReadableOnTheWire(t *testing.T) {
 	}
 }
 
-// TestCurveWithPython runs Python's engines and clients over CURVE, and one
-// engine of ours beside them.
+// TestCurveWithPython runs Python's engines and clients over CURVE, together with a
+// native engine.
 func TestCurveWithPython(t *testing.T) {
 	withEngines(t, 1, Options{Encryption: EncryptAlways}, func(t *testing.T, c *cluster, p interpreter, _ []*engineProcess) {
 		file, err := connfile.ReadClient(c.client)
@@ -205,23 +205,23 @@ func TestPlainPeersAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !isAlive(file) {
-		t.Fatal("the controller does not answer its own file")
+		t.Fatal("the controller does not reply to a peer with its own file")
 	}
 	other := curve.NewKey().Public().Z85()
 	for reason, key := range map[string]*string{"speaks NULL": nil, "does not know this server's key": &other} {
 		stranger := *file
 		stranger.CurveServerKey = key
 		if isAlive(&stranger) {
-			t.Errorf("a peer that %s is answered", reason)
+			t.Errorf("a peer that %s gets a reply", reason)
 		}
 	}
 	if log := c.log.String(); strings.Count(log, "refused a connection") == 0 {
-		t.Errorf("nothing in the log:\n%s", log)
+		t.Errorf("the log has no line about it:\n%s", log)
 	}
 }
 
-// TestCurveReuse starts a controller again with the same files: its peers know
-// it. When encryption is switched off, they are not used again.
+// TestCurveReuse starts a controller again with the same files, which stay valid for
+// its peers. When encryption is switched off, the files are not reused.
 func TestCurveReuse(t *testing.T) {
 	o := Options{Encryption: EncryptAlways, Reuse: true}
 	first := start(t, o)
@@ -241,7 +241,7 @@ func TestCurveReuse(t *testing.T) {
 	o.Profile = profile.Profile{Dir: first.dir}
 	second := start(t, o)
 	if !isAlive(file) {
-		t.Error("the former client file does not lead to the new controller")
+		t.Error("the previous client file does not lead to the new controller")
 	}
 	second.end()
 	for what, change := range map[string]func(*Options){
@@ -252,13 +252,13 @@ func TestCurveReuse(t *testing.T) {
 		change(&changed)
 		c := start(t, changed)
 		if !strings.Contains(c.log.String(), "no connection files to reuse") {
-			t.Errorf("%s: files were used again:\n%s", what, c.log)
+			t.Errorf("%s: files were reused:\n%s", what, c.log)
 		}
 		c.end()
 	}
 }
 
-// TestEncryptionChoice is who decides whether to encrypt, and the keys.
+// TestEncryptionChoice checks when connections are encrypted, and with which keys.
 func TestEncryptionChoice(t *testing.T) {
 	t.Setenv("IPP_ENABLE_CURVE", "")
 	t.Setenv("IPP_CURVE_PUBLICKEY", "")
@@ -300,11 +300,11 @@ func TestEncryptionChoice(t *testing.T) {
 	}
 	t.Setenv("IPP_CURVE_PUBLICKEY", curve.NewKey().Public().Z85())
 	if _, err := local.configuredSecret(); err == nil {
-		t.Error("keys that are no pair are taken")
+		t.Error("keys that do not match are accepted")
 	}
 	t.Setenv("IPP_CURVE_SECRETKEY", "")
 	if _, err := local.configuredSecret(); err == nil {
-		t.Error("a public key alone is taken")
+		t.Error("a public key alone is accepted")
 	}
 	local.CurveSecretKey = "short"
 	if _, err := local.configuredSecret(); err == nil || strings.Contains(err.Error(), "short") {

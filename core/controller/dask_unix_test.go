@@ -13,7 +13,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// fakePython makes a program that acts as Python does with Dask's scheduler.
+// fakePython creates an executable that takes the place of Python running Dask's
+// scheduler.
 func fakePython(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "python")
@@ -28,7 +29,7 @@ type daskReply struct {
 	err     error
 }
 
-func ask(t *testing.T, d *dask, times int) []daskReply {
+func startDask(t *testing.T, d *dask, times int) []daskReply {
 	t.Helper()
 	replies := make(chan daskReply, times)
 	for range times {
@@ -40,7 +41,7 @@ func ask(t *testing.T, d *dask, times int) []daskReply {
 		case r := <-replies:
 			all = append(all, r)
 		case <-time.After(20 * time.Second):
-			t.Fatal("no answer")
+			t.Fatal("no reply")
 		}
 	}
 	return all
@@ -53,14 +54,14 @@ echo '{"status": "ok", "address": "tcp://127.0.0.1:1"}'
 cat > /dev/null
 echo end >> `+notes)
 	d := newDask(python, hclog.NewNullLogger())
-	for _, r := range append(ask(t, d, 3), ask(t, d, 1)...) {
+	for _, r := range append(startDask(t, d, 3), startDask(t, d, 1)...) {
 		if r.err != nil || r.content != `{"status": "ok", "address": "tcp://127.0.0.1:1"}` {
 			t.Fatalf("%+v", r)
 		}
 	}
 	d.stop()
 	d.stop()
-	if r := ask(t, d, 1)[0]; r.err != nil {
+	if r := startDask(t, d, 1)[0]; r.err != nil {
 		t.Fatal(r.err)
 	}
 	d.close()
@@ -71,8 +72,8 @@ echo end >> `+notes)
 	if s := string(text); strings.Count(s, `start {"port":0}`) != 2 || strings.Count(s, "end") != 2 {
 		t.Errorf("notes:\n%s", s)
 	}
-	if r := ask(t, d, 1)[0]; r.err == nil {
-		t.Error("started after the end")
+	if r := startDask(t, d, 1)[0]; r.err == nil {
+		t.Error("started after close")
 	}
 }
 
@@ -83,7 +84,7 @@ func TestDaskErrors(t *testing.T) {
 		"read line; echo nonsens": "invalid character",
 	} {
 		d := newDask(fakePython(t, script), hclog.NewNullLogger())
-		for _, r := range ask(t, d, 2) {
+		for _, r := range startDask(t, d, 2) {
 			if r.err == nil || !strings.Contains(r.err.Error(), want) && want != "EOF" {
 				t.Errorf("%s: %+v", script, r)
 			}
@@ -92,14 +93,14 @@ func TestDaskErrors(t *testing.T) {
 	}
 }
 
-func TestDaskThatDoesNotEnd(t *testing.T) {
+func TestDaskThatDoesNotExit(t *testing.T) {
 	d := newDask(fakePython(t, `read line; echo '{"status": "ok"}'; exec sleep 100`), hclog.NewNullLogger())
-	if r := ask(t, d, 1)[0]; r.err != nil {
+	if r := startDask(t, d, 1)[0]; r.err != nil {
 		t.Fatal(r.err)
 	}
 	began := time.Now()
 	d.close()
 	if took := time.Since(began); took > daskStopTimeout+5*time.Second {
-		t.Errorf("the end took %v", took)
+		t.Errorf("close took %v", took)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/ipcore/ipcore/core/profile"
 )
 
-// TestRestart fetches a result from a second controller that the first has
-// stored, with each kind of lasting database that is here.
+// TestRestart fetches from a second controller a result that the first has stored,
+// with each persistent database.
 func TestRestart(t *testing.T) {
 	kinds := map[string]DBOptions{"sqlitedb": {}, "ipyparallel.controller.sqlitedb.SQLiteDB": {SQLiteTable: "my tasks"}}
 	if uri := os.Getenv("TB_MONGO_URL"); uri != "" {
@@ -39,7 +39,7 @@ json.dump(ar.msg_ids + task.msg_ids + out.msg_ids + lost.msg_ids, open(%q, 'w'))
 `, ids))
 			c.end()
 			if !strings.Contains(c.log.String(), "Hub using DB backend: '"+map[bool]string{true: "MongoDB", false: "SQLiteDB"}[kind == "mongodb"]+"'") {
-				t.Error("the backend is not in the log")
+				t.Error("the log does not name the backend")
 			}
 			c = start(t, o)
 			c.run(p, fmt.Sprintf(`

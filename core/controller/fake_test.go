@@ -13,16 +13,16 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// fake is an engine in this process that answers every request with "ok".
-type fake struct {
+// fakeEngine is an engine in this process that replies "ok" to every request.
+type fakeEngine struct {
 	id      int
 	uuid    string
 	session *wire.Session
 	list    []*sockets.Socket
 }
 
-// startFake registers an engine, in the order of Python's: its heart last.
-func startFake(t testing.TB, c *cluster) *fake {
+// startFakeEngine registers an engine in the order in which Python's does: its heart last.
+func startFakeEngine(t testing.TB, c *cluster) *fakeEngine {
 	t.Helper()
 	file, err := connfile.ReadEngine(c.engine)
 	if err != nil {
@@ -32,7 +32,7 @@ func startFake(t testing.TB, c *cluster) *fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &fake{}
+	e := &fakeEngine{}
 	if e.session, err = wire.NewSession("", signer, "json"); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func startFake(t testing.TB, c *cluster) *fake {
 	select {
 	case m = <-registered:
 	case <-time.After(5 * time.Second):
-		t.Fatal("registration is not answered")
+		t.Fatal("no reply to the registration")
 	}
 	var reply struct {
 		ID     int
@@ -66,14 +66,14 @@ func startFake(t testing.TB, c *cluster) *fake {
 	}
 	e.id = reply.ID
 	leaf := file.Broadcast[e.id%len(file.Broadcast)]
-	e.dial(t, sockets.Router, e.answer, file.URL(file.Mux), file.URL(file.Task), file.URL(leaf))
-	e.dial(t, sockets.Router, e.answer, file.URL(file.Control))
+	e.dial(t, sockets.Router, e.reply, file.URL(file.Mux), file.URL(file.Task), file.URL(leaf))
+	e.dial(t, sockets.Router, e.reply, file.URL(file.Control))
 	pong := e.dial(t, sockets.Dealer, nil, file.URL(file.HBPong))
 	e.dial(t, sockets.Sub, func(_ *sockets.Conn, frames [][]byte) { _ = pong.Send(frames...) }, file.URL(file.HBPing))
 	return e
 }
 
-func (e *fake) dial(t testing.TB, kind sockets.Kind, handler func(*sockets.Conn, [][]byte), to ...string) *sockets.Socket {
+func (e *fakeEngine) dial(t testing.TB, kind sockets.Kind, handler func(*sockets.Conn, [][]byte), to ...string) *sockets.Socket {
 	t.Helper()
 	s := sockets.New(kind, sockets.Options{Identity: []byte(e.uuid), Handler: handler})
 	e.list = append(e.list, s)
@@ -90,7 +90,7 @@ func (e *fake) dial(t testing.TB, kind sockets.Kind, handler func(*sockets.Conn,
 
 var replyMetadata = json.RawMessage(`{"status": "ok", "dependencies_met": true}`)
 
-func (e *fake) answer(c *sockets.Conn, frames [][]byte) {
+func (e *fakeEngine) reply(c *sockets.Conn, frames [][]byte) {
 	m, err := e.session.Peek(frames)
 	if err != nil {
 		return
@@ -100,11 +100,11 @@ func (e *fake) answer(c *sockets.Conn, frames [][]byte) {
 		return
 	}
 	reply.Idents = m.Idents
-	_ = c.Enqueue(reply.AppendFrames(nil)...) // a controller that has left is no concern
+	_ = c.Enqueue(reply.AppendFrames(nil)...) // the controller may have ended
 }
 
-// kill ends all connections at once.
-func (e *fake) kill() { closeSockets(e.list) }
+// kill closes all connections at once.
+func (e *fakeEngine) kill() { closeSockets(e.list) }
 
 func closeSockets(list []*sockets.Socket) {
 	for _, s := range list {
@@ -112,8 +112,8 @@ func closeSockets(list []*sockets.Socket) {
 	}
 }
 
-// follow tells of notifications from now on.
-func (p *peer) follow() {
+// subscribe makes p receive notifications from now on.
+func (p *peer) subscribe() {
 	p.t.Helper()
 	s := sockets.New(sockets.Sub, sockets.Options{Handler: func(_ *sockets.Conn, frames [][]byte) {
 		if m, err := p.session.Open(sockets.Retain(frames)); err == nil {
@@ -129,61 +129,61 @@ func (p *peer) follow() {
 	}
 }
 
-// told wants the next notification.
-func (p *peer) told(kind string, e *fake) {
+// wantNotice checks the next notification.
+func (p *peer) wantNotice(kind string, e *fakeEngine) {
 	p.t.Helper()
 	select {
 	case m := <-p.got:
 		h, err := wire.PeekHeader(m.Header)
 		if want := fmt.Sprintf(`{"id":%d,"uuid":"%s"}`, e.id, e.uuid); err != nil || h.MsgType != kind || strings.ReplaceAll(string(m.Content), " ", "") != want {
-			p.t.Fatalf("told %s %s, want %s %s", h.MsgType, m.Content, kind, want)
+			p.t.Fatalf("notification %s %s, want %s %s", h.MsgType, m.Content, kind, want)
 		}
 	case <-time.After(5 * time.Second):
 		p.t.Fatalf("no %s", kind)
 	}
 }
 
-// TestRegistrationWaitsForNothing registers engines one after the other with
-// a heartbeat period that no test would survive.
+// TestRegistrationWaitsForNothing registers engines one after the other with a
+// heartbeat period longer than any test.
 func TestRegistrationWaitsForNothing(t *testing.T) {
 	c := start(t, Options{HeartbeatPeriod: time.Hour})
 	p := newPeer(t, c)
-	p.follow()
+	p.subscribe()
 	began := time.Now()
 	const n = 20
 	for range n {
-		p.told("registration_notification", startFake(t, c))
+		p.wantNotice("registration_notification", startFakeEngine(t, c))
 	}
 	if each := time.Since(began) / n; each > 100*time.Millisecond {
 		t.Errorf("a registration takes %v", each)
 	}
 }
 
-// TestLateSubscriber is told what happened just before it subscribed.
+// TestLateSubscriber checks that a subscriber receives the notifications of the
+// moments before it subscribed.
 func TestLateSubscriber(t *testing.T) {
 	c := start(t, Options{})
 	first := newPeer(t, c)
-	first.follow()
-	e := startFake(t, c)
-	first.told("registration_notification", e)
+	first.subscribe()
+	e := startFakeEngine(t, c)
+	first.wantNotice("registration_notification", e)
 	e.kill()
 	began := time.Now()
-	first.told("unregistration_notification", e)
+	first.wantNotice("unregistration_notification", e)
 	if took := time.Since(began); took < 500*time.Millisecond || took > 3*time.Second {
-		t.Errorf("the engine was given up %v after its connections", took)
+		t.Errorf("the engine was lost %v after its connections", took)
 	}
 	second := newPeer(t, c)
-	second.follow()
-	second.told("registration_notification", e)
-	second.told("unregistration_notification", e)
+	second.subscribe()
+	second.wantNotice("registration_notification", e)
+	second.wantNotice("unregistration_notification", e)
 	if _, h := first.ask(first.dial(first.file.Registration), "connection_request", map[string]any{}); h.MsgType != "connection_reply" {
-		t.Error("first was told something twice")
+		t.Error("the first subscriber received a notification twice")
 	}
 }
 
-// BenchmarkController sends tasks through a whole controller, over TCP, with
-// engines and client in the same process: 4 message hops a task and all the
-// books.
+// BenchmarkController sends tasks through a whole controller, over TCP, with engines
+// and client in the same process: 4 message hops a task and all the records.
 func BenchmarkController(b *testing.B) {
 	for _, queue := range []string{"task", "mux"} {
 		b.Run(queue, func(b *testing.B) { benchmarkController(b, queue) })
@@ -192,9 +192,9 @@ func BenchmarkController(b *testing.B) {
 
 func benchmarkController(b *testing.B, queue string) {
 	c := start(b, Options{HWM: 16})
-	var engines []*fake
+	var engines []*fakeEngine
 	for range 4 {
-		engines = append(engines, startFake(b, c))
+		engines = append(engines, startFakeEngine(b, c))
 	}
 	file, err := connfile.ReadClient(c.client)
 	if err != nil {
@@ -234,24 +234,24 @@ func benchmarkController(b *testing.B, queue string) {
 	}
 }
 
-func until(t testing.TB, what func() bool) {
+func until(t testing.TB, condition func() bool) {
 	t.Helper()
-	for limit := time.Now().Add(10 * time.Second); !what(); time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
-			t.Fatal("it did not happen")
+			t.Fatal("the condition was not met in time")
 		}
 	}
 }
 
-// TestTasksAndEngineLoss runs tasks on engines of which some are killed.
+// TestTasksAndEngineLoss runs tasks on engines, some of which are killed.
 func TestTasksAndEngineLoss(t *testing.T) {
 	c := start(t, Options{})
 	p := newPeer(t, c)
-	p.follow()
-	var engines []*fake
+	p.subscribe()
+	var engines []*fakeEngine
 	for range 3 {
-		e := startFake(t, c)
-		p.told("registration_notification", e)
+		e := startFakeEngine(t, c)
+		p.wantNotice("registration_notification", e)
 		engines = append(engines, e)
 	}
 	task := p.dial(p.file.Task)
@@ -270,11 +270,11 @@ func TestTasksAndEngineLoss(t *testing.T) {
 	}
 	for _, e := range engines[:2] {
 		e.kill()
-		p.told("unregistration_notification", e)
+		p.wantNotice("unregistration_notification", e)
 	}
 	for range 10 {
 		if m, _ := p.ask(task, "apply_request", map[string]any{}); string(m.Idents[0]) != engines[2].uuid {
-			t.Fatalf("answered by %q", m.Idents)
+			t.Fatalf("reply from %q", m.Idents)
 		}
 	}
 }

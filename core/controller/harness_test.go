@@ -25,12 +25,12 @@ type cluster struct {
 	log    *logBuffer
 	client string // connection files
 	engine string
-	stop   func()     // asks for the end
-	ended  chan error // of Run
+	stop   func()     // ends the context of Run
+	ended  chan error // result of Run
 	first  string     // what the next client does before its script
 }
 
-// logBuffer keeps a log for the case that a test fails.
+// logBuffer keeps a log, to be printed if the test fails.
 type logBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -72,7 +72,7 @@ func start(t testing.TB, o Options) *cluster {
 		t.Fatalf("controller ended: %v\n%s", err, c.log)
 	case <-time.After(10 * time.Second):
 		cancel()
-		t.Fatalf("controller does not start\n%s", c.log)
+		t.Fatalf("controller did not start\n%s", c.log)
 	}
 	t.Cleanup(func() {
 		c.end()
@@ -90,7 +90,7 @@ func (c *cluster) end() {
 	c.wait(5 * time.Second)
 }
 
-// wait waits for the controller to end by itself.
+// wait waits for the controller to end.
 func (c *cluster) wait(limit time.Duration) {
 	c.t.Helper()
 	if c.ended == nil {
@@ -113,8 +113,8 @@ type interpreter struct {
 	path string
 }
 
-// pythons answers the interpreters to test with. Each is named by a variable;
-// the first has a default.
+// pythons returns the interpreters to test with. Each is named by an environment
+// variable; the first has a default.
 func pythons(t testing.TB) []interpreter {
 	t.Helper()
 	found := installedPythons()
@@ -146,10 +146,10 @@ var installedPythons = sync.OnceValue(func() []interpreter {
 type engineProcess struct {
 	*exec.Cmd
 	log  string
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when it has exited
 }
 
-// startEngine starts an engine, which ends with the test at the latest.
+// startEngine starts an engine and kills it at the end of the test.
 func (c *cluster) startEngine(p interpreter) *engineProcess {
 	c.t.Helper()
 	log, err := os.CreateTemp(c.t.TempDir(), "engine-*.log")
@@ -166,7 +166,7 @@ func (c *cluster) startEngine(p interpreter) *engineProcess {
 	}
 	_ = log.Close()
 	go func() {
-		_ = e.Wait() // how it ended is the test's business
+		_ = e.Wait() // the test checks the engine's end if it matters
 		close(e.done)
 	}()
 	c.t.Cleanup(func() {
@@ -199,7 +199,7 @@ rc = ipp.Client(sys.argv[1], timeout=20)
 def until(what, limit=20):
     end = time.monotonic() + limit
     while not what():
-        assert time.monotonic() < end, "it did not happen: %s" % rc.ids
+        assert time.monotonic() < end, "the condition was not met in time: %s" % rc.ids
         time.sleep(0.005)
 def raises(kind, f, *a, **k):
     try:
@@ -212,7 +212,7 @@ def raises(kind, f, *a, **k):
     raise AssertionError("nothing was raised")
 `
 
-// run runs a client script to its end and answers what it printed.
+// run runs a client script to its end and returns its output.
 func (c *cluster) run(p interpreter, script string) string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
@@ -228,7 +228,8 @@ func (c *cluster) run(p interpreter, script string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// withEngines runs a test with each Python at the same time, a controller and n engines.
+// withEngines runs a test with each Python, at the same time, with a controller and n
+// engines.
 func withEngines(t *testing.T, n int, o Options, f func(*testing.T, *cluster, interpreter, []*engineProcess)) {
 	for _, p := range pythons(t) {
 		t.Run(p.name, func(t *testing.T) {
@@ -241,14 +242,14 @@ func withEngines(t *testing.T, n int, o Options, f func(*testing.T, *cluster, in
 	}
 }
 
-// with answers the same cluster for a test within the one that started it.
+// with returns the same cluster for a subtest of the test that started it.
 func (c *cluster) with(t testing.TB) *cluster {
 	same := *c
 	same.t = t
 	return &same
 }
 
-// tail answers the last lines of a log.
+// tail returns the last lines of a log.
 func tail(text string) string {
 	lines := strings.Split(text, "\n")
 	return strings.Join(lines[max(0, len(lines)-20):], "\n")

@@ -21,7 +21,7 @@ import (
 
 var metricsLine = regexp.MustCompile(`metrics on http://(127\.0\.0\.1:\d+)/metrics`)
 
-// metricsAddress finds in the log where the metrics are.
+// metricsAddress finds the address of the metrics server in the log.
 func (c *cluster) metricsAddress() string {
 	c.t.Helper()
 	found := metricsLine.FindStringSubmatch(c.log.String())
@@ -31,7 +31,7 @@ func (c *cluster) metricsAddress() string {
 	return found[1]
 }
 
-// get asks the metrics server. No connection is left behind.
+// get sends a request to the metrics server and leaves no connection open.
 func get(t testing.TB, url, host string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -56,12 +56,12 @@ func get(t testing.TB, url, host string) (int, string) {
 	return answer.StatusCode, string(text)
 }
 
-// scrape answers all values by their name and labels.
+// scrape returns all values by name and labels.
 func (c *cluster) scrape() map[string]float64 {
 	c.t.Helper()
 	code, text := get(c.t, "http://"+c.metricsAddress()+"/metrics", "")
 	if code != http.StatusOK {
-		c.t.Fatalf("/metrics answers %d: %s", code, text)
+		c.t.Fatalf("/metrics: status %d: %s", code, text)
 	}
 	values := map[string]float64{}
 	for line := range strings.Lines(text) {
@@ -78,8 +78,8 @@ func (c *cluster) scrape() map[string]float64 {
 	return values
 }
 
-// scraped waits until the values are those wanted: hub and readers tell theirs
-// a moment later.
+// scraped waits until the values are those wanted: hub and readers publish theirs a
+// moment later.
 func (c *cluster) scraped(want map[string]float64) map[string]float64 {
 	c.t.Helper()
 	for limit := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -99,19 +99,19 @@ func (c *cluster) scraped(want map[string]float64) map[string]float64 {
 	}
 }
 
-// TestMetrics holds the numbers against what was really done.
+// TestMetrics compares the metrics with what was really done.
 func TestMetrics(t *testing.T) {
 	const tasks = 200
 	c := start(t, Options{MetricsPort: AnyPort})
 	p, notices := newPeer(t, c), newPeer(t, c)
-	notices.follow()
+	notices.subscribe()
 	task := p.dial(p.file.Task)
 	c.scraped(map[string]float64{
 		`ipcore_up{part="hub"}`: 1, `ipcore_up{part="tasks"}`: 1,
 		`ipcore_engines{state="registered"}`: 0, `ipcore_tasks_submitted_total`: 0,
 	})
 
-	// A task waits while there is no engine.
+	// A task waits while no engine is registered.
 	m, err := p.session.Message("apply_request", nil, nil, nil)
 	if err == nil {
 		err = task.Send(m.AppendFrames(nil)...)
@@ -120,15 +120,15 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.scraped(map[string]float64{`ipcore_tasks_waiting{reason="no_engines"}`: 1, `ipcore_tasks_running`: 0})
-	engines := []*fake{startFake(t, c)}
-	notices.told("registration_notification", engines[0])
+	engines := []*fakeEngine{startFakeEngine(t, c)}
+	notices.wantNotice("registration_notification", engines[0])
 	select {
 	case <-p.got:
 	case <-time.After(5 * time.Second):
-		t.Fatal("the task that waited is not answered")
+		t.Fatal("no reply to the task that waited")
 	}
-	engines = append(engines, startFake(t, c))
-	notices.told("registration_notification", engines[1])
+	engines = append(engines, startFakeEngine(t, c))
+	notices.wantNotice("registration_notification", engines[1])
 	for range tasks - 1 {
 		p.ask(task, "apply_request", map[string]any{})
 	}
@@ -137,9 +137,9 @@ func TestMetrics(t *testing.T) {
 		p.ask(mux, "apply_request", map[string]any{}, engines[0].uuid)
 	}
 	engines[1].kill()
-	notices.told("unregistration_notification", engines[1])
+	notices.wantNotice("unregistration_notification", engines[1])
 
-	runtime.GC() // else there may have been none
+	runtime.GC() // otherwise there may not have been one
 	values := c.scraped(map[string]float64{
 		`ipcore_tasks_submitted_total`:                                                tasks,
 		`ipcore_tasks_ended_total{outcome="completed"}`:                               tasks,
@@ -183,7 +183,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestMetricsOfRefusals counts what bad peers do.
+// TestMetricsOfRefusals checks the metrics of what bad peers do.
 func TestMetricsOfRefusals(t *testing.T) {
 	c := start(t, Options{MetricsPort: AnyPort})
 	p := newPeer(t, c)
@@ -225,10 +225,11 @@ func TestMetricsOfRefusals(t *testing.T) {
 	})
 }
 
-// TestMetricsTrafficOutlivesPeers adds up what connections did that have ended.
+// TestMetricsTrafficOutlivesPeers checks that the traffic of closed connections is
+// still counted.
 func TestMetricsTrafficOutlivesPeers(t *testing.T) {
 	c := start(t, Options{MetricsPort: AnyPort})
-	e := startFake(t, c)
+	e := startFakeEngine(t, c)
 	c.scraped(map[string]float64{`ipcore_engines{state="registered"}`: 1})
 	for range 5 {
 		p := newPeer(t, c)
@@ -244,7 +245,7 @@ func TestMetricsTrafficOutlivesPeers(t *testing.T) {
 	})
 }
 
-// TestMetricsServer covers what is on the port, and what is not.
+// TestMetricsServer checks which paths the port serves, and which it does not.
 func TestMetricsServer(t *testing.T) {
 	c := start(t, Options{MetricsPort: AnyPort})
 	address := c.metricsAddress()
@@ -254,14 +255,14 @@ func TestMetricsServer(t *testing.T) {
 		"/": 404, "/of-the-default-mux": 404,
 	} {
 		if code, text := get(t, "http://"+address+path, ""); code != want {
-			t.Errorf("%s answers %d: %.200s", path, code, text)
+			t.Errorf("%s: status %d: %.200s", path, code, text)
 		}
 	}
 	if code, _ := get(t, "http://"+address+"/metrics", "evil.example.org"); code != http.StatusForbidden {
-		t.Errorf("a request for another host is answered with %d", code)
+		t.Errorf("a request for another host: status %d", code)
 	}
 	if code, _ := get(t, "http://"+address+"/healthz", "localhost"); code != http.StatusOK {
-		t.Errorf("a request for localhost is answered with %d", code)
+		t.Errorf("a request for localhost: status %d", code)
 	}
 	answer, err := http.Post("http://"+address+"/metrics", "text/plain", strings.NewReader("x"))
 	if err != nil {
@@ -269,11 +270,11 @@ func TestMetricsServer(t *testing.T) {
 	}
 	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("POST is answered with %d", answer.StatusCode)
+		t.Errorf("POST: status %d", answer.StatusCode)
 	}
 
-	// Silent peers take all slots: the next is told at once, and the end of
-	// the controller does not wait for them.
+	// Silent peers take all slots: the next connection is closed at once, and the
+	// shutdown of the controller does not wait for them.
 	var silent []net.Conn
 	defer func() {
 		for _, s := range silent {
@@ -298,12 +299,12 @@ func TestMetricsServer(t *testing.T) {
 		}
 	}
 	if !full {
-		t.Error("any number of connections is held")
+		t.Error("the number of open connections is not limited")
 	}
 	began := time.Now()
 	c.end()
 	if took := time.Since(began); took > time.Second {
-		t.Errorf("the end took %v", took)
+		t.Errorf("the shutdown took %v", took)
 	}
 }
 
@@ -315,7 +316,7 @@ func isTimeout(err error) bool {
 func TestNoMetricsUnlessAsked(t *testing.T) {
 	c := start(t, Options{})
 	if metricsLine.MatchString(c.log.String()) {
-		t.Error("metrics are served though nobody asked")
+		t.Error("metrics are served although they are not enabled")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -328,12 +329,12 @@ func TestNoMetricsUnlessAsked(t *testing.T) {
 	}
 }
 
-// TestRestoredEngineThatIsGone takes over an engine that died with the
-// controller before: it leaves when its heartbeats are missed.
+// TestRestoredEngineThatIsGone restores an engine that died together with the
+// previous controller: it is lost when it misses its heartbeats.
 func TestRestoredEngineThatIsGone(t *testing.T) {
 	o := Options{MetricsPort: AnyPort, HeartbeatPeriod: 50 * time.Millisecond, MaxMisses: 20, Restore: true}
 	first := start(t, o)
-	e := startFake(t, first)
+	e := startFakeEngine(t, first)
 	first.scraped(map[string]float64{`ipcore_engines{state="registered"}`: 1, `ipcore_engines_registered_total`: 1})
 	first.end()
 	e.kill()

@@ -10,7 +10,7 @@ import (
 	"github.com/ipcore/ipcore/core/profile"
 )
 
-// TestBroadcastTrees covers the trees of other depths than the default.
+// TestBroadcastTrees checks broadcast trees of other depths than the default.
 func TestBroadcastTrees(t *testing.T) {
 	for name, depth := range map[string]int{"none": NoTree, "two": 2} {
 		t.Run(name, func(t *testing.T) {
@@ -21,8 +21,8 @@ func TestBroadcastTrees(t *testing.T) {
 	}
 }
 
-// TestLostEngine kills an engine with its nanny while it works for every kind
-// of view.
+// TestLostEngine kills an engine and its nanny while it works for every kind of
+// view.
 func TestLostEngine(t *testing.T) {
 	withEngines(t, 2, Options{HWM: 2}, func(_ *testing.T, c *cluster, p interpreter, _ []*engineProcess) {
 		c.run(p, `
@@ -56,7 +56,7 @@ print(left, answered)
 	})
 }
 
-// wait waits for a file that a client makes.
+// wait waits for a file that a client creates.
 func wait(t *testing.T, path string) {
 	t.Helper()
 	for limit := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
@@ -69,7 +69,7 @@ func wait(t *testing.T, path string) {
 	}
 }
 
-// TestShutdown asks engines and controller to end.
+// TestShutdown requests the shutdown of engines and controller.
 func TestShutdown(t *testing.T) {
 	withEngines(t, 2, Options{}, func(t *testing.T, c *cluster, p interpreter, engines []*engineProcess) {
 		c.run(p, `
@@ -81,18 +81,18 @@ rc.shutdown(hub=True, block=True)
 			select {
 			case <-e.done:
 			case <-time.After(10 * time.Second):
-				t.Fatal("an engine is left")
+				t.Fatal("an engine is still running")
 			}
 		}
 		for _, path := range []string{c.client, c.engine} {
 			if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("%s is left: %v", path, err)
+				t.Errorf("%s still exists: %v", path, err)
 			}
 		}
 	})
 }
 
-// TestLateEngines submits before there is an engine, and adds some meanwhile.
+// TestLateEngines submits tasks before an engine exists, and adds engines meanwhile.
 func TestLateEngines(t *testing.T) {
 	for _, p := range pythons(t) {
 		t.Run(p.name, func(t *testing.T) {
@@ -118,8 +118,8 @@ assert rc.ids == [0, 1]
 	}
 }
 
-// TestRestore ends a controller under its engines and starts another one, which
-// the engines and their namespaces are known to.
+// TestRestore stops a controller, but not its engines, and starts another one, which
+// knows the engines and still reaches their namespaces.
 func TestRestore(t *testing.T) {
 	withEngines(t, 2, Options{Reuse: true}, func(t *testing.T, c *cluster, p interpreter, engines []*engineProcess) {
 		c.run(p, "rc[:].push({'a': 3}, block=True)")
@@ -142,8 +142,8 @@ assert rc.load_balanced_view().map_sync(lambda x: x, range(20)) == list(range(20
 	})
 }
 
-// TestFrozenEngine stops an engine's processes without ending them: nothing but
-// the heartbeat tells.
+// TestFrozenEngine suspends an engine's processes without killing them: only missed
+// heartbeats show that it is lost.
 func TestFrozenEngine(t *testing.T) {
 	o := Options{HeartbeatPeriod: 100 * time.Millisecond, MaxMisses: 5}
 	withEngines(t, 2, o, func(_ *testing.T, c *cluster, p interpreter, _ []*engineProcess) {
@@ -164,7 +164,7 @@ assert rc[1].apply_sync(os.getpid) == pids[1]
 	})
 }
 
-// TestPure has no scheduler: tasks go to engines in turn.
+// TestPure runs without a scheduler: engines get tasks in turn.
 func TestPure(t *testing.T) {
 	withEngines(t, 2, Options{Scheme: relay.SchemePure}, func(_ *testing.T, c *cluster, p interpreter, _ []*engineProcess) {
 		c.run(p, `

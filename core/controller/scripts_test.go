@@ -2,7 +2,7 @@ package controller
 
 import "testing"
 
-// scripts are what clients do with two engines, which all scripts share.
+// scripts are client programs. All run with the same two engines.
 var scripts = []struct{ name, what, text string }{
 	{"Direct", "apply, execute, output and data through the direct view", `
 import numpy
@@ -155,7 +155,7 @@ ar = rc.broadcast_view([0]).apply(os.getpid)
 assert ar.get(10) == pids[:1]
 `
 
-// TestPython runs the scripts with each Python.
+// TestPython runs all scripts with each Python.
 func TestPython(t *testing.T) {
 	withEngines(t, 2, Options{}, func(t *testing.T, c *cluster, p interpreter, _ []*engineProcess) {
 		for _, s := range scripts {

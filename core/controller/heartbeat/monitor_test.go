@@ -11,7 +11,7 @@ import (
 	"github.com/ipcore/ipcore/core/sockets"
 )
 
-// events collects what a Monitor reports.
+// events collects the reports of a Monitor.
 type events struct {
 	mu   sync.Mutex
 	list []string
@@ -62,8 +62,8 @@ func run(t *testing.T, m *Monitor) {
 	})
 }
 
-// TestReadyInAnyOrder connects, registers and beats in every order: an engine
-// is ready once all of it has happened, and not before.
+// TestReadyInAnyOrder connects, registers and answers a ping in every order: an
+// engine is ready when all of this has happened, and not before.
 func TestReadyInAnyOrder(t *testing.T) {
 	steps := []func(*Monitor){
 		func(m *Monitor) { m.Pending("U", 3) },
@@ -74,7 +74,7 @@ func TestReadyInAnyOrder(t *testing.T) {
 		func(m *Monitor) {
 			m.Connected(Pong, "U")
 			if !m.acceptPong("U", m.ping()) {
-				panic("a fresh ping was refused")
+				panic("a recent ping was refused")
 			}
 		},
 	}
@@ -138,7 +138,7 @@ func TestPongs(t *testing.T) {
 		"-1": false, "99.99999999999999999999999999999999": false,
 	} {
 		if got := m.acceptPong("U", []byte(text)); got != want {
-			t.Errorf("pong %q taken: %v", text, got)
+			t.Errorf("pong %q accepted: %v", text, got)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestMissedBeats(t *testing.T) {
 	if len(m.hearts) != 2 {
 		t.Errorf("%d hearts", len(m.hearts))
 	}
-	m.acceptPong("U", m.ping()) // resumes: it stays unregistered
+	m.acceptPong("U", m.ping()) // the heart resumes; the engine stays unregistered
 	m.beat()
 	leave(m, "U")
 	e.want(t, "ready U", "ready V", "lost U: no heartbeat for 12s")
@@ -196,12 +196,12 @@ func TestLostConnections(t *testing.T) {
 	defer m.mu.Unlock()
 	for _, uuid := range []string{"gone", "left"} {
 		if m.hearts[uuid] != nil {
-			t.Errorf("%s is remembered", uuid)
+			t.Errorf("%s is still known", uuid)
 		}
 	}
 }
 
-// TestSockets lets real hearts, which echo what they get, beat against it.
+// TestSockets runs a Monitor with real hearts, which echo each ping.
 func TestSockets(t *testing.T) {
 	m, e := newMonitor(t, Options{Period: time.Hour})
 	run(t, m)

@@ -13,34 +13,34 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// Parts are what the numbers come from. The functions must be safe for
-// concurrent use.
+// Parts are the sources of the metrics. The functions must be safe for concurrent
+// use.
 type Parts struct {
 	Hub      func() hub.Stats
 	ProbeHub func(context.Context) error
-	// Tasks answers nil for a task queue without a scheduler.
+	// Tasks returns nil when the task queue has no scheduler.
 	Tasks   func(context.Context) (*scheduler.Stats, error)
 	Queues  []Queue
 	Sockets []Socket
 }
 
-// Queue is a queue with its name in the labels.
+// Queue is a relay; Name is its value of the label "queue".
 type Queue struct {
 	Name  string
 	Stats func() relay.Stats
 }
 
-// Socket is a socket that belongs to no queue. Side says who connects:
-// "clients", "engines" or "both".
+// Socket is a socket that does not belong to a Queue. Side says which peers connect
+// to it: "clients", "engines" or "both".
 type Socket struct {
 	Name, Side string
 	Stats      func() sockets.Stats
 }
 
-// answerWithin is how long a scrape or a question for health waits for a part.
-const answerWithin = 2 * time.Second
+// replyTimeout is how long a scrape or a health check waits for a part.
+const replyTimeout = 2 * time.Second
 
-// family is all values of one name. It is a metric's only description.
+// family describes all metrics of one name.
 type family struct {
 	kind   prometheus.ValueType
 	name   string // after "ipcore_"
@@ -53,9 +53,9 @@ const (
 	counter = prometheus.CounterValue
 )
 
-// The families, as docs/operator.md explains them.
+// The families. docs/operator.md explains them.
 var (
-	up = family{gauge, "up", "Whether a part of the controller answers.", []string{"part"}}
+	up = family{gauge, "up", "Whether a part of the controller responds.", []string{"part"}}
 
 	engines           = family{gauge, "engines", "Engines by state.", []string{"state"}}
 	enginesRegistered = family{counter, "engines_registered_total", "Engines that registered.", nil}
@@ -64,7 +64,7 @@ var (
 	tasksWaiting   = family{gauge, "tasks_waiting", "Tasks that wait, by what they wait for.", []string{"reason"}}
 	tasksRunning   = family{gauge, "tasks_running", "Tasks on engines.", nil}
 	tasksBytes     = family{gauge, "tasks_bytes", "Bytes of tasks that have not ended.", nil}
-	tasksSubmitted = family{counter, "tasks_submitted_total", "Tasks that the scheduler took.", nil}
+	tasksSubmitted = family{counter, "tasks_submitted_total", "Tasks that the scheduler accepted.", nil}
 	tasksEnded     = family{counter, "tasks_ended_total", "Tasks that ended, by outcome.", []string{"outcome"}}
 	tasksRetried   = family{counter, "task_retries_total", "Runs of tasks after a failure.", nil}
 	tasksStranded  = family{counter, "tasks_lost_with_engine_total", "Tasks that failed because their engine was lost.", nil}
@@ -76,21 +76,21 @@ var (
 	recordsQueuedBytes = family{gauge, "records_queued_bytes", "Their bytes.", nil}
 	recordsNotStored   = family{counter, "records_not_stored_total", "Task records, or changes of them, that were given up because they could not be stored.", nil}
 	recordsCulled      = family{counter, "records_culled_total", "Task records dropped to keep within the limits.", nil}
-	notRecorded        = family{counter, "messages_not_recorded_total", "Messages passed on but not recorded, because the hub was behind.", nil}
+	notRecorded        = family{counter, "messages_not_recorded_total", "Messages relayed but not recorded, because the hub was behind.", nil}
 	notRecordedBytes   = family{counter, "messages_not_recorded_bytes_total", "Their bytes.", nil}
 	backlog            = family{gauge, "hub_backlog_messages", "Messages that wait for the hub.", nil}
-	backlogBytes       = family{gauge, "hub_backlog_bytes", "Their bytes, and those of the messages at hand.", nil}
-	databaseErrors     = family{counter, "database_errors_total", "Changes that the database did not take.", nil}
+	backlogBytes       = family{gauge, "hub_backlog_bytes", "Their bytes, and those of the messages being handled.", nil}
+	databaseErrors     = family{counter, "database_errors_total", "Changes that the database did not accept.", nil}
 
 	messages        = family{counter, "messages_total", "Messages by queue, side and direction.", []string{"queue", "side", "direction"}}
 	messageBytes    = family{counter, "message_bytes_total", "Their bytes.", []string{"queue", "side", "direction"}}
 	messagesDropped = family{counter, "messages_dropped_total", "Messages not sent because their peer does not read.", []string{"queue", "side"}}
-	messagesRefused = family{counter, "messages_refused_total", "Messages refused, by what is wrong with them.", []string{"queue", "cause"}}
+	messagesRefused = family{counter, "messages_refused_total", "Messages refused, by cause.", []string{"queue", "cause"}}
 
 	connections        = family{gauge, "connections", "Connected peers.", []string{"queue", "side"}}
 	handshaking        = family{gauge, "handshakes", "Handshakes in progress.", []string{"queue", "side"}}
 	handshakes         = family{counter, "handshakes_total", "Handshakes that succeeded.", []string{"queue", "side"}}
-	connectionsRefused = family{counter, "connections_refused_total", "Connections ended for a bad or missing handshake or a breach of the protocol.", []string{"queue", "side"}}
+	connectionsRefused = family{counter, "connections_refused_total", "Connections closed because of a bad or missing handshake or a protocol error.", []string{"queue", "side"}}
 	sendQueue          = family{gauge, "send_queue_bytes", "Bytes that wait to be sent.", []string{"queue", "side"}}
 )
 
@@ -102,14 +102,14 @@ type scrape struct {
 	descs map[string]*prometheus.Desc
 }
 
-// Describe announces nothing: the registry checks the values as they come.
+// Describe sends nothing: the registry then checks the values when they are collected.
 func (s *scrape) Describe(chan<- *prometheus.Desc) {}
 
-// Collect sends all values. A part that does not answer in time is left out,
-// and ipcore_up says so.
+// Collect sends all values. The metrics of a part that does not respond in time are
+// omitted, and ipcore_up is 0 for it.
 func (s *scrape) Collect(out chan<- prometheus.Metric) {
 	s.out, s.descs = out, make(map[string]*prometheus.Desc)
-	ctx, cancel := context.WithTimeout(s.ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(s.ctx, replyTimeout)
 	defer cancel()
 	tasks, err := s.parts.Tasks(ctx)
 	put(s, &up, one(err == nil), "tasks")
@@ -135,7 +135,7 @@ func (s *scrape) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// taskQueue is the name of the queue that Parts.Tasks is about.
+// taskQueue is the name of the Queue that Parts.Tasks belongs to.
 const taskQueue = "task"
 
 func one(yes bool) int {

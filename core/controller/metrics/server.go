@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Bounds of what a peer can hold or ask for.
+// Limits on what a peer can hold open or request.
 const (
 	maxConnections = 32
 	maxHeader      = 16 << 10
@@ -28,16 +28,16 @@ const (
 	writeTimeout   = 2 * time.Minute // the longest profile
 )
 
-// Server answers on a port of the loopback interface.
+// Server serves HTTP requests on a port of the loopback interface.
 type Server struct {
 	parts    Parts
 	log      hclog.Logger
 	listener net.Listener
-	runtime  *prometheus.Registry // numbers of the process
-	requests sync.RWMutex         // each request reads; the end writes and stays
+	runtime  *prometheus.Registry // metrics of the process
+	requests sync.RWMutex         // read-locked by each request; locked for good at the end
 }
 
-// Listen takes the port, any one when it is 0. Serve answers on it.
+// Listen opens the port; 0 selects a free one. Serve handles its requests.
 func Listen(port int, parts Parts, log hclog.Logger) (*Server, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
@@ -56,7 +56,7 @@ func Listen(port int, parts Parts, log hclog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// Serve answers until ctx ends and returns when all requests have ended.
+// Serve handles requests until ctx ends, and returns when all requests have ended.
 func (s *Server) Serve(ctx context.Context) {
 	server := &http.Server{
 		Handler:           s.guard(s.routes()),
@@ -68,10 +68,10 @@ func (s *Server) Serve(ctx context.Context) {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          s.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // connections have nothing to lose
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // no request is worth waiting for
 	defer stop()
 	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		s.log.Error("metrics have ended, the controller goes on", "error", err)
+		s.log.Error("the metrics server has failed; the controller continues without it", "error", err)
 	}
 	s.requests.Lock()
 }
@@ -89,16 +89,16 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// guard bounds requests, and refuses those that were meant for another host: a
-// web page can make a browser send them here.
+// guard limits the size of requests, and refuses those that name another host: a web
+// page can make a browser send them here.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.requests.TryRLock() {
-			return // the end has come
+			return // the server is shutting down
 		}
 		defer s.requests.RUnlock()
 		if !local(r.Host) {
-			http.Error(w, "this is for programs of this machine: ask for localhost", http.StatusForbidden)
+			http.Error(w, "only programs on this machine may use this server: use the host name localhost", http.StatusForbidden)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -106,7 +106,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// local tells whether a Host header names this machine from within.
+// local reports whether a Host header names the loopback interface.
 func local(host string) bool {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
@@ -125,9 +125,10 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	promhttp.HandlerFor(prometheus.Gatherers{ours, s.runtime}, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }
 
-// health answers 200 when hub and scheduler answer, 503 and who does not else.
+// health responds with 200 when hub and scheduler respond in time, and otherwise with
+// 503 and the names of those that do not.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+	ctx, cancel := context.WithTimeout(r.Context(), replyTimeout)
 	defer cancel()
 	_, err := s.parts.Tasks(ctx)
 	if err = errors.Join(err, s.parts.ProbeHub(ctx)); err != nil {
@@ -135,11 +136,11 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte("ok\n")) // who asked may have gone
+	_, _ = w.Write([]byte("ok\n")) // the peer may have disconnected
 }
 
-// limited is a listener that closes connections beyond its slots at once, so
-// that peers can't take descriptors from the controller's own sockets.
+// limited is a listener that closes connections at once when all slots are taken, so
+// that peers can't use up the file descriptors that the controller needs.
 type limited struct {
 	net.Listener
 	slots chan struct{}
@@ -154,7 +155,7 @@ func (l *limited) Accept() (net.Conn, error) {
 		}
 		select {
 		case l.slots <- struct{}{}:
-			return &limitedConn{Conn: c, leave: sync.OnceFunc(func() { <-l.slots })}, nil
+			return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
 		default:
 			_ = c.Close()
 		}
@@ -163,11 +164,11 @@ func (l *limited) Accept() (net.Conn, error) {
 
 type limitedConn struct {
 	net.Conn
-	leave func()
+	release func()
 }
 
 // Close implements net.Conn.
 func (c *limitedConn) Close() error {
-	defer c.leave()
+	defer c.release()
 	return c.Conn.Close()
 }

@@ -19,19 +19,19 @@ import (
 	"github.com/ipcore/ipcore/core/wire"
 )
 
-// parts answers parts of which those named in silent don't answer.
+// parts returns Parts of which those named in silent do not respond.
 func parts(silent ...string) Parts {
-	answer := func(part string) error {
+	reply := func(part string) error {
 		if slices.Contains(silent, part) {
-			return errors.New("the " + part + " does not answer")
+			return errors.New("the " + part + " does not respond")
 		}
 		return nil
 	}
 	return Parts{
 		Hub:      func() hub.Stats { return hub.Stats{Engines: 3, BacklogBytes: 7} },
-		ProbeHub: func(context.Context) error { return answer("hub") },
+		ProbeHub: func(context.Context) error { return reply("hub") },
 		Tasks: func(context.Context) (*scheduler.Stats, error) {
-			if err := answer("tasks"); err != nil {
+			if err := reply("tasks"); err != nil {
 				return nil, err
 			}
 			return &scheduler.Stats{Running: 5, Duplicates: 2}, nil
@@ -43,8 +43,8 @@ func parts(silent ...string) Parts {
 	}
 }
 
-// ask asks a server for a path in the way that a peer would.
-func ask(t *testing.T, p Parts, method, path, host string) (int, string) {
+// request sends a server a request as a peer would.
+func request(t *testing.T, p Parts, method, path, host string) (int, string) {
 	t.Helper()
 	s, err := Listen(0, p, hclog.NewNullLogger())
 	if err != nil {
@@ -73,7 +73,7 @@ func TestSilentParts(t *testing.T) {
 		{"hub", 503, []string{`ipcore_up{part="hub"} 0`, `ipcore_up{part="tasks"} 1`, `ipcore_tasks_running 5`}, "nothing"},
 		{"tasks", 503, []string{`ipcore_up{part="hub"} 1`, `ipcore_up{part="tasks"} 0`, `ipcore_messages_refused_total{cause="replay",queue="task"} 1`}, "ipcore_tasks_running"},
 	} {
-		code, text := ask(t, parts(test.silent), http.MethodGet, "/metrics", "localhost")
+		code, text := request(t, parts(test.silent), http.MethodGet, "/metrics", "localhost")
 		if code != 200 || strings.Contains(text, test.not) {
 			t.Errorf("%q is silent: %d\n%s", test.silent, code, text)
 		}
@@ -82,20 +82,20 @@ func TestSilentParts(t *testing.T) {
 				t.Errorf("%q is silent: no %q in\n%s", test.silent, line, text)
 			}
 		}
-		code, text = ask(t, parts(test.silent), http.MethodGet, "/healthz", "localhost")
+		code, text = request(t, parts(test.silent), http.MethodGet, "/healthz", "localhost")
 		if code != test.code || !strings.Contains(text, test.silent) {
 			t.Errorf("%q is silent: health is %d %q", test.silent, code, text)
 		}
 	}
 }
 
-func TestOnlyThisMachineIsAnswered(t *testing.T) {
+func TestOnlyThisMachineIsServed(t *testing.T) {
 	for host, want := range map[string]int{
 		"localhost": 200, "localhost:9100": 200, "127.0.0.1:9100": 200, "[::1]:9100": 200, "127.1.2.3": 200,
 		"example.org": 403, "localhost.example.org:9100": 403, "10.0.0.1:9100": 403, "": 403,
 	} {
-		if code, _ := ask(t, parts(), http.MethodGet, "/healthz", host); code != want {
-			t.Errorf("host %q is answered with %d, want %d", host, code, want)
+		if code, _ := request(t, parts(), http.MethodGet, "/healthz", host); code != want {
+			t.Errorf("host %q: status %d, want %d", host, code, want)
 		}
 	}
 }
