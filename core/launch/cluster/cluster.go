@@ -147,14 +147,14 @@ func (c *Cluster) findLaunchers(ctx context.Context) error {
 	var selections []*settings.Selection
 	var warnings []string
 	selection := func(kind sdk.Kind, name string) (*settings.Selection, error) {
-		f, err := registry.Find(ctx, kind, name, search)
+		executable, err := registry.Find(ctx, kind, name, search)
 		if err != nil {
 			return nil, &LauncherError{kind, err}
 		}
-		if f.OldName != "" {
-			warnings = append(warnings, fmt.Sprintf("the launcher %s has a new name: %s", f.OldName, f.Name))
+		if executable.OldName != "" {
+			warnings = append(warnings, fmt.Sprintf("the launcher %s has a new name: %s", executable.OldName, executable.Name))
 		}
-		selections = append(selections, &settings.Selection{Executable: f, Kind: kind})
+		selections = append(selections, &settings.Selection{Executable: executable, Kind: kind})
 		return selections[len(selections)-1], nil
 	}
 	var err error
@@ -186,21 +186,21 @@ func (c *Cluster) findLaunchers(ctx context.Context) error {
 
 // processOf returns the plugin process of an executable. There is one for each executable.
 func (c *Cluster) processOf(found *registry.Executable) *pluginProcess {
-	h := c.processes[found.Path]
-	if h == nil {
-		h = &pluginProcess{executable: found, log: c.log.Named("plugin")}
-		c.processes[found.Path] = h
+	process := c.processes[found.Path]
+	if process == nil {
+		process = &pluginProcess{executable: found, log: c.log.Named("plugin")}
+		c.processes[found.Path] = process
 	}
-	return h
+	return process
 }
 
 // startController starts the controller and waits for its connection files.
-func (c *Cluster) startController(ctx context.Context, h *pluginProcess) error {
+func (c *Cluster) startController(ctx context.Context, process *pluginProcess) error {
 	r, err := c.controllerRequest()
 	if err != nil {
 		return err
 	}
-	w := c.newWorkload(sdk.Controller, controllerID, h)
+	w := c.newWorkload(sdk.Controller, controllerID, process)
 	c.mu.Lock()
 	c.controller = w
 	c.recordIntent(w, c.controllerSelection)
@@ -331,13 +331,13 @@ func (c *Cluster) recordIntent(w *workload, selection *settings.Selection) {
 }
 
 // startEngines starts the engine set.
-func (c *Cluster) startEngines(ctx context.Context, h *pluginProcess) (*workload, error) {
-	w := c.newWorkload(sdk.Engine, c.newSetID(), h)
+func (c *Cluster) startEngines(ctx context.Context, process *pluginProcess) (*workload, error) {
+	w := c.newWorkload(sdk.Engine, c.newSetID(), process)
 	r, err := c.engineRequest(w.id)
 	if err != nil {
 		return nil, err
 	}
-	if h.executable.Info.PrivateEnv {
+	if process.executable.Info.PrivateEnv {
 		text, err := os.ReadFile(r.EngineFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the controller's engine file: %w", err)
@@ -346,7 +346,7 @@ func (c *Cluster) startEngines(ctx context.Context, h *pluginProcess) (*workload
 	}
 	c.mu.Lock()
 	c.engines = append(c.engines, w)
-	c.record.Engines.Class = h.executable.Name
+	c.record.Engines.Class = process.executable.Name
 	c.recordIntent(w, c.engineSelection)
 	c.record.Extension.Starting = append(c.record.Extension.Starting, w.id)
 	err = c.record.Write(c.file) // before the start, so that a crash leaves a trace
@@ -582,7 +582,7 @@ func (c *Cluster) Close() {
 	for _, w := range c.workloads() {
 		w.wait()
 	}
-	for _, h := range c.processes {
-		h.close()
+	for _, process := range c.processes {
+		process.close()
 	}
 }

@@ -327,10 +327,10 @@ func (c *Cluster) killAll(t *testing.T) error {
 func TestPluginKilled(t *testing.T) {
 	o := testOptions(t)
 	c := startCluster(t, o)
-	h := c.controller.process
-	h.mu.Lock()
-	old := h.plugin
-	h.mu.Unlock()
+	process := c.controller.process
+	process.mu.Lock()
+	old := process.plugin
+	process.mu.Unlock()
 	if err := syscall.Kill(old.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

@@ -53,9 +53,9 @@ func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search re
 		errs = append(errs, err)
 	}
 	live := map[string]bool{}
-	byTag := map[string]*DeadCluster{}        // by tag
-	var untagged []*DeadCluster               // dead, without a tag
-	options := map[string][]json.RawMessage{} // by path
+	byTag := map[string]*DeadCluster{}
+	var untagged []*DeadCluster
+	options := map[string][]json.RawMessage{} // by the launcher's path
 	for _, file := range files {
 		r, err := clusterfile.ReadRecord(file)
 		switch {
@@ -73,49 +73,49 @@ func FindDeadClusters(ctx context.Context, profiles []profile.Profile, search re
 		for path, o := range r.Extension.Options {
 			options[path] = append(options[path], o)
 		}
-		s, err := Inspect(ctx, file, log)
+		status, err := Inspect(ctx, file, log)
 		if err != nil {
 			errs = append(errs, err)
 			live[r.Extension.Tag] = true // it may be
 			continue
 		}
-		d := &DeadCluster{Tag: r.Extension.Tag, File: file, Status: s, Known: true}
+		d := &DeadCluster{Tag: r.Extension.Tag, File: file, Status: status, Known: true}
 		if d.Tag == "" {
 			untagged = append(untagged, d)
 		} else {
 			byTag[d.Tag] = d
 		}
 	}
-	found, launchers, sweepErrs := findAllOrphans(ctx, search, options, given, log)
-	errs = append(errs, sweepErrs...)
-	for _, s := range found {
-		if live[s.Tag] {
+	found, launchers, searchErrs := findAllOrphans(ctx, search, options, given, log)
+	errs = append(errs, searchErrs...)
+	for _, o := range found {
+		if live[o.Tag] {
 			continue
 		}
-		d := byTag[s.Tag]
+		d := byTag[o.Tag]
 		if d == nil {
-			_, known := tags[s.Tag]
-			d = &DeadCluster{Tag: s.Tag, Known: known}
-			byTag[s.Tag] = d
+			_, known := tags[o.Tag]
+			d = &DeadCluster{Tag: o.Tag, Known: known}
+			byTag[o.Tag] = d
 		}
-		d.Orphans = append(d.Orphans, s.Orphan)
+		d.Orphans = append(d.Orphans, o.Orphan)
 		d.launchers = launchers
 		if d.options == nil {
 			d.options = map[string]json.RawMessage{}
 		}
-		d.options[s.Launcher] = s.options
+		d.options[o.Launcher] = o.options
 	}
 	for tag := range tags {
 		// Nothing is left of this cluster, if all launchers could be asked.
-		if !live[tag] && byTag[tag] == nil && len(sweepErrs) == 0 {
+		if !live[tag] && byTag[tag] == nil && len(searchErrs) == 0 {
 			clusterfile.ForgetTag(tag)
 		}
 	}
-	for _, s := range byTag {
-		dead = append(dead, *s)
+	for _, d := range byTag {
+		dead = append(dead, *d)
 	}
-	for _, s := range untagged {
-		dead = append(dead, *s)
+	for _, d := range untagged {
+		dead = append(dead, *d)
 	}
 	slices.SortFunc(dead, func(a, b DeadCluster) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Tag, b.Tag)) })
 	return dead, errs
@@ -155,23 +155,23 @@ func findAllOrphans(
 	}
 	launchers = map[string]*registry.Executable{}
 	for i := range list {
-		f := &list[i]
-		if f.Err != nil || !f.Info.Has(sdk.CapabilityOrphans) {
+		executable := &list[i]
+		if executable.Err != nil || !executable.Info.Has(sdk.CapabilityOrphans) {
 			continue
 		}
-		launchers[f.Name] = f
-		set, err := settingOptions(f, given)
+		launchers[executable.Name] = executable
+		set, err := settingOptions(executable, given)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
+			errs = append(errs, fmt.Errorf("launcher %q: %w", executable.Name, err))
 		}
-		for _, o := range distinct(append(options[f.Path], set...)) {
-			found, err := queryOrphans(ctx, f, sdk.OrphanQuery{Tag: clusterfile.TagPrefix, Options: o}, log)
+		for _, o := range distinct(append(options[executable.Path], set...)) {
+			found, err := queryOrphans(ctx, executable, sdk.OrphanQuery{Tag: clusterfile.TagPrefix, Options: o}, log)
 			if err != nil && !errors.Is(err, sdk.ErrUnsupported) {
-				errs = append(errs, fmt.Errorf("launcher %q: %w", f.Name, err))
+				errs = append(errs, fmt.Errorf("launcher %q: %w", executable.Name, err))
 			}
-			for _, s := range orphansFrom(f.Name, found) {
-				if !slices.ContainsFunc(all, func(old foundOrphan) bool { return s.same(old.Orphan) }) {
-					all = append(all, foundOrphan{s, o})
+			for _, orphan := range orphansFrom(executable.Name, found) {
+				if !slices.ContainsFunc(all, func(old foundOrphan) bool { return orphan.same(old.Orphan) }) {
+					all = append(all, foundOrphan{orphan, o})
 				}
 			}
 		}
@@ -181,10 +181,10 @@ func findAllOrphans(
 
 // settingOptions returns the launcher's options that result from the settings, for each
 // kind.
-func settingOptions(f *registry.Executable, given []settings.Setting) (all []json.RawMessage, err error) {
+func settingOptions(executable *registry.Executable, given []settings.Setting) (all []json.RawMessage, err error) {
 	var selections []*settings.Selection
-	for _, kind := range f.Info.Kinds {
-		selections = append(selections, &settings.Selection{Executable: f, Kind: kind})
+	for _, kind := range executable.Info.Kinds {
+		selections = append(selections, &settings.Selection{Executable: executable, Kind: kind})
 	}
 	if _, err := settings.Configure(selections, given); err != nil {
 		return nil, err
@@ -206,10 +206,10 @@ func distinct(all []json.RawMessage) []json.RawMessage {
 	return all
 }
 
-func queryOrphans(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, log hclog.Logger) ([]sdk.Orphan, error) {
+func queryOrphans(ctx context.Context, executable *registry.Executable, q sdk.OrphanQuery, log hclog.Logger) ([]sdk.Orphan, error) {
 	ctx, cancel := context.WithTimeout(ctx, orphanTimeout)
 	defer cancel()
-	p, err := plugin.Open(ctx, f, plugin.OpenOptions{Log: log})
+	p, err := plugin.Open(ctx, executable, plugin.OpenOptions{Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -218,42 +218,42 @@ func queryOrphans(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery
 }
 
 // Remove ends what is left of the cluster and removes its files.
-func (s *DeadCluster) Remove(ctx context.Context, log hclog.Logger) error {
-	if s.File != "" {
-		left, err := Stop(ctx, s.File, log)
+func (d *DeadCluster) Remove(ctx context.Context, log hclog.Logger) error {
+	if d.File != "" {
+		left, err := Stop(ctx, d.File, log)
 		if _, gone := errors.AsType[*NotFoundError](err); gone {
 			err = nil
 		}
 		if err != nil {
 			return err
 		}
-		s.Orphans = left.Orphans
+		d.Orphans = left.Orphans
 		if len(left.Orphans) == 0 {
 			return nil
 		}
 	}
 	var errs error
-	for name, f := range s.launchers {
+	for name, executable := range d.launchers {
 		var mine []sdk.Orphan
-		for _, v := range s.Orphans {
+		for _, v := range d.Orphans {
 			if v.Launcher == name {
 				mine = append(mine, sdk.Orphan{ID: v.ID, Tag: v.Tag, Text: v.Text})
 			}
 		}
 		if len(mine) > 0 {
-			errs = errors.Join(errs, removeOrphans(ctx, f, sdk.OrphanQuery{Options: s.options[name]}, mine, log))
+			errs = errors.Join(errs, removeOrphans(ctx, executable, sdk.OrphanQuery{Options: d.options[name]}, mine, log))
 		}
 	}
 	if errs == nil {
-		clusterfile.ForgetTag(s.Tag)
+		clusterfile.ForgetTag(d.Tag)
 	}
 	return errs
 }
 
-func removeOrphans(ctx context.Context, f *registry.Executable, q sdk.OrphanQuery, orphans []sdk.Orphan, log hclog.Logger) error {
+func removeOrphans(ctx context.Context, executable *registry.Executable, q sdk.OrphanQuery, orphans []sdk.Orphan, log hclog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	p, err := plugin.Open(ctx, f, plugin.OpenOptions{Log: log})
+	p, err := plugin.Open(ctx, executable, plugin.OpenOptions{Log: log})
 	if err != nil {
 		return err
 	}

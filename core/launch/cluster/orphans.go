@@ -66,13 +66,13 @@ func (c *Cluster) findOrphans(ctx context.Context) Leftover {
 
 // same reports whether two launchers have found the same process or job: several
 // launchers can find the processes of one machine.
-func (s Orphan) same(o Orphan) bool { return o.ID == s.ID && o.Tag == s.Tag }
+func (o Orphan) same(other Orphan) bool { return other.ID == o.ID && other.Tag == o.Tag }
 
 // appendNew appends the orphans that are not in the list yet.
 func appendNew(all, more []Orphan) []Orphan {
-	for _, s := range more {
-		if !slices.ContainsFunc(all, s.same) {
-			all = append(all, s)
+	for _, o := range more {
+		if !slices.ContainsFunc(all, o.same) {
+			all = append(all, o)
 		}
 	}
 	return all
@@ -82,18 +82,18 @@ func appendNew(all, more []Orphan) []Orphan {
 // deadline: processes that were stopped may need a moment to end. If remove is true, it
 // removes them first.
 func (c *Cluster) orphansOf(ctx context.Context, path string, q sdk.OrphanQuery, remove bool, deadline time.Time) ([]Orphan, error) {
-	h := c.processes[path]
-	if h == nil {
+	process := c.processes[path]
+	if process == nil {
 		found, err := registry.Describe(ctx, path, registry.Search{ProfileDir: c.opts.Profile.Dir})
 		if err != nil {
 			return nil, err
 		}
-		h = c.processOf(found)
+		process = c.processOf(found)
 	}
-	if !h.executable.Info.Has(sdk.CapabilityOrphans) {
+	if !process.executable.Info.Has(sdk.CapabilityOrphans) {
 		return nil, nil
 	}
-	p, err := h.running(ctx)
+	p, err := process.running(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -107,17 +107,17 @@ func (c *Cluster) orphansOf(ctx context.Context, path string, q sdk.OrphanQuery,
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return orphansFrom(h.executable.Name, found), ctx.Err()
+			return orphansFrom(process.executable.Name, found), ctx.Err()
 		}
 		found, err = p.Orphans(ctx, q)
 	}
-	return orphansFrom(h.executable.Name, found), err
+	return orphansFrom(process.executable.Name, found), err
 }
 
 func orphansFrom(launcher string, found []sdk.Orphan) []Orphan {
-	out := make([]Orphan, len(found))
-	for i, s := range found {
-		out[i] = Orphan{Launcher: launcher, Tag: s.Tag, ID: s.ID, Text: s.Text}
+	all := make([]Orphan, len(found))
+	for i, o := range found {
+		all[i] = Orphan{Launcher: launcher, Tag: o.Tag, ID: o.ID, Text: o.Text}
 	}
-	return out
+	return all
 }

@@ -23,36 +23,36 @@ type pluginProcess struct {
 
 // running returns the plugin process. It starts one if there is none, or if the last one
 // has ended.
-func (h *pluginProcess) running(ctx context.Context) (*plugin.Plugin, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.plugin != nil {
+func (p *pluginProcess) running(ctx context.Context) (*plugin.Plugin, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.plugin != nil {
 		select {
-		case <-h.plugin.Done():
-			h.plugin.Close()
-			h.plugin = nil
+		case <-p.plugin.Done():
+			p.plugin.Close()
+			p.plugin = nil
 		default:
-			return h.plugin, nil
+			return p.plugin, nil
 		}
 	}
-	if h.closed {
+	if p.closed {
 		return nil, context.Canceled
 	}
-	p, err := plugin.Open(ctx, h.executable, plugin.OpenOptions{Log: h.log})
+	opened, err := plugin.Open(ctx, p.executable, plugin.OpenOptions{Log: p.log})
 	if err != nil {
 		return nil, err
 	}
-	h.plugin = p
-	return p, nil
+	p.plugin = opened
+	return opened, nil
 }
 
 // close ends the plugin process. Its workloads keep running.
-func (h *pluginProcess) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	if h.plugin != nil {
-		h.plugin.Close()
-		h.plugin = nil
+func (p *pluginProcess) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	if p.plugin != nil {
+		p.plugin.Close()
+		p.plugin = nil
 	}
 }

@@ -83,11 +83,11 @@ func (c *Cluster) Adopt(ctx context.Context) error {
 	var expected []*workload
 	states := map[string]sdk.State{}
 	add := func(kind sdk.Kind, class, id string, state sdk.State) error {
-		h, err := c.recordedProcess(ctx, kind, class, r.Extension.Paths[id])
+		process, err := c.recordedProcess(ctx, kind, class, r.Extension.Paths[id])
 		if err != nil {
 			return err
 		}
-		expected = append(expected, c.newWorkload(kind, id, h))
+		expected = append(expected, c.newWorkload(kind, id, process))
 		states[id] = state
 		return nil
 	}
@@ -167,9 +167,9 @@ func (c *Cluster) recordedProcess(ctx context.Context, kind sdk.Kind, class, pat
 			name = path
 		}
 	}
-	f, err := registry.Find(ctx, kind, name, registry.Search{ProfileDir: c.opts.Profile.Dir})
+	executable, err := registry.Find(ctx, kind, name, registry.Search{ProfileDir: c.opts.Profile.Dir})
 	if err != nil {
 		return nil, err
 	}
-	return c.processOf(f), nil
+	return c.processOf(executable), nil
 }

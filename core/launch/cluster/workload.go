@@ -65,9 +65,9 @@ type workload struct {
 	watchDone chan struct{} // closed when watch has returned
 }
 
-func (c *Cluster) newWorkload(kind sdk.Kind, id string, h *pluginProcess) *workload {
+func (c *Cluster) newWorkload(kind sdk.Kind, id string, process *pluginProcess) *workload {
 	return &workload{
-		kind: kind, id: id, process: h, log: c.log, changed: c.save, statusInterval: c.opts.statusInterval, statusWanted: make(chan struct{}, 1),
+		kind: kind, id: id, process: process, log: c.log, changed: c.save, statusInterval: c.opts.statusInterval, statusWanted: make(chan struct{}, 1),
 		updates: make(chan struct{}, 1), ended: make(chan struct{}), watchDone: make(chan struct{}),
 	}
 }

@@ -51,11 +51,11 @@ type Executable struct {
 }
 
 // Command returns the command that starts the plugin.
-func (f *Executable) Command() []string {
-	if f.Bridge != "" {
-		return []string{f.Bridge, f.Path}
+func (e *Executable) Command() []string {
+	if e.Bridge != "" {
+		return []string{e.Bridge, e.Path}
 	}
-	return []string{f.Path}
+	return []string{e.Path}
 }
 
 // BridgeName is the name of the executable that serves launchers that are scripts. It is
@@ -63,23 +63,23 @@ func (f *Executable) Command() []string {
 const BridgeName = "exec"
 
 // inspect checks whether the executable can be used, and asks it to describe itself.
-func (s Search) inspect(ctx context.Context, f *Executable) {
-	if f.pins, f.Err = s.pins(); f.Err != nil {
+func (s Search) inspect(ctx context.Context, found *Executable) {
+	if found.pins, found.Err = s.pins(); found.Err != nil {
 		return
 	}
-	if f.Err = f.Verify(f.Path); f.Err != nil {
+	if found.Err = found.Verify(found.Path); found.Err != nil {
 		return
 	}
-	if f.Info, f.Err = describe(ctx, f.Path); f.Err == nil && f.Info.Speaks == sdk.SpeaksScript {
-		f.Bridge = s.bridge()
+	if found.Info, found.Err = describe(ctx, found.Path); found.Err == nil && found.Info.Speaks == sdk.SpeaksScript {
+		found.Bridge = s.bridge()
 	}
 }
 
 // bridge returns the path of the executable that serves scripts, or "" if it does not
 // exist.
 func (s Search) bridge() string {
-	for _, place := range s.Dirs() {
-		path := filepath.Join(place.Dir, executableName(BridgeName))
+	for _, folder := range s.Dirs() {
+		path := filepath.Join(folder.Dir, executableName(BridgeName))
 		if i, err := os.Stat(path); err == nil && executable(i, path) {
 			return path
 		}
@@ -96,15 +96,15 @@ func (s Search) getenv() func(string) string {
 
 // Verify returns an error unless an executable may be run: no other user can have put it
 // there, and it is the one that the profile pins.
-func (f *Executable) Verify(path string) error {
+func (e *Executable) Verify(path string) error {
 	if err := checkSafe(path); err != nil {
 		return err
 	}
-	name := f.Name
-	if path == f.Bridge {
+	name := e.Name
+	if path == e.Bridge {
 		name = BridgeName
 	}
-	return checkPin(path, f.pins[name])
+	return checkPin(path, e.pins[name])
 }
 
 // executableName returns the file name of a launcher's executable.
@@ -121,14 +121,14 @@ func (s Search) Dirs() []SearchDir {
 	if executable == nil {
 		executable = os.Executable
 	}
-	var places []SearchDir
+	var folders []SearchDir
 	add := func(why string, dirs ...string) {
 		for _, dir := range dirs {
 			abs, err := filepath.Abs(dir)
-			if dir == "" || err != nil || slices.ContainsFunc(places, func(p SearchDir) bool { return p.Dir == abs }) {
+			if dir == "" || err != nil || slices.ContainsFunc(folders, func(p SearchDir) bool { return p.Dir == abs }) {
 				continue
 			}
-			places = append(places, SearchDir{Dir: abs, Why: why})
+			folders = append(folders, SearchDir{Dir: abs, Why: why})
 		}
 	}
 	add("IPCORE_LAUNCHER_PATH", filepath.SplitList(getenv("IPCORE_LAUNCHER_PATH"))...)
@@ -146,7 +146,7 @@ func (s Search) Dirs() []SearchDir {
 		add("libexec", filepath.Join(filepath.Dir(bin), "libexec", "ipcore"))
 		add("next to ipcore", bin)
 	}
-	return places
+	return folders
 }
 
 // userData returns the folder for the user's data.
@@ -168,37 +168,37 @@ func userData(getenv func(string) string) string {
 // set. If no executable has the name, it may be an entry point of a Python package.
 // NotFoundError: there is no such launcher.
 func Find(ctx context.Context, kind sdk.Kind, name string, s Search) (*Executable, error) {
-	f, err := findAny(ctx, kind, name, s)
+	found, err := findAny(ctx, kind, name, s)
 	if err != nil {
 		return nil, err
 	}
-	s.inspect(ctx, f)
-	if f.Err != nil {
-		return nil, fmt.Errorf("launcher %q: %w", name, f.Err)
+	s.inspect(ctx, found)
+	if found.Err != nil {
+		return nil, fmt.Errorf("launcher %q: %w", name, found.Err)
 	}
-	if !f.Info.Offers(kind) {
-		return nil, fmt.Errorf("launcher %q (%s) does not start a %s; it starts: %s", name, f.Path, kind, kinds(f.Info))
+	if !found.Info.Offers(kind) {
+		return nil, fmt.Errorf("launcher %q (%s) does not start a %s; it starts: %s", name, found.Path, kind, kinds(found.Info))
 	}
-	return f, nil
+	return found, nil
 }
 
 // Describe returns the launcher with a path, whatever kinds it starts.
 func Describe(ctx context.Context, path string, s Search) (*Executable, error) {
-	f, err := findPath(path)
+	found, err := findPath(path)
 	if err != nil {
 		return nil, err
 	}
-	if s.inspect(ctx, f); f.Err != nil {
-		return nil, fmt.Errorf("launcher %q: %w", path, f.Err)
+	if s.inspect(ctx, found); found.Err != nil {
+		return nil, fmt.Errorf("launcher %q: %w", path, found.Err)
 	}
-	return f, nil
+	return found, nil
 }
 
 // findAny is find that also accepts former names and Python launchers.
 func findAny(ctx context.Context, kind sdk.Kind, name string, s Search) (*Executable, error) {
-	f, err := find(name, s)
+	found, err := find(name, s)
 	if err == nil || isPath(name) {
-		return f, err
+		return found, err
 	}
 	current, of := currentName(name)
 	switch {
@@ -206,17 +206,17 @@ func findAny(ctx context.Context, kind sdk.Kind, name string, s Search) (*Execut
 	case of == sdk.Controller && kind != sdk.Controller, of == sdk.Engine && kind == sdk.Controller:
 		return nil, fmt.Errorf("launcher %q is the class of a %s, not of a %s; use %q", name, of, kind, current)
 	default:
-		if f, err = find(current, s); err == nil {
-			f.OldName = name
-			return f, nil
+		if found, err = find(current, s); err == nil {
+			found.OldName = name
+			return found, nil
 		}
 	}
-	f, asked, pythonErr := s.entryPoint(ctx, name)
+	found, asked, pythonErr := s.entryPoint(ctx, name)
 	switch {
 	case pythonErr != nil:
 		return nil, pythonErr
-	case f != nil:
-		return f, nil
+	case found != nil:
+		return found, nil
 	}
 	if missing, ok := errors.AsType[*NotFoundError](err); ok {
 		missing.Python = asked
@@ -233,18 +233,18 @@ func find(name string, s Search) (*Executable, error) {
 	if !sdk.ValidName(want) {
 		return nil, fmt.Errorf("launcher %q: must be a name (lower-case letters, digits, - and _) or a path", name)
 	}
-	places := s.Dirs()
-	all, errs := scan(places)
-	for _, f := range all {
-		if f.Name == want {
-			return f, nil
+	folders := s.Dirs()
+	all, errs := scan(folders)
+	for _, found := range all {
+		if found.Name == want {
+			return found, nil
 		}
 	}
 	names := make([]string, len(all))
-	for i, f := range all {
-		names[i] = f.Name
+	for i, found := range all {
+		names[i] = found.Name
 	}
-	return nil, &NotFoundError{Name: name, Found: names, Dirs: places, Errs: errs}
+	return nil, &NotFoundError{Name: name, Found: names, Dirs: folders, Errs: errs}
 }
 
 // isPath reports whether a launcher is given by its path.
@@ -277,25 +277,25 @@ func findPath(path string) (*Executable, error) {
 func List(ctx context.Context, s Search) ([]Executable, error) {
 	all, errs := scan(s.Dirs())
 	var group sync.WaitGroup
-	for _, f := range all {
-		group.Go(func() { s.inspect(ctx, f) })
+	for _, found := range all {
+		group.Go(func() { s.inspect(ctx, found) })
 	}
 	group.Wait()
 	out := make([]Executable, 0, len(all))
-	for _, f := range all {
-		out = append(out, *f)
+	for _, found := range all {
+		out = append(out, *found)
 	}
 	return out, errors.Join(errs...)
 }
 
 // scan returns the launchers in the folders, sorted by name, each with those that it
 // shadows. It skips folders that do not exist.
-func scan(places []SearchDir) ([]*Executable, []error) {
+func scan(folders []SearchDir) ([]*Executable, []error) {
 	var all []*Executable
 	var errs []error
 	seen := make(map[string]*Executable)
-	for _, place := range places {
-		entries, err := os.ReadDir(place.Dir)
+	for _, folder := range folders {
+		entries, err := os.ReadDir(folder.Dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("look for launchers: %w", err))
 		}
@@ -304,7 +304,7 @@ func scan(places []SearchDir) ([]*Executable, []error) {
 			if !ok || name == BridgeName {
 				continue
 			}
-			path := filepath.Join(place.Dir, e.Name())
+			path := filepath.Join(folder.Dir, e.Name())
 			i, err := os.Stat(path) // follows links
 			if err != nil || !executable(i, path) {
 				continue
@@ -313,9 +313,9 @@ func scan(places []SearchDir) ([]*Executable, []error) {
 				first.Shadowed = append(first.Shadowed, path)
 				continue
 			}
-			f := &Executable{Name: name, Path: path, Place: place}
-			seen[name] = f
-			all = append(all, f)
+			found := &Executable{Name: name, Path: path, Place: folder}
+			seen[name] = found
+			all = append(all, found)
 		}
 	}
 	slices.SortFunc(all, func(a, b *Executable) int { return strings.Compare(a.Name, b.Name) })
