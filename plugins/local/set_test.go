@@ -229,7 +229,7 @@ func TestStopTogether(t *testing.T) {
 
 // A start that is cut short leaves nothing.
 func TestStartCutShort(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // all would take a second
 	defer cancel()
 	s, _, err := startSet(ctx, t, 100, `{"delay": 0.01}`, "trap '' TERM; sleep 300")
 	if !errors.Is(err, context.DeadlineExceeded) {

@@ -342,7 +342,7 @@ func TestEnvironment(t *testing.T) {
 func TestCopyBinary(t *testing.T) {
 	b := newBed(t, sdk.Engine, map[string]any{"engines": json.RawMessage(`{"h1": 2, "h2": 1}`), "copy_binary": true, "remote_python": "/opt/py", "engine_args": []string{"--x=a b"}})
 	ipcore := filepath.Join(b.dir, "ipcore")
-	if err := os.WriteFile(ipcore, []byte("#!/bin/sh\necho \"$0 $*\" >\"$HOME/ran.$$\"; exec sleep 300\n"), 0o700); err != nil {
+	if err := os.WriteFile(ipcore, []byte("#!/bin/sh\necho \"$0 $*\" >\"$HOME/new.$$\"; mv \"$HOME/new.$$\" \"$HOME/ran.$$\"; exec sleep 300\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	r := b.request(0, "")
