@@ -68,7 +68,7 @@ trap cancel EXIT
 gotest() { # name, flags...: tests mostly wait, so more of them run at the same time than there are processors
     local name=$1
     shift
-    go test -p 4 -parallel 8 -json "$@" ./... | build/tally run -name "$name" -dir "$results"
+    go test -p 3 -parallel 4 -json "$@" ./... | build/tally run -name "$name" -dir "$results"
 }
 
 absent() { # suite, why: a suite that cannot run here is counted as one skipped test
