@@ -373,7 +373,7 @@ func (r *running) ended() error {
 	case err := <-r.done:
 		return err
 	case <-time.After(patience):
-		r.t.Fatal("the engine goes on")
+		r.t.Fatal("the engine is still running")
 	}
 	panic("unreachable")
 }

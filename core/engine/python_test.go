@@ -232,7 +232,7 @@ func gone(t *testing.T, pid int) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("worker %d goes on", pid)
+			t.Fatalf("worker %d is still running", pid)
 		}
 	}
 }

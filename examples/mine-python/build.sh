@@ -1,6 +1,6 @@
 #!/bin/sh
 # build.sh DIR: makes DIR/ipcore-launcher-mine-python, with a virtual environment
-# and the code generated from ipcore's protos beside it. PROTO is their folder.
+# and the code generated from ipcore's protos next to it. PROTO is the folder of the protos.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 PROTO=${PROTO:-$here/../../sdk/proto}

@@ -256,9 +256,9 @@ class Launcher(launcher_pb2_grpc.LauncherServicer):
         try:
             state = json.loads(r.state)
         except (ValueError, RecursionError) as e:
-            raise Refused(Code.INVALID_ARGUMENT, f"the state is no JSON: {e}") from e
+            raise Refused(Code.INVALID_ARGUMENT, f"the state is not valid JSON: {e}") from e
         if not isinstance(state, dict):
-            raise Refused(Code.INVALID_ARGUMENT, "the state is no JSON object")
+            raise Refused(Code.INVALID_ARGUMENT, "the state is not a JSON object")
         w = self.claim(r.id, r.kind)
         w.known = True
         self.open(w, lambda: w.restore(state))

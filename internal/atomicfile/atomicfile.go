@@ -21,8 +21,8 @@ func Replace(path string, data []byte, mode os.FileMode) error {
 	return replace(path, data, mode, false)
 }
 
-// Clean removes what writers of the file that were killed have left beside it.
-// The caller knows that nobody is writing it.
+// Clean removes temporary files that killed writers of the file left next to it. The
+// caller makes sure that no process is writing the file.
 func Clean(path string) error {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {

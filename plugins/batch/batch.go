@@ -39,7 +39,7 @@ var System = batch.System{
 		{Name: "lookup_command", Type: sdk.TypeList, Help: "tells how the job {id} ended that status_command no longer lists, in the same form"},
 		{Name: "gone_regexp", Type: sdk.TypeString, Help: "finds in what a failed command said that there is no such job"},
 		{Name: "down_regexp", Type: sdk.TypeString, Help: "finds in what a failed command said that the system can't be reached"},
-		{Name: "check_command", Type: sdk.TypeList, Help: "tells whether the script on its standard input would be accepted"},
+		{Name: "check_command", Type: sdk.TypeList, Help: "command that checks whether the script on its standard input would be accepted"},
 	},
 }
 

@@ -408,7 +408,7 @@ def killed(group):
     try:
         os.killpg(group, 9)
     except OSError:
-        return False  # it is no group, or all have ended
+        return False  # not a process group, or all have ended
     return True
 
 
@@ -448,7 +448,7 @@ async def serve(requests, answers):
         try:
             text = json.dumps({"id": request["id"], **answer}, ensure_ascii=False)
         except (TypeError, ValueError) as e:
-            text = json.dumps({"id": request["id"], "code": 1, "error": f"its state is no JSON: {e}"})
+            text = json.dumps({"id": request["id"], "code": 1, "error": f"its state is not valid JSON: {e}"})
         try:
             answers.write(text + "\n")
             answers.flush()

@@ -47,7 +47,7 @@ func scriptOf(t *testing.T, r sdk.StartRequest) sdk.Script {
 	return s
 }
 
-// directives answers the directives of a script without what depends on a test's
+// directives returns the directives of a script without those that depend on a test's
 // folders.
 func directives(text string) []string {
 	var all []string

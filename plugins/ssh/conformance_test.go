@@ -13,7 +13,7 @@ import (
 	"github.com/ipcore/ipcore/sdk/plugintest"
 )
 
-// fake answers options that lead to an ssh of the tests: real shells and real
+// fake returns options that select an ssh of the tests: real shells and real
 // processes on this machine, and no network. Its folder is in FAKE_SSH_DIR.
 func fake(t *testing.T, more map[string]any) (options []byte, dir string) {
 	t.Helper()

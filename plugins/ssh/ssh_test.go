@@ -83,7 +83,7 @@ func (b *bed) start(n int, script string) {
 	}
 }
 
-// alive answers the processes of this test that live.
+// alive returns the running processes of this test.
 func (b *bed) alive() []process.EnvMatch {
 	b.Helper()
 	found, err := process.FindByEnv("FAKE_SSH_DIR", func(v string) bool { return v == b.dir })
@@ -139,7 +139,7 @@ func TestHostHangs(t *testing.T) {
 }
 
 // While a host can't be reached its processes count as running; an end is told when
-// it answers again, and never before.
+// it responds again, and never before.
 func TestOutage(t *testing.T) {
 	b := newBed(t, sdk.Engine, three())
 	b.start(0, `echo $$ >"$FAKE_SSH_DIR/pid.$(basename "$HOME").$$"; exec sleep 300`)

@@ -18,7 +18,7 @@ else
 fi
 
 # ipc_leader is the first process of a session: it waits for the command and writes
-# down its exit code beside the log. Traps, unlike ignored signals, are not inherited.
+# down its exit code next to the log. Traps, unlike ignored signals, are not inherited.
 # The command comes in a variable: ps would show it twice.
 ipc_leader='
 echo "pid $$"

@@ -47,7 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) db.DB) {
 // milliseconds, which is what MongoDB keeps.
 var start = time.Date(2026, 11, 20, 10, 26, 3, 577000000, time.UTC)
 
-// NewRecord answers a pending task's record: number i of the suite.
+// NewRecord returns a pending task's record: number i of the suite.
 func NewRecord(i int) *db.Record {
 	id := fmt.Sprintf("session_%04d", i)
 	engine := fmt.Sprintf("engine-%d", i%3)
@@ -64,7 +64,7 @@ func NewRecord(i int) *db.Record {
 	}
 }
 
-// Finish answers the change that completes record i.
+// Finish returns the change that completes record i.
 func Finish(i int) *db.Change {
 	return &db.Change{
 		Set: db.FieldSet(db.Started, db.Completed, db.Received, db.ResultHeader, db.ResultMetadata, db.ResultContent, db.ResultBuffers),

@@ -42,9 +42,9 @@ func (h *hotRing) push(e *entry) *entry {
 // minShared is the size in bytes from which the first frame of a request is shared.
 const minShared = 64
 
-// shared answers a record's first frame as memory that is kept for all records in
+// shared returns a record's first frame as memory that is kept for all records in
 // a row that have the same: it is the pickled function, and a map sends one with
-// each of its tasks. Nil is none.
+// each of its tasks. nil means that there is none.
 func (d *DB) shared(r *db.Record) *[]byte {
 	if len(r.Buffers) == 0 || len(r.Buffers[0]) < minShared {
 		return nil
@@ -56,7 +56,7 @@ func (d *DB) shared(r *db.Record) *[]byte {
 	return d.common
 }
 
-// record answers the record of an entry; of a packed one it is made for the caller.
+// record returns the record of an entry; a packed record is unpacked for the caller.
 func (e *entry) record() *db.Record {
 	if e.hot != nil {
 		return e.hot
@@ -144,12 +144,12 @@ func (e *entry) unpacked() *db.Record {
 	return r
 }
 
-// textsOf answers the strings of a record but for its id.
+// textsOf returns the strings of a record except its id.
 func textsOf(r *db.Record) [4]*string {
 	return [...]*string{&r.ClientUUID, &r.Resubmitted, &r.Queue, &r.Label}
 }
 
-// partsOf answers the byte strings of a record.
+// partsOf returns the byte strings of a record.
 func partsOf(r *db.Record) [10]*[]byte {
 	return [...]*[]byte{
 		&r.Header, &r.Metadata, &r.Content, &r.ResultHeader, &r.ResultMetadata, &r.ResultContent,

@@ -106,7 +106,7 @@ func (d *DB) Add(r *db.Record) error {
 	return nil
 }
 
-// find answers the entry of an id.
+// find returns the entry of an id.
 func (d *DB) find(id string) (*entry, error) {
 	if e, ok := d.byID[id]; ok {
 		return e, nil
@@ -117,7 +117,7 @@ func (d *DB) find(id string) (*entry, error) {
 	return nil, db.Unknown(id)
 }
 
-// Get answers one record.
+// Get returns one record.
 func (d *DB) Get(id string) (*db.Record, error) {
 	e, err := d.find(id)
 	if err != nil {
@@ -290,7 +290,7 @@ func (d *DB) DropMatching(q db.Query) (int, error) {
 	return len(matching), nil
 }
 
-// Find answers the records that the query matches.
+// Find returns the records that the query matches.
 func (d *DB) Find(q db.Query, _ db.Fields) ([]*db.Record, error) {
 	matching := d.match(q)
 	records := make([]*db.Record, len(matching))
@@ -300,7 +300,7 @@ func (d *DB) Find(q db.Query, _ db.Fields) ([]*db.Record, error) {
 	return records, nil
 }
 
-// History answers the ids of all submitted tasks, oldest first.
+// History returns the ids of all submitted tasks, oldest first.
 func (d *DB) History() ([]string, error) {
 	all := d.submitted.all()
 	ids := make([]string, len(all))
@@ -310,7 +310,7 @@ func (d *DB) History() ([]string, error) {
 	return ids, nil
 }
 
-// Stats answers the numbers of now.
+// Stats returns the current numbers.
 func (d *DB) Stats() db.Stats {
 	return db.Stats{Records: len(d.byID), Bytes: d.doneSize, Culled: d.culls}
 }

@@ -104,7 +104,7 @@ func (x *index) close() {
 	}
 }
 
-// all answers the entries in order.
+// all returns the entries in order.
 func (x *index) all() []*entry {
 	return entries(x.list, make([]*entry, 0, len(x.list)-x.holes))
 }
@@ -118,7 +118,7 @@ func entries(slots []slot, dst []*entry) []*entry {
 	return dst
 }
 
-// within answers the slots that an ordering condition leaves.
+// within returns the slots that satisfy an ordering condition.
 func (x *index) within(op db.Op, at time.Time) []slot {
 	first := func(after bool) int {
 		key := slot{seconds: at.Unix(), nanos: int32(at.Nanosecond())}

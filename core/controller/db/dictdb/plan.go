@@ -8,7 +8,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// match answers the entries that a query matches, oldest submission first,
+// match returns the entries that a query matches, oldest submission first,
 // stubs before all others.
 func (d *DB) match(q db.Query) []*entry {
 	candidates, sorted := d.candidates(q)
@@ -26,7 +26,7 @@ func (d *DB) match(q db.Query) []*entry {
 	return matching
 }
 
-// candidates answers a new list of entries among which are all that the query
+// candidates returns a new list of entries among which are all that the query
 // matches: the shortest that an index offers. sorted says that they are in the
 // order of submission.
 func (d *DB) candidates(q db.Query) (list []*entry, sorted bool) {
@@ -66,7 +66,7 @@ func (d *DB) candidates(q db.Query) (list []*entry, sorted bool) {
 	return entries(d.submitted.list, list), true
 }
 
-// ids answers the ids that a condition on msg_id leaves.
+// ids returns the ids that satisfy a condition on msg_id.
 func ids(c *db.Condition) ([]string, bool) {
 	switch c.Op {
 	case db.Eq:
@@ -95,17 +95,17 @@ func (d *DB) named(ids []string) []*entry {
 	return list
 }
 
-// null tells whether a condition leaves nulls only.
+// null reports whether only nulls satisfy a condition.
 func null(c *db.Condition) bool {
 	return c.Op == db.Eq && c.Arg == nil || c.Op == db.Exists && c.Arg == false
 }
 
-// unfinished answers every entry without a completion time.
+// unfinished returns every entry without a completion time.
 func (d *DB) unfinished() []*entry {
 	return slices.Clone(d.open)
 }
 
-// ranged answers what a condition on an index's time leaves of it.
+// ranged returns the entries of an index whose time satisfies a condition.
 func ranged(x *index, c *db.Condition) ([]slot, bool) {
 	switch c.Op {
 	case db.Lt, db.Lte, db.Gt, db.Gte:

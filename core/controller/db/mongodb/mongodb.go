@@ -28,7 +28,7 @@ const collection = "task_records"
 type Options struct {
 	URI      string // DefaultURI
 	Database string // DefaultDatabase
-	// Log tells of failures; nil discards.
+	// Log gets a line for each failure; nil discards them.
 	Log hclog.Logger
 	// Writer are further options of the queue; its Log is Log.
 	Writer writer.Options

@@ -17,7 +17,7 @@ import (
 // serverVariable names the server of the tests.
 const serverVariable = "TB_MONGO_URL"
 
-// server answers the server's address, or skips the test.
+// server returns the server's address, or skips the test.
 func server(t *testing.T) string {
 	t.Helper()
 	url := os.Getenv(serverVariable)

@@ -11,7 +11,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// filter answers a condition for the server that holds for every record that a
+// filter returns a condition for the server that holds for every record that a
 // query matches, and maybe for others.
 func filter(q db.Query) bson.D {
 	var terms bson.A
@@ -31,7 +31,7 @@ func filter(q db.Query) bson.D {
 	return bson.D{{Key: "$and", Value: terms}}
 }
 
-// condition answers what the server tests a field with, nil for nothing.
+// condition returns the condition with which the server tests a field, or nil for none.
 func condition(c *db.Condition, kind db.Kind) bson.D {
 	test := func(operator string, arg any) bson.D { return bson.D{{Key: operator, Value: arg}} }
 	switch {
@@ -112,7 +112,7 @@ func regex(glob string) string {
 	return b.String()
 }
 
-// setEnd answers where the ] of the set that begins at i is, or -1 when the [
+// setEnd returns where the ] of the set that begins at i is, or -1 when the [
 // stands for itself.
 func setEnd(runes []rune, i int) int {
 	i++

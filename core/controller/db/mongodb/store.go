@@ -152,7 +152,7 @@ func (b *bulk) write(ctx context.Context, c *mongo.Collection) (refused []writer
 // loadAtOnce is how many records one question looks up.
 const loadAtOnce = 1000
 
-// Load answers records by their ids.
+// Load returns records by their ids.
 func (s *store) Load(ctx context.Context, ids []string, fields db.Fields) ([]*db.Record, error) {
 	var found []*db.Record
 	for chunk := range slices.Chunk(ids, loadAtOnce) {
@@ -165,7 +165,7 @@ func (s *store) Load(ctx context.Context, ids []string, fields db.Fields) ([]*db
 	return found, nil
 }
 
-// Find answers the records that a query matches.
+// Find returns the records that a query matches.
 func (s *store) Find(ctx context.Context, q db.Query, fields db.Fields) ([]*db.Record, error) {
 	return s.find(ctx, filter(q), fields|q.Fields(), q)
 }

@@ -23,13 +23,13 @@ func (DB) Drop(string) error { return nil }
 // DropMatching does nothing.
 func (DB) DropMatching(db.Query) (int, error) { return 0, nil }
 
-// Get answers NoData.
+// Get returns NoData.
 func (DB) Get(string) (*db.Record, error) { return nil, db.NoData() }
 
-// Find answers NoData.
+// Find returns NoData.
 func (DB) Find(db.Query, db.Fields) ([]*db.Record, error) { return nil, db.NoData() }
 
-// History answers NoData.
+// History returns NoData.
 func (DB) History() ([]string, error) { return nil, db.NoData() }
 
 // Close does nothing.

@@ -81,7 +81,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestLocked has another program hold the file: changes go on in memory, are
+// TestLocked has another program hold the file: changes continue in memory, are
 // seen, and are stored when the file is free.
 func TestLocked(t *testing.T) {
 	var log strings.Builder

@@ -68,7 +68,7 @@ func (f *filter) addTime(column string, op db.Op, at time.Time, utc func() bool)
 	}
 }
 
-// ids answers the ids that a query is about, when it names them.
+// ids returns the ids that a query names, if it names any.
 func ids(q db.Query) ([]string, bool) {
 	for i := range q {
 		c := &q[i]

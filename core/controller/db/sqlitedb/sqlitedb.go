@@ -27,7 +27,7 @@ const (
 type Options struct {
 	File  string // path of the file, which is made with mode 0600
 	Table string // DefaultTable
-	// Log tells of failures; nil discards.
+	// Log gets a line for each failure; nil discards them.
 	Log hclog.Logger
 	// Writer are further options of the queue; its Log is Log.
 	Writer writer.Options
@@ -58,7 +58,7 @@ func open(o Options) (*store, error) {
 	if err := private(path); err != nil {
 		return nil, err
 	}
-	// A log file beside the database lets readers and the writer work at the
+	// A log file next to the database lets readers and the writer work at the
 	// same time. It needs shared memory, which only one machine has.
 	journal, synchronous := "WAL", "NORMAL"
 	kind, err := shared(filepath.Dir(path))
@@ -125,7 +125,7 @@ func connect(ctx context.Context, path, journal, synchronous string) (*connectio
 	return &connection{pool: pool, conn: conn, statements: make(map[string]*sql.Stmt)}, nil
 }
 
-// prepare answers a statement, prepared once.
+// prepare returns a statement, prepared once.
 func (c *connection) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
 	if s, ok := c.statements[text]; ok {
 		return s, nil

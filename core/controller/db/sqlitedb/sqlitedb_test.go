@@ -83,7 +83,7 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// TestUpstreamFile reads what IPython Parallel 9.1 has written, and goes on in
+// TestUpstreamFile reads what IPython Parallel 9.1 has written, and continues in
 // its table.
 func TestUpstreamFile(t *testing.T) {
 	text, err := os.ReadFile("testdata/upstream-9.1.sqlite")

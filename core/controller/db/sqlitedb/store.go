@@ -72,7 +72,7 @@ func (s *store) carryOutAll(ctx context.Context, batch []*writer.Write) (refused
 	return refused, nil
 }
 
-// itself tells whether an error is about the record, so that trying again is no
+// itself reports whether an error is about the record, so that trying again is no
 // use.
 func itself(err error) bool {
 	if errors.Is(err, writer.ErrExists) {
@@ -139,7 +139,7 @@ func (s *store) exec(ctx context.Context, text string, args ...any) (int64, erro
 // loadAtOnce is how many records one statement looks up.
 const loadAtOnce = 200
 
-// Load answers records by their ids.
+// Load returns records by their ids.
 func (s *store) Load(ctx context.Context, ids []string, fields db.Fields) ([]*db.Record, error) {
 	var found []*db.Record
 	for chunk := range slices.Chunk(ids, loadAtOnce) {
@@ -156,7 +156,7 @@ func (s *store) Load(ctx context.Context, ids []string, fields db.Fields) ([]*db
 	return found, nil
 }
 
-// Find answers the records that a query matches.
+// Find returns the records that a query matches.
 func (s *store) Find(ctx context.Context, q db.Query, fields db.Fields) ([]*db.Record, error) {
 	if ids, ok := ids(q); ok {
 		slices.Sort(ids)
@@ -210,7 +210,7 @@ func (s *store) complete(ctx context.Context, rows []*row, fields db.Fields) ([]
 	return full, nil
 }
 
-// allUTC tells whether the times in the file can be compared as text. Those
+// allUTC reports whether the times in the file can be compared as text. Those
 // that we write can.
 func (s *store) allUTC(ctx context.Context) bool {
 	if s.zoneKnown {
@@ -273,7 +273,7 @@ func (s *store) rows(ctx context.Context, fields db.Fields, where string, args [
 		r := &row{record: &db.Record{}}
 		id, ok := values[0].(int64)
 		if !ok {
-			return fmt.Errorf("row id %v is no number", values[0])
+			return fmt.Errorf("row id %v is not a number", values[0])
 		}
 		r.id = id
 		for i, f := range list {

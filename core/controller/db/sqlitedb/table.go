@@ -54,7 +54,7 @@ func openTable(ctx context.Context, conn *sql.Conn, name string) (*table, error)
 		}
 		t := &table{name: quoted(candidate), light: quoted("ipcore light " + candidate)}
 		for _, form := range forms {
-			if strings.EqualFold(columns, declaration(form)) { // SQLite answers some types in capitals
+			if strings.EqualFold(columns, declaration(form)) { // SQLite returns some types in capitals
 				t.fields = form
 			}
 		}

@@ -24,7 +24,7 @@ type Status struct {
 	Err         error  // the last failure, nil since a batch was written
 }
 
-// Status answers how the writing goes.
+// Status returns the state of writing.
 func (d *DB) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -39,7 +39,7 @@ const (
 	batchBytes   = 8 << 20
 )
 
-// changeOverhead is what a queued change costs beside its bytes, about.
+// changeOverhead is the approximate memory of a queued change in addition to its bytes.
 const changeOverhead = 256
 
 // enqueue adds an empty change to the queue; mu is held.
@@ -119,13 +119,13 @@ func (d *DB) giveUp(bytes int64, may func(*Write) bool) {
 
 var _ db.Reporter = (*DB)(nil)
 
-// Stats answers what waits to be stored, and what was given up.
+// Stats returns the numbers of changes that wait to be stored and that were discarded.
 func (d *DB) Stats() db.Stats {
 	s := d.Status()
 	return db.Stats{Queued: s.Queued, QueuedBytes: s.QueuedBytes, NotStored: s.Lost}
 }
 
-// ended tells whether a change may be given up.
+// ended reports whether a change may be discarded.
 func ended(w *Write) bool {
 	if w.Record != nil {
 		return w.Record.Done()
@@ -202,7 +202,7 @@ func (d *DB) write() bool {
 		status := d.failed(err)
 		if time.Since(logged) >= logEvery {
 			logged = time.Now()
-			d.log.Error("task database can't be written, trying again; tasks go on", "database", d.Name(), "error", err,
+			d.log.Error("task database can't be written, trying again; tasks continue", "database", d.Name(), "error", err,
 				"queued", status.Queued, "queued_bytes", status.QueuedBytes, "failures", status.Failures)
 		}
 		select {

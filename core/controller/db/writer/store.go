@@ -15,19 +15,19 @@ type Store interface {
 	Name() string
 	// Precision is the unit of the times that are kept.
 	Precision() time.Duration
-	// Local tells that a lookup of an id takes microseconds.
+	// Local says that a lookup of an id takes microseconds.
 	Local() bool
 	// Write carries out all changes or answers an error. After an error it is
 	// called again with the same changes, of which some may have been carried
 	// out. Changes that can never be carried out are answered as refused.
 	Write(ctx context.Context, batch []*Write) (refused []Refusal, err error)
-	// Load answers those of the records that exist, with at least the fields
+	// Load returns the records that exist, with at least the fields
 	// that are named, in any order.
 	Load(ctx context.Context, ids []string, fields db.Fields) ([]*db.Record, error)
-	// Find answers the records that the query matches, with at least the fields
+	// Find returns the records that the query matches, with at least the fields
 	// that are named, in the order in which they were added.
 	Find(ctx context.Context, q db.Query, fields db.Fields) ([]*db.Record, error)
-	// Ping tells whether reads can be expected to work.
+	// Ping reports whether reads can be expected to work.
 	Ping(ctx context.Context) error
 	Close() error
 }

@@ -19,7 +19,7 @@ const (
 	dropped                  // that it is gone
 )
 
-// view answers what the queue knows of a record; mu is held.
+// view returns the queued state of a record. The caller holds mu.
 func (d *DB) view(id string) view {
 	w, f := d.waiting[id], d.flight[id]
 	switch {
@@ -55,7 +55,7 @@ func viewOf(w *Write) view {
 	return view{state: dropped}
 }
 
-// views answers all that the queue knows, and the ids in order of arrival.
+// views returns the queued states of all records, and the ids in order of arrival.
 func (d *DB) views() (map[string]*view, []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -82,7 +82,7 @@ func (d *DB) views() (map[string]*view, []string) {
 	return views, order
 }
 
-// output answers the output that a change is appended to.
+// output returns the output to which a change is appended.
 func (v view) output(f db.Field) []byte {
 	of := func(r *db.Record) []byte {
 		if f == db.Stdout {

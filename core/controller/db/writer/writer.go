@@ -38,7 +38,7 @@ type DB struct {
 	known *db.Recent // added; of others a store that is not local is not asked
 
 	// open is the tasks of this DB's time that have not ended, and which output
-	// of theirs has gone to the queue. They exist, without a look at the store.
+	// of theirs was queued. They exist, whatever the store says.
 	open map[string]db.Fields
 
 	ctx    context.Context // of writing; ends when a closing database has waited long enough
@@ -122,7 +122,7 @@ func (d *DB) Add(r *db.Record) error {
 	return nil
 }
 
-// present answers which output a record has.
+// present returns which output a record has.
 func present(r *db.Record) (fields []db.Field) {
 	if len(r.Stdout) > 0 {
 		fields = append(fields, db.Stdout)
@@ -149,7 +149,7 @@ func (d *DB) normalise(r *db.Record) {
 	}
 }
 
-// Get answers one record.
+// Get returns one record.
 func (d *DB) Get(id string) (*db.Record, error) {
 	d.mu.Lock()
 	v := d.view(id)
@@ -325,7 +325,7 @@ func (d *DB) DropMatching(q db.Query) (int, error) {
 	return len(matching), nil
 }
 
-// Find answers the records that the query matches.
+// Find returns the records that the query matches.
 func (d *DB) Find(q db.Query, keys db.Fields) ([]*db.Record, error) {
 	fields := keys | q.Fields() | db.FieldSet(db.MsgID, db.Submitted)
 	// What is queued is looked at first: what is written in the meantime is then
@@ -380,7 +380,7 @@ func (d *DB) complete(views map[string]*view, fields db.Fields) error {
 
 var isSubmitted = db.Query{db.Must("submitted", db.Exists, true)}
 
-// History answers the ids of all submitted tasks, oldest first.
+// History returns the ids of all submitted tasks, oldest first.
 func (d *DB) History() ([]string, error) {
 	records, err := d.Find(isSubmitted, db.FieldSet(db.MsgID, db.Submitted))
 	if err != nil {
@@ -393,7 +393,7 @@ func (d *DB) History() ([]string, error) {
 	return ids, nil
 }
 
-// load answers a stored record, nil when there is none.
+// load returns a stored record, or nil if there is none.
 func (d *DB) load(id string, fields db.Fields) (r *db.Record, err error) {
 	err = d.read(d.o.LoadTimeout, func(ctx context.Context) error {
 		records, err := d.store.Load(ctx, []string{id}, fields)

@@ -60,5 +60,5 @@ def keep(e):
 
 
 def flags(e):
-    """Return what the engine has to know beside the text."""
+    """Return what the engine needs in addition to the text, as JSON."""
     return b'{"dependencies_met": false}' if name(e) == "UnmetDependency" else b""

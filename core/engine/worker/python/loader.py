@@ -1,4 +1,4 @@
-# python -c <this text> CHANNEL_FD FAULT_FD; README.md beside it has the contract.
+# python -c <this text> CHANNEL_FD FAULT_FD; README.md in the same folder has the contract.
 import os, sys
 from _frozen_importlib import ModuleSpec
 def _read(n, fd=int(sys.argv[1])):

@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package workertest has a worker that is no Python: the test binary itself,
-// started again, which does what the requests tell it to.
+// Package workertest has a worker without Python: the test binary itself,
+// started again, which interprets the requests.
 package workertest
 
 import (
