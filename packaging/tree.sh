@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tree.sh GOOS GOARCH FOLDER: build ipcore and its launchers for a system into a folder
 # as they are installed and archived: bin, libexec/ipcore, share, and install.sh.
-# Compiled shell completions and manual pages do not depend on the system: completions
-# are printed by an ipcore of this machine, manual pages are taken from build/man.
+# Completions and manual pages are the same for all systems: completions
+# are printed by an ipcore of this machine, manual pages are copied from build/man.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
