@@ -326,21 +326,6 @@ func (c *Condition) matchValue(v any) bool {
 	return false
 }
 
-// Time answers a field of kind Time.
-func (r *Record) Time(f Field) time.Time {
-	switch f {
-	case Submitted:
-		return r.Submitted
-	case Started:
-		return r.Started
-	case Completed:
-		return r.Completed
-	case Received:
-		return r.Received
-	}
-	return time.Time{}
-}
-
 // matchTime is match for a point in time; zero is null.
 func (c *Condition) matchTime(t time.Time) bool {
 	null := t.IsZero()

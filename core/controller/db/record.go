@@ -1,18 +1,16 @@
 package db
 
 import (
-	"encoding/json"
 	"math/bits"
 	"time"
-	"unicode/utf8"
 )
 
-// Record is all that is known of one task. Dictionaries are kept as the JSON
-// text that was received and are decoded only when somebody asks; nil is null.
-// A zero time is null, and so is an empty Queue, Resubmitted or Label.
+// Record is all that is known of one task. Dictionaries are kept as the JSON text
+// that was received and are decoded only on request; nil is null. A zero time is
+// null, and so is an empty ClientUUID, Queue, Resubmitted or Label.
 //
-// A record without Header is a stub: output of a task arrived, and the task
-// itself has not been seen (yet).
+// A record without Header is a stub: output of a task has arrived, but not (yet) the
+// task itself.
 type Record struct {
 	MsgID    string
 	Header   []byte
@@ -44,17 +42,18 @@ type Record struct {
 	Label string
 }
 
-// Stub tells whether only output of the task is known.
+// Stub reports whether only output of the task is known.
 func (r *Record) Stub() bool { return r.Header == nil }
 
-// Done tells whether nothing more is expected of the record, so that it may be
-// dropped to make room: the task has ended, or was never seen.
+// Done reports whether no more changes of the record are expected, so that it may be
+// dropped to free memory: the task has ended, or was never seen.
 func (r *Record) Done() bool { return !r.Completed.IsZero() || r.Stub() }
 
-// RecordOverhead is what a record costs beside its bytes, about.
+// RecordOverhead is about the memory in bytes that a record needs in addition to its
+// fields.
 const RecordOverhead = 512
 
-// Size is the memory that the record holds, about.
+// Size returns about the memory in bytes that the record needs.
 func (r *Record) Size() int64 {
 	n := RecordOverhead + len(r.Header) + len(r.Metadata) + len(r.Content) + len(r.ResultHeader) + len(r.ResultMetadata) +
 		len(r.ResultContent) + len(r.ExecuteResult) + len(r.Error) + len(r.Stdout) + len(r.Stderr)
@@ -70,13 +69,13 @@ func (r *Record) Size() int64 {
 	return int64(n)
 }
 
-// MaxOutput bounds what is kept of a task's stdout, and of its stderr.
+// MaxOutput is how many bytes are kept of a task's stdout, and of its stderr.
 const MaxOutput = 16 << 20
 
-// outputCut ends output that was longer.
+// outputCut is appended to output that was longer.
 const outputCut = "\n[more output was not kept]\n"
 
-// AppendOutput appends text to what is kept of a stream, up to MaxOutput.
+// AppendOutput appends text to the kept part of a stream, up to MaxOutput.
 func AppendOutput(kept, text []byte) []byte {
 	room := MaxOutput - len(kept)
 	switch {
@@ -88,58 +87,16 @@ func AppendOutput(kept, text []byte) []byte {
 	return append(kept, text...)
 }
 
-// Change is a partial update: the fields of Record that Set names replace
-// those of the stored record. Stdout and Stderr are appended instead, as
-// AppendOutput does.
+// Change is a partial update: the fields of Record that Set names replace those of
+// the stored record. Stdout and Stderr are appended instead, as AppendOutput does.
 type Change struct {
 	Set Fields
 	Record
 }
 
-// Apply carries a change out on a record in memory.
+// Apply applies the change to a record in memory.
 func (c *Change) Apply(r *Record) {
 	for left := c.Set & AllFields; left != 0; left &= left - 1 {
-		fieldTable[bits.TrailingZeros32(uint32(left))].copy(r, &c.Record)
+		columns[bits.TrailingZeros32(uint32(left))].apply(r, &c.Record)
 	}
-}
-
-// Value answers a field for comparison: nil, a string, a time.Time, the value
-// that a dictionary's JSON text decodes to, or a []any of byte strings.
-func (r *Record) Value(f Field) any { return fieldTable[f].value(r) }
-
-// AppendJSON appends a field as JSON text. Bytes that are no JSON text in UTF-8,
-// which only a broken peer sends, become null. Buffers have no JSON form and become
-// null as well.
-func (r *Record) AppendJSON(dst []byte, f Field) []byte {
-	switch v := fieldTable[f].raw(r).(type) {
-	case string:
-		return appendQuoted(dst, v)
-	case []byte:
-		if v != nil && utf8.Valid(v) && json.Valid(v) {
-			return append(dst, v...)
-		}
-	case time.Time:
-		if !v.IsZero() {
-			return appendTime(dst, v)
-		}
-	}
-	return append(dst, "null"...)
-}
-
-// appendQuoted appends a JSON string; what is not UTF-8 becomes U+FFFD.
-func appendQuoted(dst []byte, s string) []byte {
-	text, err := json.Marshal(s)
-	if err != nil { // strings always marshal
-		return append(dst, `""`...)
-	}
-	return append(dst, text...)
-}
-
-// timeLayout is how dates are written: UTC and microseconds.
-const timeLayout = "2006-01-02T15:04:05.000000Z"
-
-func appendTime(dst []byte, t time.Time) []byte {
-	dst = append(dst, '"')
-	dst = t.UTC().AppendFormat(dst, timeLayout)
-	return append(dst, '"')
 }
