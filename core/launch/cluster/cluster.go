@@ -492,8 +492,8 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	for _, w := range all {
 		go func() { results <- w.stop(ctx) }()
 	}
-	impatient := time.NewTimer(killDelay)
-	defer impatient.Stop()
+	killTimer := time.NewTimer(killDelay)
+	defer killTimer.Stop()
 	err := c.adoptErr
 	var notKilled error // reported only if something does not end
 	for waiting := len(all); waiting > 0; {
@@ -501,7 +501,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		case e := <-results:
 			err = errors.Join(err, e)
 			waiting--
-		case <-impatient.C:
+		case <-killTimer.C:
 			c.log.Warn("some processes do not end; killing them")
 			notKilled = c.Kill(ctx)
 		}

@@ -96,7 +96,10 @@ func (o *Options) resolve() error {
 	if o.N == 0 {
 		o.N = runtime.NumCPU()
 	}
-	if o.Wait > o.N || o.Wait < WaitNone {
+	if o.Wait < WaitNone {
+		return &OptionError{"Wait", o.Wait, "must be at least 0, or WaitNone"}
+	}
+	if o.Wait > o.N {
 		return &OptionError{"Wait", o.Wait, fmt.Sprintf("must be at most the number of engines, %d", o.N)}
 	}
 	if o.Wait == 0 {

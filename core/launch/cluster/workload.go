@@ -84,9 +84,9 @@ func (w *workload) start(ctx, watchCtx context.Context, r sdk.StartRequest) erro
 	handle := p.Workload(w.kind, w.id)
 	// After a call that is canceled halfway, it is not known whether anything was
 	// started. So wait for the reply, and stop what was started.
-	patient, cancel := outlive(ctx, startGrace)
+	extended, cancel := extend(ctx, startGrace)
 	defer cancel()
-	state, err := handle.Start(patient, r)
+	state, err := handle.Start(extended, r)
 	if err != nil {
 		return err
 	}
@@ -103,8 +103,8 @@ func (w *workload) start(ctx, watchCtx context.Context, r sdk.StartRequest) erro
 	return ctx.Err()
 }
 
-// outlive returns a context that ends d after ctx does.
-func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+// extend returns a context that ends d after ctx does.
+func extend(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
 	return longer, func() { stop(); cancel() }

@@ -247,7 +247,7 @@ func (p *Plugin) Close() { p.once.Do(func() { p.end(closeGrace) }) }
 // kill ends a plugin that has not replied.
 func (p *Plugin) kill() { p.once.Do(func() { p.end(0) }) }
 
-func (p *Plugin) end(patience time.Duration) {
+func (p *Plugin) end(grace time.Duration) {
 	if p.socketDir != nil {
 		defer func() {
 			if err := p.socketDir.remove(); err != nil {
@@ -260,7 +260,7 @@ func (p *Plugin) end(patience time.Duration) {
 	}
 	p.logger.beginEnd()
 	defer p.killed()
-	if patience == 0 {
+	if grace == 0 {
 		p.killed()
 	}
 	done := make(chan struct{})
@@ -268,7 +268,7 @@ func (p *Plugin) end(patience time.Duration) {
 		defer close(done)
 		p.client.Kill()
 	}()
-	if patience > 0 && wait(done, patience) {
+	if grace > 0 && wait(done, grace) {
 		return
 	}
 	p.killed()
