@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,16 +28,39 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "toy" {
 		os.Exit(toy(os.Args[2], os.Args[3:]))
 	}
-	os.Exit(m.Run())
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "batch-test-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		if toyProgram, err = os.Executable(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		// With the race detector a process takes four times as long to start, and these
+		// tests start thousands of the toy's.
+		info, ok := debug.ReadBuildInfo()
+		if ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+			toyProgram = filepath.Join(dir, "toy")
+			build := exec.Command("go", "test", "-c", "-trimpath", "-ldflags=-s -w", "-o", toyProgram, ".")
+			build.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if out, err := build.CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "build the toy: %v\n%s", err, out)
+				return 1
+			}
+		}
+		return m.Run()
+	}())
 }
+
+// toyProgram is the test binary that is the toy's commands.
+var toyProgram string
 
 // toySystem describes the toy.
 func toySystem() System {
-	self, err := os.Executable()
-	if err != nil {
-		panic(err)
-	}
-	command := func(words ...string) []string { return append([]string{self, "toy"}, words...) }
+	command := func(words ...string) []string { return append([]string{toyProgram, "toy"}, words...) }
 	return System{
 		Name: "toy", Title: "Toy", Class: "Toy", Package: "this test",
 		Submit: command("submit", "{script}"), Delete: command("delete", "{id}"), Signal: command("signal", "{signal}", "{id}"),
