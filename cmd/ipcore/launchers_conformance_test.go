@@ -117,7 +117,7 @@ func TestConformanceOptions(t *testing.T) {
 		{settings: []settings.Setting{class("MineEngineSetLauncher", "delay", "2")}, engine: `{"delay":2}`},
 		{options: []string{"queue"}, wrong: "not of the form NAME=VALUE"},
 		{options: []string{"queu=x"}, wrong: "no such option"},
-		{settings: []settings.Setting{class("SlurmLauncher", "queue", "x")}, wrong: "reached by SlurmLauncher"},
+		{settings: []settings.Setting{class("SlurmLauncher", "queue", "x")}, wrong: "SlurmLauncher applies to no launcher"},
 		{settings: []settings.Setting{class("mine", "engine_cmd", "x")}, wrong: "the checks run workloads of their own"},
 	} {
 		got, err := (&conformanceOptions{options: c.options}).launcherOptions(f, c.settings)
