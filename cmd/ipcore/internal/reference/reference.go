@@ -51,7 +51,8 @@ var exitCodes = []struct {
 	{cli.ExitAlreadyRunning, "the cluster is running already"},
 	{cli.ExitNoCluster, "no such cluster or controller is running"},
 	{cli.ExitTimeout, "the time of ipcore wait is over"},
-	{cli.ExitInterrupted, "interrupted"},
+	{cli.ExitInterrupted, "interrupted while a cluster was starting in the background; it was stopped"},
+	{255, "ipcore engine: the controller did not register the engine"},
 }
 
 // fileName returns the name of a command's page without its extension.
