@@ -31,7 +31,7 @@ func textColumn(name string, at func(*Record) *string) column {
 	}
 }
 
-// optionalColumn describes a string that may be empty; nil is null.
+// optionalColumn describes a string that may be empty; nil means null.
 func optionalColumn(name string, at func(*Record) **string) column {
 	return column{
 		name: name, kind: Text,
@@ -108,7 +108,7 @@ var fieldNames = func() map[string]Field {
 	return names
 }()
 
-// Text returns a field of kind Text; false is null.
+// Text returns a field of kind Text; false means null.
 func (r *Record) Text(f Field) (string, bool) { return columns[f].text(r) }
 
 // SetText sets a field of kind Text.
@@ -120,13 +120,13 @@ func (r *Record) Time(f Field) time.Time { return *columns[f].time(r) }
 // SetTime sets a field of kind Time.
 func (r *Record) SetTime(f Field, t time.Time) { *columns[f].time(r) = t }
 
-// Dict returns the JSON text of a field of kind Dict; nil is null.
+// Dict returns the JSON text of a field of kind Dict; nil means null.
 func (r *Record) Dict(f Field) []byte { return *columns[f].dict(r) }
 
 // SetDict sets a field of kind Dict.
 func (r *Record) SetDict(f Field, text []byte) { *columns[f].dict(r) = text }
 
-// Blobs returns a field of kind Blob; nil is null.
+// Blobs returns a field of kind Blob; nil means null.
 func (r *Record) Blobs(f Field) [][]byte { return *columns[f].blobs(r) }
 
 // SetBlobs sets a field of kind Blob.

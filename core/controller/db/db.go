@@ -16,7 +16,7 @@ type DB interface {
 	Name() string
 	// Add stores a new record; ErrDuplicate when its id is known.
 	Add(r *Record) error
-	// Get answers one record; ErrUnknown or ErrCulled.
+	// Get returns one record, or ErrUnknown or ErrCulled.
 	Get(id string) (*Record, error)
 	// Update changes fields of a record; ErrUnknown or ErrCulled.
 	Update(id string, c *Change) error
@@ -25,10 +25,10 @@ type DB interface {
 	// DropMatching forgets every record that the query matches and answers how
 	// many there were.
 	DropMatching(q Query) (int, error)
-	// Find answers the records that the query matches, oldest submission first.
+	// Find returns the records that the query matches, oldest submission first.
 	// At least the fields keys of them are filled in, and the id.
 	Find(q Query, keys Fields) ([]*Record, error)
-	// History answers the ids of all submitted tasks, oldest first. Stubs,
+	// History returns the ids of all submitted tasks, oldest first. Stubs,
 	// which have no submission time, are not among them.
 	History() ([]string, error)
 	// Close writes what is not written yet. A second call does nothing.
@@ -40,9 +40,9 @@ type DB interface {
 // that newer ones displace before anybody does.
 type Transient interface {
 	DB
-	// Has tells whether a record is stored.
+	// Has reports whether a record is stored.
 	Has(id string) bool
-	// Reserve tells how many records of tasks that have ended are kept back, and
+	// Reserve returns how many records of tasks that have ended are kept back, and
 	// their size in bytes as Record.Size has it. They count in the limits; to make
 	// room for them older ones are dropped. False: there is no room, and the
 	// oldest of them is to be passed over.
@@ -72,7 +72,7 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Ename + ": " + e.Evalue }
 
-// Unwrap answers the kind.
+// Unwrap returns the kind of the error.
 func (e *Error) Unwrap() error { return e.Kind }
 
 // Unknown is the error for an id that was never stored, or was dropped.

@@ -51,7 +51,7 @@ func matchOne(pattern string, c rune) (next int, ok bool) {
 	return size, r == c
 }
 
-// setEnd answers where the ] of a set is, or 0 when the [ stands for itself.
+// setEnd returns the index of the ] of a set, or 0 if the [ is an ordinary character.
 func setEnd(pattern string) int {
 	i := 1
 	if i < len(pattern) && pattern[i] == '!' {
@@ -69,7 +69,7 @@ func setEnd(pattern string) int {
 	return 0
 }
 
-// inSet tells whether c is in the inside of a set: characters and ranges a-z.
+// inSet reports whether c is in the inside of a set: characters and ranges a-z.
 func inSet(set string, c rune) bool {
 	not := strings.HasPrefix(set, "!")
 	if not {

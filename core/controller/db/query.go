@@ -93,7 +93,7 @@ func parseConditions(name string, text json.RawMessage) ([]Condition, error) {
 	return list, nil
 }
 
-// hasOperator tells a dictionary of operators from a literal one.
+// hasOperator reports whether a dictionary has operators, so that it is not a literal.
 func hasOperator(dict map[string]any) bool {
 	for key := range dict {
 		if strings.HasPrefix(key, "$") {
@@ -237,13 +237,13 @@ func parseTime(s string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// Field answers the field that is compared, and whether there is one.
+// Field returns the field that is compared, and whether there is one.
 func (c *Condition) Field() (Field, bool) { return c.field, c.known }
 
-// Date answers the argument as a date, or the zero time.
+// Date returns the argument as a date, or the zero time.
 func (c *Condition) Date() time.Time { return c.date }
 
-// Fields answers the fields that the query looks at.
+// Fields returns the fields that the query looks at.
 func (q Query) Fields() Fields {
 	var s Fields
 	for i := range q {
@@ -254,7 +254,7 @@ func (q Query) Fields() Fields {
 	return s
 }
 
-// Match tells whether a record meets all conditions.
+// Match reports whether a record meets all conditions.
 func (q Query) Match(r *Record) bool {
 	for i := range q {
 		if !q[i].match(r) {

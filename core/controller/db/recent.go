@@ -41,7 +41,7 @@ func (m *Recent) Add(id string) {
 	m.open = append(m.open, maphash.String(m.seed, id))
 }
 
-// Has tells whether the id is remembered.
+// Has reports whether the id is remembered.
 func (m *Recent) Has(id string) bool {
 	h := maphash.String(m.seed, id)
 	if slices.Contains(m.open, h) {

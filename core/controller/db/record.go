@@ -6,7 +6,7 @@ import (
 )
 
 // Record is all that is known of one task. Dictionaries are kept as the JSON text
-// that was received and are decoded only on request; nil is null. A zero time is
+// that was received and are decoded only on request; nil means null. A zero time is
 // null, and so is an empty ClientUUID, Queue, Resubmitted or Label.
 //
 // A record without Header is a stub: output of a task has arrived, but not (yet) the
