@@ -19,11 +19,11 @@ type Load struct {
 	Buffers [][]byte // nil: those of a small apply
 }
 
-// Outcome is what the client saw of a Load.
+// Result is what the client measured of a Load.
 type Result struct {
 	Tasks   int
 	Elapsed time.Duration
-	// Latencies are sorted, and there only when Window is 1.
+	// Latencies are sorted. They are recorded only when Window is 1.
 	Latencies []time.Duration
 }
 

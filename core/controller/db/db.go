@@ -58,7 +58,7 @@ var (
 	ErrDuplicate = errors.New("record exists")
 	ErrNoData    = errors.New("no data is kept")
 	ErrQuery     = errors.New("invalid query")
-	// ErrUnavailable: the store of the records does not answer.
+	// ErrUnavailable means that the store of the records does not respond.
 	ErrUnavailable = errors.New("task database does not answer")
 )
 

@@ -28,8 +28,8 @@ func LogPath(p profile.Profile, id string, pid int) string {
 	return filepath.Join(p.LogDir(), LogPrefix(Supervisor, id)+strconv.Itoa(pid)+".log")
 }
 
-// logPrefix is how the names of a part's log files begin; what follows are
-// numbers: the engine set, the engine's index, a pid.
+// LogPrefix returns the beginning of the names of a part's log files. Numbers follow:
+// the engine set, the engine's index, a pid.
 func LogPrefix(part Part, id string) string {
 	switch {
 	case id != "":

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/ipcore/ipcore/internal/testbuild"
 )
 
@@ -48,18 +46,4 @@ func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-func testLog(t testing.TB) hclog.Logger {
-	t.Helper()
-	return hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: testWriter{t}})
-}
-
-type testWriter struct{ t testing.TB }
-
-func (w testWriter) Write(b []byte) (int, error) {
-	if w.t.Context().Err() == nil { // do not fail because of a line after the end of the test
-		w.t.Log(string(b))
-	}
-	return len(b), nil
 }
