@@ -22,7 +22,7 @@ class Queue(Case):
         self.moods = os.path.join(self.c.root, "moods")
         for folder in (launchers, self.moods):
             os.mkdir(folder, 0o755)
-        golang.build(os.path.join(ROOT, "core", "cluster", "testdata", "queue"), os.path.join(launchers, "ipcore-launcher-queue"), self.c.env)
+        golang.build(os.path.join(ROOT, "core", "launch", "cluster", "testdata", "queue"), os.path.join(launchers, "ipcore-launcher-queue"), self.c.env)
         self.c.env.update(IPCORE_LAUNCHER_PATH=launchers, QUEUE_DIR=self.moods)
 
     def list(self):
