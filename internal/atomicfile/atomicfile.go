@@ -10,31 +10,31 @@ import (
 	"strings"
 )
 
-// Write replaces the file at path: a temporary file in the same directory is
-// written, synced and renamed. Whatever happens, a power cut included, the file
-// is the old or the new one. Its mode is mode whatever the umask.
+// Write replaces the file at path: it writes, syncs and renames a temporary file in the
+// same directory. Whatever happens, including a power cut, the file has either the old
+// or the new content. Its mode is mode, regardless of the umask.
 func Write(path string, data []byte, mode os.FileMode) error { return replace(path, data, mode, true) }
 
-// Replace does the same without waiting for the disk: a program that is killed
-// leaves the old or the new file, a power cut may leave an empty one.
+// Replace does the same as Write without waiting for the disk: if the program is
+// killed, the file has the old or the new content; after a power cut it may be empty.
 func Replace(path string, data []byte, mode os.FileMode) error {
 	return replace(path, data, mode, false)
 }
 
-// Clean removes temporary files that killed writers of the file left next to it. The
-// caller makes sure that no process is writing the file.
+// Clean removes the temporary files that killed writers of the file have left next to
+// it. The caller must make sure that no process is writing the file.
 func Clean(path string) error {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
-		return fmt.Errorf("clean up beside %s: %w", path, err)
+		return fmt.Errorf("remove temporary files of %s: %w", path, err)
 	}
 	for _, e := range entries {
-		name := strings.TrimLeft(e.Name(), ".") // a leftover's own leftover has two dots
+		name := strings.TrimLeft(e.Name(), ".") // the temporary file of a temporary file has two dots
 		if name == e.Name() || !strings.HasPrefix(name, filepath.Base(path)+".") {
 			continue
 		}
 		if err := os.Remove(filepath.Join(filepath.Dir(path), e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("clean up beside %s: %w", path, err)
+			return fmt.Errorf("remove temporary files of %s: %w", path, err)
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ func replaces(t *testing.T, write func(path string, data []byte, mode os.FileMod
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	if err := write(filepath.Join(dir, "none", "f"), nil, 0o600); err == nil {
-		t.Error("wrote into a directory that is not there")
+		t.Error("wrote into a directory that does not exist")
 	}
 	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
 		t.Fatal(err)
@@ -43,7 +43,8 @@ func replaces(t *testing.T, write func(path string, data []byte, mode os.FileMod
 	}
 }
 
-// What killed writers left goes; other files and their leftovers stay.
+// TestClean checks that temporary files of the file are removed, and that other files
+// and their temporary files are kept.
 func TestClean(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"x.json", ".x.json.123", "..x.json.a.tmp.4", ".y.json.1", "x.json.lock"} {

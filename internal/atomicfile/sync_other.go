@@ -2,5 +2,5 @@
 
 package atomicfile
 
-// syncDir does nothing: directories can't be synced here.
+// syncDir does nothing: this system can't sync directories.
 func syncDir(string) {}

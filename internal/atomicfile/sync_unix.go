@@ -4,8 +4,8 @@ package atomicfile
 
 import "os"
 
-// syncDir makes a rename durable. Some network file systems refuse it; the
-// rename itself has happened.
+// syncDir makes a rename in dir durable. Some network file systems refuse that; the
+// error is ignored because the rename itself has succeeded.
 func syncDir(dir string) {
 	d, err := os.Open(dir)
 	if err != nil {

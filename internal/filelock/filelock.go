@@ -1,6 +1,6 @@
-// Package filelock lets one process at a time hold a file. The system frees it
-// when the process dies. Network file systems may not know locks, so that one
-// held there is a help and no proof.
+// Package filelock locks a file for one process at a time. The system releases the lock
+// when the process exits. Network file systems may not support locks, so a lock there
+// helps, but does not guarantee that no other process has it.
 package filelock
 
 import (
@@ -12,11 +12,11 @@ import (
 // ErrHeld reports that another process holds the file.
 var ErrHeld = errors.New("held by another process")
 
-// Lock is a held file.
+// Lock is a locked file.
 type Lock struct{ f *os.File }
 
-// Try makes the file if need be and takes it, or answers ErrHeld. It does not
-// wait.
+// Try creates the file if necessary and locks it. It returns ErrHeld if another process
+// has locked it. It does not wait.
 func Try(path string) (*Lock, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -30,11 +30,11 @@ func Try(path string) (*Lock, error) {
 			}
 			return nil, fmt.Errorf("lock file %s: %w", path, err)
 		}
-		// The holder before us may have removed what we opened.
-		ours, err := f.Stat()
+		// The previous holder may have removed the file that was opened.
+		opened, err := f.Stat()
 		if err == nil {
-			var there os.FileInfo
-			if there, err = os.Stat(path); err == nil && os.SameFile(ours, there) {
+			var current os.FileInfo
+			if current, err = os.Stat(path); err == nil && os.SameFile(opened, current) {
 				return &Lock{f}, nil
 			}
 		}
@@ -45,7 +45,7 @@ func Try(path string) (*Lock, error) {
 	}
 }
 
-// Remove lets go of the file and deletes it.
+// Remove unlocks the file and deletes it.
 func (l *Lock) Remove() error {
 	if err := remove(l.f); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("lock file: %w", err)

@@ -22,7 +22,7 @@ func TestOneHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("the file is left: %v", err)
+		t.Fatalf("the file still exists: %v", err)
 	}
 }
 

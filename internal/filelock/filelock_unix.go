@@ -24,7 +24,8 @@ func lock(f *os.File) error {
 	}
 }
 
-// remove deletes first: whoever waits finds that the name is gone.
+// remove deletes the file before it unlocks it: a process that gets the lock then sees
+// that the name no longer exists.
 func remove(f *os.File) error {
 	return errors.Join(os.Remove(f.Name()), f.Close())
 }

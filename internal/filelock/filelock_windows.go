@@ -16,8 +16,8 @@ func lock(f *os.File) error {
 	return err
 }
 
-// remove closes first: an open file can't be deleted. Nor can one that another
-// process has opened meanwhile; it stays for that one.
+// remove closes the file before it deletes it: an open file can't be deleted. If another
+// process has opened the file meanwhile, the file is kept for that process.
 func remove(f *os.File) error {
 	err := f.Close()
 	_ = os.Remove(f.Name())

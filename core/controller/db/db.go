@@ -8,47 +8,47 @@ import (
 
 // DB stores task records. The hub's goroutine is its only user.
 //
-// Records that a DB answers are valid until its next method call and must not
-// be changed. Byte slices that a DB is given belong to it; the Record or Change
-// around them stays the caller's, who uses it again.
+// Records that a DB returns are valid until its next method call and must not be
+// changed. A DB keeps the byte slices that are passed to it; the Record or Change
+// around them still belongs to the caller, which may reuse it.
 type DB interface {
-	// Name is the backend's name as the controller logs it, such as "DictDB".
+	// Name returns the backend's name as the controller logs it, such as "DictDB".
 	Name() string
-	// Add stores a new record; ErrDuplicate when its id is known.
+	// Add stores a new record; ErrDuplicate if a record with its id exists.
 	Add(r *Record) error
-	// Get returns one record, or ErrUnknown or ErrCulled.
+	// Get returns one record; ErrUnknown or ErrCulled.
 	Get(id string) (*Record, error)
 	// Update changes fields of a record; ErrUnknown or ErrCulled.
 	Update(id string, c *Change) error
-	// Drop forgets a record; ErrUnknown or ErrCulled.
+	// Drop removes a record; ErrUnknown or ErrCulled.
 	Drop(id string) error
-	// DropMatching forgets every record that the query matches and answers how
-	// many there were.
+	// DropMatching removes all records that the query matches and returns their
+	// number.
 	DropMatching(q Query) (int, error)
-	// Find returns the records that the query matches, oldest submission first.
-	// At least the fields keys of them are filled in, and the id.
+	// Find returns the records that the query matches, oldest submission first. At
+	// least the id and the fields keys of them are set.
 	Find(q Query, keys Fields) ([]*Record, error)
-	// History returns the ids of all submitted tasks, oldest first. Stubs,
-	// which have no submission time, are not among them.
+	// History returns the ids of all submitted tasks, oldest first. It omits stubs,
+	// which have no submission time.
 	History() ([]string, error)
-	// Close writes what is not written yet. A second call does nothing.
+	// Close writes all changes that are not written yet. A second call does nothing.
 	Close() error
 }
 
-// Transient is a DB in memory that keeps only so many records. Its user may
-// keep back the records of tasks that nobody has asked for, and not add those
-// that newer ones displace before anybody does.
+// Transient is a DB in memory that keeps a limited number of records. Its user may
+// defer adding the records of ended tasks until they are requested, and never add
+// those that newer ones would displace before that.
 type Transient interface {
 	DB
 	// Has reports whether a record is stored.
 	Has(id string) bool
-	// Reserve returns how many records of tasks that have ended are kept back, and
-	// their size in bytes as Record.Size has it. They count in the limits; to make
-	// room for them older ones are dropped. False: there is no room, and the
-	// oldest of them is to be passed over.
+	// Reserve sets how many records of ended tasks are deferred, and their total
+	// Record.Size in bytes. They count towards the limits: older records are dropped
+	// to make space for them. It returns false if they still exceed a limit; the
+	// caller must then discard the oldest of them.
 	Reserve(records int, bytes int64) bool
-	// Pass counts a record that was passed over as one that has been culled.
-	Pass(id string)
+	// MarkCulled records that a deferred record was discarded: it counts as culled.
+	MarkCulled(id string)
 }
 
 // Kinds of errors, for errors.Is.
@@ -58,12 +58,12 @@ var (
 	ErrDuplicate = errors.New("record exists")
 	ErrNoData    = errors.New("no data is kept")
 	ErrQuery     = errors.New("invalid query")
-	// ErrUnavailable means that the store of the records does not respond.
-	ErrUnavailable = errors.New("task database does not answer")
+	// ErrUnavailable: the file or server of the database does not respond.
+	ErrUnavailable = errors.New("task database does not respond")
 )
 
-// Error is an error as a client is told it: under the name of the exception
-// that Python's own backends raise.
+// Error is an error as it is reported to a client: with the name of the exception
+// that IPython Parallel's backends raise.
 type Error struct {
 	Ename  string
 	Evalue string
@@ -72,31 +72,31 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Ename + ": " + e.Evalue }
 
-// Unwrap returns the kind of the error.
+// Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
-// Unknown is the error for an id that was never stored, or was dropped.
+// Unknown returns the error for an id that was never stored, or was dropped.
 func Unknown(id string) error {
 	return &Error{Ename: "KeyError", Evalue: quote("No such msg_id " + quote(id)), Kind: ErrUnknown}
 }
 
-// Culled is the error for an id that had to make room.
+// Culled returns the error for an id that was dropped to keep within the limits.
 func Culled(id string) error {
 	return &Error{Ename: "KeyError", Evalue: quote("Record " + quote(id) + " has been culled for size"), Kind: ErrCulled}
 }
 
-// Duplicate is the error for an id that is stored already.
+// Duplicate returns the error for an id that is stored already.
 func Duplicate(id string) error {
 	return &Error{Ename: "KeyError", Evalue: quote("Already have msg_id " + quote(id)), Kind: ErrDuplicate}
 }
 
-// NoData is the error of every question to a backend that keeps nothing.
+// NoData returns the error of every query to a backend that keeps nothing.
 func NoData() error {
 	return &Error{Ename: "NoData", Evalue: "the controller runs without a task database (NoDB)", Kind: ErrNoData}
 }
 
-// quote writes s as Python's repr does: in single quotes, or in double quotes
-// when s itself has single quotes only. The text of a KeyError is quoted.
+// quote quotes s as Python's repr does: in single quotes, or in double quotes if s
+// contains single quotes but no double quotes. The text of a KeyError is quoted.
 func quote(s string) string {
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
 		return strconv.Quote(s)

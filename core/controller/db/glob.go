@@ -6,11 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// matchGlob matches as Python's fnmatch does: * is any text, ? any character,
-// [seq] and [!seq] one character in or not in a set; nothing is escaped. The
-// whole text must match. It takes at most len(pattern) × len(text) steps.
+// matchGlob reports whether the whole text matches a pattern as in Python's fnmatch:
+// * is any text, ? any character, [seq] and [!seq] one character in or not in a set;
+// there are no escapes. It takes at most len(pattern) × len(text) steps.
 func matchGlob(pattern, text string) bool {
-	star, retry := -1, 0 // where the last * was, and the text it was tried at
+	star, retry := -1, 0 // position of the last *, and where in the text it ends
 	p, t := 0, 0
 	for t < len(text) {
 		if p < len(pattern) && pattern[p] == '*' {
@@ -36,8 +36,8 @@ func matchGlob(pattern, text string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// matchOne matches one character with the beginning of a pattern and answers
-// how much of the pattern that was.
+// matchOne reports whether a character matches the beginning of a pattern, and returns
+// the length of that beginning.
 func matchOne(pattern string, c rune) (next int, ok bool) {
 	switch pattern[0] {
 	case '?':
@@ -51,7 +51,7 @@ func matchOne(pattern string, c rune) (next int, ok bool) {
 	return size, r == c
 }
 
-// setEnd returns the index of the ] of a set, or 0 if the [ is an ordinary character.
+// setEnd returns the position of the ] of a set, or 0 if the [ stands for itself.
 func setEnd(pattern string) int {
 	i := 1
 	if i < len(pattern) && pattern[i] == '!' {
@@ -69,7 +69,8 @@ func setEnd(pattern string) int {
 	return 0
 }
 
-// inSet reports whether c is in the inside of a set: characters and ranges a-z.
+// inSet reports whether c is in a set, given without its brackets: characters and
+// ranges a-z.
 func inSet(set string, c rune) bool {
 	not := strings.HasPrefix(set, "!")
 	if not {
@@ -90,7 +91,7 @@ func inSet(set string, c rune) bool {
 	return found != not
 }
 
-// floorMod is Python's %: the result has the sign of d.
+// floorMod returns v % d as in Python: the result has the sign of d.
 func floorMod(v, d float64) float64 {
 	m := math.Mod(v, d)
 	if m != 0 && (m < 0) != (d < 0) {

@@ -33,26 +33,26 @@ const (
 // every record.
 type Query []Condition
 
-// Condition compares one field. Null is equal to null only, and is neither
-// before nor after anything.
+// Condition compares one field. Null equals only null, and is neither before nor
+// after any value.
 type Condition struct {
-	Name string // the field's name; a field that does not exist is null
+	Name string // the field's name; an unknown field is null
 	Op   Op
 	Arg  any // nil, bool, float64, string, []any or map[string]any
 
 	field Field
 	known bool
-	date  time.Time   // Arg, when it is a date
+	date  time.Time   // Arg, if it is a date
 	dates []time.Time // the dates among the elements of Arg
 }
 
-// ParseQuery reads a query: a dictionary from field names to a literal, which
-// the field must equal, or to a dictionary of operators. Texts that are ISO
-// dates compare as points in time with fields that hold one.
+// ParseQuery reads a query: a dictionary from field names to a literal, which the
+// field must equal, or to a dictionary of operators. Strings that are ISO dates are
+// compared as points in time with fields of kind Time. The error is of kind ErrQuery.
 func ParseQuery(text []byte) (Query, error) {
 	var dict map[string]json.RawMessage
 	if err := json.Unmarshal(text, &dict); err != nil {
-		return nil, queryError("TypeError", "a query is a dictionary from field names to values or operators")
+		return nil, queryError("TypeError", "a query must be a dictionary from field names to values or operators")
 	}
 	var q Query
 	for _, name := range slices.Sorted(maps.Keys(dict)) {
@@ -93,7 +93,8 @@ func parseConditions(name string, text json.RawMessage) ([]Condition, error) {
 	return list, nil
 }
 
-// hasOperator reports whether a dictionary has operators, so that it is not a literal.
+// hasOperator reports whether a dictionary contains operators, so that it is not a
+// literal.
 func hasOperator(dict map[string]any) bool {
 	for key := range dict {
 		if strings.HasPrefix(key, "$") {
@@ -103,7 +104,8 @@ func hasOperator(dict map[string]any) bool {
 	return false
 }
 
-// NewCondition makes a condition and checks that its argument suits it.
+// NewCondition returns a condition. It checks that the argument is valid for op and
+// the field; the error is of kind ErrQuery.
 func NewCondition(name string, op Op, arg any) (Condition, error) {
 	c := Condition{Name: name, Op: op, Arg: arg}
 	c.field, c.known = FieldNamed(name)
@@ -136,7 +138,7 @@ func NewCondition(name string, op Op, arg any) (Condition, error) {
 	return c, nil
 }
 
-// Must is NewCondition for conditions that are written into the program.
+// Must is NewCondition for conditions that are constant; it panics on an error.
 func Must(name string, op Op, arg any) Condition {
 	c, err := NewCondition(name, op, arg)
 	if err != nil {
@@ -203,7 +205,7 @@ func (c *Condition) checkMod() error {
 	return queryError("ValueError", fmt.Sprintf("$mod of %s needs [divisor, remainder], the divisor not 0", quote(c.Name)))
 }
 
-// pythonType names the type that Python decodes a JSON value to.
+// pythonType returns the name of the type that Python decodes a JSON value to.
 func pythonType(v any) string {
 	switch v.(type) {
 	case nil:
@@ -237,13 +239,13 @@ func parseTime(s string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// Field returns the field that is compared, and whether there is one.
+// Field returns the field that is compared, and whether it is known.
 func (c *Condition) Field() (Field, bool) { return c.field, c.known }
 
 // Date returns the argument as a date, or the zero time.
 func (c *Condition) Date() time.Time { return c.date }
 
-// Fields returns the fields that the query looks at.
+// Fields returns the fields that the query compares.
 func (q Query) Fields() Fields {
 	var s Fields
 	for i := range q {
@@ -280,7 +282,7 @@ func (c *Condition) match(r *Record) bool {
 	return c.matchValue(nil)
 }
 
-// matchText is match for a text, without the detour over any.
+// matchText is match for a string, without converting it to any.
 func (c *Condition) matchText(s string) bool {
 	arg, ok := c.Arg.(string)
 	switch c.Op {
@@ -376,7 +378,7 @@ func ordered(op Op, comparison int) bool {
 	return comparison >= 0
 }
 
-// equal compares two decoded values; dates in them stay texts.
+// equal compares two decoded values; dates in them are compared as strings.
 func equal(a, b any) bool {
 	switch a := a.(type) {
 	case nil:
@@ -388,8 +390,9 @@ func equal(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// related is what $all asks of the value and one element: the element is a list
-// or a text that holds the value, or the value is a list that holds the element.
+// related reports whether $all accepts the value for one element: the element is a
+// list or a string that contains the value, or the value is a list that contains the
+// element.
 func related(v, element any) bool {
 	if equal(v, element) {
 		return true

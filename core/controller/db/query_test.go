@@ -64,7 +64,7 @@ func TestMatchValues(t *testing.T) {
 	for query, want := range map[string]bool{
 		`{"header": {"date": "2026-11-20T10:00:00Z", "n": 1}}`:                           true,
 		`{"header": {"n": 1}}`:                                                           false,
-		`{"stdout": "2026-11-20T10:00:00Z"}`:                                             true, // a text, not a date
+		`{"stdout": "2026-11-20T10:00:00Z"}`:                                             true, // a string, not a date
 		`{"completed": {"$all": ["2026-11-20T10:00:00Z", "2026-11-20T11:00:00+01:00"]}}`: true,
 		`{"completed": {"$all": ["2026-11-20T10:00:00Z", "x"]}}`:                         false,
 		`{"completed": {"$glob": "2026-11-20T*"}}`:                                       true,

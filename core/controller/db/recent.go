@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// Recent remembers the last so many ids that were added, and a few more, in
-// bounded memory. It keeps 64-bit hashes of them in blocks. Adding, which is
-// done for every task, only appends; asking, which is rare, sorts full blocks.
+// Recent remembers at least a given number of the ids that were added last, in
+// bounded memory. It keeps 64-bit hashes of them in blocks. Add, which is called for
+// every task, only appends; Has, which is called rarely, sorts full blocks.
 type Recent struct {
 	seed   maphash.Seed
-	blocks int       // how many full ones are kept
+	blocks int       // number of full blocks that are kept
 	full   []idBlock // oldest first
 	open   []uint64  // in the order they were added
 }
@@ -23,7 +23,7 @@ type idBlock struct {
 
 const blockIDs = 4096
 
-// NewRecent makes a memory for size ids.
+// NewRecent returns a Recent for size ids.
 func NewRecent(size int) *Recent {
 	return &Recent{seed: maphash.MakeSeed(), blocks: (size + blockIDs - 1) / blockIDs}
 }

@@ -1,16 +1,16 @@
 package db
 
-// Stats are what a database holds, and what it had to let go.
+// Stats describes what a database holds, and what it has dropped.
 type Stats struct {
 	Records int
-	Bytes   int64  // of finished records, where that is known
+	Bytes   int64  // of records of ended tasks, if the backend counts them
 	Culled  uint64 // records dropped to keep within the limits
 
-	// Of a database on disk or on a server.
-	Queued      int    // records whose change waits to be stored
-	QueuedBytes int64  // of those
-	NotStored   uint64 // changes of records that were given up or refused
+	// For a database on disk or on a server.
+	Queued      int    // records with changes that are not stored yet
+	QueuedBytes int64  // of those changes
+	NotStored   uint64 // changes that were discarded or refused
 }
 
-// Reporter is a DB that knows its Stats. They are asked for often.
+// Reporter is a DB that reports Stats. Stats is called often, and must be cheap.
 type Reporter interface{ Stats() Stats }

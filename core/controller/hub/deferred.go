@@ -77,7 +77,7 @@ func (h *Hub) deferReply(j *job, topic monitor.Topic, reply [][]byte) {
 			oldest := l.ended.pop()
 			l.remove(oldest)
 			delete(h.jobs, oldest.id)
-			h.transient.Pass(oldest.id)
+			h.transient.MarkCulled(oldest.id)
 		case l.ended.n > maxDeferred:
 			h.build(l.ended.pop())
 		default:

@@ -1,5 +1,5 @@
-// Package dbtest is the conformance suite of task databases: every backend runs
-// it against an empty database of its own.
+// Package dbtest is the conformance suite of task databases: every backend runs it
+// against an empty database.
 package dbtest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// Run runs the suite. open makes an empty database without a bound on records.
+// Run runs the suite. open creates an empty database without a limit on records.
 func Run(t *testing.T, open func(t *testing.T) db.DB) {
 	for _, test := range []struct {
 		name string
@@ -44,10 +44,10 @@ func Run(t *testing.T, open func(t *testing.T) db.DB) {
 }
 
 // start is when the first task of the suite is submitted. All times are whole
-// milliseconds, which is what MongoDB keeps.
+// milliseconds, the precision of MongoDB.
 var start = time.Date(2026, 11, 20, 10, 26, 3, 577000000, time.UTC)
 
-// NewRecord returns a pending task's record: number i of the suite.
+// NewRecord returns record i of the suite, of a pending task.
 func NewRecord(i int) *db.Record {
 	id := fmt.Sprintf("session_%04d", i)
 	engine := fmt.Sprintf("engine-%d", i%3)
@@ -80,7 +80,7 @@ func Finish(i int) *db.Change {
 	}
 }
 
-// fill stores n records, of which those with an even number have ended.
+// fill stores n records; the tasks of those with an even number have ended.
 func fill(t *testing.T, d db.DB, n int) {
 	t.Helper()
 	for i := range n {
@@ -105,7 +105,7 @@ func get(t *testing.T, d db.DB, id string) *db.Record {
 	return r
 }
 
-// same compares records by what clients see of them.
+// same compares records by the fields that clients see.
 func same(t *testing.T, got, want *db.Record) {
 	t.Helper()
 	for _, f := range db.AllFields.List() {
@@ -224,7 +224,7 @@ func find(t *testing.T, d db.DB, query string) []string {
 	return ids
 }
 
-// testQuery asks of ten records; 0, 2, 4, 6, 8 have ended.
+// testQuery queries ten records; the tasks of 0, 2, 4, 6 and 8 have ended.
 func testQuery(t *testing.T, d db.DB) {
 	fill(t, d, 10)
 	for _, test := range []struct{ query, want string }{

@@ -14,21 +14,21 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// testOracle carries out random changes on the database and on a map, and
-// compares what random queries find in them.
+// testOracle applies random changes to the database and to a map, and compares the
+// results of random queries on both.
 func testOracle(t *testing.T, d db.DB) {
 	o := newOracle(oracleIDs)
 	enough := time.Now().Add(oracleTime)
 	for step := range 1500 {
 		if time.Now().After(enough) {
-			break // a slow server; what was asked is the same each time
+			break // a slow server; the sequence of changes and queries is the same each time
 		}
 		o.change(t, d)
 		if step%25 == 0 {
 			o.compare(t, d)
 		}
 		if f, ok := d.(interface{ Flush() }); ok && step%200 == 0 {
-			f.Flush() // some are written, some wait
+			f.Flush() // some changes are written, some queued
 		}
 	}
 	for range 150 {
@@ -39,8 +39,8 @@ func testOracle(t *testing.T, d db.DB) {
 	}
 }
 
-// testHistory asks random queries of a long history, and finds what looking at
-// every record finds: 2,000 records, or 100,000 with IPCORE_TEST_LONG=1.
+// testHistory compares the results of random queries on a long history with those of
+// checking every record: 2,000 records, or 100,000 with IPCORE_TEST_LONG=1.
 func testHistory(t *testing.T, d db.DB) {
 	n, queries, limit := 2_000, 60, 5*time.Second
 	if os.Getenv("IPCORE_TEST_LONG") == "1" {
@@ -146,7 +146,7 @@ func (o *oracle) update(id string, known *db.Record, c *db.Change, err *error, d
 	return nil
 }
 
-// compare asks a random query of both.
+// compare runs a random query on both.
 func (o *oracle) compare(t *testing.T, d db.DB) {
 	t.Helper()
 	text := o.query()
@@ -183,7 +183,7 @@ func (o *oracle) compare(t *testing.T, d db.DB) {
 	}
 }
 
-// query makes a query of up to three conditions.
+// query returns a random query of up to three conditions.
 func (o *oracle) query() []byte {
 	query := make(map[string]any)
 	for range o.IntN(4) {
@@ -239,7 +239,7 @@ func (o *oracle) condition(field string) any {
 	return operators
 }
 
-// value makes a value like those of a field.
+// value returns a random value like those of a field.
 func (o *oracle) value(field string) any {
 	i := o.IntN(o.ids)
 	at := start.Add(time.Duration(i) * time.Second)

@@ -1,5 +1,5 @@
-// Package dictdb keeps task records in memory. It is the default database: what
-// it holds is bounded, and gone when the controller ends.
+// Package dictdb keeps task records in memory. It is the default database: its size is
+// limited, and its records are lost when the controller ends.
 package dictdb
 
 import (
@@ -9,54 +9,55 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// Options bound the database. Only records of tasks that have ended count and
-// are dropped, oldest submission first; a pending task is never dropped. A
-// negative limit means none.
+// Options limit the database. Only records of ended tasks count towards the limits
+// and are dropped, oldest submission first; a pending task is never dropped. A
+// negative limit means no limit.
 type Options struct {
-	RecordLimit  int     // records, 1024
-	SizeLimit    int64   // bytes, 1 GiB
-	CullFraction float64 // the part of a limit that is dropped when it is exceeded, 0.1
+	RecordLimit  int     // records; default: 1024
+	SizeLimit    int64   // bytes; default: 1 GiB
+	CullFraction float64 // the part of a limit that is dropped when it is exceeded; default: 0.1
 }
 
-// rememberCulled is how many dropped ids get an error of their own.
+// rememberCulled is how many ids of culled records are remembered, so that a query
+// for one fails with db.ErrCulled.
 const rememberCulled = 1 << 17
 
 // DB is the database.
 type DB struct {
-	o         Options
-	byID      map[string]*entry
-	submitted index               // all entries but stubs
-	completed index               // all that have ended
-	open      []*entry            // without a completion time: pending ones and stubs
-	undated   map[*entry]struct{} // without a submission time: stubs
-	done      doneQueue           // what may be dropped
-	doneSize  int64
-	reserved  int     // records that are kept back
-	backSize  int64   // of those
-	hot       hotRing // of those that have ended
-	common    *[]byte // the frame that was shared last
-	seq       uint64
-	culled    *db.Recent
-	culls     uint64
+	o            Options
+	byID         map[string]*entry
+	submitted    index               // all entries except stubs
+	completed    index               // entries with a completion time
+	open         []*entry            // entries without a completion time: pending ones and stubs
+	undated      map[*entry]struct{} // entries without a submission time: stubs
+	done         doneQueue           // entries that may be dropped
+	doneSize     int64
+	reserved     int     // deferred records; see db.Transient
+	reservedSize int64   // their size in bytes
+	hot          hotRing // entries of the tasks that ended last
+	lastShared   *[]byte // the frame that share returned last
+	seq          uint64
+	culled       *db.Recent
+	culledCount  uint64
 }
 
-// entry is a stored record and where it stands.
+// entry is a stored record and its places in the indexes.
 type entry struct {
 	id                   string
-	submitted, completed time.Time  // as the record says
-	hot                  *db.Record // nil when it is packed
-	cold                 []byte
-	shared               *[]byte // what cold leaves out
+	submitted, completed time.Time  // as in the record
+	hot                  *db.Record // nil if packed
+	packed               []byte
+	shared               *[]byte // first frame, which packed omits
 
-	seq   uint64 // order of arrival, for equal times
-	done  bool   // in the done queue
-	place int    // there
-	at    int    // in the list of open ones, while it has no completion time
-	size  int64  // as counted in doneSize
+	seq       uint64 // order of arrival, for equal times
+	done      bool   // it is in the done queue
+	donePlace int    // in the done queue
+	openPlace int    // in DB.open, while it has no completion time
+	size      int64  // as counted in doneSize
 
-	// places are where it was put in the indexes by submission and by
-	// completion; it may have moved up since.
-	places [2]int
+	// indexPlaces are where it was inserted in the indexes by submission and by
+	// completion; it may have moved to a later place since.
+	indexPlaces [2]int
 }
 
 var (
@@ -64,7 +65,7 @@ var (
 	_ db.Reporter  = (*DB)(nil)
 )
 
-// New makes an empty database.
+// New returns an empty database.
 func New(o Options) (*DB, error) {
 	if o.RecordLimit == 0 {
 		o.RecordLimit = 1024
@@ -76,20 +77,20 @@ func New(o Options) (*DB, error) {
 		o.CullFraction = 0.1
 	}
 	if o.CullFraction < 0 || o.CullFraction > 1 {
-		return nil, fmt.Errorf("DictDB.cull_fraction: %v is not between 0 and 1", o.CullFraction)
+		return nil, fmt.Errorf("DictDB.cull_fraction: must be between 0 and 1, got %v", o.CullFraction)
 	}
 	return &DB{
 		o:         o,
 		byID:      make(map[string]*entry),
 		submitted: index{time: func(e *entry) time.Time { return e.submitted }},
-		completed: index{place: 1, time: func(e *entry) time.Time { return e.completed }},
+		completed: index{which: 1, time: func(e *entry) time.Time { return e.completed }},
 		undated:   make(map[*entry]struct{}),
 		culled:    db.NewRecent(rememberCulled),
 		hot:       hotRing{size: hotRecords},
 	}, nil
 }
 
-// Name is the backend's name.
+// Name returns the backend's name.
 func (d *DB) Name() string { return "DictDB" }
 
 // Add stores a new record.
@@ -126,7 +127,7 @@ func (d *DB) Get(id string) (*db.Record, error) {
 	return e.record(), nil
 }
 
-// Fields that decide where an entry is listed.
+// Fields that decide in which indexes an entry is.
 var (
 	submission = db.FieldSet(db.Header, db.Submitted)
 	completion = db.FieldSet(db.Completed)
@@ -138,16 +139,16 @@ func (d *DB) Update(id string, c *db.Change) error {
 	if err != nil {
 		return err
 	}
-	e.thaw()
+	e.ensureUnpacked()
 	switch {
 	case c.Set&submission != 0:
 		d.delist(e)
 		c.Apply(e.hot)
 		d.enlist(e)
 	case c.Set&completion != 0:
-		d.delistEnd(e)
+		d.delistByEnd(e)
 		c.Apply(e.hot)
-		d.enlistEnd(e)
+		d.enlistByEnd(e)
 	default:
 		c.Apply(e.hot)
 		d.resize(e)
@@ -156,7 +157,7 @@ func (d *DB) Update(id string, c *db.Change) error {
 	return nil
 }
 
-// enlist puts an entry into the indexes that its fields call for.
+// enlist adds an entry to the indexes.
 func (d *DB) enlist(e *entry) {
 	e.submitted = e.hot.Submitted
 	if e.submitted.IsZero() {
@@ -164,14 +165,14 @@ func (d *DB) enlist(e *entry) {
 	} else {
 		d.submitted.add(e)
 	}
-	d.enlistEnd(e)
+	d.enlistByEnd(e)
 }
 
-// enlistEnd is the part of enlist that the task's end decides.
-func (d *DB) enlistEnd(e *entry) {
+// enlistByEnd is the part of enlist that depends on the task's end.
+func (d *DB) enlistByEnd(e *entry) {
 	e.completed = e.hot.Completed
 	if e.completed.IsZero() {
-		e.at = len(d.open)
+		e.openPlace = len(d.open)
 		d.open = append(d.open, e)
 	} else {
 		d.completed.add(e)
@@ -182,27 +183,27 @@ func (d *DB) enlistEnd(e *entry) {
 		d.doneSize += e.size
 		d.done.push(e)
 		if old := d.hot.push(e); old != nil && old.done {
-			d.freeze(old)
+			d.pack(old)
 		}
 	}
 }
 
-// delist undoes enlist.
+// delist removes an entry from the indexes.
 func (d *DB) delist(e *entry) {
 	if e.submitted.IsZero() {
 		delete(d.undated, e)
 	} else {
 		d.submitted.remove(e)
 	}
-	d.delistEnd(e)
+	d.delistByEnd(e)
 }
 
-// delistEnd undoes enlistEnd.
-func (d *DB) delistEnd(e *entry) {
+// delistByEnd is the part of delist that depends on the task's end.
+func (d *DB) delistByEnd(e *entry) {
 	if e.completed.IsZero() {
 		last := len(d.open) - 1
-		d.open[e.at] = d.open[last]
-		d.open[e.at].at = e.at
+		d.open[e.openPlace] = d.open[last]
+		d.open[e.openPlace].openPlace = e.openPlace
 		d.open[last] = nil
 		d.open = d.open[:last]
 	} else {
@@ -215,7 +216,7 @@ func (d *DB) delistEnd(e *entry) {
 	}
 }
 
-// resize counts an entry's bytes anew.
+// resize updates the counted size of an entry.
 func (d *DB) resize(e *entry) {
 	if e.done {
 		size := e.hot.Size()
@@ -224,7 +225,7 @@ func (d *DB) resize(e *entry) {
 	}
 }
 
-// cull drops what is beyond the limits.
+// cull drops the oldest entries until the database is within its limits.
 func (d *DB) cull() {
 	if d.o.RecordLimit >= 0 && d.done.len()+d.reserved > d.o.RecordLimit {
 		n := max(1, int(d.o.CullFraction*float64(d.o.RecordLimit)))
@@ -232,8 +233,8 @@ func (d *DB) cull() {
 			d.cullOldest()
 		}
 	}
-	if d.o.SizeLimit >= 0 && d.doneSize+d.backSize > d.o.SizeLimit {
-		target := int64((1-d.o.CullFraction)*float64(d.o.SizeLimit)) - d.backSize
+	if d.o.SizeLimit >= 0 && d.doneSize+d.reservedSize > d.o.SizeLimit {
+		target := int64((1-d.o.CullFraction)*float64(d.o.SizeLimit)) - d.reservedSize
 		for d.doneSize > target && d.done.len() > 0 {
 			d.cullOldest()
 		}
@@ -243,7 +244,7 @@ func (d *DB) cull() {
 func (d *DB) cullOldest() {
 	e := d.done.oldest()
 	d.drop(e)
-	d.Pass(e.id)
+	d.MarkCulled(e.id)
 }
 
 // Has implements db.Transient.
@@ -254,24 +255,24 @@ func (d *DB) Has(id string) bool {
 
 // Reserve implements db.Transient.
 func (d *DB) Reserve(records int, bytes int64) bool {
-	d.reserved, d.backSize = records, bytes
+	d.reserved, d.reservedSize = records, bytes
 	d.cull()
 	return (d.o.RecordLimit < 0 || d.done.len()+records <= d.o.RecordLimit) && (d.o.SizeLimit < 0 || d.doneSize+bytes <= d.o.SizeLimit)
 }
 
-// Pass implements db.Transient.
-func (d *DB) Pass(id string) {
+// MarkCulled implements db.Transient.
+func (d *DB) MarkCulled(id string) {
 	d.culled.Add(id)
-	d.culls++
+	d.culledCount++
 }
 
 func (d *DB) drop(e *entry) {
 	d.delist(e)
 	delete(d.byID, e.id)
-	e.hot, e.cold, e.shared = nil, nil, nil // the ring may know it for a while
+	e.hot, e.packed, e.shared = nil, nil, nil // the ring may hold the entry for a while
 }
 
-// Drop forgets a record.
+// Drop removes a record.
 func (d *DB) Drop(id string) error {
 	e, err := d.find(id)
 	if err != nil {
@@ -281,7 +282,7 @@ func (d *DB) Drop(id string) error {
 	return nil
 }
 
-// DropMatching forgets every record that the query matches.
+// DropMatching removes all records that the query matches.
 func (d *DB) DropMatching(q db.Query) (int, error) {
 	matching := d.match(q)
 	for _, e := range matching {
@@ -312,7 +313,7 @@ func (d *DB) History() ([]string, error) {
 
 // Stats returns the current numbers.
 func (d *DB) Stats() db.Stats {
-	return db.Stats{Records: len(d.byID), Bytes: d.doneSize, Culled: d.culls}
+	return db.Stats{Records: len(d.byID), Bytes: d.doneSize, Culled: d.culledCount}
 }
 
 // Close does nothing.

@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T) db.DB { return open(t, Options{RecordLimit: -1}) })
 }
 
-// The same when every record but one of those that have ended is packed.
+// TestConformancePacked runs the suite with all records of ended tasks but one packed.
 func TestConformancePacked(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T) db.DB {
 		d := open(t, Options{RecordLimit: -1})
@@ -36,7 +36,7 @@ func TestConformancePacked(t *testing.T) {
 	})
 }
 
-// What is packed and unpacked is what it was, field by field.
+// TestPacked checks that packing and unpacking preserves every field.
 func TestPacked(t *testing.T) {
 	d := open(t, Options{RecordLimit: -1})
 	d.hot.size = 1
@@ -69,7 +69,7 @@ func TestPacked(t *testing.T) {
 		}
 	}
 	if d.byID["first"].shared != d.byID["second"].shared {
-		t.Error("what is the same is not shared")
+		t.Error("equal frames are not shared")
 	}
 	if d.byID["last"].hot == nil {
 		t.Error("the last one is packed")
@@ -133,7 +133,7 @@ func TestRecordLimit(t *testing.T) {
 	}
 }
 
-// finishedSize is the size of record i when it is completed.
+// finishedSize returns the size of record i when it is completed.
 func finishedSize(i int) int64 {
 	r := dbtest.NewRecord(i)
 	dbtest.Finish(i).Apply(r)
@@ -162,7 +162,7 @@ func TestSizeLimit(t *testing.T) {
 	}
 }
 
-// TestIndexes compares the planner with a plain scan through random changes.
+// TestIndexes compares query results with those of a full scan, after random changes.
 func TestIndexes(t *testing.T) {
 	d := open(t, Options{RecordLimit: 300})
 	d.hot.size = 100

@@ -8,17 +8,17 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// index is the entries that have a time, in its order. Entries come nearly in
-// order, so that adding is appending; removing marks a hole, and the holes are
-// closed when they are half of the list.
+// index holds the entries that have a certain time, ordered by it. Entries arrive
+// nearly in order, so adding is mostly appending. Removing leaves a hole; holes are
+// closed when they make up half of the list.
 type index struct {
 	time  func(*entry) time.Time
-	place int // which of an entry's places is in this index
+	which int // index of this index in entry.indexPlaces
 	list  []slot
 	holes int
 }
 
-// slot is an entry under the time it was added with. A nil entry is a hole.
+// slot is an entry with the time at which it was sorted in. A nil entry is a hole.
 type slot struct {
 	seconds int64 // of the Unix epoch
 	nanos   int32
@@ -50,8 +50,8 @@ func (s slot) compare(o slot) int {
 	return 0
 }
 
-// nearEnd is how many places from the end add looks at one by one: ends of tasks
-// arrive nearly in their order.
+// nearEnd is how many places from the end add searches linearly: ends of tasks arrive
+// nearly in order.
 const nearEnd = 32
 
 func (x *index) add(e *entry) {
@@ -68,8 +68,8 @@ func (x *index) add(e *entry) {
 		i--
 		found = true
 	}
-	e.places[x.place] = i
-	if found { // the hole that the same entry left
+	e.indexPlaces[x.which] = i
+	if found { // the hole that the same entry has left
 		x.list[i] = s
 		x.holes--
 		return
@@ -79,10 +79,10 @@ func (x *index) add(e *entry) {
 	x.list[i] = s
 }
 
-// remove takes an entry out; its time is still the one it was added with.
+// remove removes an entry, whose time must still be the one that it was added with.
 func (x *index) remove(e *entry) {
-	i := e.places[x.place]
-	if i >= len(x.list) || x.list[i].e != e { // others were put before it
+	i := e.indexPlaces[x.which]
+	if i >= len(x.list) || x.list[i].e != e { // others were inserted before it
 		var found bool
 		if i, found = slices.BinarySearchFunc(x.list, slotOf(x.time(e), e), slot.compare); !found {
 			return
@@ -91,16 +91,16 @@ func (x *index) remove(e *entry) {
 	x.list[i].e = nil
 	x.holes++
 	if x.holes > 32 && x.holes > len(x.list)/2 {
-		x.close()
+		x.closeHoles()
 	}
 }
 
-// close takes the holes out.
-func (x *index) close() {
+// closeHoles removes the holes.
+func (x *index) closeHoles() {
 	x.list = slices.DeleteFunc(x.list, func(s slot) bool { return s.e == nil })
 	x.holes = 0
 	for i := range x.list {
-		x.list[i].e.places[x.place] = i
+		x.list[i].e.indexPlaces[x.which] = i
 	}
 }
 
@@ -118,8 +118,8 @@ func entries(slots []slot, dst []*entry) []*entry {
 	return dst
 }
 
-// within returns the slots that satisfy an ordering condition.
-func (x *index) within(op db.Op, at time.Time) []slot {
+// slotsWithin returns the slots that meet an ordering condition.
+func (x *index) slotsWithin(op db.Op, at time.Time) []slot {
 	first := func(after bool) int {
 		key := slot{seconds: at.Unix(), nanos: int32(at.Nanosecond())}
 		if after {

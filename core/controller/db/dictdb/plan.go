@@ -8,8 +8,8 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// match returns the entries that a query matches, oldest submission first,
-// stubs before all others.
+// match returns the entries that a query matches, oldest submission first, stubs
+// before all others.
 func (d *DB) match(q db.Query) []*entry {
 	candidates, sorted := d.candidates(q)
 	matching := candidates[:0]
@@ -26,9 +26,9 @@ func (d *DB) match(q db.Query) []*entry {
 	return matching
 }
 
-// candidates returns a new list of entries among which are all that the query
-// matches: the shortest that an index offers. sorted says that they are in the
-// order of submission.
+// candidates returns a new list of entries that contains all that the query matches:
+// the shortest list that an index offers. sorted reports whether it is in the order of
+// submission.
 func (d *DB) candidates(q db.Query) (list []*entry, sorted bool) {
 	best := len(d.byID)
 	for i := range q {
@@ -43,14 +43,14 @@ func (d *DB) candidates(q db.Query) (list []*entry, sorted bool) {
 				return d.named(wanted), false
 			}
 		case db.Completed:
-			if null(c) && len(d.open) < best {
+			if matchesNullOnly(c) && len(d.open) < best {
 				list, sorted, best = d.unfinished(), false, len(d.open)
 			}
-			if slots, ok := ranged(&d.completed, c); ok && len(slots) < best {
+			if slots, ok := slotsFor(&d.completed, c); ok && len(slots) < best {
 				list, sorted, best = entries(slots, nil), false, len(slots)
 			}
 		case db.Submitted:
-			if slots, ok := ranged(&d.submitted, c); ok && len(slots) < best {
+			if slots, ok := slotsFor(&d.submitted, c); ok && len(slots) < best {
 				list, sorted, best = entries(slots, nil), true, len(slots)
 			}
 		}
@@ -66,7 +66,7 @@ func (d *DB) candidates(q db.Query) (list []*entry, sorted bool) {
 	return entries(d.submitted.list, list), true
 }
 
-// ids returns the ids that satisfy a condition on msg_id.
+// ids returns the only ids that can meet a condition on msg_id.
 func ids(c *db.Condition) ([]string, bool) {
 	switch c.Op {
 	case db.Eq:
@@ -95,21 +95,22 @@ func (d *DB) named(ids []string) []*entry {
 	return list
 }
 
-// null reports whether only nulls satisfy a condition.
-func null(c *db.Condition) bool {
+// matchesNullOnly reports whether only null meets a condition.
+func matchesNullOnly(c *db.Condition) bool {
 	return c.Op == db.Eq && c.Arg == nil || c.Op == db.Exists && c.Arg == false
 }
 
-// unfinished returns every entry without a completion time.
+// unfinished returns all entries without a completion time.
 func (d *DB) unfinished() []*entry {
 	return slices.Clone(d.open)
 }
 
-// ranged returns the entries of an index whose time satisfies a condition.
-func ranged(x *index, c *db.Condition) ([]slot, bool) {
+// slotsFor returns the slots of an index that meet a condition on its time, if the
+// index can tell.
+func slotsFor(x *index, c *db.Condition) ([]slot, bool) {
 	switch c.Op {
 	case db.Lt, db.Lte, db.Gt, db.Gte:
-		return x.within(c.Op, c.Date()), true
+		return x.slotsWithin(c.Op, c.Date()), true
 	case db.Ne:
 		return x.list, c.Arg == nil
 	case db.Exists:

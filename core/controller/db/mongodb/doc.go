@@ -1,5 +1,4 @@
-// Package mongodb keeps task records on a MongoDB server, in the form of IPython
-// Parallel's: either program reads what the other has written. Changes are
-// written in batches by package writer, and no answer of the server is waited
-// for longer than its time-outs.
+// Package mongodb stores task records on a MongoDB server in IPython Parallel's format:
+// each program can read records of the other. Changes are written in batches by
+// package writer; waiting for the server is limited by its timeouts.
 package mongodb

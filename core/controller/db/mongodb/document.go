@@ -16,7 +16,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// value is a field as it is stored; nil is null.
+// value returns a field as it is stored; nil is null.
 func value(r *db.Record, f db.Field) any {
 	switch f.Kind() {
 	case db.Text:
@@ -39,8 +39,8 @@ func value(r *db.Record, f db.Field) any {
 	return nil
 }
 
-// dict is a dictionary as a document. One that documents can't express, because
-// of its keys, numbers or depth, is stored as its text.
+// dict returns a dictionary as a document. A dictionary that documents can't express,
+// because of its keys, numbers or depth, is stored as its JSON text.
 func dict(text []byte) any {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
@@ -50,7 +50,7 @@ func dict(text []byte) any {
 	return strings.ToValidUTF8(string(text), "\ufffd")
 }
 
-// maxDepth is how deep documents may be nested; MongoDB's bound is 100.
+// maxDepth is how deep documents may be nested; MongoDB's limit is 100.
 const maxDepth = 80
 
 // decode reads one value. Dictionaries keep their order.
@@ -64,7 +64,7 @@ func decode(d *json.Decoder, depth int) (any, error) {
 		return number(t)
 	case json.Delim:
 		if depth == maxDepth {
-			return nil, fmt.Errorf("nested more than %d deep", maxDepth)
+			return nil, fmt.Errorf("nested more than %d levels deep", maxDepth)
 		}
 		if t == '[' {
 			return decodeList(d, depth+1)
@@ -96,7 +96,7 @@ func decodeDict(d *json.Decoder, depth int) (any, error) {
 		}
 		key, _ := token.(string)
 		if key == "" || strings.ContainsAny(key, ".\x00") || key[0] == '$' {
-			return nil, fmt.Errorf("no key of a document: %q", key)
+			return nil, fmt.Errorf("%q is not allowed as the key of a document", key)
 		}
 		v, err := decode(d, depth)
 		if err != nil {
@@ -108,7 +108,7 @@ func decodeDict(d *json.Decoder, depth int) (any, error) {
 	return document, err
 }
 
-// number keeps integers apart from floats, as Python does.
+// number distinguishes integers from floats, as Python does.
 func number(n json.Number) (any, error) {
 	if i, err := n.Int64(); err == nil {
 		if i >= math.MinInt32 && i <= math.MaxInt32 {
@@ -117,12 +117,12 @@ func number(n json.Number) (any, error) {
 		return i, nil
 	}
 	if !strings.ContainsAny(n.String(), ".eE") {
-		return nil, fmt.Errorf("%s needs more than 64 bits", n)
+		return nil, fmt.Errorf("%s does not fit into 64 bits", n)
 	}
 	return n.Float64()
 }
 
-// setValue sets a field from what is stored.
+// setValue sets a field from its stored value.
 func setValue(r *db.Record, f db.Field, v bson.RawValue) error {
 	if v.Type == bson.TypeNull || v.Type == bson.TypeUndefined {
 		return nil
@@ -173,8 +173,8 @@ func setValue(r *db.Record, f db.Field, v bson.RawValue) error {
 	return nil
 }
 
-// appendJSON appends a stored value as JSON text. Dates, which IPython Parallel
-// stores in headers, become texts again.
+// appendJSON appends a stored value as JSON text. Dates, which IPython Parallel stores
+// in headers, become strings again.
 func appendJSON(dst []byte, v bson.RawValue) ([]byte, error) {
 	switch v.Type {
 	case bson.TypeEmbeddedDocument:
@@ -199,7 +199,7 @@ func appendJSON(dst []byte, v bson.RawValue) ([]byte, error) {
 	case bson.TypeDouble:
 		return appendFloat(dst, v.Double()), nil
 	}
-	return nil, fmt.Errorf("it holds a %s, which JSON has not", v.Type)
+	return nil, fmt.Errorf("it contains a %s, which JSON can't express", v.Type)
 }
 
 func appendElements(dst []byte, open, end byte, raw bson.Raw) ([]byte, error) {
@@ -233,7 +233,7 @@ func appendText(dst []byte, s string) ([]byte, error) {
 	return append(dst, text...), err
 }
 
-// appendFloat writes a float so that it is read as one again.
+// appendFloat writes a float so that it is read back as a float.
 func appendFloat(dst []byte, f float64) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return append(dst, "null"...)

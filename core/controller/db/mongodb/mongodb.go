@@ -24,17 +24,17 @@ const (
 // collection is the name of the collection of records.
 const collection = "task_records"
 
-// Options of a database.
+// Options configure a database.
 type Options struct {
-	URI      string // DefaultURI
-	Database string // DefaultDatabase
-	// Log gets a line for each failure; nil discards them.
+	URI      string // default: DefaultURI
+	Database string // default: DefaultDatabase
+	// Log receives failures; nil discards them.
 	Log hclog.Logger
 	// Writer are further options of the queue; its Log is Log.
 	Writer writer.Options
 }
 
-// openTimeout bounds opening, closeTimeout closing.
+// openTimeout limits the time for opening, closeTimeout that for closing.
 const (
 	openTimeout  = 5 * time.Second
 	closeTimeout = 2 * time.Second
@@ -65,7 +65,7 @@ func open(o Options) (*store, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
 	if err := s.Ping(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("no server answers; is it running, and are the connection arguments right? %w", err), s.Close())
+		return nil, errors.Join(fmt.Errorf("the server does not respond: %w; check that it is running and that its address is right", err), s.Close())
 	}
 	for _, field := range []string{"msg_id", "submitted", "completed"} {
 		index := mongo.IndexModel{Keys: bson.D{{Key: field, Value: 1}}}
@@ -73,7 +73,7 @@ func open(o Options) (*store, error) {
 			index.Options = options.Index().SetUnique(true)
 		}
 		if _, err := s.records.Indexes().CreateOne(ctx, index); err != nil {
-			return nil, errors.Join(fmt.Errorf("make the index of %s: %w", field, err), s.Close())
+			return nil, errors.Join(fmt.Errorf("create the index of %s: %w", field, err), s.Close())
 		}
 	}
 	return s, nil

@@ -14,7 +14,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
-// serverVariable names the server of the tests.
+// serverVariable is the environment variable with the address of the test server.
 const serverVariable = "TB_MONGO_URL"
 
 // server returns the server's address, or skips the test.
@@ -56,8 +56,8 @@ func openTest(t *testing.T, o Options) *writer.DB {
 }
 
 func TestConformance(t *testing.T) {
-	// What is asked is whether answers are right: a small server looks through a long
-	// history for longer than a hub would wait.
+	// The suite checks results, not speed: a small server searches a long history for
+	// longer than a hub would wait.
 	o := Options{Writer: writer.Options{FindTimeout: 2 * time.Minute}}
 	dbtest.Run(t, func(t *testing.T) db.DB { return openTest(t, o) })
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// filter returns a condition for the server that holds for every record that a
-// query matches, and maybe for others.
+// filter returns a condition for the server that is met by every record that a query
+// matches, and perhaps by others.
 func filter(q db.Query) bson.D {
 	var terms bson.A
 	for i := range q {
@@ -31,7 +31,8 @@ func filter(q db.Query) bson.D {
 	return bson.D{{Key: "$and", Value: terms}}
 }
 
-// condition returns the condition with which the server tests a field, or nil for none.
+// condition returns the server's test of a field; nil if the server can't check the
+// condition.
 func condition(c *db.Condition, kind db.Kind) bson.D {
 	test := func(operator string, arg any) bson.D { return bson.D{{Key: operator, Value: arg}} }
 	switch {
@@ -76,7 +77,7 @@ func textCondition(c *db.Condition, test func(string, any) bson.D) bson.D {
 		list := bson.A{}
 		for _, v := range arg {
 			if s, ok := v.(string); v != nil && (!ok || !utf8.ValidString(s)) {
-				continue // equal to no text
+				continue // not equal to any string
 			}
 			list = append(list, v)
 		}
@@ -85,7 +86,7 @@ func textCondition(c *db.Condition, test func(string, any) bson.D) bson.D {
 	return nil
 }
 
-// regex translates a pattern of $glob.
+// regex translates a pattern of $glob into a regular expression.
 func regex(glob string) string {
 	var b strings.Builder
 	b.WriteString("(?s)^")
@@ -112,7 +113,7 @@ func regex(glob string) string {
 	return b.String()
 }
 
-// setEnd returns where the ] of the set that begins at i is, or -1 when the [
+// setEnd returns the position of the ] of the set that begins at i, or -1 if the [
 // stands for itself.
 func setEnd(runes []rune, i int) int {
 	i++
@@ -130,8 +131,8 @@ func setEnd(runes []rune, i int) int {
 	return -1
 }
 
-// writeSet writes a set of characters and ranges. Ranges that are empty are
-// left out; a set with nothing in it matches no character, or any when negated.
+// writeSet writes a set of characters and ranges. Empty ranges are omitted; an empty
+// set matches no character, or any character if negated.
 func writeSet(b *strings.Builder, set []rune) {
 	not := set[0] == '!'
 	if not {

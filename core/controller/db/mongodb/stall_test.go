@@ -14,9 +14,9 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
-// relay stands between a client and a server and can stop passing anything on,
-// as a server does that hangs: connections stay, and new ones are accepted.
-type relay struct {
+// proxy forwards connections between a client and a server. It can stop forwarding, like
+// a server that hangs: connections stay open, and new ones are accepted.
+type proxy struct {
 	net.Listener
 	server string
 
@@ -27,13 +27,13 @@ type relay struct {
 	wg      sync.WaitGroup
 }
 
-func newRelay(t *testing.T, server string) *relay {
+func newProxy(t *testing.T, server string) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{Listener: l, server: server}
+	r := &proxy{Listener: l, server: server}
 	r.stalled.L = &r.mu
 	r.wg.Go(func() {
 		for {
@@ -57,14 +57,14 @@ func newRelay(t *testing.T, server string) *relay {
 	return r
 }
 
-func (r *relay) set(stall bool) {
+func (r *proxy) set(stall bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stall = stall
 	r.stalled.Broadcast()
 }
 
-func (r *relay) serve(client net.Conn) {
+func (r *proxy) serve(client net.Conn) {
 	defer func() { _ = client.Close() }()
 	server, err := net.Dial("tcp", r.server)
 	if err != nil {
@@ -84,7 +84,7 @@ func (r *relay) serve(client net.Conn) {
 	<-ended
 }
 
-func (r *relay) pass(to io.Writer, from io.Reader) {
+func (r *proxy) pass(to io.Writer, from io.Reader) {
 	b := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(b)
@@ -99,14 +99,14 @@ func (r *relay) pass(to io.Writer, from io.Reader) {
 	}
 }
 
-// TestStalledServer has a server hang and come back: changes are taken at once
-// all the time, reads fail after their time-out, once, and nothing is lost.
+// TestStalledServer stalls a server and lets it continue: changes are accepted at once
+// all the time, only the first read waits for its timeout, and no record is lost.
 func TestStalledServer(t *testing.T) {
 	address, err := url.Parse(server(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRelay(t, address.Host)
+	r := newProxy(t, address.Host)
 	address.Host = r.Addr().String()
 	d := openTest(t, Options{URI: address.String(), Writer: writer.Options{LoadTimeout: time.Second, FindTimeout: time.Second, SaveTimeout: time.Second}})
 	add := func(from, to int) {
@@ -146,10 +146,10 @@ func TestStalledServer(t *testing.T) {
 		}
 	}
 	add(40, 60)
-	await(t, "a batch that can't be written", func() bool { return d.Status().Failures > 0 })
+	waitFor(t, "a batch that can't be written", func() bool { return d.Status().Failures > 0 })
 	r.set(false)
 	d.Flush()
-	await(t, "a server that is read again", func() bool {
+	waitFor(t, "a server that is read again", func() bool {
 		_, err := read(3)
 		return err == nil
 	})
@@ -165,12 +165,12 @@ func TestStalledServer(t *testing.T) {
 	}
 }
 
-// await waits for a condition.
-func await(t *testing.T, what string, is func() bool) {
+// waitFor waits for a condition.
+func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not met within 20 s: %s", what)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
-// store is the collection.
+// store is the collection of records on the server.
 type store struct {
 	client  *mongo.Client
 	records *mongo.Collection
@@ -31,7 +31,7 @@ func (s *store) Name() string             { return "MongoDB" }
 func (s *store) Precision() time.Duration { return time.Millisecond }
 func (s *store) Local() bool              { return false }
 
-// Ping asks the server whether it is there.
+// Ping checks that the server responds.
 func (s *store) Ping(ctx context.Context) error { return s.client.Ping(ctx, nil) }
 
 func (s *store) Close() error {
@@ -40,13 +40,14 @@ func (s *store) Close() error {
 	return s.client.Disconnect(ctx)
 }
 
-// maxDocument is the size that servers take, less what goes around a document.
+// maxDocument is the largest document in bytes that a server accepts, less the size of
+// the command around it.
 const maxDocument = 16<<20 - 16<<10
 
-// Write carries changes out: removals, additions and changes of what was there,
-// a command for each. No record is in the batch twice.
+// Write applies changes with one command each for removals, additions and updates. No
+// record is in the batch twice.
 func (s *store) Write(ctx context.Context, batch []*writer.Write) (refused []writer.Refusal, err error) {
-	again := s.failed == batch[0]
+	retry := s.failed == batch[0]
 	s.failed = batch[0]
 	var drops bson.A
 	var adds, changes bulk
@@ -76,14 +77,14 @@ func (s *store) Write(ctx context.Context, batch []*writer.Write) (refused []wri
 		}
 		refused = append(refused, more...)
 	}
-	if again { // what exists was added by the attempt before
+	if retry { // records that exist were added by the previous attempt
 		refused = slices.DeleteFunc(refused, func(r writer.Refusal) bool { return errors.Is(r.Err, writer.ErrExists) })
 	}
 	s.failed = nil
 	return refused, nil
 }
 
-// model is a change as the server is told it.
+// model returns the server's form of an addition or update; nil for a removal.
 func model(w *writer.Write) (mongo.WriteModel, error) {
 	var document bson.D
 	switch {
@@ -103,7 +104,7 @@ func model(w *writer.Write) (mongo.WriteModel, error) {
 		return nil, err
 	}
 	if len(raw) > maxDocument {
-		return nil, fmt.Errorf("%d bytes are more than a document may have", len(raw))
+		return nil, fmt.Errorf("%d bytes exceed the maximum size of a document", len(raw))
 	}
 	if w.Record != nil {
 		return mongo.NewInsertOneModel().SetDocument(bson.Raw(raw)), nil
@@ -112,7 +113,7 @@ func model(w *writer.Write) (mongo.WriteModel, error) {
 		SetUpdate(bson.D{{Key: "$set", Value: bson.Raw(raw)}}), nil
 }
 
-// bulk is changes of one kind.
+// bulk is a list of changes of one kind.
 type bulk struct {
 	ids    []string
 	models []mongo.WriteModel
@@ -123,9 +124,9 @@ func (b *bulk) add(id string, m mongo.WriteModel) {
 	b.models = append(b.models, m)
 }
 
-// serverTrouble are the codes of write errors that are not the document's fault:
-// a full disk, a server that stops, one that may not be written to.
-var serverTrouble = []int{14031, 91, 189, 10107, 11600, 11602, 13435, 13436}
+// serverErrorCodes are the codes of write errors that are not caused by the document:
+// a full disk, a server that is stopping or read-only.
+var serverErrorCodes = []int{14031, 91, 189, 10107, 11600, 11602, 13435, 13436}
 
 func (b *bulk) write(ctx context.Context, c *mongo.Collection) (refused []writer.Refusal, err error) {
 	if len(b.models) == 0 {
@@ -137,7 +138,7 @@ func (b *bulk) write(ctx context.Context, c *mongo.Collection) (refused []writer
 		return nil, err
 	}
 	for _, e := range partly.WriteErrors {
-		if slices.Contains(serverTrouble, e.Code) || e.Index < 0 || e.Index >= len(b.ids) {
+		if slices.Contains(serverErrorCodes, e.Code) || e.Index < 0 || e.Index >= len(b.ids) {
 			return nil, err
 		}
 		refusal := writer.Refusal{ID: b.ids[e.Index], Err: e}
@@ -149,10 +150,10 @@ func (b *bulk) write(ctx context.Context, c *mongo.Collection) (refused []writer
 	return refused, nil
 }
 
-// loadAtOnce is how many records one question looks up.
+// loadAtOnce is how many records are looked up by one query.
 const loadAtOnce = 1000
 
-// Load returns records by their ids.
+// Load returns records by id.
 func (s *store) Load(ctx context.Context, ids []string, fields db.Fields) ([]*db.Record, error) {
 	var found []*db.Record
 	for chunk := range slices.Chunk(ids, loadAtOnce) {
@@ -193,7 +194,7 @@ func (s *store) find(ctx context.Context, filter bson.D, fields db.Fields, q db.
 	return found, cursor.Err()
 }
 
-// record reads a document. Its bytes are the cursor's and are copied.
+// record reads a document. Its bytes belong to the cursor and are copied.
 func (s *store) record(document bson.Raw) (*db.Record, error) {
 	elements, err := slices.Clone(document).Elements()
 	if err != nil {
@@ -206,7 +207,7 @@ func (s *store) record(document bson.Raw) (*db.Record, error) {
 			continue
 		}
 		if err := setValue(r, f, e.Value()); err != nil {
-			s.log.Warn("a stored field can't be read and is taken as null", "error", err)
+			s.log.Warn("a stored field can't be read and is treated as null", "error", err)
 		}
 	}
 	return r, nil

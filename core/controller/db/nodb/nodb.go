@@ -1,14 +1,14 @@
-// Package nodb is the task database that keeps nothing.
+// Package nodb is a task database that stores nothing.
 package nodb
 
 import "github.com/ipcore/ipcore/core/controller/db"
 
-// DB forgets what it is given and answers every question with NoData.
+// DB discards all records; every query fails with NoData.
 type DB struct{}
 
 var _ db.DB = DB{}
 
-// Name is the backend's name.
+// Name returns the backend's name.
 func (DB) Name() string { return "NoDB" }
 
 // Add does nothing.
@@ -23,13 +23,13 @@ func (DB) Drop(string) error { return nil }
 // DropMatching does nothing.
 func (DB) DropMatching(db.Query) (int, error) { return 0, nil }
 
-// Get returns NoData.
+// Get fails with NoData.
 func (DB) Get(string) (*db.Record, error) { return nil, db.NoData() }
 
-// Find returns NoData.
+// Find fails with NoData.
 func (DB) Find(db.Query, db.Fields) ([]*db.Record, error) { return nil, db.NoData() }
 
-// History returns NoData.
+// History fails with NoData.
 func (DB) History() ([]string, error) { return nil, db.NoData() }
 
 // Close does nothing.

@@ -1,4 +1,4 @@
-// Package sqlitedb keeps task records in an SQLite file, in the form of IPython
-// Parallel's: either program opens what the other has written. Changes are
-// written in batches by package writer.
+// Package sqlitedb stores task records in an SQLite file in IPython Parallel's format:
+// each program can open files of the other. Changes are written in batches by package
+// writer.
 package sqlitedb

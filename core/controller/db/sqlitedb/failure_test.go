@@ -17,7 +17,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
-// TestMain is also the process that TestKilled kills.
+// TestMain also runs the process that TestKilled kills.
 func TestMain(m *testing.M) {
 	if file := os.Getenv("SQLITEDB_TEST_FILE"); file != "" {
 		d, err := Open(Options{File: file})
@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestKilled kills a writing process and looks for all that was older than
-// 100 ms, with a second for a busy machine.
+// TestKilled kills a writing process and checks that all records older than 100 ms are
+// stored, with a tolerance of a second for a busy machine.
 func TestKilled(t *testing.T) {
 	o := Options{File: filepath.Join(t.TempDir(), DefaultFile)}
 	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
@@ -50,7 +50,7 @@ func TestKilled(t *testing.T) {
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = child.Wait() // it was killed
+	_ = child.Wait() // the error says that it was killed
 	killed := time.Now()
 	text, err := os.ReadFile(out.Name())
 	if err != nil {
@@ -76,13 +76,13 @@ func TestKilled(t *testing.T) {
 		lost := killed.Sub(time.Unix(0, at))
 		t.Logf("the oldest of %d lost records was %v old", len(lines)-len(history), lost)
 		if lost > time.Second {
-			t.Errorf("%d of %d records are there; the first lost one was %v old", len(history), len(lines), lost)
+			t.Errorf("%d of %d records are stored; the first missing one was %v old", len(history), len(lines), lost)
 		}
 	}
 }
 
-// TestLocked has another program hold the file: changes continue in memory, are
-// seen, and are stored when the file is free.
+// TestLocked locks the file as another program would: changes are queued in memory, are
+// visible to reads, and are stored when the file is unlocked.
 func TestLocked(t *testing.T) {
 	var log strings.Builder
 	o := Options{File: filepath.Join(t.TempDir(), DefaultFile), Log: hclog.New(&hclog.LoggerOptions{Output: &log})}
@@ -105,7 +105,7 @@ func TestLocked(t *testing.T) {
 		}
 	}
 	if took := time.Since(begun); took > time.Second {
-		t.Errorf("a locked file held changes up for %v", took)
+		t.Errorf("a locked file delayed changes for %v", took)
 	}
 	for d.Status().Failures == 0 {
 		if time.Since(begun) > 20*time.Second {
@@ -126,7 +126,7 @@ func TestLocked(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(log.String(), "can't be written") || !strings.Contains(log.String(), "is written again") {
+	if !strings.Contains(log.String(), "can't be written") || !strings.Contains(log.String(), "can be written again") {
 		t.Errorf("log: %s", &log)
 	}
 	if s := d.Status(); s.Lost != 0 || s.Written < 200 || s.Err != nil {
@@ -134,8 +134,8 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// TestFull has a file that may not grow: pending records stay, the oldest ended
-// ones make room in the queue, and all of that is counted.
+// TestFull uses a file that can't grow: records of pending tasks are kept, the oldest
+// ones of ended tasks are discarded from the queue, and all of that is counted.
 func TestFull(t *testing.T) {
 	o := Options{File: filepath.Join(t.TempDir(), DefaultFile), Writer: writer.Options{MaxQueued: 1 << 20, CloseWait: 1}}
 	o.Log = hclog.NewNullLogger()
@@ -170,7 +170,7 @@ func TestFull(t *testing.T) {
 		t.Errorf("the newest record: %v", err)
 	}
 	if err := d.Close(); err == nil {
-		t.Error("closing does not tell of records that are not stored")
+		t.Error("Close does not report records that were not stored")
 	}
 }
 

@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shared names the kind of file system that dir is on, when machines share it.
-func shared(dir string) (string, error) {
+// sharedFilesystem returns the type of the file system of dir if machines may share
+// it, and otherwise "".
+func sharedFilesystem(dir string) (string, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return "", fmt.Errorf("find the file system of %s: %w", dir, err)

@@ -2,6 +2,7 @@
 
 package sqlitedb
 
-// shared names the kind of file system that dir is on, when machines share it.
-// It is not known here, and the careful answer is yes.
-func shared(string) (string, error) { return "unknown", nil }
+// sharedFilesystem returns the type of the file system of dir if machines may share
+// it. On these systems the type is not known, and every file system is treated as
+// shared.
+func sharedFilesystem(string) (string, error) { return "unknown", nil }

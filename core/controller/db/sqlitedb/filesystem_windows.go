@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// shared names the kind of file system that dir is on, when machines share it.
-func shared(dir string) (string, error) {
+// sharedFilesystem returns the type of the file system of dir if machines may share
+// it, and otherwise "".
+func sharedFilesystem(dir string) (string, error) {
 	volume := filepath.VolumeName(dir)
 	if strings.HasPrefix(volume, `\\`) {
 		return "a network share", nil

@@ -7,8 +7,8 @@ import (
 	"math"
 )
 
-// Lists of byte strings are stored as Python pickles them. These are the
-// opcodes that such pickles are made of.
+// Lists of byte strings are stored as Python pickles. These are the opcodes that occur
+// in such pickles.
 const (
 	opProto         = 0x80
 	opFrame         = 0x95
@@ -54,7 +54,7 @@ func appendPickle(dst []byte, list [][]byte) []byte {
 	return append(dst, opStop)
 }
 
-// pickledSize is about how long the pickle of a list is.
+// pickledSize returns about the length of the pickle of a list.
 func pickledSize(list [][]byte) int {
 	n := pickledOverhead
 	for _, b := range list {
@@ -65,8 +65,8 @@ func pickledSize(list [][]byte) int {
 
 var errPickle = errors.New("not a pickled list of bytes")
 
-// parsePickle reads a pickled list of byte strings, parts of text. Anything
-// else is an error; nothing that a pickle says is carried out.
+// parsePickle reads a pickled list of byte strings, which share the memory of text.
+// Any other pickle is an error; no code that a pickle names is run.
 func parsePickle(text []byte) ([][]byte, error) {
 	u := unpickler{rest: text}
 	if op, err := u.take(2); err != nil || op[0] != opProto || op[1] < oldestReadable || op[1] > pickleProtocol {
@@ -78,7 +78,7 @@ func parsePickle(text []byte) ([][]byte, error) {
 			return nil, err
 		}
 		if op[0] == opStop {
-			if !u.started || u.marked || u.loose || len(u.rest) > 0 {
+			if !u.started || u.marked || u.unappended || len(u.rest) > 0 {
 				return nil, errPickle
 			}
 			return u.list, nil
@@ -89,20 +89,20 @@ func parsePickle(text []byte) ([][]byte, error) {
 	}
 }
 
-// unpickler has a stack of one list and, above it, byte strings.
+// unpickler is a pickle machine whose stack holds one list and, above it, byte strings.
 type unpickler struct {
-	rest    []byte
-	list    [][]byte
-	started bool // the list is there
-	marked  bool // strings are gathered for appends
-	loose   bool // one is there for append
-	memo    map[uint64][]byte
-	memos   uint64
+	rest       []byte
+	list       [][]byte
+	started    bool // the list was created
+	marked     bool // after a mark: strings are collected for opAppends
+	unappended bool // one string is on the stack for opAppend
+	memo       map[uint64][]byte
+	memoCount  uint64
 }
 
 func (u *unpickler) take(n uint64) ([]byte, error) {
 	if n > uint64(len(u.rest)) {
-		return nil, fmt.Errorf("%w: it is cut off", errPickle)
+		return nil, fmt.Errorf("%w: it is truncated", errPickle)
 	}
 	b := u.rest[:n:n]
 	u.rest = u.rest[n:]
@@ -137,9 +137,9 @@ func (u *unpickler) step(op byte) error {
 		}
 		u.started, u.list = true, [][]byte{}
 	case opMemoize:
-		u.remember(u.memos)
+		u.memoize(u.memoCount)
 	case opPut, opLongPut:
-		u.remember(n)
+		u.memoize(n)
 	case opGet, opLongGet:
 		b, known := u.memo[n]
 		if !known || b == nil {
@@ -153,44 +153,44 @@ func (u *unpickler) step(op byte) error {
 		}
 		return u.push(b)
 	case opMark:
-		if !u.started || u.marked || u.loose {
+		if !u.started || u.marked || u.unappended {
 			return errPickle
 		}
 		u.marked = true
 	case opAppend:
-		if !u.loose {
+		if !u.unappended {
 			return errPickle
 		}
-		u.loose = false
+		u.unappended = false
 	case opAppends:
 		if !u.marked {
 			return errPickle
 		}
 		u.marked = false
 	default:
-		return fmt.Errorf("%w: it holds opcode %#x", errPickle, op)
+		return fmt.Errorf("%w: it contains opcode %#x", errPickle, op)
 	}
 	return nil
 }
 
-// push puts a byte string where the list's next element is.
+// push adds a byte string as the next element of the list.
 func (u *unpickler) push(b []byte) error {
-	if !u.started || u.loose {
+	if !u.started || u.unappended {
 		return errPickle
 	}
-	u.loose = !u.marked
+	u.unappended = !u.marked
 	u.list = append(u.list, b)
 	return nil
 }
 
-// remember names the topmost object: the last string, or the list, which no
-// list can refer to.
-func (u *unpickler) remember(place uint64) {
+// memoize stores the topmost object in the memo: the last string, or the list, which
+// is stored as nil because the list can't contain itself.
+func (u *unpickler) memoize(place uint64) {
 	if u.memo == nil {
 		u.memo = make(map[uint64][]byte)
 	}
-	u.memos++
-	if (u.marked || u.loose) && len(u.list) > 0 {
+	u.memoCount++
+	if (u.marked || u.unappended) && len(u.list) > 0 {
 		u.memo[place] = u.list[len(u.list)-1]
 		return
 	}

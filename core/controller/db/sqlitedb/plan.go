@@ -7,8 +7,8 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// filter is a condition in SQL that holds for every record that a query
-// matches, and maybe for others.
+// filter is an SQL condition that is met by every record that a query matches, and
+// perhaps by others.
 type filter struct {
 	terms []string
 	args  []any
@@ -26,13 +26,14 @@ func (f *filter) where() string {
 	return " WHERE " + strings.Join(f.terms, " AND ")
 }
 
-// newFilter translates the conditions that SQL can help with.
+// newFilter translates those conditions of a query that SQL can check. utc reports
+// whether all stored times are in UTC.
 func (t *table) newFilter(q db.Query, utc func() bool) filter {
 	var f filter
 	for i := range q {
 		c := &q[i]
 		field, known := c.Field()
-		if !known || !(light & t.fields).Has(field) {
+		if !known || !(shortFields & t.fields).Has(field) {
 			continue
 		}
 		column := field.Name()
@@ -53,7 +54,7 @@ func (t *table) newFilter(q db.Query, utc func() bool) filter {
 	return f
 }
 
-// addTime compares the whole seconds of a time, as text.
+// addTime compares a time as text, by whole seconds.
 func (f *filter) addTime(column string, op db.Op, at time.Time, utc func() bool) {
 	at = at.UTC()
 	if at.Year() < 1 || at.Year() > 9998 || !utc() {
@@ -68,7 +69,7 @@ func (f *filter) addTime(column string, op db.Op, at time.Time, utc func() bool)
 	}
 }
 
-// ids returns the ids that a query names, if it names any.
+// ids returns the ids that a query names, if it does.
 func ids(q db.Query) ([]string, bool) {
 	for i := range q {
 		c := &q[i]

@@ -23,17 +23,17 @@ const (
 	DefaultTable = "ipython-tasks"
 )
 
-// Options of a database.
+// Options configure a database.
 type Options struct {
-	File  string // path of the file, which is made with mode 0600
-	Table string // DefaultTable
-	// Log gets a line for each failure; nil discards them.
+	File  string // path of the file, which is created with mode 0600
+	Table string // default: DefaultTable
+	// Log receives failures; nil discards them.
 	Log hclog.Logger
 	// Writer are further options of the queue; its Log is Log.
 	Writer writer.Options
 }
 
-// Open opens a file, or makes it.
+// Open opens a file, or creates it.
 func Open(o Options) (*writer.DB, error) {
 	s, err := open(o)
 	if err != nil {
@@ -43,7 +43,7 @@ func Open(o Options) (*writer.DB, error) {
 	return writer.New(s, o.Writer), nil
 }
 
-// openTimeout bounds opening: another program may hold the file.
+// openTimeout limits the time for opening: another program may have locked the file.
 const openTimeout = 10 * time.Second
 
 func open(o Options) (*store, error) {
@@ -55,13 +55,13 @@ func open(o Options) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := private(path); err != nil {
+	if err := createPrivate(path); err != nil {
 		return nil, err
 	}
-	// A log file next to the database lets readers and the writer work at the
-	// same time. It needs shared memory, which only one machine has.
+	// A write-ahead log lets readers and the writer work at the same time. It needs
+	// shared memory, so all programs must be on one machine.
 	journal, synchronous := "WAL", "NORMAL"
-	kind, err := shared(filepath.Dir(path))
+	kind, err := sharedFilesystem(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +86,8 @@ func open(o Options) (*store, error) {
 	return s, nil
 }
 
-// private makes the file with mode 0600, or gives it that mode.
-func private(path string) error {
+// createPrivate creates the file with mode 0600, or sets that mode on an existing one.
+func createPrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func connect(ctx context.Context, path, journal, synchronous string) (*connectio
 	return &connection{pool: pool, conn: conn, statements: make(map[string]*sql.Stmt)}, nil
 }
 
-// prepare returns a statement, prepared once.
+// prepare returns a prepared statement, which is kept for further calls.
 func (c *connection) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
 	if s, ok := c.statements[text]; ok {
 		return s, nil

@@ -18,7 +18,7 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
-// openTest opens a file of a test with a log that the test shows.
+// openTest opens a file; its log goes to the test's log.
 func openTest(t testing.TB, o Options) *writer.DB {
 	t.Helper()
 	if o.File == "" {
@@ -35,17 +35,17 @@ func openTest(t testing.TB, o Options) *writer.DB {
 }
 
 func TestConformance(t *testing.T) {
-	slow := writer.Options{FindTimeout: 2 * time.Minute} // for queries that no index helps, of a long history
+	slow := writer.Options{FindTimeout: 2 * time.Minute} // for queries of a long history without an index
 	dbtest.Run(t, func(t *testing.T) db.DB { return openTest(t, Options{Writer: slow}) })
 }
 
-// TestConformanceWritten writes every change at once, so that reads find
-// nothing queued.
+// TestConformanceWritten writes every change at once, so that the queue is empty at
+// every read.
 func TestConformanceWritten(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T) db.DB { return flushed{openTest(t, Options{Writer: writer.Options{Gather: 1}})} })
 }
 
-// flushed waits for the queue to be written after every change.
+// flushed is a database that writes its queue after every change.
 type flushed struct{ *writer.DB }
 
 func (d flushed) Add(r *db.Record) error               { return d.then(d.DB.Add(r)) }
@@ -57,7 +57,7 @@ func (d flushed) then(err error) error {
 	return err
 }
 
-// TestReopen closes a file with changes that wait and reads them again.
+// TestReopen closes a file with queued changes, and reads them from the file.
 func TestReopen(t *testing.T) {
 	o := Options{File: filepath.Join(t.TempDir(), "a b?.db"), Table: `my "tasks"`}
 	for i := range 3 {
@@ -83,8 +83,8 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// TestUpstreamFile reads what IPython Parallel 9.1 has written, and continues in
-// its table.
+// TestUpstreamFile reads a file that IPython Parallel 9.1 has written, and writes to its
+// table.
 func TestUpstreamFile(t *testing.T) {
 	text, err := os.ReadFile("testdata/upstream-9.1.sqlite")
 	if err != nil {
@@ -137,7 +137,7 @@ func TestPickle(t *testing.T) {
 			t.Errorf("%d strings come back as %d, %v", len(list), len(got), err)
 		}
 	}
-	// The same string twice, as protocol 4 and 3 write it.
+	// The same string twice, as protocols 4 and 3 write it.
 	for _, text := range []string{"\x80\x04]\x94(C\x01a\x94h\x01e.", "\x80\x03]q\x00(C\x01aq\x01h\x01e."} {
 		got, err := parsePickle([]byte(text))
 		if err != nil || len(got) != 2 || string(got[0]) != "a" || string(got[1]) != "a" {
@@ -167,9 +167,9 @@ func FuzzPickle(f *testing.F) {
 	})
 }
 
-// upstream is a script that opens our file with IPython Parallel's own class,
-// checks a record, and adds one. With SQLite from 3.37 on that class takes no
-// table for its own form and begins a new one, which it prints.
+// upstream is a script that opens a file of this package with IPython Parallel's class,
+// checks a record, and adds one. With SQLite 3.37 and later, that class does not
+// recognize any table as its own and starts a new one, whose name it prints.
 const upstream = `
 import sys, os, datetime
 from ipyparallel.controller.sqlitedb import SQLiteDB
@@ -190,7 +190,7 @@ d._db.commit()
 print(own)
 `
 
-// TestUpstreamProgram has IPython Parallel read and write our file.
+// TestUpstreamProgram lets IPython Parallel read and write a file of this package.
 func TestUpstreamProgram(t *testing.T) {
 	pythons := map[string]string{"7.1": cmp.Or(os.Getenv("IPCORE_TEST_PY71"), "/usr/bin/python3"), "9.1": os.Getenv("IPCORE_TEST_PY91")}
 	for version, python := range pythons {
@@ -228,7 +228,7 @@ func TestUpstreamProgram(t *testing.T) {
 			if string(r.Header) != `{"a": 1.5}` || len(r.Buffers) != 2 || len(r.Buffers[1]) != 300 || string(r.ResultBuffers[0]) != "3" || r.Completed.IsZero() {
 				t.Errorf("record %+v", r)
 			}
-			if err := d.Update("python", dbtest.Finish(3)); err != nil { // 7.1's table, which has no label, is written to as well
+			if err := d.Update("python", dbtest.Finish(3)); err != nil { // the table of 7.1, which has no labels, can be written as well
 				t.Error(err)
 			}
 			if err := d.Add(dbtest.NewRecord(3)); err != nil {

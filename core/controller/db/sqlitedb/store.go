@@ -18,15 +18,15 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db/writer"
 )
 
-// store is the file. Writing and reading have a connection each.
+// store is the database file. It has one connection for writing and one for reading.
 type store struct {
 	table *table
 	log   hclog.Logger
 	write *connection
 	read  *connection
 
-	zoneKnown bool // by the reading goroutine: whether all times are in UTC
-	utc       bool
+	zoneKnown bool // utc is set; used by the reading goroutine only
+	utc       bool // all stored times are in UTC
 }
 
 var _ writer.Store = (*store)(nil)
@@ -37,18 +37,18 @@ func (s *store) Local() bool              { return true }
 
 func (s *store) Close() error { return errors.Join(s.read.close(), s.write.close()) }
 
-// Ping reads the table.
+// Ping checks that the table can be read.
 func (s *store) Ping(ctx context.Context) error {
 	var n int
 	return s.write.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.table.name+")").Scan(&n)
 }
 
-// Write carries changes out in one transaction.
+// Write applies changes in one transaction.
 func (s *store) Write(ctx context.Context, batch []*writer.Write) (refused []writer.Refusal, err error) {
 	if _, err := s.write.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return nil, err
 	}
-	refused, err = s.carryOutAll(ctx, batch)
+	refused, err = s.applyAll(ctx, batch)
 	if err == nil {
 		_, err = s.write.conn.ExecContext(ctx, "COMMIT")
 	}
@@ -60,10 +60,10 @@ func (s *store) Write(ctx context.Context, batch []*writer.Write) (refused []wri
 	return refused, nil
 }
 
-func (s *store) carryOutAll(ctx context.Context, batch []*writer.Write) (refused []writer.Refusal, err error) {
+func (s *store) applyAll(ctx context.Context, batch []*writer.Write) (refused []writer.Refusal, err error) {
 	for _, w := range batch {
-		if err := s.carryOut(ctx, w); err != nil {
-			if !itself(err) {
+		if err := s.apply(ctx, w); err != nil {
+			if !isRecordError(err) {
 				return nil, err
 			}
 			refused = append(refused, writer.Refusal{ID: w.ID, Err: err})
@@ -72,9 +72,9 @@ func (s *store) carryOutAll(ctx context.Context, batch []*writer.Write) (refused
 	return refused, nil
 }
 
-// itself reports whether an error is about the record, so that trying again is no
-// use.
-func itself(err error) bool {
+// isRecordError reports whether an error is caused by the record itself, so that a
+// retry can't succeed.
+func isRecordError(err error) bool {
 	if errors.Is(err, writer.ErrExists) {
 		return true
 	}
@@ -89,7 +89,7 @@ func itself(err error) bool {
 	return false
 }
 
-func (s *store) carryOut(ctx context.Context, w *writer.Write) error {
+func (s *store) apply(ctx context.Context, w *writer.Write) error {
 	if w.Drop {
 		if _, err := s.exec(ctx, "DELETE FROM "+s.table.name+" WHERE msg_id = ?", w.ID); err != nil {
 			return err
@@ -136,10 +136,10 @@ func (s *store) exec(ctx context.Context, text string, args ...any) (int64, erro
 	return result.RowsAffected()
 }
 
-// loadAtOnce is how many records one statement looks up.
+// loadAtOnce is how many records are looked up by one statement.
 const loadAtOnce = 200
 
-// Load returns records by their ids.
+// Load returns records by id.
 func (s *store) Load(ctx context.Context, ids []string, fields db.Fields) ([]*db.Record, error) {
 	var found []*db.Record
 	for chunk := range slices.Chunk(ids, loadAtOnce) {
@@ -164,10 +164,10 @@ func (s *store) Find(ctx context.Context, q db.Query, fields db.Fields) ([]*db.R
 		return slices.DeleteFunc(found, func(r *db.Record) bool { return !q.Match(r) }), err
 	}
 	filter := s.table.newFilter(q, func() bool { return s.allUTC(ctx) })
-	// When the query is about light fields only, an index finds the matching
-	// rows, and only those are read in full.
+	// If the query compares short fields only, an index finds the matching rows, and
+	// only those are read in full.
 	first := fields | q.Fields()
-	small := light | db.AllFields&^s.table.fields
+	small := shortFields | db.AllFields&^s.table.fields
 	twice := q.Fields()&^small == 0 && fields&^small != 0 && len(q) > 0
 	if twice {
 		first = q.Fields() | db.FieldSet(db.MsgID)
@@ -183,7 +183,7 @@ func (s *store) Find(ctx context.Context, q db.Query, fields db.Fields) ([]*db.R
 	}
 	slices.SortFunc(found, func(a, b *row) int { return cmp.Compare(a.id, b.id) })
 	if twice {
-		if found, err = s.complete(ctx, found, fields); err != nil {
+		if found, err = s.readInFull(ctx, found, fields); err != nil {
 			return nil, err
 		}
 	}
@@ -194,8 +194,8 @@ func (s *store) Find(ctx context.Context, q db.Query, fields db.Fields) ([]*db.R
 	return records, nil
 }
 
-// complete reads rows in full.
-func (s *store) complete(ctx context.Context, rows []*row, fields db.Fields) ([]*row, error) {
+// readInFull reads the given fields of rows.
+func (s *store) readInFull(ctx context.Context, rows []*row, fields db.Fields) ([]*row, error) {
 	var full []*row
 	for chunk := range slices.Chunk(rows, loadAtOnce) {
 		args := make([]any, len(chunk))
@@ -210,14 +210,14 @@ func (s *store) complete(ctx context.Context, rows []*row, fields db.Fields) ([]
 	return full, nil
 }
 
-// allUTC reports whether the times in the file can be compared as text. Those
-// that we write can.
+// allUTC reports whether all times in the file are in UTC and can be compared as text.
+// Those that this package writes are.
 func (s *store) allUTC(ctx context.Context) bool {
 	if s.zoneKnown {
 		return s.utc
 	}
 	var other bool
-	err := s.read.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.table.name+" INDEXED BY "+s.table.light+
+	err := s.read.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.table.name+" INDEXED BY "+s.table.shortIndex+
 		" WHERE submitted NOT GLOB '*T*+00:00' OR completed NOT GLOB '*T*+00:00' OR started NOT GLOB '*T*+00:00'"+
 		" OR received NOT GLOB '*T*+00:00')").Scan(&other)
 	if err != nil {
@@ -227,13 +227,13 @@ func (s *store) allUTC(ctx context.Context) bool {
 	return s.utc
 }
 
-// row is a record and where it is in the table.
+// row is a record and its row id.
 type row struct {
 	id     int64
 	record *db.Record
 }
 
-// rows reads fields of the rows that a WHERE clause leaves.
+// rows reads fields of the rows that a WHERE clause selects.
 func (s *store) rows(ctx context.Context, fields db.Fields, where string, args []any, yield func(*row)) error {
 	list := (fields & s.table.fields).List()
 	var text strings.Builder
@@ -247,7 +247,7 @@ func (s *store) rows(ctx context.Context, fields db.Fields, where string, args [
 	}
 	text.WriteString(" FROM " + s.table.name + where)
 	query := s.read.conn.QueryContext
-	if len(args) <= 1 { // the frequent ones
+	if len(args) <= 1 { // the frequent statements
 		statement, err := s.read.prepare(ctx, text.String())
 		if err != nil {
 			return err
@@ -278,7 +278,7 @@ func (s *store) rows(ctx context.Context, fields db.Fields, where string, args [
 		r.id = id
 		for i, f := range list {
 			if err := setValue(r.record, f, values[i+1]); err != nil {
-				s.log.Warn("a stored field can't be read and is taken as null", "error", err)
+				s.log.Warn("a stored field can't be read and is treated as null", "error", err)
 			}
 		}
 		yield(r)

@@ -10,10 +10,10 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// timeLayout is how times are written: UTC with its offset, and microseconds.
+// timeLayout is how times are stored: in UTC with its offset, in microseconds.
 const timeLayout = "2006-01-02T15:04:05.000000-07:00"
 
-// value is a field as it is stored; nil is NULL.
+// value returns a field as it is stored; nil is NULL.
 func value(r *db.Record, f db.Field) any {
 	switch f.Kind() {
 	case db.Text:
@@ -36,8 +36,9 @@ func value(r *db.Record, f db.Field) any {
 	return nil
 }
 
-// dict is a dictionary's text. One that others could not read, which only a
-// broken peer sends, is left out; a header that is null would make a stub.
+// dict returns a dictionary's text. Text that other programs could not read, which only
+// a faulty peer sends, becomes null, or an empty dictionary for a header: a null header
+// would make the record a stub.
 func dict(text []byte, f db.Field) any {
 	if utf8.Valid(text) && json.Valid(text) {
 		return string(text)
@@ -48,7 +49,7 @@ func dict(text []byte, f db.Field) any {
 	return nil
 }
 
-// setValue sets a field from what is stored.
+// setValue sets a field from its stored value.
 func setValue(r *db.Record, f db.Field, stored any) error {
 	var text string
 	switch v := stored.(type) {
@@ -88,8 +89,8 @@ func setValue(r *db.Record, f db.Field, stored any) error {
 	return nil
 }
 
-// parseTime reads a stored time: ISO, with T or a space. One without an offset
-// is UTC.
+// parseTime reads a stored time: ISO, with T or a space. A time without an offset is
+// in UTC.
 func parseTime(text string) (time.Time, error) {
 	var err error
 	for _, layout := range []string{"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05"} {

@@ -11,20 +11,20 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// ErrExists refuses a record whose id is taken.
+// ErrExists is the refusal of a record whose id exists already.
 var ErrExists = errors.New("a record with this id exists")
 
-// Status is how the writing goes.
+// Status is the state of the writing goroutine.
 type Status struct {
-	Queued      int    // changes that wait or are being written
-	QueuedBytes int64  // about
+	Queued      int    // changes that are queued or being written
+	QueuedBytes int64  // their approximate size
 	Written     uint64 // changes
-	Lost        uint64 // changes that were given up or refused
-	Failures    uint64 // of batches
-	Err         error  // the last failure, nil since a batch was written
+	Lost        uint64 // changes that were discarded or refused
+	Failures    uint64 // attempts to write a batch that failed
+	Err         error  // the last failure; nil after a batch was written
 }
 
-// Status returns the state of writing.
+// Status returns the state of the writing goroutine.
 func (d *DB) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -33,16 +33,17 @@ func (d *DB) Status() Status {
 	return s
 }
 
-// Bounds of a batch.
+// Limits of a batch.
 const (
 	batchChanges = 2000
 	batchBytes   = 8 << 20
 )
 
-// changeOverhead is the approximate memory of a queued change in addition to its bytes.
+// changeOverhead is about the memory in bytes that a queued change needs in addition
+// to its fields.
 const changeOverhead = 256
 
-// enqueue adds an empty change to the queue; mu is held.
+// enqueue adds an empty change to the queue. mu must be held.
 func (d *DB) enqueue(id string) *Write {
 	w := &Write{ID: id}
 	d.queue = append(d.queue, w)
@@ -51,16 +52,16 @@ func (d *DB) enqueue(id string) *Write {
 	return w
 }
 
-// forget takes a change out of the queue; mu is held.
-func (d *DB) forget(w *Write) {
-	w.dead = true
+// discard removes a change from the queue. mu must be held.
+func (d *DB) discard(w *Write) {
+	w.discarded = true
 	w.Record, w.Change = nil, nil
 	d.bytes -= w.size
 	delete(d.waiting, w.ID)
 }
 
-// resize counts a change's bytes anew and gives changes up when there are too
-// many; mu is held.
+// resize updates the counted size of a change, and discards changes if too many bytes
+// are queued. mu must be held.
 func (d *DB) resize(w *Write) {
 	size := int64(changeOverhead)
 	if w.Record != nil {
@@ -71,45 +72,45 @@ func (d *DB) resize(w *Write) {
 	}
 	d.bytes += size - w.size
 	w.size = size
-	if d.bytes > d.shedAt {
+	if d.bytes > d.shedThreshold {
 		d.shed()
 	}
 }
 
-// shed gives up the oldest queued changes of ended tasks; mu is held. Whole
-// records go first, and the ends of tasks whose beginning is stored, or under
-// way, have a quarter more room: without its end a task stays pending for ever.
+// shed discards the oldest queued changes of ended tasks. mu must be held. Whole records
+// are discarded first. Ends of tasks whose beginning is stored, or being written, may
+// exceed the limit by a quarter: without its end, a task would stay pending forever.
 func (d *DB) shed() {
 	step := d.o.MaxQueued / 16
 	d.giveUp(d.o.MaxQueued-step, func(w *Write) bool { return w.Record != nil && w.Record.Done() })
-	d.giveUp(d.o.MaxQueued+4*step, ended)
-	d.queue = slices.DeleteFunc(d.queue, func(w *Write) bool { return w.dead })
-	d.shedAt = max(d.o.MaxQueued, d.bytes+step)
-	if time.Since(d.toldAt) >= logEvery {
-		d.tellGivenUp()
+	d.giveUp(d.o.MaxQueued+4*step, expendable)
+	d.queue = slices.DeleteFunc(d.queue, func(w *Write) bool { return w.discarded })
+	d.shedThreshold = max(d.o.MaxQueued, d.bytes+step)
+	if time.Since(d.loggedAt) >= logEvery {
+		d.logGivenUp()
 	}
 }
 
-// tellGivenUp logs how many records were given up since it was told last; mu is
+// logGivenUp logs how many records were discarded since it was logged last. mu must be
 // held.
-func (d *DB) tellGivenUp() {
+func (d *DB) logGivenUp() {
 	if d.givenUp == 0 {
 		return
 	}
-	d.log.Error("task database does not keep up: records of ended tasks are not stored", "database", d.Name(), "records", d.givenUp,
+	d.log.Error("task database is too slow: records of ended tasks are discarded", "database", d.Name(), "records", d.givenUp,
 		"queued_bytes", d.bytes, "error", d.status.Err)
-	d.givenUp, d.toldAt = 0, time.Now()
+	d.givenUp, d.loggedAt = 0, time.Now()
 }
 
-// giveUp gives up the oldest queued changes that may be, until no more than
-// these bytes are queued; mu is held.
+// giveUp discards the oldest queued changes for which may is true, until at most bytes
+// are queued. mu must be held.
 func (d *DB) giveUp(bytes int64, may func(*Write) bool) {
 	for _, w := range d.queue {
 		if d.bytes <= bytes {
 			return
 		}
-		if !w.dead && may(w) {
-			d.forget(w)
+		if !w.discarded && may(w) {
+			d.discard(w)
 			d.lost.Add(w.ID)
 			d.status.Lost++
 			d.givenUp++
@@ -119,14 +120,14 @@ func (d *DB) giveUp(bytes int64, may func(*Write) bool) {
 
 var _ db.Reporter = (*DB)(nil)
 
-// Stats returns the numbers of changes that wait to be stored and that were discarded.
+// Stats returns the size of the queue, and how many changes were discarded.
 func (d *DB) Stats() db.Stats {
 	s := d.Status()
 	return db.Stats{Queued: s.Queued, QueuedBytes: s.QueuedBytes, NotStored: s.Lost}
 }
 
-// ended reports whether a change may be discarded.
-func ended(w *Write) bool {
+// expendable reports whether a change may be discarded.
+func expendable(w *Write) bool {
 	if w.Record != nil {
 		return w.Record.Done()
 	}
@@ -140,8 +141,8 @@ func (d *DB) signal() {
 	}
 }
 
-// run writes batches until Close: changes gather for a moment, then all that
-// are there are written, a batch at a time.
+// run writes batches until Close: it lets changes gather for a moment, then writes all
+// queued ones, batch by batch.
 func (d *DB) run() {
 	defer close(d.done)
 	for {
@@ -155,7 +156,7 @@ func (d *DB) run() {
 		d.probe()
 		select {
 		case <-d.stop:
-			for d.write() { // what came while the last batch was written
+			for d.write() { // changes queued while the last batch was written
 			}
 			return
 		default:
@@ -163,7 +164,7 @@ func (d *DB) run() {
 	}
 }
 
-// pause waits, unless the database is being closed.
+// pause waits for t, or until the database is being closed.
 func (d *DB) pause(t time.Duration) {
 	timer := time.NewTimer(t)
 	defer timer.Stop()
@@ -180,8 +181,8 @@ const (
 	logEvery   = time.Minute
 )
 
-// write writes a batch, however often that takes; false when there is none, or
-// when the database is closed and the time for it is over.
+// write writes a batch, with as many attempts as that takes. It returns false if the
+// queue is empty, or if the database is being closed and CloseWait is over.
 func (d *DB) write() bool {
 	batch := d.take()
 	if len(batch) == 0 {
@@ -194,7 +195,7 @@ func (d *DB) write() bool {
 		cancel()
 		if err == nil {
 			if !logged.IsZero() {
-				d.log.Info("task database is written again", "database", d.Name())
+				d.log.Info("task database can be written again", "database", d.Name())
 			}
 			d.written(batch, refused)
 			return true
@@ -202,7 +203,7 @@ func (d *DB) write() bool {
 		status := d.failed(err)
 		if time.Since(logged) >= logEvery {
 			logged = time.Now()
-			d.log.Error("task database can't be written, trying again; tasks continue", "database", d.Name(), "error", err,
+			d.log.Error("task database can't be written, trying again; tasks are not affected", "database", d.Name(), "error", err,
 				"queued", status.Queued, "queued_bytes", status.QueuedBytes, "failures", status.Failures)
 		}
 		select {
@@ -218,7 +219,7 @@ func (d *DB) write() bool {
 	}
 }
 
-// take moves the next batch from the queue into flight.
+// take moves the next batch from the queue into flight and returns it.
 func (d *DB) take() []*Write {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -228,7 +229,7 @@ func (d *DB) take() []*Write {
 	for ; n < len(d.queue) && len(batch) < batchChanges && size < batchBytes; n++ {
 		w := d.queue[n]
 		d.queue[n] = nil
-		if w.dead {
+		if w.discarded {
 			continue
 		}
 		batch = append(batch, w)
@@ -243,7 +244,7 @@ func (d *DB) take() []*Write {
 	return batch
 }
 
-// written takes a batch out of flight.
+// written removes a written batch from flight.
 func (d *DB) written(batch []*Write, refused []Refusal) {
 	d.down.set(nil)
 	d.mu.Lock()
@@ -251,12 +252,12 @@ func (d *DB) written(batch []*Write, refused []Refusal) {
 		d.bytes -= w.size
 	}
 	clear(d.flight)
-	d.shedAt = max(d.o.MaxQueued, min(d.shedAt, d.bytes+d.o.MaxQueued/16))
+	d.shedThreshold = max(d.o.MaxQueued, min(d.shedThreshold, d.bytes+d.o.MaxQueued/16))
 	d.status.Written += uint64(len(batch) - len(refused))
 	d.status.Lost += uint64(len(refused))
 	d.status.Err = nil
 	if len(d.waiting) == 0 {
-		d.tellGivenUp()
+		d.logGivenUp()
 	}
 	d.mu.Unlock()
 	d.idle.Broadcast()
@@ -273,7 +274,8 @@ func (d *DB) failed(err error) Status {
 	return d.Status()
 }
 
-// probe lets reads through again once the store answers.
+// probe waits until the store responds, and then allows reads again. It returns early
+// if a change is queued.
 func (d *DB) probe() {
 	for d.down.get() != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), d.o.LoadTimeout)
@@ -281,13 +283,13 @@ func (d *DB) probe() {
 		cancel()
 		if err == nil {
 			d.down.set(nil)
-			d.log.Info("task database answers again", "database", d.Name())
+			d.log.Info("task database responds again", "database", d.Name())
 			return
 		}
 		select {
 		case <-d.stop:
 			return
-		case <-d.wake: // there is something to write
+		case <-d.wake: // a change is queued
 			d.signal()
 			return
 		case <-time.After(d.o.LoadTimeout):
@@ -295,37 +297,38 @@ func (d *DB) probe() {
 	}
 }
 
-// state is why the store can't be read, nil when it can.
-type state struct {
+// readFailure is why the store can't be read; nil if it can.
+type readFailure struct {
 	mu    sync.Mutex
 	cause error
 }
 
-func (s *state) set(cause error) {
+func (s *readFailure) set(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cause = cause
 }
 
-func (s *state) get() error {
+func (s *readFailure) get() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cause
 }
 
-// Close writes what is queued, for at most CloseWait, and closes the store.
+// Close writes the queued changes, for at most CloseWait, and closes the store. It
+// returns an error if records were not stored.
 func (d *DB) Close() error {
 	if d.closed {
 		return nil
 	}
 	d.closed = true
 	close(d.stop)
-	over := time.AfterFunc(d.o.CloseWait, d.cancel)
+	timeout := time.AfterFunc(d.o.CloseWait, d.cancel)
 	<-d.done
-	over.Stop()
+	timeout.Stop()
 	d.cancel()
 	d.mu.Lock()
-	d.tellGivenUp()
+	d.logGivenUp()
 	d.mu.Unlock()
 	s := d.Status()
 	err := d.store.Close()
@@ -338,7 +341,7 @@ func (d *DB) Close() error {
 	return nil
 }
 
-// Flush waits until nothing is queued.
+// Flush waits until all queued changes are written.
 func (d *DB) Flush() {
 	d.mu.Lock()
 	for len(d.waiting)+len(d.flight) > 0 {

@@ -2,24 +2,24 @@ package writer
 
 import "github.com/ipcore/ipcore/core/controller/db"
 
-// view is what the queue knows of a record.
+// view is the state of a record according to the queue.
 type view struct {
 	state  viewState
-	record *db.Record // whole, or completed from the store
-	change *db.Change // partial: what replaces the store's
-	base   *db.Record // output in the store, where it is needed
+	record *db.Record // the whole record, perhaps completed from the store
+	change *db.Change // partial: fields that replace the stored ones
+	base   *db.Record // the stored output, where it is needed
 }
 
 type viewState int
 
 const (
-	stored  viewState = iota // nothing: the store may have it
-	whole                    // all of it
-	partial                  // changes of what the store has
-	dropped                  // that it is gone
+	stored  viewState = iota // not in the queue; it may be in the store
+	whole                    // the queue has the whole record
+	partial                  // the queue has changes of the stored record
+	dropped                  // its removal is queued
 )
 
-// view returns the queued state of a record. The caller holds mu.
+// view returns the state of a record according to the queue. mu must be held.
 func (d *DB) view(id string) view {
 	w, f := d.waiting[id], d.flight[id]
 	switch {
@@ -55,7 +55,8 @@ func viewOf(w *Write) view {
 	return view{state: dropped}
 }
 
-// views returns the queued states of all records, and the ids in order of arrival.
+// views returns the states of all records in the queue, and their ids in order of
+// arrival.
 func (d *DB) views() (map[string]*view, []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -64,7 +65,7 @@ func (d *DB) views() (map[string]*view, []string) {
 	}
 	views := make(map[string]*view, len(d.waiting)+len(d.flight))
 	order := make([]string, 0, len(d.waiting)+len(d.flight))
-	see := func(id string) {
+	add := func(id string) {
 		if views[id] == nil {
 			v := d.view(id)
 			views[id] = &v
@@ -72,17 +73,17 @@ func (d *DB) views() (map[string]*view, []string) {
 		}
 	}
 	for id := range d.flight {
-		see(id)
+		add(id)
 	}
 	for _, w := range d.queue {
-		if !w.dead {
-			see(w.ID)
+		if !w.discarded {
+			add(w.ID)
 		}
 	}
 	return views, order
 }
 
-// output returns the output to which a change is appended.
+// output returns the output that a change is appended to.
 func (v view) output(f db.Field) []byte {
 	of := func(r *db.Record) []byte {
 		if f == db.Stdout {
@@ -101,8 +102,8 @@ func (v view) output(f db.Field) []byte {
 	return nil
 }
 
-// replace carries a queued change out on a record. Its output is the whole
-// output.
+// replace applies a queued change to a record. The output in a queued change is the
+// whole output, and replaces that of the record.
 func replace(r *db.Record, c *db.Change) {
 	rest := *c
 	rest.Set &^= db.OutputFields
@@ -115,7 +116,7 @@ func replace(r *db.Record, c *db.Change) {
 	}
 }
 
-// merge adds a later change to a queued one.
+// merge merges a later change into a queued one.
 func merge(c, later *db.Change) {
 	replace(&c.Record, later)
 	c.Set |= later.Set

@@ -13,55 +13,56 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// Options of a database. The zero value of a field is its default.
+// Options configure a database. A field that is zero has its default.
 type Options struct {
 	Log         hclog.Logger  // nil discards
-	Gather      time.Duration // how long a change waits for others before it is written: 50 ms
-	MaxQueued   int64         // bytes of changes that wait: 256 MiB
-	LoadTimeout time.Duration // of a lookup by id: 1 s
-	FindTimeout time.Duration // of a query: 10 s
-	SaveTimeout time.Duration // of a batch: 30 s
-	CloseWait   time.Duration // how long Close tries to write what is queued: 5 s
+	Gather      time.Duration // how long a change waits for others before it is written; default: 50 ms
+	MaxQueued   int64         // limit of queued changes in bytes; default: 256 MiB
+	LoadTimeout time.Duration // of a lookup by id; default: 1 s
+	FindTimeout time.Duration // of a query; default: 10 s
+	SaveTimeout time.Duration // of writing a batch; default: 30 s
+	CloseWait   time.Duration // how long Close tries to write queued changes; default: 5 s
 }
 
-// rememberIDs is how many ids are remembered that were added, and that were
-// given up.
+// rememberIDs is how many ids of added records, and of discarded ones, are
+// remembered.
 const rememberIDs = 1 << 17
 
-// DB is the database. One goroutine uses it; Status and Flush may be
+// DB is the database. It is used by one goroutine, except that Status and Flush may be
 // called by any.
 type DB struct {
 	o     Options
 	store Store
 	log   hclog.Logger
-	lost  *db.Recent // given up
-	known *db.Recent // added; of others a store that is not local is not asked
+	lost  *db.Recent // discarded
+	known *db.Recent // added; a store that is not local is not asked whether others exist
 
-	// open is the tasks of this DB's time that have not ended, and which output
-	// of theirs was queued. They exist, whatever the store says.
+	// open holds the tasks added to this DB that have not ended, with the set of
+	// their output fields that have been queued. These tasks are known to exist
+	// without a lookup in the store.
 	open map[string]db.Fields
 
-	ctx    context.Context // of writing; ends when a closing database has waited long enough
+	ctx    context.Context // of writing; ends when CloseWait is over
 	cancel context.CancelFunc
 	wake   chan struct{}
 	stop   chan struct{} // closed by Close
 	closed bool          // by Close
 	done   chan struct{} // closed when run has ended
-	down   state
+	down   readFailure
 
-	mu      sync.Mutex
-	idle    sync.Cond         // signalled when a batch is written
-	queue   []*Write          // in order of arrival
-	waiting map[string]*Write // those of queue that are not dead
-	flight  map[string]*Write // being written
-	bytes   int64             // of both
-	shedAt  int64             // bytes at which giving up is tried next
-	status  Status
-	givenUp int       // changes, since the log has told
-	toldAt  time.Time // when that was
+	mu            sync.Mutex
+	idle          sync.Cond         // signaled when a batch is written
+	queue         []*Write          // in order of arrival
+	waiting       map[string]*Write // those of queue that are not discarded
+	flight        map[string]*Write // being written
+	bytes         int64             // of both
+	shedThreshold int64             // bytes of queued changes at which shed is called next
+	status        Status
+	givenUp       int       // changes discarded since they were last logged
+	loggedAt      time.Time // when they were last logged
 }
 
-// New makes a database and starts its writing goroutine; Close ends it.
+// New returns a database and starts its writing goroutine, which Close ends.
 func New(s Store, o Options) *DB {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
@@ -75,7 +76,7 @@ func New(s Store, o Options) *DB {
 	d := &DB{
 		o: o, store: s, log: o.Log, lost: db.NewRecent(rememberIDs), known: db.NewRecent(rememberIDs), open: make(map[string]db.Fields),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-		waiting: make(map[string]*Write), flight: make(map[string]*Write), shedAt: o.MaxQueued,
+		waiting: make(map[string]*Write), flight: make(map[string]*Write), shedThreshold: o.MaxQueued,
 	}
 	d.idle.L = &d.mu
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -83,12 +84,12 @@ func New(s Store, o Options) *DB {
 	return d
 }
 
-// Name is the backend's name.
+// Name returns the backend's name.
 func (d *DB) Name() string { return d.store.Name() }
 
 // Add stores a new record.
 func (d *DB) Add(r *db.Record) error {
-	d.normalise(r)
+	d.normalize(r)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch v := d.view(r.MsgID); v.state {
@@ -116,14 +117,14 @@ func (d *DB) Add(r *db.Record) error {
 	}
 	w.Record, w.Change = &stored, nil
 	if !stored.Done() {
-		d.open[stored.MsgID] = db.FieldSet(present(&stored)...)
+		d.open[stored.MsgID] = db.FieldSet(outputsOf(&stored)...)
 	}
 	d.resize(w)
 	return nil
 }
 
-// present returns which output a record has.
-func present(r *db.Record) (fields []db.Field) {
+// outputsOf returns the output fields of a record that are not empty.
+func outputsOf(r *db.Record) (fields []db.Field) {
 	if len(r.Stdout) > 0 {
 		fields = append(fields, db.Stdout)
 	}
@@ -133,8 +134,8 @@ func present(r *db.Record) (fields []db.Field) {
 	return fields
 }
 
-// normalise gives a record the form in which the store will answer it.
-func (d *DB) normalise(r *db.Record) {
+// normalize gives a record the form in which the store will return it.
+func (d *DB) normalize(r *db.Record) {
 	unit := d.store.Precision()
 	for _, f := range db.TimeFields.List() {
 		if t := r.Time(f); !t.IsZero() {
@@ -158,7 +159,7 @@ func (d *DB) Get(id string) (*db.Record, error) {
 	case whole:
 		return v.record, nil
 	case dropped:
-		return nil, d.unknown(id)
+		return nil, d.unknownError(id)
 	case stored, partial:
 	}
 	r, err := d.load(id, db.AllFields)
@@ -166,7 +167,7 @@ func (d *DB) Get(id string) (*db.Record, error) {
 		return nil, err
 	}
 	if r == nil {
-		return nil, d.unknown(id)
+		return nil, d.unknownError(id)
 	}
 	if v.state == partial {
 		replace(r, v.change)
@@ -174,7 +175,7 @@ func (d *DB) Get(id string) (*db.Record, error) {
 	return r, nil
 }
 
-func (d *DB) unknown(id string) error {
+func (d *DB) unknownError(id string) error {
 	if d.lost.Has(id) {
 		return db.Culled(id)
 	}
@@ -184,16 +185,16 @@ func (d *DB) unknown(id string) error {
 // Update changes fields of a record.
 func (d *DB) Update(id string, c *db.Change) error {
 	change := *c
-	d.normalise(&change.Record)
+	d.normalize(&change.Record)
 	d.mu.Lock()
 	v := d.view(id)
 	d.mu.Unlock()
 	if v.state == dropped {
-		return d.unknown(id)
+		return d.unknownError(id)
 	}
 	outputs := change.Set & db.OutputFields
 	if v.state == stored || v.state == partial {
-		if err := d.base(id, &v, outputs); err != nil {
+		if err := d.loadBase(id, &v, outputs); err != nil {
 			return err
 		}
 	}
@@ -211,14 +212,14 @@ func (d *DB) Update(id string, c *db.Change) error {
 		w = d.enqueue(id)
 		w.Change = &change
 	}
-	d.track(id, &change)
+	d.trackOpen(id, &change)
 	d.resize(w)
 	return nil
 }
 
-// base makes sure that a record exists of which the queue holds at most a part,
-// and finds the output that a change is appended to.
-func (d *DB) base(id string, v *view, outputs db.Fields) error {
+// loadBase checks that a record of which the queue holds at most a part exists, and
+// loads the output that a change is appended to.
+func (d *DB) loadBase(id string, v *view, outputs db.Fields) error {
 	written, open := d.open[id]
 	missing := outputs
 	if v.change != nil {
@@ -232,7 +233,7 @@ func (d *DB) base(id string, v *view, outputs db.Fields) error {
 	}
 	r, err := d.load(id, db.FieldSet(db.MsgID)|missing)
 	if err != nil && missing == 0 {
-		return nil // a change of a record that is not there does no harm
+		return nil // changing a record that does not exist does no harm
 	}
 	if err != nil {
 		return err
@@ -241,13 +242,14 @@ func (d *DB) base(id string, v *view, outputs db.Fields) error {
 		if open || v.state == partial {
 			return nil
 		}
-		return d.unknown(id)
+		return d.unknownError(id)
 	}
 	v.base = r
 	return nil
 }
 
-// withOutput makes the output of a change the whole output.
+// withOutput replaces the output in a change, which is to be appended, by the whole
+// output.
 func (d *DB) withOutput(c *db.Change, v view) {
 	for _, f := range (c.Set & db.OutputFields).List() {
 		kept := v.output(f)
@@ -259,8 +261,8 @@ func (d *DB) withOutput(c *db.Change, v view) {
 	}
 }
 
-// track keeps the list of open tasks.
-func (d *DB) track(id string, c *db.Change) {
+// trackOpen updates open after a change.
+func (d *DB) trackOpen(id string, c *db.Change) {
 	written, open := d.open[id]
 	switch {
 	case c.Set.Has(db.Completed) && !c.Completed.IsZero():
@@ -272,7 +274,7 @@ func (d *DB) track(id string, c *db.Change) {
 	}
 }
 
-// Drop forgets a record.
+// Drop removes a record.
 func (d *DB) Drop(id string) error {
 	d.mu.Lock()
 	v := d.view(id)
@@ -280,14 +282,14 @@ func (d *DB) Drop(id string) error {
 	_, open := d.open[id]
 	switch {
 	case v.state == dropped:
-		return d.unknown(id)
+		return d.unknownError(id)
 	case v.state == stored && !open:
 		exists, err := d.exists(id)
 		if err != nil {
 			return err
 		}
 		if !exists {
-			return d.unknown(id)
+			return d.unknownError(id)
 		}
 	}
 	d.mu.Lock()
@@ -296,12 +298,12 @@ func (d *DB) Drop(id string) error {
 	return nil
 }
 
-// drop queues the removal of a record; mu is held.
+// drop queues the removal of a record. mu must be held.
 func (d *DB) drop(id string) {
 	delete(d.open, id)
 	w := d.waiting[id]
 	if w != nil && w.Record != nil && !w.Drop && d.flight[id] == nil {
-		d.forget(w) // the store has not heard of it
+		d.discard(w) // the store does not have it
 		return
 	}
 	if w == nil {
@@ -311,7 +313,7 @@ func (d *DB) drop(id string) {
 	d.resize(w)
 }
 
-// DropMatching forgets every record that the query matches.
+// DropMatching removes all records that the query matches.
 func (d *DB) DropMatching(q db.Query) (int, error) {
 	matching, err := d.Find(q, db.FieldSet(db.MsgID))
 	if err != nil {
@@ -328,8 +330,8 @@ func (d *DB) DropMatching(q db.Query) (int, error) {
 // Find returns the records that the query matches.
 func (d *DB) Find(q db.Query, keys db.Fields) ([]*db.Record, error) {
 	fields := keys | q.Fields() | db.FieldSet(db.MsgID, db.Submitted)
-	// What is queued is looked at first: what is written in the meantime is then
-	// seen twice and not never.
+	// The queue is read first: a change that is written in the meantime is then seen
+	// twice instead of not at all.
 	views, order := d.views()
 	var found []*db.Record
 	err := d.read(d.o.FindTimeout, func(ctx context.Context) (err error) {
@@ -357,7 +359,8 @@ func (d *DB) Find(q db.Query, keys db.Fields) ([]*db.Record, error) {
 	return found, nil
 }
 
-// complete makes whole records of those of which the queue holds a part.
+// complete loads the records of which the queue holds a part, and applies the queued
+// changes.
 func (d *DB) complete(views map[string]*view, fields db.Fields) error {
 	var ids []string
 	for id, v := range views {
@@ -393,7 +396,7 @@ func (d *DB) History() ([]string, error) {
 	return ids, nil
 }
 
-// load returns a stored record, or nil if there is none.
+// load returns a stored record; nil if it does not exist.
 func (d *DB) load(id string, fields db.Fields) (r *db.Record, err error) {
 	err = d.read(d.o.LoadTimeout, func(ctx context.Context) error {
 		records, err := d.store.Load(ctx, []string{id}, fields)
@@ -410,23 +413,23 @@ func (d *DB) exists(id string) (bool, error) {
 	return r != nil, err
 }
 
-// read asks the store, unless it does not answer.
-func (d *DB) read(timeout time.Duration, ask func(ctx context.Context) error) error {
+// read calls f, which reads the store, unless the store is known not to respond.
+func (d *DB) read(timeout time.Duration, f func(ctx context.Context) error) error {
 	if cause := d.down.get(); cause != nil {
 		return unavailable(cause)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	err := ask(ctx)
+	err := f(ctx)
 	if err == nil {
 		return nil
 	}
 	d.down.set(err)
-	d.log.Error("task database does not answer", "database", d.Name(), "error", err)
+	d.log.Error("task database does not respond", "database", d.Name(), "error", err)
 	d.signal()
 	return unavailable(err)
 }
 
 func unavailable(cause error) error {
-	return &db.Error{Ename: "DatabaseError", Evalue: fmt.Sprintf("the task database does not answer: %v", cause), Kind: db.ErrUnavailable}
+	return &db.Error{Ename: "DatabaseError", Evalue: fmt.Sprintf("the task database does not respond: %v", cause), Kind: db.ErrUnavailable}
 }

@@ -1,8 +1,8 @@
 package dictdb
 
-// doneQueue is the entries that may be dropped, the oldest submission first:
-// a binary heap that holds what it compares. Stubs have no submission and come
-// before all others.
+// doneQueue holds the entries that may be dropped, oldest submission first: a binary
+// heap that stores the times that it compares. Stubs have no submission time and come
+// first.
 type doneQueue struct{ heap []slot }
 
 func (q *doneQueue) len() int       { return len(q.heap) }
@@ -18,12 +18,13 @@ func (q *doneQueue) remove(e *entry) {
 	moved := q.heap[last]
 	q.heap[last] = slot{}
 	q.heap = q.heap[:last]
-	if e.place != last {
-		q.up(q.down(e.place, moved), moved)
+	if e.donePlace != last {
+		q.up(q.down(e.donePlace, moved), moved)
 	}
 }
 
-// up puts an item at i, or above it while those there come after it.
+// up puts an item at i, or at an ancestor of i as long as the items there come after
+// it.
 func (q *doneQueue) up(i int, item slot) {
 	for i > 0 {
 		parent := (i - 1) / 2
@@ -36,7 +37,7 @@ func (q *doneQueue) up(i int, item slot) {
 	q.put(i, item)
 }
 
-// down makes room for an item at i or below it, and answers where.
+// down frees a place for an item at i or at a descendant of i, and returns the place.
 func (q *doneQueue) down(i int, item slot) int {
 	for {
 		child := 2*i + 1
@@ -56,5 +57,5 @@ func (q *doneQueue) down(i int, item slot) int {
 
 func (q *doneQueue) put(i int, item slot) {
 	q.heap[i] = item
-	item.e.place = i
+	item.e.donePlace = i
 }

@@ -9,24 +9,24 @@ import (
 	"github.com/ipcore/ipcore/core/controller/db"
 )
 
-// A long history costs what its records take in memory, and the collector a look
-// at each pointer in it. So the record of a task that ended hotRecords ends ago is
-// packed into one piece of memory, and unpacked for who asks.
+// A long history needs memory for its records, and the garbage collector scans every
+// pointer in it. Therefore the record of an ended task is packed into one block of
+// memory when hotRecords other tasks have ended after it. It is unpacked for readers.
 const (
 	hotRecords = 1024
-	// maxCold is the size in bytes up to which a record is packed: large frames
-	// are shared with the messages that they came in, not copied.
-	maxCold = 16 << 10
+	// maxPacked is the size in bytes up to which a record is packed. Larger frames
+	// are shared with the messages that they came in, and not copied.
+	maxPacked = 16 << 10
 )
 
-// hotRing is the entries whose tasks ended last, size of them.
+// hotRing holds the entries of the tasks that ended last, up to size.
 type hotRing struct {
 	size int
 	ring []*entry
 	next int
 }
 
-// push takes an entry that has ended and answers the one that is no longer hot, or
+// push adds the entry of an ended task and returns the entry that it displaces, or
 // nil.
 func (h *hotRing) push(e *entry) *entry {
 	if len(h.ring) < h.size {
@@ -42,42 +42,42 @@ func (h *hotRing) push(e *entry) *entry {
 // minShared is the size in bytes from which the first frame of a request is shared.
 const minShared = 64
 
-// shared returns a record's first frame as memory that is kept for all records in
-// a row that have the same: it is the pickled function, and a map sends one with
-// each of its tasks. nil means that there is none.
-func (d *DB) shared(r *db.Record) *[]byte {
+// share returns a copy of a record's first frame that is shared by consecutive
+// records with the same frame: it is the pickled function, which a map sends with
+// each of its tasks. It returns nil if the frame is too small.
+func (d *DB) share(r *db.Record) *[]byte {
 	if len(r.Buffers) == 0 || len(r.Buffers[0]) < minShared {
 		return nil
 	}
-	if d.common == nil || !bytes.Equal(*d.common, r.Buffers[0]) {
+	if d.lastShared == nil || !bytes.Equal(*d.lastShared, r.Buffers[0]) {
 		kept := bytes.Clone(r.Buffers[0])
-		d.common = &kept
+		d.lastShared = &kept
 	}
-	return d.common
+	return d.lastShared
 }
 
-// record returns the record of an entry; a packed record is unpacked for the caller.
+// record returns the record of an entry. A packed one is unpacked for the caller.
 func (e *entry) record() *db.Record {
 	if e.hot != nil {
 		return e.hot
 	}
-	return e.unpacked()
+	return e.unpack()
 }
 
-// thaw makes an entry's record one that can be changed.
-func (e *entry) thaw() {
+// ensureUnpacked unpacks an entry's record if necessary, so that it can be changed.
+func (e *entry) ensureUnpacked() {
 	if e.hot == nil {
-		e.hot, e.cold, e.shared = e.unpacked(), nil, nil
+		e.hot, e.packed, e.shared = e.unpack(), nil, nil
 	}
 }
 
-// freeze packs an entry's record.
-func (d *DB) freeze(e *entry) {
-	if e.hot == nil || e.size > maxCold {
+// pack packs an entry's record.
+func (d *DB) pack(e *entry) {
+	if e.hot == nil || e.size > maxPacked {
 		return
 	}
 	r := e.hot
-	e.shared = d.shared(r)
+	e.shared = d.share(r)
 	b := make([]byte, 0, e.size)
 	for _, text := range textsOf(r) {
 		b = appendPart(b, *text)
@@ -110,13 +110,13 @@ func (d *DB) freeze(e *entry) {
 		b = binary.AppendVarint(b, t.Unix())
 		b = binary.AppendUvarint(b, uint64(t.Nanosecond()))
 	}
-	e.cold, e.hot = append(make([]byte, 0, len(b)), b...), nil
+	e.packed, e.hot = append(make([]byte, 0, len(b)), b...), nil
 }
 
-// unpacked makes the record that freeze has packed. It shares the packed memory.
-func (e *entry) unpacked() *db.Record {
+// unpack returns the packed record. It shares the packed memory.
+func (e *entry) unpack() *db.Record {
 	r := &db.Record{MsgID: e.id, Submitted: e.submitted, Completed: e.completed}
-	c := coldReader{e.cold}
+	c := packedReader{e.packed}
 	for _, text := range textsOf(r) {
 		*text = c.text()
 	}
@@ -157,22 +157,23 @@ func partsOf(r *db.Record) [10]*[]byte {
 	}
 }
 
-// appendPart appends a string after its length and one; 0 alone stands for null.
+// appendPart appends the length of a string plus one, and the string; a 0 alone
+// stands for null.
 func appendPart[T string | []byte](b []byte, part T) []byte {
 	b = binary.AppendUvarint(b, uint64(len(part))+1)
 	return append(b, part...)
 }
 
 // coldReader reads a packed record.
-type coldReader struct{ rest []byte }
+type packedReader struct{ rest []byte }
 
-func (c *coldReader) number() int {
+func (c *packedReader) number() int {
 	n, size := binary.Uvarint(c.rest)
 	c.rest = c.rest[size:]
 	return int(n)
 }
 
-func (c *coldReader) bytes() []byte {
+func (c *packedReader) bytes() []byte {
 	n := c.number()
 	if n == 0 {
 		return nil
@@ -182,12 +183,12 @@ func (c *coldReader) bytes() []byte {
 	return part
 }
 
-func (c *coldReader) text() string {
+func (c *packedReader) text() string {
 	part := c.bytes()
 	return unsafe.String(unsafe.SliceData(part), len(part)) //nolint:gosec // packed records never change
 }
 
-func (c *coldReader) time() time.Time {
+func (c *packedReader) time() time.Time {
 	seconds, size := binary.Varint(c.rest)
 	c.rest = c.rest[size:]
 	return time.Unix(seconds, int64(c.number())).UTC()
