@@ -23,7 +23,7 @@ import (
 // records may wait in: tasks continue, and the log says how many records were given
 // up. When there is room again records are written again. Afterwards those are in
 // the file that were written before, and those that came after; with those that
-// were given up they are as many as there were tasks.
+// were discarded they are as many as there were tasks.
 func TestFullDisk(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("a small disk is mounted for this: run it as root")
@@ -53,7 +53,7 @@ func TestFullDisk(t *testing.T) {
 		return strings.Contains(v.log(), "task database can't be written")
 	})
 	t.Logf("p99 with a full disk: %v", v.latencyP99(200))
-	await(t, "records that are given up", func() bool {
+	await(t, "discarded records", func() bool {
 		if _, err := v.Tasks(v.ctx, 500, 100); err != nil {
 			t.Fatal(err)
 		}
@@ -93,9 +93,9 @@ func TestFullDisk(t *testing.T) {
 	}
 
 	records := stored(t, file)
-	t.Logf("%d tasks: %d records, %d given up", tasks, len(records), lost)
+	t.Logf("%d tasks: %d records, %d discarded", tasks, len(records), lost)
 	if len(records)+lost != tasks {
-		t.Errorf("%d tasks, but %d records and %d that were given up", tasks, len(records), lost)
+		t.Errorf("%d tasks, but %d records and %d that were discarded", tasks, len(records), lost)
 	}
 	if len(late) != 50 {
 		t.Errorf("%d records of 50 tasks after there was room", len(late))
@@ -157,9 +157,9 @@ func (v *target) requestResult(id string) {
 	}
 }
 
-var givenUp = regexp.MustCompile(`records of ended tasks are not stored: .*records=(\d+)`)
+var givenUp = regexp.MustCompile(`records of ended tasks are discarded: .*records=(\d+)`)
 
-// givenUp is how many records were given up, as the log tells it.
+// givenUp returns the number of discarded records according to the log.
 func (v *target) givenUp() int {
 	v.t.Helper()
 	sum := 0
