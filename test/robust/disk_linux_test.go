@@ -64,7 +64,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "a database that is written again", func() bool {
-		v.quantile(1)
+		v.latencyP99(1)
 		return strings.Contains(v.log(), "task database can be written again")
 	})
 	full := map[string]bool{}
