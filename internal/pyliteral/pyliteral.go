@@ -1,5 +1,5 @@
-// Package pyliteral reads Python literals, which configuration files and command lines
-// of Python programs contain.
+// Package pyliteral parses Python literals, which configuration files and command
+// lines of Python programs contain where JSON has values.
 package pyliteral
 
 import (
@@ -12,26 +12,27 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep lists and dictionaries may be nested.
+// maxDepth is how deeply lists and dictionaries may be nested.
 const maxDepth = 50
 
-// Parse reads text, which must be one literal: None, True, False, a number, a string or
-// bytes, or a list, tuple or dictionary of literals. It also reads JSON. The result has
-// the types of encoding/json: nil, bool, json.Number, string, []any or
-// map[string]any.
+// Parse parses a text that is one literal: None, True, False, a number, a string
+// or bytes, or a list, tuple or dictionary of literals. It accepts JSON as well. The
+// result has a type that encoding/json produces: nil, bool, json.Number, string,
+// []any or map[string]any.
 func Parse(text string) (any, error) {
 	v, rest, err := Prefix(text)
 	if err != nil {
 		return nil, err
 	}
-	p := parser{rest: rest, depth: 1} // after the value, line ends count as blanks
+	p := parser{rest: rest, depth: 1} // so that line ends are skipped
 	if p.blanks(); p.rest != "" {
 		return nil, fmt.Errorf("unexpected %.20q after the value", p.rest)
 	}
 	return v, nil
 }
 
-// Prefix reads the literal at the beginning of text, and returns the rest of text.
+// Prefix parses the literal that a text begins with, and returns its value and the
+// text after it.
 func Prefix(text string) (value any, rest string, err error) {
 	p := parser{rest: text}
 	p.blanks()
@@ -41,7 +42,7 @@ func Prefix(text string) (value any, rest string, err error) {
 
 type parser struct {
 	rest  string
-	depth int // number of open brackets; inside brackets a line end is a blank
+	depth int // number of open brackets; inside them a line end is white space
 }
 
 var (
@@ -52,7 +53,7 @@ var (
 
 var words = map[string]any{"None": nil, "null": nil, "True": true, "true": true, "False": false, "false": false}
 
-// blanks skips blanks, and inside brackets also line ends and comments.
+// blanks skips white space, and inside brackets also line ends and comments.
 func (p *parser) blanks() {
 	for p.rest != "" {
 		switch c := p.rest[0]; {
@@ -86,20 +87,20 @@ func (p *parser) value() (any, error) {
 	if n := numberForm.FindString(p.rest); n != "" {
 		p.rest = p.rest[len(n):]
 		if w := wordForm.FindString(p.rest); w != "" {
-			return nil, fmt.Errorf("%s%s is not a valid number", n, w)
+			return nil, fmt.Errorf("%s%s is not a number", n, w)
 		}
 		return number(n)
 	}
 	w := wordForm.FindString(p.rest)
 	v, ok := words[w]
 	if !ok {
-		return nil, fmt.Errorf("%.20q is not a literal", p.rest)
+		return nil, fmt.Errorf("%.20q is not a Python literal", p.rest)
 	}
 	p.rest = p.rest[len(w):]
 	return v, nil
 }
 
-// number converts a Python number to a JSON number.
+// number converts a number in Python's syntax to JSON's.
 func number(text string) (json.Number, error) {
 	text = strings.ReplaceAll(strings.TrimPrefix(text, "+"), "_", "")
 	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -107,7 +108,7 @@ func number(text string) (json.Number, error) {
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return "", fmt.Errorf("%s is not a valid number", text)
+		return "", fmt.Errorf("%s is not a number", text)
 	}
 	return json.Number(strconv.FormatFloat(f, 'g', -1, 64)), nil
 }
@@ -122,8 +123,8 @@ func (p *parser) open() error {
 	return nil
 }
 
-// next skips the comma after an item, and reports whether the closing bracket follows
-// instead of another item.
+// next skips the comma after an item. done reports whether the closing bracket
+// followed; it is skipped too.
 func (p *parser) next(closing byte) (done bool, err error) {
 	p.blanks()
 	comma := strings.HasPrefix(p.rest, ",")
@@ -139,13 +140,13 @@ func (p *parser) next(closing byte) (done bool, err error) {
 		p.depth--
 		return true, nil
 	case !comma:
-		return false, fmt.Errorf("%.20q instead of a comma or %q", p.rest, string(closing))
+		return false, fmt.Errorf("expected a comma or %[2]q, found %.20[1]q", p.rest, string(closing))
 	}
 	return false, nil
 }
 
-// list reads a list or a tuple. A single value in parentheses without a comma is not a
-// tuple.
+// list parses a list or a tuple. Parentheses around one value without a comma do not
+// make a tuple.
 func (p *parser) list(closing byte) (any, error) {
 	if err := p.open(); err != nil {
 		return nil, err
@@ -197,11 +198,11 @@ func (p *parser) dictionary() (any, error) {
 			key, ok = n.String(), true
 		}
 		if !ok {
-			return nil, fmt.Errorf("%v can't be a key of a dictionary", k)
+			return nil, fmt.Errorf("%v can't be a key", k)
 		}
 		p.blanks()
 		if !strings.HasPrefix(p.rest, ":") {
-			return nil, fmt.Errorf("%.20q instead of a colon", p.rest)
+			return nil, fmt.Errorf("expected a colon, found %.20q", p.rest)
 		}
 		p.rest = p.rest[1:]
 		p.blanks()
@@ -215,7 +216,7 @@ func (p *parser) dictionary() (any, error) {
 	}
 }
 
-// text reads a string. Adjacent strings are concatenated.
+// text parses a string. Adjacent strings are joined.
 func (p *parser) text() (any, error) {
 	var whole strings.Builder
 	for {
@@ -239,7 +240,7 @@ func (p *parser) body(out *strings.Builder, quote string, raw bool) error {
 			p.rest = p.rest[len(quote):]
 			return nil
 		case p.rest[0] == '\n' && len(quote) == 1:
-			return errors.New("a string is not closed before the end of the line")
+			return errors.New("a string is not closed at the end of its line")
 		case p.rest[0] == '\\' && len(p.rest) > 1:
 			var n int
 			switch text, used := escape(p.rest[1:]); {
@@ -264,8 +265,8 @@ var escapes = map[byte]string{
 	'\n': "", '\\': `\`, '\'': "'", '"': `"`, '/': "/", 'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v",
 }
 
-// escape reads the text after a backslash. used is the length of the escape, or 0 if it
-// is not one and the backslash stands for itself.
+// escape parses the text after a backslash. used is the number of bytes of the escape
+// sequence, or 0 if it is not one: then the backslash stands for itself.
 func escape(text string) (out string, used int) {
 	if s, ok := escapes[text[0]]; ok {
 		return s, 1

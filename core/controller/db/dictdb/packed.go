@@ -164,7 +164,7 @@ func appendPart[T string | []byte](b []byte, part T) []byte {
 	return append(b, part...)
 }
 
-// coldReader reads a packed record.
+// packedReader reads a packed record.
 type packedReader struct{ rest []byte }
 
 func (c *packedReader) number() int {
