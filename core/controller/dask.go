@@ -163,7 +163,7 @@ func handshake(stdin io.Writer, stdout io.Reader, arguments json.RawMessage) (js
 	}
 	text, err := bufio.NewReader(io.LimitReader(stdout, daskMaxReply)).ReadBytes('\n')
 	if err != nil {
-		return nil, fmt.Errorf("Dask's scheduler exited before it replied: %w; the controller's log may say more", err)
+		return nil, fmt.Errorf("the scheduler of Dask exited before it replied: %w; the controller's log may say more", err)
 	}
 	var reply struct{ Status, Ename, Evalue string }
 	if err := json.Unmarshal(text, &reply); err != nil {
