@@ -4,7 +4,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -67,28 +66,13 @@ type text struct {
 func texts(t *testing.T) []text {
 	t.Helper()
 	var all []text
-	root := filepath.Join("..", "..")
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			switch d.Name() {
-			case ".git", "bin", "build", "testdata", "vendor", "__pycache__":
-				return fs.SkipDir
-			}
-			return nil
-		}
-		rel, err := filepath.Rel(root, name)
-		if err != nil {
-			return err
-		}
+	walk(t, func(name, rel string) error {
 		switch filepath.Ext(name) {
 		case ".go":
 			if strings.HasSuffix(name, ".pb.go") || filepath.Base(name) == "english_test.go" {
 				return nil
 			}
-			found, err := goTexts(name, filepath.ToSlash(rel))
+			found, err := goTexts(name, rel)
 			all = append(all, found...)
 			return err
 		case ".md", ".py", ".sh", ".proto":
@@ -97,14 +81,11 @@ func texts(t *testing.T) []text {
 				return err
 			}
 			for i, line := range strings.Split(string(content), "\n") {
-				all = append(all, text{filepath.ToSlash(rel) + ":" + strconv.Itoa(i+1), line})
+				all = append(all, text{rel + ":" + strconv.Itoa(i+1), line})
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return all
 }
 

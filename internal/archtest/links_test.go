@@ -1,7 +1,6 @@
 package archtest
 
 import (
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -46,36 +45,15 @@ func TestLinks(t *testing.T) {
 // markdown returns the texts of the repository's Markdown files by path.
 func markdown(t *testing.T) map[string]string {
 	t.Helper()
-	root := filepath.Join("..", "..")
 	pages := map[string]string{}
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			switch d.Name() {
-			case ".git", "bin", "build", "testdata", "vendor":
-				return fs.SkipDir
-			}
-			return nil
-		}
+	walk(t, func(name, rel string) error {
 		if !strings.HasSuffix(name, ".md") {
 			return nil
 		}
 		text, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(root, name)
-		if err != nil {
-			return err
-		}
-		pages[filepath.ToSlash(rel)] = string(text)
-		return nil
+		pages[rel] = string(text)
+		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return pages
 }
 

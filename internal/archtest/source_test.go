@@ -31,22 +31,38 @@ func (f file) folder() string { return path.Dir(f.path) }
 // test reports whether the file is compiled only for tests.
 func (f file) test() bool { return strings.HasSuffix(f.path, "_test.go") }
 
-// sources reads every Go file of the repository.
-func sources(t *testing.T) []file {
+// walk calls f with the path of each file of the repository, as it is opened and from
+// the repository's root with slashes. Built files and test data are left out.
+func walk(t *testing.T, f func(name, rel string) error) {
 	t.Helper()
 	root := filepath.Join("..", "..")
-	var files []file
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if d.IsDir() {
 			switch d.Name() {
-			case ".git", "bin", "build", "testdata", "vendor":
+			case ".git", "bin", "build", "testdata", "vendor", "__pycache__":
 				return fs.SkipDir
 			}
 			return nil
 		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		return f(name, filepath.ToSlash(rel))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sources reads every Go file of the repository.
+func sources(t *testing.T) []file {
+	t.Helper()
+	var files []file
+	walk(t, func(name, rel string) error {
 		if !strings.HasSuffix(name, ".go") {
 			return nil
 		}
@@ -58,22 +74,15 @@ func sources(t *testing.T) []file {
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(root, name)
-		if err != nil {
-			return err
-		}
-		f := file{path: filepath.ToSlash(rel), ast: parsed, lines: bytes.Count(text, []byte("\n"))}
+		f := file{path: rel, ast: parsed, lines: bytes.Count(text, []byte("\n"))}
 		for _, i := range parsed.Imports {
 			f.imports = append(f.imports, strings.Trim(i.Path.Value, `"`))
 		}
 		files = append(files, f)
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if len(files) < 10 {
-		t.Fatalf("only %d Go files found below %s", len(files), root)
+		t.Fatalf("only %d Go files found", len(files))
 	}
 	return files
 }
