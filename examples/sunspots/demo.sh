@@ -30,7 +30,7 @@ echo
 "$program" --profile-dir="$profile"
 echo
 cat <<TEXT
-Go on with a cluster of your own:
+Continue with a cluster of your own:
 
   bin/ipcore -n 4                                       start one; Ctrl-C stops it
   bin/ipcore exec 'import os; os.getpid()'              use it from the shell
