@@ -17,10 +17,11 @@ import (
 // fake is a small controller with its engines. It replies at once and interprets the
 // code of requests.
 type fake struct {
-	subscribed chan struct{} // a token for each subscription to notifications
-	t          *testing.T
-	session    *wire.Session
-	info       connfile.Client
+	subscribed       chan struct{} // a token for each subscription to notifications
+	outputSubscribed chan struct{} // a token for each subscription to output
+	t                *testing.T
+	session          *wire.Session
+	info             connfile.Client
 
 	query, mux, task, control, notification, iopub *sockets.Socket
 
@@ -35,7 +36,7 @@ func startFake(t *testing.T, engines int) *fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{t: t, engines: make(map[string]string), subscribed: make(chan struct{}, 16), info: connfile.Client{
+	f := &fake{t: t, engines: make(map[string]string), subscribed: make(chan struct{}, 16), outputSubscribed: make(chan struct{}, 16), info: connfile.Client{
 		Interface: "tcp://127.0.0.1", Key: "secret", Pack: "json", Unpack: "json", SignatureScheme: "hmac-sha256",
 	}}
 	if f.session, err = wire.NewSession("", signer, "json"); err != nil {
@@ -44,18 +45,24 @@ func startFake(t *testing.T, engines int) *fake {
 	for i := range engines {
 		f.engines[fmt.Sprint(i)] = fmt.Sprint("engine-", i)
 	}
-	f.notification = f.serve(sockets.Pub, &f.info.Notification, sockets.Options{Subscribed: func(*sockets.Conn, []byte, bool) {
-		select {
-		case f.subscribed <- struct{}{}:
-		default:
-		}
-	}})
-	f.iopub = f.listen(sockets.Pub, &f.info.IOPub, nil)
+	f.notification = f.publisher(&f.info.Notification, f.subscribed)
+	f.iopub = f.publisher(&f.info.IOPub, f.outputSubscribed)
 	f.query = f.listen(sockets.Router, &f.info.Registration, f.onQuery)
 	f.control = f.listen(sockets.Router, &f.info.Control, f.onControl)
 	f.mux = f.listen(sockets.Router, &f.info.Mux, f.onExecute)
 	f.task = f.listen(sockets.Router, &f.info.Task, f.onExecute)
 	return f
+}
+
+// publisher opens a PUB on *port that puts a token into subscribed for each subscription.
+func (f *fake) publisher(port *int, subscribed chan struct{}) *sockets.Socket {
+	f.t.Helper()
+	return f.serve(sockets.Pub, port, sockets.Options{Subscribed: func(*sockets.Conn, []byte, bool) {
+		select {
+		case subscribed <- struct{}{}:
+		default:
+		}
+	}})
 }
 
 // listen opens a socket on *port, and sets *port if it is 0.
@@ -225,10 +232,12 @@ func connect(t *testing.T, f *fake) *Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	select {
-	case <-f.subscribed: // otherwise the client would miss a notification
-	case <-within(t).Done():
-		t.Fatal("the client did not subscribe to notifications")
+	for _, subscribed := range []chan struct{}{f.subscribed, f.outputSubscribed} { // otherwise the client would miss messages
+		select {
+		case <-subscribed:
+		case <-within(t).Done():
+			t.Fatal("the client did not subscribe to notifications and output")
+		}
 	}
 	return c
 }
